@@ -1,0 +1,49 @@
+# couponpress: every target sets up what it needs by itself.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with everything, from hashed requirements
+
+# The locked dependencies first, then the project itself without asking any index again.
+$(STAMP): pyproject.toml requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "couponpress needs Python 3.11 or newer; say which: make PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked dependencies into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform, with a picture of the rate
+	@$(BIN)/couponpress demo $(DEMO)
+
+test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: $(STAMP) ## format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## write the formatter's and the linter's own fixes
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only .
+
+# The lock holds hashes and no index address, so it installs from whatever index a machine is set up with.
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-annotate --no-header --quiet
+lock: ## resolve the dependencies again (needs uv)
+	$(LOCK) --extra demo --group dev -o requirements/dev.txt
+	$(LOCK) --extra worker -o requirements/worker.txt
+
+clean: ## remove the .venv and every cache
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

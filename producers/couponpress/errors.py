@@ -1,0 +1,85 @@
+"""What can go wrong for a producer, as one tree; every error's sentence tells a person what to do.
+
+CouponpressError            the root: catch this to catch them all
+├── InputError              what was given cannot be used; nothing was enqueued
+│   ├── SpecError           a spec breaks a rule; `problems` names each field, rule and value
+│   ├── CatalogError        a catalog file cannot be read as a whole
+│   ├── SettingsError       a setting is missing or wrong
+│   └── ConflictError       a task_id is already known with another body
+├── UnknownRunError         no run of that name
+└── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class CouponpressError(Exception):
+    """The root of every error that couponpress raises on purpose."""
+
+
+class InputError(CouponpressError):
+    """What was given cannot be used; nothing was enqueued."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One broken rule: the field's dotted path, the rule in words, and the value that broke it."""
+
+    field: str
+    rule: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        shown = repr(self.value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        return f"{self.field}: {self.rule} (got {shown})" if self.value is not None else f"{self.field}: {self.rule}"
+
+
+class SpecError(InputError):
+    """A spec breaks at least one rule; every broken rule is named at once."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class CatalogError(InputError):
+    """A catalog cannot be read as a whole: missing, not UTF-8, without a usable header."""
+
+
+class SettingsError(InputError):
+    """A setting is missing or wrong; the sentence names each one."""
+
+
+class ConflictError(InputError):
+    """A task_id is already known with another body: the platform would refuse it, so nothing is enqueued."""
+
+    def __init__(self, task_id: str, known_run: str) -> None:
+        super().__init__(
+            f"task_id {task_id} is already known in run {known_run!r} with another body. "
+            "Nothing was enqueued. Give the changed spec another task_id, or submit under a new run name (--run NAME)."
+        )
+        self.task_id = task_id
+        self.known_run = known_run
+
+
+class UnknownRunError(CouponpressError):
+    """No run of that name."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"there is no run named {run!r}; `couponpress status` lists the runs that exist.")
+        self.run = run
+
+
+class RedisUnavailableError(CouponpressError):
+    """Redis did not answer; nothing of the call in hand was confirmed."""
+
+    def __init__(self, url: str, cause: object) -> None:
+        super().__init__(
+            f"Redis at {url} does not answer ({cause}). Start it, or correct COUPONPRESS_REDIS_URL; "
+            "then give the same command again: what was already stored is not stored twice."
+        )

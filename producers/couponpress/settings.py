@@ -1,0 +1,76 @@
+"""Where Redis is, whose keys these are, how long results live: read from the environment, once.
+
+The only module of this package that touches the environment. Every setting is described where it is declared;
+`deploy/README.md` holds the same table, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from couponpress.errors import SettingsError
+
+ENV_PREFIX = "COUPONPRESS_"
+
+
+class ProducerSettings(BaseSettings):
+    """What a producer needs to know. Frozen; built once at the rim and passed on as values."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        pattern=r"^(rediss?|unix|sentinel)://.+",
+        description="The Redis that producers and workers share: broker, ledger, limiter and results.",
+    )
+    mchid: str = Field(
+        pattern=r"^[0-9A-Za-z_-]+$",
+        description="The partner's merchant id (服务商商户号); every key is scoped by it.",
+    )
+    result_ttl: int = Field(7 * 86400, ge=60, description="Seconds for which a finished run's results are kept.")
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any] | None = None) -> Self:
+        """Read the settings from the environment; `values` (by field name) take precedence, for tests and embedding.
+
+        Raises:
+            SettingsError: naming every missing and every wrong setting at once.
+        """
+        try:
+            return cls(**(values or {}))
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from None
+
+    @property
+    def redis_url_shown(self) -> str:
+        """The Redis address without its password, for messages."""
+        return without_password(self.redis_url)
+
+
+def without_password(url: str) -> str:
+    """Return a URL that can be shown: user name and password are cut out."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+
+
+def _sentence(error: ValidationError) -> str:
+    missing, wrong = [], []
+    for detail in error.errors(include_url=False, include_input=False):
+        name = ENV_PREFIX + str(detail["loc"][0] if detail["loc"] else "").upper()
+        if detail["type"] == "missing":
+            missing.append(name)
+        else:
+            rule = detail["msg"].replace("Input should", "must").replace("String should", "must")
+            wrong.append(f"{name} {rule.removeprefix('Value error, ')}")
+    told = []
+    if missing:
+        told.append(f"missing settings: {', '.join(missing)}")
+    told.extend(wrong)
+    return "; ".join(told) + ". Set them in the environment; deploy/README.md says what each one is."

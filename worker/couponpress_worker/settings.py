@@ -1,0 +1,126 @@
+"""What the fleet needs to know, on top of the producers' settings: partner, keys, rates.
+
+The only module of this package that touches the environment. Secrets are named by file, read once, and never
+shown: a repr of the settings holds paths, not contents.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from pydantic import AfterValidator, Field, model_validator
+
+from couponpress.settings import ENV_PREFIX, ProducerSettings
+from couponpress_worker.errors import KeyFileError
+from couponpress_worker.signing import apiv3_key_from, private_key_from, public_key_from
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def _rate(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,5}/(second|minute)", text):
+        raise ValueError('must read like "500/second" or "600/minute"')
+    return text
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("must be scheme and host only, for example https://api.mch.weixin.qq.com")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("must be https; plain http is for loopback only")
+    return text.rstrip("/")
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
+
+
+class Settings(ProducerSettings):
+    """The fleet's settings. Every field is described where it is declared; `deploy/README.md` shows the table."""
+
+    mch_serial_no: str = Field(
+        pattern=r"^[0-9A-Fa-f]+$",
+        description="Serial number of the merchant API certificate (商户API证书序列号), hex.",
+    )
+    mch_private_key_file: Path = Field(description="PEM file with that certificate's private key.")
+    wechatpay_public_key_id: str = Field(
+        pattern=r"^(PUB_KEY_ID_[0-9A-Za-z]+|[0-9A-Fa-f]+)$",
+        description="Id of the platform's public key (微信支付公钥ID), PUB_KEY_ID_ and digits.",
+    )
+    wechatpay_public_key_file: Path = Field(description="PEM file with the platform's public key.")
+    apiv3_key_file: Path = Field(description="File with the 32-byte APIv3 key that opens callbacks.")
+    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "https://api.mch.weixin.qq.com", description="The platform's host; plain http only for loopback."
+    )
+    ca_file: Path | None = Field(
+        None,
+        description="PEM file with the authority to trust for BASE_URL instead of the system's; for the sandbox.",
+    )
+    rate: Rate = Field(
+        "500/second", description="The submit limit of the whole fleet, first tries and retries together."
+    )
+    query_rate: Rate = Field("20/second", description="The query limit of the whole fleet.")
+    upload_rate: Rate = Field("20/second", description="The picture-upload limit of the whole fleet.")
+    lateness_ms: int = Field(
+        20,
+        ge=2,
+        le=200,
+        description="Lateness budget J, ms: how late after its slot a request may reach the platform.",
+    )
+    callback_span: int = Field(
+        780, ge=1, description="Seconds after acceptance until a spec without a callback is queried."
+    )
+    expire_after: int = Field(
+        2 * 86400,
+        ge=1,
+        description="Seconds after acceptance until a spec without an answer is given up as expired.",
+    )
+    callback_forward_url: str | None = Field(
+        None,
+        pattern=r"^https?://.+",
+        description="Where to pass on callbacks of other kinds; without it they are acknowledged and counted.",
+    )
+
+    @model_validator(mode="after")
+    def _expiry_after_callback(self) -> Self:
+        if self.expire_after < self.callback_span:
+            raise ValueError(f"{ENV_PREFIX}EXPIRE_AFTER must not be shorter than {ENV_PREFIX}CALLBACK_SPAN")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The keys themselves, read from their files; never printed."""
+
+    private_key: RSAPrivateKey = field(repr=False)
+    public_keys: dict[str, RSAPublicKey] = field(repr=False)
+    apiv3_key: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, settings: Settings) -> Self:
+        """Read every key file that the settings name.
+
+        Raises:
+            KeyFileError: naming the first file that cannot be used, and why.
+        """
+        return cls(
+            private_key=private_key_from(_content(settings.mch_private_key_file), str(settings.mch_private_key_file)),
+            public_keys={
+                settings.wechatpay_public_key_id: public_key_from(
+                    _content(settings.wechatpay_public_key_file), str(settings.wechatpay_public_key_file)
+                )
+            },
+            apiv3_key=apiv3_key_from(_content(settings.apiv3_key_file), str(settings.apiv3_key_file)),
+        )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read ({error.strerror}); check the path and who may read it.") from None
