@@ -21,6 +21,10 @@ SUBMIT_TASK = "couponpress.submit_chunk"
 INDEX_BUCKETS = 4096
 
 
+#: The score of an open chunk that a hold keeps back: later than any moment.
+HELD_SCORE = 10**15
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The names of one partner."""
@@ -53,11 +57,17 @@ class Keys:
 
     @property
     def run_numbers(self) -> str:
-        """HASH: run name -> run number, and `#` -> the last number given. Forgotten with the run."""
+        """HASH: run name -> run number, and the empty name -> how many were given. Forgotten with the run.
+
+        A number is the lane's first letter and a count in base 16, for example `b1f`.
+        """
         return f"{self.prefix}run-numbers"
 
     def run(self, number: str) -> str:
-        """HASH: a run's name, lane, counts and moments. Forgotten with the run."""
+        """HASH: a run's name, lane, moments (ms), number of chunks, and how many specs are in each state.
+
+        Forgotten with the run.
+        """
         return f"{self.prefix}run:{number}"
 
     def reasons(self, number: str) -> str:
@@ -68,16 +78,25 @@ class Keys:
         """LIST: chunks of an upload that is not finished. TTL: none, emptied by seal or discard."""
         return f"{self.prefix}staged:{number}"
 
+    def upload_lock(self, number: str) -> str:
+        """STRING: token of the producer that uploads into the run. TTL: seconds, renewed with every chunk."""
+        return f"{self.prefix}upload:{number}"
+
     def chunk(self, chunk_id: str) -> str:
         """HASH: up to 100 specs, the truth about them. Forgotten with the run.
 
-        Fields: `v` record version, `lane`, `z` compressed row ids and bodies, `s` a state letter per spec, `t` tries
-        per spec (a character, "0" + n), `owner` who leases it, and `0`..`99` the record of each ended spec.
+        Fields: `v` record version, `z` compressed row ids and bodies, `s` a state letter per spec, `t` tries per
+        spec (the character n places after "0"), `owner` who leases it, and `0`..`99` how each spec ended: a JSON
+        list of picture URL, code and message.
         """
         return f"{self.prefix}chunk:{chunk_id}"
 
     def open(self, lane: str) -> str:
-        """ZSET: chunk id -> when its lease runs out, ms, or 0 while nobody leases it. Members leave on closing."""
+        """ZSET: chunk id -> the moment, ms, by which whoever has it in hand must have shown up again.
+
+        0 while its first hint waits in the lane's queue; HELD_SCORE while a hold keeps it back. Members leave when
+        no spec of theirs waits to be sent.
+        """
         return f"{self.prefix}open:{lane}"
 
     @property
@@ -110,7 +129,7 @@ class Keys:
 
     @property
     def holds(self) -> str:
-        """HASH: scope (`partner`, `run:N`, `brand:ID`) -> the reason in JSON. TTL: none, deleted by resume."""
+        """HASH: scope (`partner` or `run:NUMBER`) -> the reason in JSON. TTL: none, deleted by resume."""
         return f"{self.prefix}holds"
 
     @property
@@ -128,8 +147,18 @@ class Keys:
         return f"{self.prefix}bucket:{name}"
 
 
+def lane_of(number: str) -> Lane:
+    """Return the lane of a run's number or a chunk's id."""
+    return "urgent" if number.startswith("u") else "bulk"
+
+
+def run_of(chunk_id: str) -> str:
+    """Return the run's number of a chunk's id."""
+    return chunk_id.partition(".")[0]
+
+
 def index_entry(task_id: str) -> bytes:
-    """Return the 10 bytes under which a task_id is indexed; their first 12 bits choose the hash.
+    """Return the 10 bytes under which a task_id is indexed; their first 12 bits choose one of INDEX_BUCKETS hashes.
 
     80 bits: among ten million task_ids the chance of one collision is below 1 in 10^10.
     """

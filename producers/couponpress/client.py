@@ -1,0 +1,251 @@
+"""The programmer's way in: enqueue specs, follow runs, read outcomes, hold and resume.
+
+Decides how an upload is cut into chunks and in which order things are stored and announced: first the chunk, then
+the hint. Refuses to know rates, keys and HTTP: that is the fleet's business. With `celery` for nothing but the
+hint: the message carries a chunk's id, and a lost, doubled or late one changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+import kombu.exceptions
+import redis
+from celery import Celery
+
+from couponpress.errors import InputError, RedisUnavailableError
+from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
+from couponpress.ledger.chunks import CHUNK_SIZE, Identified
+from couponpress.ledger.holding import HoldingLedger
+from couponpress.ledger.reading import Hold, ReadingLedger
+from couponpress.ledger.uploading import Enqueued, UploadLedger
+from couponpress.outcome import Outcome, RunStatus
+from couponpress.settings import ProducerSettings
+from couponpress.spec import TaskSpec
+
+#: A run's name is shown to people and stored once; any letters will do.
+_RUN_NAME_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an enqueue call confirmed: these specs are stored and will each end in exactly one outcome.
+
+    Attributes:
+        run: the run's name.
+        new: specs stored by this call.
+        known: specs that were stored before, with the same body; they are the same work.
+    """
+
+    run: str
+    new: int
+    known: int
+
+
+class Client:
+    """A producer's connection to the fleet.
+
+    Opens its connections when they are first needed. Safe to share between threads; not across a fork.
+
+    Args:
+        settings: where Redis is and whose partner's keys these are; read from the environment when absent.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+    """
+
+    def __init__(self, settings: ProducerSettings | None = None) -> None:
+        self._settings = settings or ProducerSettings.load()
+        self._keys = Keys(self._settings.mchid)
+        self._redis = redis.Redis.from_url(self._settings.redis_url, socket_timeout=30, socket_connect_timeout=5)
+        self._uploads = UploadLedger(self._redis, self._keys)
+        self._ledger = ReadingLedger(self._redis, self._keys)
+        self._holds = HoldingLedger(self._redis, self._keys)
+        self._celery = Celery("couponpress", broker=self._settings.redis_url, set_as_current=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._redis.close()
+        self._celery.close()
+
+    def ping(self) -> None:
+        """Ask Redis for a sign of life.
+
+        Raises:
+            RedisUnavailableError: it gives none.
+        """
+        with self._asking():
+            self._redis.ping()
+
+    def enqueue(self, spec: TaskSpec | Mapping[str, Any], *, run: str, lane: Lane = "urgent") -> Receipt:
+        """Enqueue one spec; it may be on the wire before this returns.
+
+        The same spec of the same run again is the same work: `known` is 1, and nothing is sent twice.
+
+        Raises:
+            SpecError: the spec breaks a rule.
+            ConflictError: its task_id is known with another body.
+            InputError: the run's name is unusable, or the run exists in the other lane.
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            identified = Identified.of(_as_spec(spec), _checked_name(run))
+            number = self._uploads.open_run(run, lane)
+            stored = self._uploads.enqueue_open(number, [identified])
+            if stored.chunk_id is not None:
+                self._announce([stored.chunk_id])
+            return Receipt(run, stored.new, stored.known)
+
+    def enqueue_many(
+        self,
+        specs: Iterable[TaskSpec | Mapping[str, Any]],
+        *,
+        run: str,
+        lane: Lane = "bulk",
+        all_or_none: bool = True,
+        on_progress: Callable[[int], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
+    ) -> Receipt:
+        """Enqueue specs from an iterable of any length, in constant memory.
+
+        Args:
+            specs: the specs, or request bodies as mappings.
+            run: the run's name.
+            lane: which queue the run waits in.
+            all_or_none: when True, nothing is submitted before the last spec is stored, and an error, also one
+                that the iterable raises, leaves nothing behind. When False, each chunk may be submitted at once,
+                and an error leaves the chunks before it enqueued.
+            on_progress: called with the number of specs seen so far, after each chunk.
+            on_wait: called once if another producer's upload into the same run must be waited for.
+
+        Raises:
+            SpecError, ConflictError, InputError, RedisUnavailableError: as `enqueue`.
+        """
+        with self._asking():
+            number = self._uploads.open_run(_checked_name(run), lane)
+            if all_or_none:
+                return self._upload(specs, run, number, on_progress, on_wait)
+            new = known = 0
+            for chunk in _chunks(specs, run):
+                stored = self._uploads.enqueue_open(number, chunk)
+                if stored.chunk_id is not None:
+                    self._announce([stored.chunk_id])
+                new, known = new + stored.new, known + stored.known
+                if on_progress is not None:
+                    on_progress(new + known)
+            return Receipt(run, new, known)
+
+    def _upload(
+        self,
+        specs: Iterable[TaskSpec | Mapping[str, Any]],
+        run: str,
+        number: str,
+        on_progress: Callable[[int], None] | None,
+        on_wait: Callable[[], None] | None,
+    ) -> Receipt:
+        token = self._uploads.lock_upload(number, on_wait)
+        new = known = 0
+        try:
+            for chunk in _chunks(specs, run):
+                stored: Enqueued = self._uploads.enqueue_staged(number, token, chunk)
+                new, known = new + stored.new, known + stored.known
+                if on_progress is not None:
+                    on_progress(new + known)
+        except BaseException as error:
+            if not isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                self._uploads.discard(number, token)
+            raise
+        for released in self._uploads.seal(number, token):
+            self._announce(released)
+        return Receipt(run, new, known)
+
+    def status(self, run: str) -> RunStatus:
+        """Return the progress of a run.
+
+        Raises:
+            UnknownRunError: there is no run of that name.
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            return self._ledger.status(self._ledger.number_of(run))
+
+    def runs(self) -> list[RunStatus]:
+        """Return the progress of every run, the oldest first."""
+        with self._asking():
+            return [self._ledger.status(number) for number in self._ledger.run_numbers()]
+
+    def outcomes(self, run: str) -> Iterator[Outcome]:
+        """Yield a line per spec of a run, in the order of enqueueing; `outcome` is empty while a spec is open.
+
+        Raises:
+            UnknownRunError, RedisUnavailableError: as `status`.
+        """
+        with self._asking():
+            yield from self._ledger.outcomes(self._ledger.number_of(run))
+
+    def reasons(self, run: str) -> dict[str, int]:
+        """Return how many specs of a run ended badly, by `outcome code`, the most frequent first."""
+        with self._asking():
+            return self._ledger.reasons(self._ledger.number_of(run))
+
+    def holds(self) -> list[Hold]:
+        """Return every hold in force."""
+        with self._asking():
+            return self._ledger.holds()
+
+    def pause(self, run: str | None = None, *, reason: str = "paused by hand") -> bool:
+        """Hold a run, or with None everything. Requests in flight end; False when it was held already."""
+        with self._asking():
+            number = None if run is None else self._ledger.number_of(run)
+            return self._holds.hold(number, reason, "`couponpress resume` lets it go on")
+
+    def resume(self, run: str | None = None) -> bool:
+        """Release the hold of a run, or with None the partner's; False when there was none."""
+        with self._asking():
+            freed = self._holds.release(None if run is None else self._ledger.number_of(run))
+            self._announce(freed or [])
+            return freed is not None
+
+    def _announce(self, chunk_ids: list[str]) -> None:
+        """Publish one hint per chunk, many in one round trip."""
+        with self._celery.producer_or_acquire() as producer, producer.batch():
+            for chunk_id in chunk_ids:
+                self._celery.send_task(
+                    SUBMIT_TASK, args=[chunk_id], queue=self._keys.queue(lane_of(chunk_id)), producer=producer
+                )
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis.ConnectionError, redis.TimeoutError, kombu.exceptions.OperationalError) as error:
+            raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
+
+
+def _as_spec(spec: TaskSpec | Mapping[str, Any]) -> TaskSpec:
+    return spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0]
+
+
+def _checked_name(run: str) -> str:
+    if not run or len(run) > _RUN_NAME_MAX or not run.isprintable() or run != run.strip():
+        raise InputError(f"a run's name is 1 to {_RUN_NAME_MAX} printable characters, got {run!r}.")
+    return run
+
+
+def _chunks(specs: Iterable[TaskSpec | Mapping[str, Any]], run: str) -> Iterator[list[Identified]]:
+    identified = (Identified.of(_as_spec(spec), run) for spec in specs)
+    while chunk := list(islice(identified, CHUNK_SIZE)):
+        yield chunk

@@ -1,0 +1,11 @@
+"""The one data model in Redis, for both sides: runs, chunks, leases, outcomes, holds.
+
+    chunks     what a chunk holds, packed (pure)
+    uploading  the producer's acts: open a run, enqueue, seal, discard
+    holding    a person's acts: hold, release
+    reading    the questions anyone may ask: status, outcomes, holds
+    working    the fleet's acts: lease, renew, give back, move specs, release retries, forget
+
+Each atomic act is one Lua file beside these modules, with its inputs and returns in its header, and one thin
+caller. Every act may be repeated: a reply that got lost costs a second call, never a second effect.
+"""

@@ -1,0 +1,16 @@
+-- Take the last chunk of an upload that was refused out again.
+-- KEYS[1] run   KEYS[2] staged chunks   KEYS[3] chunk   KEYS[4] upload lock
+-- ARGV[1] chunk id   ARGV[2] upload token   ARGV[3] prefix of index keys
+-- ARGV[4] per spec 10 bytes of task_id digest, then 8 bytes of body digest
+-- Returns 1, or 0 when that chunk is no longer the last staged one or another upload holds the run.
+if redis.call('GET', KEYS[4]) ~= ARGV[2] then return 0 end
+if redis.call('LINDEX', KEYS[2], -1) ~= ARGV[1] then return 0 end
+for at = 0, #ARGV[4] - 18, 18 do
+  local first, second = string.byte(ARGV[4], at + 1, at + 2)
+  redis.call('HDEL', string.format('%s%03x', ARGV[3], first * 16 + math.floor(second / 16)),
+    string.sub(ARGV[4], at + 1, at + 10))
+end
+redis.call('RPOP', KEYS[2])
+redis.call('DEL', KEYS[3])
+redis.call('HINCRBY', KEYS[1], 'uploading', -(#ARGV[4] / 18))
+return 1

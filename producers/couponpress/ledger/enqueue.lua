@@ -1,0 +1,43 @@
+-- Store one chunk, if none of its task_ids is known yet; else store nothing and say which are known.
+-- KEYS[1] run   KEYS[2] open chunks of the lane   KEYS[3] staged chunks   KEYS[4] finished runs   KEYS[5] upload lock
+-- ARGV[1] run number   ARGV[2] number of specs   ARGV[3] compressed rows   ARGV[4] upload token, '' to open at once
+-- ARGV[5] prefix of chunk keys   ARGV[6] prefix of index keys   ARGV[7] upload lock, seconds
+-- ARGV[8] per spec 10 bytes of task_id digest, then 8 bytes of body digest
+-- Returns {1, chunk id}, or {0, {position, same body? 1 or 0, place}, ...}, or {-1} when another upload holds the run.
+if ARGV[4] ~= '' then
+  if redis.call('GET', KEYS[5]) ~= ARGV[4] then return {-1} end
+  redis.call('EXPIRE', KEYS[5], ARGV[7])
+end
+local count, digests = tonumber(ARGV[2]), ARGV[8]
+local known, buckets = {0}, {}
+for position = 0, count - 1 do
+  local at = position * 18
+  local first, second = string.byte(digests, at + 1, at + 2)
+  local bucket = string.format('%s%03x', ARGV[6], first * 16 + math.floor(second / 16))
+  buckets[position] = bucket
+  local entry = redis.call('HGET', bucket, string.sub(digests, at + 1, at + 10))
+  if entry then
+    local same = string.sub(entry, 1, 8) == string.sub(digests, at + 11, at + 18)
+    known[#known + 1] = {position, same and 1 or 0, string.sub(entry, 9)}
+  end
+end
+if #known > 1 then return known end
+local chunk_id = ARGV[1] .. '.' .. redis.call('HINCRBY', KEYS[1], 'chunks', 1)
+redis.call('HSET', ARGV[5] .. chunk_id, 'v', 1, 'z', ARGV[3],
+  's', string.rep('w', count), 't', string.rep('0', count))
+for position = 0, count - 1 do
+  local at = position * 18
+  redis.call('HSET', buckets[position], string.sub(digests, at + 1, at + 10),
+    string.sub(digests, at + 11, at + 18) .. chunk_id .. '/' .. position)
+end
+if ARGV[4] ~= '' then
+  redis.call('RPUSH', KEYS[3], chunk_id)
+  redis.call('HINCRBY', KEYS[1], 'uploading', count)
+else
+  redis.call('ZADD', KEYS[2], 0, chunk_id)
+  redis.call('HINCRBY', KEYS[1], 'total', count)
+  redis.call('HINCRBY', KEYS[1], 'waiting', count)
+  redis.call('HDEL', KEYS[1], 'finished_ms')
+  redis.call('ZREM', KEYS[4], ARGV[1])
+end
+return {1, chunk_id}

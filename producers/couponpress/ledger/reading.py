@@ -1,0 +1,130 @@
+"""The questions anyone may ask the ledger: runs, status, outcomes, reasons, holds. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+
+from couponpress.errors import UnknownRunError
+from couponpress.keys import LANES, Keys, lane_of
+from couponpress.ledger.chunks import unpack
+from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus
+
+#: How many chunks are fetched in one round trip when outcomes are read: some 300 KB.
+READ_BATCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Submitting is stopped for `scope` (`partner` or a run's name), and why."""
+
+    scope: str
+    reason: str
+    cure: str
+    since: float
+
+    @classmethod
+    def from_json(cls, scope: str, text: bytes | str) -> Hold:
+        """Read a hold as it is stored."""
+        stored = json.loads(text)
+        return cls(scope, stored["reason"], stored["cure"], stored["since"])
+
+
+class ReadingLedger:
+    """The reading side of the ledger, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def number_of(self, run: str) -> str:
+        """Return the number of the run of that name.
+
+        Raises:
+            UnknownRunError: there is none.
+        """
+        number = cast(bytes | None, self._client.hget(self._keys.run_numbers, run)) if run else None
+        if number is None:
+            raise UnknownRunError(run)
+        return number.decode()
+
+    def run_numbers(self) -> list[str]:
+        """Return the numbers of all runs, oldest first."""
+        return [number.decode() for number in cast(list[bytes], self._client.zrange(self._keys.runs, 0, -1))]
+
+    def status(self, number: str) -> RunStatus:
+        """Return the progress of a run, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(self._keys.run(number))
+            pipeline.hmget(self._keys.holds, ["partner", f"run:{number}"])
+            fields, holds = cast(tuple[dict[bytes, bytes], list[bytes | None]], pipeline.execute())
+
+        def count(name: str) -> int:
+            return int(fields.get(name.encode(), 0))
+
+        finished_ms = count("finished_ms")
+        hold = next((Hold.from_json("", text) for text in holds if text), None)
+        return RunStatus(
+            run=fields.get(b"name", b"").decode(),
+            lane=lane_of(number),
+            **{state.value: count(state.value) for state in STATE_OF_LETTER.values()},
+            total=count("total"),
+            uploading=count("uploading"),
+            throttled=count("throttled"),
+            created_at=count("created_ms") / 1000,
+            finished_at=finished_ms / 1000 if finished_ms else None,
+            hold=hold.reason if hold else None,
+        )
+
+    def outcomes(self, number: str) -> Iterator[Outcome]:
+        """Yield every spec of a run in the order in which it was enqueued, ended or not, in constant memory."""
+        chunks = int(cast(bytes | None, self._client.hget(self._keys.run(number), "chunks")) or 0)
+        for first in range(1, chunks + 1, READ_BATCH):
+            with self._client.pipeline(transaction=False) as pipeline:
+                for sequence in range(first, min(first + READ_BATCH, chunks + 1)):
+                    pipeline.hgetall(self._keys.chunk(f"{number}.{sequence}"))
+                for fields in cast(list[dict[bytes, bytes]], pipeline.execute()):
+                    yield from _outcomes_of_chunk(fields)
+
+    def reasons(self, number: str) -> dict[str, int]:
+        """Return how many specs of a run ended badly, by `outcome code`, the most frequent first."""
+        counts = cast(dict[bytes, bytes], self._client.hgetall(self._keys.reasons(number)))
+        return {reason.decode(): int(count) for reason, count in sorted(counts.items(), key=lambda item: -int(item[1]))}
+
+    def holds(self) -> list[Hold]:
+        """Return every hold; the scope of a run's hold is the run's name."""
+        found = []
+        for scope, text in cast(dict[bytes, bytes], self._client.hgetall(self._keys.holds)).items():
+            kind, _, number = scope.decode().partition(":")
+            name = cast(bytes | None, self._client.hget(self._keys.run(number), "name")) if number else None
+            found.append(Hold.from_json(name.decode() if name else kind, text))
+        return found
+
+    def queue_lengths(self) -> dict[str, int]:
+        """Return how many open chunks each lane has."""
+        return {lane: self._client.zcard(self._keys.open(lane)) for lane in LANES}
+
+
+def _outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
+    if not fields:  # discarded with its upload, or forgotten
+        return
+    states, tries = fields[b"s"].decode(), fields[b"t"]
+    for position, row in enumerate(unpack(fields[b"z"])):
+        state = STATE_OF_LETTER[states[position]]
+        record = fields.get(str(position).encode())
+        image_url, code, message = json.loads(record) if record else ("", "", "")
+        body = row.body_fields()
+        yield Outcome(
+            row_id=row.row_id,
+            task_id=body["task_id"],
+            brand_id=body["brand_id"],
+            outcome=state.value if state.ended else "",
+            image_url=image_url,
+            code=code,
+            message=message,
+            attempts=tries[position] - ord("0"),
+        )

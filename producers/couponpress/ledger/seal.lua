@@ -1,0 +1,19 @@
+-- Release up to ARGV[2] chunks of a finished upload for submitting.
+-- KEYS[1] run   KEYS[2] open chunks of the lane   KEYS[3] staged chunks   KEYS[4] finished runs   KEYS[5] upload lock
+-- ARGV[1] run number   ARGV[2] how many chunks   ARGV[3] prefix of chunk keys   ARGV[4] upload token
+-- Returns the ids of the chunks released, none when all are; or false when another upload holds the run.
+if redis.call('GET', KEYS[5]) ~= ARGV[4] then return false end
+local released, specs = redis.call('LRANGE', KEYS[3], 0, ARGV[2] - 1), 0
+for _, chunk_id in ipairs(released) do
+  specs = specs + #redis.call('HGET', ARGV[3] .. chunk_id, 's')
+  redis.call('ZADD', KEYS[2], 0, chunk_id)
+end
+if #released > 0 then
+  redis.call('LTRIM', KEYS[3], #released, -1)
+  redis.call('HINCRBY', KEYS[1], 'uploading', -specs)
+  redis.call('HINCRBY', KEYS[1], 'total', specs)
+  redis.call('HINCRBY', KEYS[1], 'waiting', specs)
+  redis.call('HDEL', KEYS[1], 'finished_ms')
+  redis.call('ZREM', KEYS[4], ARGV[1])
+end
+return released

@@ -1,0 +1,73 @@
+-- Move specs of one chunk from state to state; the only script that changes a spec's state.
+-- A move that the table does not allow changes nothing, so every call may be repeated.
+-- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
+-- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs
+-- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] ms within which released specs are to be taken up
+-- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record]
+-- Returns per move 1 when it was made, 0 when the spec was in no state for it.
+
+-- move -> the state it leads to, and the states it may leave
+local MOVES = {
+  accept  = {'a', 'wyl'},  again   = {'y', 'w'},    look   = {'l', 'w'},     release = {'w', 'y'},
+  absent  = {'y', 'la'},   reject  = {'r', 'wyl'},  expire = {'x', 'wyla'},  cancel  = {'c', 'wyl'},
+  succeed = {'s', 'wyla'}, fail    = {'f', 'wyla'},
+}
+local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
+               f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
+
+local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner')
+if not chunk[1] then return {} end
+local states, tries, moved, counts = chunk[1], chunk[2], {}, {}
+local now = redis.call('TIME')
+local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+
+local function replace(text, at, letter)
+  return string.sub(text, 1, at - 1) .. letter .. string.sub(text, at + 1)
+end
+
+for number, move in ipairs(cjson.decode(ARGV[4])) do
+  local position, to, from = move[1], MOVES[move[2]][1], MOVES[move[2]][2]
+  local at = position + 1
+  local state = string.sub(states, at, at)
+  moved[number] = 0
+  if state ~= '' and string.find(from, state, 1, true) then
+    moved[number] = 1
+    local place = ARGV[1] .. '/' .. position
+    states = replace(states, at, to)
+    tries = replace(tries, at, string.char(math.min(126, string.byte(tries, at) + move[3])))
+    counts[state] = (counts[state] or 0) - 1
+    counts[to] = (counts[to] or 0) + 1
+    if state == 'y' then redis.call('ZREM', KEYS[6], place) end
+    if state == 'l' then redis.call('ZREM', KEYS[7], place) end
+    if to == 'y' then redis.call('ZADD', KEYS[6], now_ms + move[4], place) end
+    if to == 'l' then redis.call('ZADD', KEYS[7], now_ms + move[4], place) end
+    if move[6] ~= '' then redis.call('HSET', KEYS[1], position, move[6]) else redis.call('HDEL', KEYS[1], position) end
+    if move[5] ~= '' and string.find('frxc', to, 1, true) then
+      redis.call('HINCRBY', KEYS[3], WORDS[to] .. ' ' .. move[5], 1)
+    end
+    if to == 'a' then redis.call('ZADD', KEYS[5], now_ms, ARGV[1]) end
+  end
+end
+if not next(counts) then return moved end
+
+redis.call('HSET', KEYS[1], 's', states, 't', tries)
+for letter, change in pairs(counts) do
+  if change ~= 0 then redis.call('HINCRBY', KEYS[2], WORDS[letter], change) end
+end
+if not string.find(states, 'a', 1, true) then redis.call('ZREM', KEYS[5], ARGV[1]) end
+if not chunk[3] then -- nobody holds the lease, so nobody else will open or close the chunk
+  if not string.find(states, 'w', 1, true) then
+    redis.call('ZREM', KEYS[4], ARGV[1])
+  elseif (counts['w'] or 0) > 0 then
+    redis.call('ZADD', KEYS[4], now_ms + ARGV[3], ARGV[1])
+  end
+end
+local open = 0
+for _, count in ipairs(redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'accepted', 'uploading')) do
+  open = open + (tonumber(count) or 0)
+end
+if open == 0 then
+  redis.call('HSET', KEYS[2], 'finished_ms', now_ms)
+  redis.call('ZADD', KEYS[8], now_ms, ARGV[2])
+end
+return moved

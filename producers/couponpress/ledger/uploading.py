@@ -1,0 +1,193 @@
+"""The producer's acts: open a run, enqueue chunks, seal an upload or discard it.
+
+An upload is all or nothing: its chunks are stored at once (staged) but only released for submitting when the
+producer seals it. A producer that dies in between leaves a run that says `uploading`; the same rows again find
+their chunks stored, and the seal releases them. `enqueue_open` is the other way in, for single specs.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+
+from couponpress.errors import ConflictError, InputError
+from couponpress.keys import Keys, Lane, lane_of, run_of
+from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
+from couponpress.ledger.scripts import script
+
+#: After so long without a chunk an upload counts as dead, and another may go on with its run.
+UPLOAD_LOCK_SECONDS = 10
+#: How many chunks one call of seal releases: some milliseconds of Redis.
+SEAL_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of one call: the chunk made, if any, and how many specs were new or known already."""
+
+    chunk_id: str | None
+    new: int
+    known: int
+
+
+class UploadLedger:
+    """The producer's side of the ledger, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._open_run = client.register_script(script("open_run"))
+        self._enqueue = client.register_script(script("enqueue"))
+        self._seal = client.register_script(script("seal"))
+        self._discard = client.register_script(script("discard"))
+
+    def open_run(self, name: str, lane: Lane) -> str:
+        """Return the number of the run of that name, made if need be.
+
+        Raises:
+            InputError: the run exists in the other lane.
+        """
+        reply = self._open_run([self._keys.run_numbers, self._keys.runs], [name, lane, self._keys.run("")])
+        number = bytes(cast(bytes, reply)).decode()
+        if lane_of(number) != lane:
+            raise InputError(f"run {name!r} exists in lane {lane_of(number)}; use that lane, or another run name.")
+        return number
+
+    def lock_upload(self, number: str, on_wait: Callable[[], None] | None = None) -> str:
+        """Return a token that makes this producer the only one that uploads into the run.
+
+        Waits for another producer's upload to end or to have been silent for UPLOAD_LOCK_SECONDS, at most twice as
+        long; `on_wait` is called once before waiting.
+
+        Raises:
+            InputError: another producer is still uploading into this run.
+        """
+        token = secrets.token_hex(8)
+        deadline = time.monotonic() + 2 * UPLOAD_LOCK_SECONDS
+        while not self._client.set(self._keys.upload_lock(number), token, nx=True, ex=UPLOAD_LOCK_SECONDS):
+            if time.monotonic() > deadline:
+                raise InputError("another producer is uploading into this run; wait for it, or use another run name.")
+            if on_wait is not None:
+                on_wait()
+                on_wait = None
+            time.sleep(0.2)
+        return token
+
+    def enqueue_staged(self, number: str, token: str, specs: Sequence[Identified]) -> Enqueued:
+        """Store up to 100 specs of an upload. See `_store`."""
+        return self._store(number, token, specs)
+
+    def enqueue_open(self, number: str, specs: Sequence[Identified]) -> Enqueued:
+        """Store up to 100 specs, free to be submitted at once. See `_store`."""
+        return self._store(number, "", specs)
+
+    def _store(self, number: str, token: str, specs: Sequence[Identified]) -> Enqueued:
+        """Store the specs that are not known yet, as one chunk.
+
+        Raises:
+            ConflictError: a task_id is known with another body, in the ledger or among these; nothing was stored.
+            InputError: the upload was taken over by another producer; nothing was stored.
+        """
+        new = list(_distinct(specs))
+        while new:
+            chunk_id, known = self._call_enqueue(number, token, new)
+            if chunk_id is not None:
+                return Enqueued(chunk_id, len(new), len(specs) - len(new))
+            for position, same, place in known:
+                if not same:
+                    raise ConflictError(new[position].task_id, self._run_name(place))
+            positions = {position for position, _, _ in known}
+            new = [spec for position, spec in enumerate(new) if position not in positions]
+        return Enqueued(None, 0, len(specs))
+
+    def _call_enqueue(
+        self, number: str, token: str, specs: Sequence[Identified]
+    ) -> tuple[str | None, list[tuple[int, bool, str]]]:
+        keys = self._keys
+        names = [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
+        names.append(keys.upload_lock(number))
+        packed = pack([spec.row for spec in specs])
+        values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
+        values += [UPLOAD_LOCK_SECONDS, digests(specs)]
+        status, *rest = cast(list[object], self._enqueue(names, values))
+        if status == -1:
+            raise InputError("another producer took over the upload into this run; nothing more was stored.")
+        if status == 1:
+            return cast(bytes, rest[0]).decode(), []
+        known = cast(list[tuple[int, int, bytes]], rest)
+        return None, [(position, bool(same), place.decode()) for position, same, place in known]
+
+    def seal(self, number: str, token: str) -> Iterator[list[str]]:
+        """Release every staged chunk of the run; yields the ids of those released, in batches.
+
+        Raises:
+            InputError: the upload was taken over by another producer, which will seal it.
+        """
+        keys = self._keys
+        while True:
+            released = self._seal(
+                [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
+                + [keys.upload_lock(number)],
+                [number, SEAL_BATCH, keys.chunk(""), token],
+            )
+            if released is None:
+                raise InputError("another producer took over the upload into this run, and will finish it.")
+            if not released:
+                break
+            yield [chunk_id.decode() for chunk_id in cast(list[bytes], released)]
+            self._client.expire(keys.upload_lock(number), UPLOAD_LOCK_SECONDS)
+        self.unlock_upload(number, token)
+
+    def discard(self, number: str, token: str) -> int:
+        """Take every staged chunk of the run out again; returns how many chunks that were."""
+        keys, discarded = self._keys, 0
+        while last := cast(bytes | None, self._client.lindex(keys.staged(number), -1)):
+            chunk_id = last.decode()
+            stored = cast(bytes, self._client.hget(keys.chunk(chunk_id), "z"))
+            if not self._discard(
+                [keys.run(number), keys.staged(number), keys.chunk(chunk_id), keys.upload_lock(number)],
+                [chunk_id, token, keys.index, digests_of_rows(unpack(stored))],
+            ):
+                break
+            discarded += 1
+            self._client.expire(keys.upload_lock(number), UPLOAD_LOCK_SECONDS)
+        self.unlock_upload(number, token)
+        self._drop_if_empty(number)
+        return discarded
+
+    def unlock_upload(self, number: str, token: str) -> None:
+        """Let others upload into the run, if this producer still holds it."""
+        lock = self._keys.upload_lock(number)
+        if self._client.get(lock) == token.encode():
+            self._client.delete(lock)
+
+    def _drop_if_empty(self, number: str) -> None:
+        """Forget a run into which nothing was ever enqueued, so that a refused upload leaves no trace."""
+        run = self._keys.run(number)
+        total, uploading, name = cast(list[bytes | None], self._client.hmget(run, ["total", "uploading", "name"]))
+        if name is not None and not int(total or 0) and not int(uploading or 0):
+            with self._client.pipeline() as pipeline:
+                pipeline.delete(run)
+                pipeline.zrem(self._keys.runs, number)
+                pipeline.hdel(self._keys.run_numbers, name.decode())
+                pipeline.execute()
+
+    def _run_name(self, place: str) -> str:
+        name = cast(bytes | None, self._client.hget(self._keys.run(run_of(place)), "name"))
+        return name.decode() if name else "(forgotten)"
+
+
+def _distinct(specs: Sequence[Identified]) -> Iterator[Identified]:
+    """Leave out what stands twice in the same call; the same task_id with another body is a conflict."""
+    seen: dict[str, bytes] = {}
+    for spec in specs:
+        if spec.task_id not in seen:
+            seen[spec.task_id] = spec.row.body
+            yield spec
+        elif seen[spec.task_id] != spec.row.body:
+            raise ConflictError(spec.task_id, "of this very upload")

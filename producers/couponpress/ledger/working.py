@@ -1,0 +1,284 @@
+"""The fleet's acts on the ledger: lease, renew, give back, move specs, look places up, release, hold, forget.
+
+Over an asyncio client that answers in bytes. Every act may be repeated after a lost reply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from redis.asyncio import Redis
+
+from couponpress.keys import HELD_SCORE, LANES, Keys, index_entry, lane_of, run_of
+from couponpress.ledger.chunks import Row, digests_of_rows, unpack
+from couponpress.ledger.reading import Hold
+from couponpress.ledger.scripts import script
+
+#: How long a lease lives without being renewed.
+LEASE_MS = 30_000
+#: Within this time whoever was told of a chunk's rest must have taken it up; else it is published again.
+TAKE_UP_MS = 20_000
+
+MoveName = Literal[
+    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail"
+]  # the table of transitions.lua
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a spec stands: its chunk and its position there."""
+
+    chunk_id: str
+    position: int
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read `chunk id/position`."""
+        chunk_id, _, position = text.rpartition("/")
+        return cls(chunk_id, int(position))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One spec's step from state to state.
+
+    Attributes:
+        position: which spec of the chunk.
+        name: the step; a step that the spec's state does not allow changes nothing.
+        tries: how many tries it spent.
+        delay_ms: for `again`, `look` and `absent`: when the spec is due.
+        image_url: for `succeed`.
+        code: why, as a code.
+        message: why, in words.
+    """
+
+    position: int
+    name: MoveName
+    tries: int = 0
+    delay_ms: int = 0
+    image_url: str = ""
+    code: str = ""
+    message: str = ""
+
+    def wire(self) -> list[Any]:
+        """Return the move as transitions.lua reads it."""
+        told = bool(self.image_url or self.code or self.message)
+        record = _compact([self.image_url, self.code, self.message]) if told else ""
+        return [self.position, self.name, self.tries, self.delay_ms, self.code, record]
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A chunk in hand: its rows, and of each the state letter and the tries spent."""
+
+    chunk_id: str
+    rows: list[Row]
+    states: str
+    tries: list[int]
+
+    def waiting(self) -> list[int]:
+        """Return the positions that are to be sent."""
+        return [position for position, letter in enumerate(self.states) if letter == "w"]
+
+
+NotLeased = Literal["nothing", "taken", "held"]
+
+
+class WorkLedger:
+    """The fleet's side of the ledger."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._lease = client.register_script(script("lease"))
+        self._renew = client.register_script(script("renew"))
+        self._give_back = client.register_script(script("give_back"))
+        self._transitions = client.register_script(script("transitions"))
+        self._forget = client.register_script(script("forget"))
+        self._forget_run = client.register_script(script("forget_run"))
+
+    async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
+        """Take a chunk in hand for LEASE_MS, or say why not."""
+        keys = self._keys
+        told, *rest = cast(
+            list[bytes],
+            await self._lease(
+                [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds],
+                [chunk_id, owner, LEASE_MS, f"run:{run_of(chunk_id)}", HELD_SCORE],
+            ),
+        )
+        if told != b"leased":
+            return cast(NotLeased, told.decode())
+        stored, states, tries = rest
+        return Leased(chunk_id, unpack(stored), states.decode(), [letter - ord("0") for letter in tries])
+
+    async def renew(self, chunk_id: str, owner: str) -> bool:
+        """Keep a lease for another LEASE_MS; False when it is lost, and nothing of the chunk may be sent."""
+        keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id))]
+        return bool(await self._renew(keys, [chunk_id, owner, LEASE_MS]))
+
+    async def give_back(self, chunk_id: str, owner: str) -> int:
+        """End a lease. Returns how many specs still wait to be sent: if any, the chunk is to be published again."""
+        keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id))]
+        return int(cast(int, await self._give_back(keys, [chunk_id, owner, TAKE_UP_MS])))
+
+    async def move(self, moves: Mapping[str, Sequence[Move]]) -> dict[str, list[bool]]:
+        """Make the moves of several chunks in one round trip. Returns per chunk and move whether it was made."""
+        keys = self._keys
+        pipeline = self._client.pipeline(transaction=False)
+        for chunk_id, steps in moves.items():
+            number = run_of(chunk_id)
+            await cast(
+                Awaitable[Any],
+                self._transitions(
+                    [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
+                    + [keys.awaiting, keys.retries, keys.looks, keys.finished],
+                    [chunk_id, number, TAKE_UP_MS, _compact([step.wire() for step in steps])],
+                    client=pipeline,
+                ),
+            )
+        replies = cast(list[list[int]], await pipeline.execute())
+        return {
+            chunk_id: [bool(made) for made in reply] or [False] * len(steps)
+            for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True)
+        }
+
+    async def places(self, task_ids: Sequence[str]) -> list[Place | None]:
+        """Return where each task_id stands, in one round trip; None for one that is not known."""
+        pipeline = self._client.pipeline(transaction=False)
+        for task_id in task_ids:
+            entry = index_entry(task_id)
+            bucket = f"{self._keys.index}{entry[0] * 16 + (entry[1] >> 4):03x}"
+            pipeline.hget(bucket, cast(str, entry))
+        found = cast(list[bytes | None], await pipeline.execute())
+        return [Place.parse(value[8:].decode()) if value else None for value in found]
+
+    async def rows(self, chunk_id: str) -> tuple[list[Row], str]:
+        """Return the rows of a chunk and their state letters; nothing of a chunk that is forgotten."""
+        stored, states = await self._fields(chunk_id, "z", "s")
+        return (unpack(stored), states.decode()) if stored else ([], "")
+
+    async def tries(self, chunk_id: str) -> list[int]:
+        """Return how many tries each spec of a chunk has spent."""
+        (tries,) = await self._fields(chunk_id, "t")
+        return [letter - ord("0") for letter in tries]
+
+    async def _fields(self, chunk_id: str, *names: str) -> list[bytes]:
+        found = await cast(Awaitable[list[bytes | None]], self._client.hmget(self._keys.chunk(chunk_id), list(names)))
+        return [value or b"" for value in found]
+
+    async def now_ms(self) -> int:
+        """Return Redis's clock, milliseconds since 1970."""
+        seconds, microseconds = await self._client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def release_due_retries(self, limit: int = 1000) -> list[str]:
+        """Let the retries that are due be sent again; returns the chunks that must be published."""
+        due = await self._due(self._keys.retries, await self.now_ms(), limit)
+        moves = {
+            chunk_id: [Move(position, "release") for position in positions]
+            for chunk_id, positions in _by_chunk(due).items()
+        }
+        if not moves:
+            return []
+        await self.move(moves)
+        # A place whose chunk is gone, or whose spec moved on, is due no more either.
+        await self._client.zrem(self._keys.retries, *due)
+        return list(moves)
+
+    async def due_looks(self, limit: int) -> list[Place]:
+        """Return specs that are to be queried now, the oldest first."""
+        return [Place.parse(text) for text in await self._due(self._keys.looks, await self.now_ms(), limit)]
+
+    async def drop_look(self, place: Place) -> None:
+        """Strike a spec that needs no look any more off the list."""
+        await self._client.zrem(self._keys.looks, f"{place.chunk_id}/{place.position}")
+
+    async def overdue_chunks(self, silent_seconds: int, limit: int) -> list[tuple[str, float]]:
+        """Return chunks with specs accepted longer ago than `silent_seconds`, and how long ago the last one was."""
+        now_ms = await self.now_ms()
+        found = await cast(
+            Awaitable[list[tuple[bytes, float]]],
+            self._client.zrangebyscore(
+                self._keys.awaiting, "-inf", now_ms - silent_seconds * 1000, start=0, num=limit, withscores=True
+            ),
+        )
+        return [(chunk_id.decode(), (now_ms - accepted_ms) / 1000) for chunk_id, accepted_ms in found]
+
+    async def abandoned(self, limit: int = 500) -> list[str]:
+        """Return chunks that nobody took up, or whose lease ran out; their time starts anew."""
+        chunks: list[str] = []
+        now_ms = await self.now_ms()
+        for lane in LANES:
+            found = await self._due(self._keys.open(lane), now_ms, limit, above="(0")
+            chunks += found
+            if found:
+                again = dict.fromkeys(found, now_ms + TAKE_UP_MS)
+                await self._client.zadd(self._keys.open(lane), again, xx=True)
+        return chunks
+
+    async def unannounced(self, limit: int = 500) -> list[str]:
+        """Return chunks that wait although their lane's queue is empty: their hint was lost, or never sent."""
+        chunks: list[str] = []
+        now_ms = await self.now_ms()
+        for lane in LANES:
+            if not await self._client.llen(self._keys.queue(lane)):
+                found = await self._due(self._keys.open(lane), 0, limit)
+                chunks += found
+                if found:
+                    again = dict.fromkeys(found, now_ms + TAKE_UP_MS)
+                    await self._client.zadd(self._keys.open(lane), again, xx=True)
+        return chunks
+
+    async def _due(self, key: str, until_ms: int, limit: int, above: str = "-inf") -> list[str]:
+        found = await cast(Awaitable[list[bytes]], self._client.zrangebyscore(key, above, until_ms, start=0, num=limit))
+        return [member.decode() for member in found]
+
+    async def hold(self, scope: str, reason: str, cure: str, since: float) -> bool:
+        """Stop submitting for `partner` or `run:NUMBER`; False when it is held already (the first reason stays)."""
+        stored = _compact({"reason": reason, "cure": cure, "since": since})
+        return bool(await self._client.hsetnx(self._keys.holds, scope, stored))
+
+    async def holds(self) -> dict[str, Hold]:
+        """Return every hold by its scope."""
+        found = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(self._keys.holds))
+        return {scope.decode(): Hold.from_json(scope.decode(), text) for scope, text in found.items()}
+
+    async def count_throttled(self, chunk_id: str, answers: int) -> None:
+        """Count answers that said "too fast" for the chunk's run."""
+        run = self._keys.run(run_of(chunk_id))
+        await self._client.hincrby(run, "throttled", answers)
+
+    async def count_event(self, kind: str) -> None:
+        """Count a callback by its kind."""
+        await self._client.hincrby(self._keys.events, kind, 1)
+
+    async def forget_finished(self, result_ttl_seconds: int) -> list[str]:
+        """Delete every run whose results have lived `result_ttl_seconds`; returns their numbers."""
+        keys = self._keys
+        numbers = await self._due(keys.finished, await self.now_ms() - result_ttl_seconds * 1000, 10)
+        for number in numbers:
+            chunks = await cast(Awaitable[bytes | None], self._client.hget(keys.run(number), "chunks"))
+            for sequence in range(1, int(chunks or 0) + 1):
+                chunk_id = f"{number}.{sequence}"
+                rows, _ = await self.rows(chunk_id)
+                await self._forget([keys.chunk(chunk_id), keys.finished], [number, keys.index, digests_of_rows(rows)])
+            await self._forget_run(
+                [keys.run(number), keys.run_numbers, keys.runs, keys.finished, keys.reasons(number)], [number]
+            )
+        return numbers
+
+
+def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:
+    grouped: dict[str, list[int]] = defaultdict(list)
+    for place in map(Place.parse, places):
+        grouped[place.chunk_id].append(place.position)
+    return grouped
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
