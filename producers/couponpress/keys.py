@@ -86,8 +86,8 @@ class Keys:
         """HASH: up to 100 specs, the truth about them. Forgotten with the run.
 
         Fields: `v` record version, `z` compressed row ids and bodies, `s` a state letter per spec, `t` tries per
-        spec (the character n places after "0"), `owner` who leases it, and `0`..`99` how each spec ended: a JSON
-        list of picture URL, code and message.
+        spec (the character n places after "0"), `owner` who leases it, `accepted_ms` when a spec was last accepted,
+        and `0`..`99` how each spec ended: a JSON list of picture URL, code and message.
         """
         return f"{self.prefix}chunk:{chunk_id}"
 
@@ -111,7 +111,10 @@ class Keys:
 
     @property
     def awaiting(self) -> str:
-        """ZSET: chunk id -> when one of its specs was last accepted, ms; only chunks with accepted specs."""
+        """ZSET: chunk id -> when a spec of it was last accepted, or its accepted specs last queried, ms.
+
+        Members leave when no spec of theirs is accepted and open.
+        """
         return f"{self.prefix}awaiting"
 
     @property

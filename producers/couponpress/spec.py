@@ -237,7 +237,7 @@ def _broken(field: str, rule: str, value: object = None) -> PydanticCustomError:
 
 def _leave_out(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Copy `raw` without nulls and without the objects that its own types do not use; say which those were."""
-    kept, left_out = _keep_only(raw, PART_OF_TYPE, raw.get("image_generation_type"), "")
+    kept, left_out = _keep_only(_without_nulls(raw), PART_OF_TYPE, raw.get("image_generation_type"), "")
     combine = kept.get("combine_image")
     if isinstance(combine, Mapping):
         kept["combine_image"], more = _keep_only(combine, RULE_OF_TYPE, combine.get("type"), "combine_image.")
@@ -245,10 +245,18 @@ def _leave_out(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return kept, left_out
 
 
+def _without_nulls(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_nulls(value) if isinstance(value, Mapping) else value
+        for name, value in raw.items()
+        if value is not None
+    }
+
+
 def _keep_only(
     raw: Mapping[str, Any], object_of_type: Mapping[str, str], kind: object, prefix: str
 ) -> tuple[dict[str, Any], list[str]]:
-    kept = {name: value for name, value in raw.items() if value is not None}
+    kept = dict(raw)
     belongs = object_of_type.get(kind) if isinstance(kind, str) else None
     if belongs is None:
         return kept, []

@@ -1,0 +1,202 @@
+"""The `couponpress` command: what a producer does with it.
+
+Decides how input and outcomes are shown to a person, and the exit code: 0 done, 1 some rows or specs ended badly,
+2 bad usage or bad input. The fleet's own commands join through the entry-point group `couponpress.commands`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from importlib.metadata import entry_points, version
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from couponpress.client import Client
+from couponpress.errors import CouponpressError, InputError
+from couponpress.keys import Lane
+from couponpress.outcome import RunStatus
+from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
+from couponpress.spec import TaskSpec
+from couponpress.uploading import CatalogUpload, default_run_name, row_counter
+from couponpress.watching import counts_line, summary, watch
+
+DONE, ENDED_BADLY, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    help="Submits product-coupon picture tasks at just under the platform's limit.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+#: Progress and messages go here; standard output is for what was asked for.
+stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@app.command()
+def submit(
+    files: Annotated[list[str], typer.Argument(help="Catalogs; - for standard input.", metavar="FILE...")],
+    run: Annotated[str | None, typer.Option(help="The run's name; default: the first file's stem.")] = None,
+    lane: Annotated[Lane, typer.Option(help="urgent overtakes bulk.")] = "bulk",
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="csv or jsonl; default: by the file's suffix.")
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="Refuse the whole catalog if any row is broken or doubtful.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Check everything and show the first bodies; enqueue nothing.")] = False,
+    watch_it: Annotated[bool, typer.Option("--watch", help="Show progress until every spec has its outcome.")] = False,
+    errors: Annotated[
+        Path | None, typer.Option(help="Where broken rows go; default: beside the catalog, as STEM.errors.SUFFIX.")
+    ] = None,
+) -> None:
+    """Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."""
+    run = run or default_run_name(files)
+    upload = CatalogUpload(files, format_name=format_name, strict=strict, errors=errors)
+    if dry_run:
+        _dry_run(upload, run)
+        return
+    with Client() as client:
+        client.ping()
+        with _counter() as on_progress:
+            receipt = client.enqueue_many(
+                upload.specs(),
+                run=run,
+                lane=lane,
+                on_progress=on_progress,
+                on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
+            )
+        stderr.print(upload.report())
+        known = f", {receipt.known} known before (the same work)" if receipt.known else ""
+        stderr.print(f"run {run}: {receipt.new} enqueued{known}. `couponpress watch {run}` shows its progress.")
+        ended_badly = _watch(client, run) if watch_it else 0
+    raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
+
+
+@app.command()
+def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
+    """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
+    with Client() as client:
+        shown = client.runs() if run is None else [client.status(run)]
+        if as_json:
+            told = [_as_json(one) for one in shown]
+            typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
+            return
+        for one in shown:
+            typer.echo(counts_line(one))
+        if run is not None:
+            for reason, count in client.reasons(run).items():
+                typer.echo(f"  {count:>8}  {reason}")
+        for hold in client.holds():
+            typer.echo(f"held: {hold.scope}: {hold.reason}\n      cure: {hold.cure}")
+        if not shown:
+            typer.echo("no run yet; `couponpress submit FILE` makes one")
+
+
+@app.command("watch")
+def watch_command(run: RunArgument = None) -> None:
+    """Show a run's progress until every spec has its outcome; without a name, the youngest run's."""
+    with Client() as client:
+        if run is None:
+            runs = client.runs()
+            if not runs:
+                raise InputError("there is no run yet; `couponpress submit FILE` makes one.")
+            run = runs[-1].run
+        ended_badly = _watch(client, run)
+    raise typer.Exit(ENDED_BADLY if ended_badly else DONE)
+
+
+@app.command()
+def results(
+    run: Annotated[str, typer.Argument(help="The run's name.")],
+    format_name: Annotated[ResultFormat, typer.Option("--format", help="csv or jsonl.")] = "csv",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file; default: standard output.")] = None,
+) -> None:
+    """Write one line per spec: row id, task id, outcome, picture URL or reason."""
+    with Client() as client:
+        client.status(run)  # an unknown run must not leave an empty file behind
+        if output is None:
+            sys.stdout.reconfigure(newline="")  # type: ignore[union-attr]
+            write_results(client.outcomes(run), sys.stdout, format_name)
+            return
+        with output.open("w", encoding="utf-8", newline="") as stream:
+            if format_name == "csv":
+                stream.write(BYTE_ORDER_MARK)
+            written = write_results(client.outcomes(run), stream, format_name)
+    stderr.print(f"{written} lines written to {output}")
+
+
+@app.command()
+def pause(run: RunArgument = None) -> None:
+    """Stop submitting a run, or everything; requests in flight end, nothing is lost."""
+    with Client() as client:
+        stderr.print("paused" if client.pause(run) else "it was held already; `couponpress status` says why")
+
+
+@app.command()
+def resume(run: RunArgument = None) -> None:
+    """Let a run, or everything, go on from where it stopped."""
+    with Client() as client:
+        stderr.print("goes on" if client.resume(run) else "nothing was held there; `couponpress status` shows holds")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"couponpress {version('couponpress')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Take the options that every command shares."""
+
+
+def _dry_run(upload: CatalogUpload, run: str) -> None:
+    bodies: Iterator[TaskSpec] = (spec.identified(run) for spec in upload.specs())
+    for spec in islice(bodies, 3):
+        typer.echo(spec.body())
+    for _ in bodies:
+        pass
+    stderr.print(upload.report())
+    stderr.print(f"dry run: {upload.good} specs would be enqueued in run {run}; nothing was.")
+    raise typer.Exit(ENDED_BADLY if upload.broken else DONE)
+
+
+def _watch(client: Client, run: str) -> int:
+    last = watch(lambda: client.status(run), stderr)
+    stderr.print(summary(last, client.reasons(run)))
+    return last.ended_badly
+
+
+def _as_json(one: RunStatus) -> dict[str, Any]:
+    return {**asdict(one), "finished": one.finished}
+
+
+def _counter() -> AbstractContextManager[Callable[[int], None] | None]:
+    return row_counter(stderr) if stderr.is_terminal else nullcontext()
+
+
+def main() -> None:
+    """Run the command; every error that couponpress raises on purpose is one sentence and exit code 2."""
+    for entry in entry_points(group="couponpress.commands"):
+        entry.load()(app)
+    try:
+        app()
+    except CouponpressError as error:
+        stderr.print(f"couponpress: {error}", markup=False)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        stderr.print("couponpress: interrupted")
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,131 @@
+"""Catalog files as one upload: good rows become specs, broken ones go to the error file, with a count of both.
+
+Decides what happens to a broken row. Refuses to know Redis: the client takes the specs from here, one by one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from couponpress import catalog
+from couponpress.errors import CatalogError, InputError
+from couponpress.spec import TaskSpec
+
+#: How many notes and columns a report names before it only counts them.
+_NAMED = 8
+
+
+class CatalogUpload:
+    """One or several catalogs on their way into a run.
+
+    Attributes:
+        good: rows that became specs so far.
+        broken: rows that did not.
+        error_files: where the broken ones went.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        *,
+        format_name: str | None = None,
+        strict: bool = False,
+        errors: Path | None = None,
+        on_broken: Callable[[catalog.BrokenRow], None] = lambda _: None,
+    ) -> None:
+        if errors is not None and len(files) > 1:
+            raise InputError("--errors names one file, but several catalogs were given; leave it out.")
+        self._files = files
+        self._format_name = format_name
+        self._strict = strict
+        self._errors = errors
+        self._on_broken = on_broken
+        self._notes: Counter[str] = Counter()
+        self._unused: dict[str, tuple[str, ...]] = {}
+        self.good = self.broken = 0
+        self.error_files: list[Path] = []
+
+    def specs(self) -> Iterator[TaskSpec]:
+        """Yield the spec of each good row, in order, in constant memory.
+
+        Raises:
+            CatalogError: a catalog cannot be read, or with strict: at least one row is broken (said at the end, when
+                the error file names them all).
+        """
+        with ExitStack() as opened:
+            # All are opened first, so that a misspelt second name does not show after the first million rows.
+            prefixes = catalog.row_prefixes(self._files)
+            catalogs = [
+                opened.enter_context(
+                    catalog.read(name, format=self._format_name, strict=self._strict, row_prefix=prefix)
+                )
+                for name, prefix in zip(self._files, prefixes, strict=True)
+            ]
+            for one in catalogs:
+                yield from self._specs_of(one)
+        if self._strict and self.broken:
+            where = ", ".join(map(str, self.error_files))
+            raise CatalogError(
+                f"{self.broken} of {self.good + self.broken} rows are broken (see {where}); nothing was enqueued. "
+                "Mend them, or leave --strict out to let the good rows go on."
+            )
+
+    def _specs_of(self, one: catalog.Catalog) -> Iterator[TaskSpec]:
+        path = self._errors or _beside(one)
+        with catalog.ErrorFile(path, one) as errors:
+            for row in one:
+                if isinstance(row, catalog.BrokenRow):
+                    self.broken += 1
+                    errors.write(row)
+                    self._on_broken(row)
+                else:
+                    self.good += 1
+                    yield row.spec
+        if one.broken:
+            self.error_files.append(path)
+        self._notes.update(one.notes)
+        self._unused[one.name] = tuple(one.unused_columns)
+
+    def report(self) -> str:
+        """Return what a person should know about the catalogs, in a few lines."""
+        lines = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
+        lines += [f"broken rows and their reasons: {path}" for path in self.error_files]
+        lines += [
+            f"not sent, columns of {name}: {', '.join(unused)}" for name, unused in self._unused.items() if unused
+        ]
+        lines += [f"noted for {count} rows: {note}" for note, count in self._notes.most_common(_NAMED)]
+        if len(self._notes) > _NAMED:
+            lines.append(f"and {len(self._notes) - _NAMED} other notes")
+        return "\n".join(lines)
+
+
+def default_run_name(files: Sequence[str]) -> str:
+    """Return the first file's stem, so that the same catalog is the same run.
+
+    Raises:
+        InputError: it comes from standard input, which has no name.
+    """
+    if files[0] == "-":
+        raise InputError("a catalog from standard input has no name: say --run NAME.")
+    return Path(files[0]).stem
+
+
+@contextmanager
+def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
+    """Show how many rows were stored, for a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("rows", total=None)
+        yield lambda rows: progress.update(task, completed=rows)
+
+
+def _beside(one: catalog.Catalog) -> Path:
+    if one.path is None:
+        return Path(f"stdin.errors.{one.format}")
+    return one.path.with_name(f"{one.path.stem}.errors{one.path.suffix}")

@@ -1,0 +1,146 @@
+"""Shows a run's progress until it ends: a live line for a terminal, plain lines for a log.
+
+Decides what a person sees and how often. Refuses to change anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from couponpress.outcome import RunStatus
+
+#: How often the ledger is asked.
+ASK_EVERY_SECONDS = 0.5
+#: How often a plain line is written where there is no terminal.
+LINE_EVERY_SECONDS = 5.0
+#: The rate shown is the mean over this span.
+RATE_SPAN_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class SubmitRate:
+    """How fast specs leave the waiting state, over the last seconds."""
+
+    seen: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def update(self, status: RunStatus, now: float) -> float:
+        """Take a new status at `now` (monotonic seconds); returns specs per second."""
+        submitted = status.total - status.waiting
+        self.seen.append((now, submitted))
+        while self.seen[0][0] < now - RATE_SPAN_SECONDS:
+            self.seen.popleft()
+        first_at, first = self.seen[0]
+        return (submitted - first) / (now - first_at) if now > first_at else 0.0
+
+
+def counts_line(status: RunStatus) -> str:
+    """Return a run's counts in one line."""
+    told = [
+        f"{status.run}: {status.ended}/{status.total} ended",
+        f"waiting {status.waiting}",
+        f"retrying {status.retrying + status.looking}",
+        f"accepted {status.accepted}",
+        f"succeeded {status.succeeded}",
+        f"failed {status.failed}",
+        f"rejected {status.rejected}",
+    ]
+    told += [f"{name} {count}" for name, count in _rare(status) if count]
+    return "  ".join(told) + (f"  HELD: {status.hold}" if status.hold else "")
+
+
+def progress_line(status: RunStatus, rate: float, limit_per_second: float | None = None) -> str:
+    """Return a run's counts and how fast its specs are submitted, in one line."""
+    return f"{counts_line(status)}  {_rate(rate, limit_per_second)}"
+
+
+def _rate(rate: float, limit_per_second: float | None) -> str:
+    return f"{rate:.0f}/s" + (f" of {limit_per_second:g}" if limit_per_second else "")
+
+
+def _rare(status: RunStatus) -> list[tuple[str, int]]:
+    return [
+        ("expired", status.expired),
+        ("cancelled", status.cancelled),
+        ("throttled", status.throttled),
+        ("uploading", status.uploading),
+    ]
+
+
+def watch(
+    ask: Callable[[], RunStatus],
+    console: Console,
+    *,
+    limit_per_second: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RunStatus:
+    """Show a run until it is finished; returns its last status."""
+    rate = SubmitRate()
+    with _display(console, limit_per_second, clock) as show:
+        while True:
+            status = ask()
+            show(status, rate.update(status, clock()))
+            if status.finished:
+                return status
+            sleep(ASK_EVERY_SECONDS)
+
+
+Show = Callable[[RunStatus, float], None]
+
+
+@contextmanager
+def _display(console: Console, limit_per_second: float | None, clock: Callable[[], float]) -> Iterator[Show]:
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            yield lambda status, rate: live.update(_table(status, rate, limit_per_second))
+        return
+    last_line_at = float("-inf")
+
+    def line(status: RunStatus, rate: float) -> None:
+        nonlocal last_line_at
+        if status.finished or clock() - last_line_at >= LINE_EVERY_SECONDS:
+            last_line_at = clock()
+            console.print(progress_line(status, rate, limit_per_second), highlight=False, soft_wrap=True)
+
+    yield line
+
+
+def _table(status: RunStatus, rate: float, limit_per_second: float | None) -> Table:
+    rare = "".join(f", {name} {count:,}" for name, count in _rare(status) if count)
+    held = f"\nHELD: {status.hold}" if status.hold else ""
+    shown = Table(
+        title=f"{status.run}  {status.ended:,}/{status.total:,}",
+        caption=_rate(rate, limit_per_second) + rare + held,
+    )
+    counts = {
+        "waiting": status.waiting,
+        "retrying": status.retrying + status.looking,
+        "accepted": status.accepted,
+        "succeeded": status.succeeded,
+        "failed": status.failed,
+        "rejected": status.rejected,
+    }
+    for name in counts:
+        shown.add_column(name, justify="right")
+    shown.add_row(*(f"{count:,}" for count in counts.values()))
+    return shown
+
+
+def summary(status: RunStatus, reasons: dict[str, int]) -> str:
+    """Return the few lines that end a run."""
+    seconds = (status.finished_at or status.created_at) - status.created_at
+    lines = [
+        f"run {status.run}: {status.total} specs ended after {seconds:.1f} s",
+        f"  succeeded {status.succeeded}  failed {status.failed}  rejected {status.rejected}",
+        f"  expired {status.expired}  cancelled {status.cancelled}  throttled answers {status.throttled}",
+    ]
+    lines += [f"  {count:>8}  {reason}" for reason, count in list(reasons.items())[:10]]
+    return "\n".join(lines)

@@ -1,0 +1,117 @@
+"""The Celery app, and which process wiring belongs to this process.
+
+`celery -A couponpress_worker.app worker` works as for any Celery app; importing this module reads no setting and
+opens nothing. Settings are read when Celery first asks for its configuration, in the process that will use them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+
+import click
+from celery import Celery, signals
+from celery.concurrency.prefork import TaskPool as PreforkPool
+from celery.loaders.app import AppLoader
+from kombu import Queue
+
+from couponpress.errors import CouponpressError
+from couponpress.keys import SUBMIT_TASK, Keys
+from couponpress_worker.process import Process
+from couponpress_worker.settings import Secrets, Settings
+
+#: How many chunks a process has in hand: enough for a second of requests in flight beside the limit.
+CHUNKS_IN_HAND = 8
+#: How long Celery keeps a chunk task's summary; the ledger keeps the truth.
+SUMMARY_SECONDS = 3600
+
+
+def celery_configuration(settings: Settings) -> dict[str, Any]:
+    """Return Celery's own settings, from ours."""
+    keys = Keys(settings.mchid)
+    return {
+        "broker_url": settings.redis_url,
+        "result_backend": settings.redis_url,
+        "result_expires": SUMMARY_SECONDS,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "task_queues": [Queue(name, routing_key=name) for name in keys.queues],
+        "task_default_queue": keys.queue("bulk"),
+        # The queues are emptied in the order given: urgent, then what was in hand before, then bulk.
+        "broker_transport_options": {"queue_order_strategy": "priority"},
+        "broker_connection_retry_on_startup": True,
+        # A message is a hint; nothing is lost with it. So none is fetched before a thread is free for it.
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_pool": "threads",
+        "worker_concurrency": CHUNKS_IN_HAND,
+    }
+
+
+class _SettingsLoader(AppLoader):
+    """Configures the app from the environment, when first asked."""
+
+    def read_configuration(self, env: str = "") -> dict[str, Any]:
+        del env
+        try:
+            return celery_configuration(Settings.load())
+        except CouponpressError as error:
+            raise click.UsageError(str(error)) from error
+
+
+app = Celery("couponpress", loader=_SettingsLoader, include=["couponpress_worker.tasks"])
+
+_wiring: dict[int, Process] = {}
+_wiring_lock = threading.Lock()
+
+
+def this_process() -> Process:
+    """Return this process's wiring, made when first asked for and never shared across a fork."""
+    with _wiring_lock:
+        process = _wiring.get(os.getpid())
+        if process is None:
+            _wiring.clear()  # what a parent process opened is not ours
+            settings = Settings.load()
+            process = _wiring[os.getpid()] = Process.start(settings, Secrets.read(settings), publish_again)
+        return process
+
+
+async def publish_again(chunk_ids: list[str]) -> None:
+    """Publish a hint for chunks that were in hand before."""
+    if chunk_ids:
+        await asyncio.to_thread(_publish, chunk_ids)
+
+
+def _publish(chunk_ids: list[str]) -> None:
+    queue = app.conf.task_queues[1].name
+    with app.producer_or_acquire() as producer, producer.batch():
+        for chunk_id in chunk_ids:
+            app.send_task(SUBMIT_TASK, args=[chunk_id], queue=queue, producer=producer)
+
+
+@signals.worker_ready.connect
+def _wire_threads(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's own object
+    if not issubclass(sender.controller.pool_cls, PreforkPool):  # prefork's children wire themselves
+        this_process()
+
+
+@signals.worker_process_init.connect
+def _wire_child(**_: object) -> None:
+    this_process()
+
+
+@signals.worker_shutting_down.connect
+def _hand_back(**_: object) -> None:
+    for process in _wiring.values():
+        process.stop_sending()
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _close(**_: object) -> None:
+    process = _wiring.pop(os.getpid(), None)
+    if process is not None:
+        process.close()

@@ -1,0 +1,105 @@
+"""The fleet's commands: they join `couponpress` through the entry-point group `couponpress.commands`.
+
+Decides which options a service has. Each imports what it needs when it is called, so that `couponpress -h` is quick.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from couponpress.cli import DONE, ENDED_BADLY
+
+if TYPE_CHECKING:
+    from couponpress_worker.settings import Settings
+
+Port = Annotated[int, typer.Option(help="The port to listen on.")]
+Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the fleet's commands to the `couponpress` command."""
+    for command in (worker, scheduler, callback, sandbox, redis, doctor, demo):
+        app.command()(command)
+
+
+def worker(
+    concurrency: Annotated[int, typer.Option(min=1, help="Chunks of up to 100 specs in hand at a time.")] = 8,
+) -> None:
+    """Run a Celery worker that submits specs; start as many as you like, they share one limit."""
+    from couponpress_worker.app import app as celery_app
+
+    _checked_settings()
+    words = ["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=INFO", "--without-mingle"]
+    words += ["--without-gossip", f"--hostname=couponpress-{os.getpid()}@%h"]
+    celery_app.worker_main(words)
+
+
+def scheduler() -> None:
+    """Recover what crashes left behind and query late specs, for fleets whose workers may scale to none."""
+    from couponpress_worker.services import log_to_stderr, run_scheduler
+
+    log_to_stderr()
+    run_scheduler(_checked_settings())
+
+
+def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
+    """Receive the platform's callbacks on /wechatpay/callback."""
+    from couponpress_worker.services import log_to_stderr, serve_callbacks
+
+    log_to_stderr()
+    serve_callbacks(_checked_settings(), host=host, port=port)
+
+
+def redis(
+    port: Port = 6379,
+    directory: Annotated[Path, typer.Option("--dir", help="Where its data lives.")] = Path("redis-data"),
+) -> None:
+    """Run a Redis server for a first try: the one on PATH, else the embedded one."""
+    from couponpress_worker import redis_server
+
+    directory.mkdir(parents=True, exist_ok=True)
+    words = redis_server.command_line(directory.resolve(), port)
+    os.execv(words[0], words)  # noqa: S606 - this process becomes the server, so signals reach it
+
+
+def doctor() -> None:
+    """Check settings, keys, Redis, clock and platform; every failure comes with its cure."""
+    from couponpress_worker.doctor import examine
+
+    all_good = True
+    for finding in examine():
+        all_good = all_good and finding.good
+        typer.echo(f"{'ok  ' if finding.good else 'FAIL'} {finding.name}: {finding.seen}")
+        if not finding.good and finding.cure:
+            typer.echo(f"     cure: {finding.cure}")
+    raise typer.Exit(DONE if all_good else ENDED_BADLY)
+
+
+def demo(
+    rows: Annotated[int, typer.Option(min=20, max=200_000, help="Rows of the sample catalog.")] = 5000,
+    directory: Annotated[Path, typer.Option("--dir", help="Where catalog, results, plot and logs go.")] = Path("demo"),
+) -> None:
+    """Run everything on this machine: sample rows through a real worker against the sandbox."""
+    from couponpress_worker.demo import run_demo
+
+    good = run_demo(directory, rows, Console(soft_wrap=True, highlight=False))
+    raise typer.Exit(DONE if good else ENDED_BADLY)
+
+
+def _checked_settings() -> Settings:
+    """Return the settings once all of them, the key files and Redis have proved usable: better now than at night."""
+    from couponpress.client import Client
+    from couponpress_worker.settings import Secrets, Settings
+
+    settings = Settings.load()
+    Secrets.read(settings)
+    with Client(settings) as client:
+        client.ping()
+    return settings

@@ -1,0 +1,143 @@
+"""Asks the platform about specs that it has not called back about, on the query limit.
+
+Two kinds are asked about: those whose submitting ended open (looks), and those accepted so long ago that every
+repetition of the callback has passed (overdue). Decides what each answer means for the spec. Callbacks are the
+main channel: at 20 queries a second, a hundred thousand specs would take 83 minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import redis.exceptions
+
+from couponpress.ledger.working import Move, Place, WorkLedger
+from couponpress_worker.completion import move_of
+from couponpress_worker.judgement import (
+    Again,
+    Completed,
+    NotFound,
+    Processing,
+    QueryJudgement,
+    Stop,
+    Throttled,
+    judge_query,
+    retry_delay_seconds,
+)
+from couponpress_worker.recovery import TICK_SECONDS, Leadership
+from couponpress_worker.slots import Slots
+from couponpress_worker.wechatpay import WeChatPay
+
+log = logging.getLogger(__name__)
+
+#: How many looks or chunks one round takes up: a few seconds of the query limit.
+ROUND = 50
+EXPIRED_CODE = "NO_ANSWER"
+GAVE_UP_CODE = "GAVE_UP"
+
+
+class OverdueQuery:
+    """Queries specs and books what comes back; one per process, busy only while the process leads."""
+
+    def __init__(
+        self,
+        *,
+        ledger: WorkLedger,
+        platform: WeChatPay,
+        slots: Slots,
+        callback_span_seconds: int,
+        expire_after_seconds: int,
+    ) -> None:
+        self._ledger = ledger
+        self._platform = platform
+        self._slots = slots
+        self._callback_span_seconds = callback_span_seconds
+        self._expire_after_seconds = expire_after_seconds
+
+    async def run(self, leadership: Leadership, halted: Callable[[], bool]) -> None:
+        """Query for ever, while this process leads and nothing is held."""
+        while True:
+            try:
+                if not halted() and await leadership.mine():
+                    await self.round(leadership.mine)
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+                log.warning("overdue queries wait for Redis: %s", error)
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def round(self, still_leading: Callable[[], Awaitable[bool]]) -> None:
+        """Take up the looks that are due, then the chunks that are overdue."""
+        for place in await self._ledger.due_looks(ROUND):
+            await self._look(place)
+        for chunk_id, accepted_seconds_ago in await self._ledger.overdue_chunks(self._callback_span_seconds, ROUND):
+            if not await still_leading():
+                return
+            await self._query_chunk(chunk_id, accepted_seconds_ago)
+
+    async def _look(self, place: Place) -> None:
+        """Find out what became of a spec whose submitting ended open."""
+        rows, states = await self._ledger.rows(place.chunk_id)
+        if not rows or states[place.position] != "l":
+            await self._ledger.drop_look(place)
+            return
+        judgement = await self._query(rows[place.position].body_fields())
+        move = move_after_query(judgement, place.position)
+        if isinstance(judgement, NotFound):
+            move = move_when_absent(place.position, *await self._ledger.history(place))
+        if move is not None:
+            await self._ledger.move({place.chunk_id: [move]})
+
+    async def _query_chunk(self, chunk_id: str, accepted_seconds_ago: float) -> None:
+        """Ask about each accepted spec of a chunk; give up those that were accepted too long ago."""
+        rows, states = await self._ledger.rows(chunk_id)
+        for position, (row, letter) in enumerate(zip(rows, states, strict=True)):
+            if letter != "a":
+                continue
+            judgement = await self._query(row.body_fields())
+            move = move_after_query(judgement, position)
+            if isinstance(judgement, NotFound):
+                move = Move(position, "absent", code="NOT_FOUND", message="accepted, yet the platform does not know it")
+            expired = accepted_seconds_ago > self._expire_after_seconds
+            if expired and (move is None or move.name == "accept"):
+                move = Move(
+                    position, "expire", code=EXPIRED_CODE, message="accepted, but never finished by the platform"
+                )
+            if move is not None:
+                await self._ledger.move({chunk_id: [move]})
+        await self._ledger.queried(chunk_id)
+
+    async def _query(self, body: dict[str, str]) -> QueryJudgement:
+        await self._slots.take()
+        answer = await self._platform.query(body["task_id"], body["brand_id"], body["image_generation_type"])
+        judgement = judge_query(answer)
+        if isinstance(judgement, Throttled):
+            self._slots.pause(judgement.retry_after_seconds or TICK_SECONDS)
+        if isinstance(judgement, Stop):
+            log.error("a query was refused: %s %s. %s", judgement.code, judgement.message, judgement.cure)
+        if isinstance(judgement, Again):
+            log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
+        return judgement
+
+
+def move_after_query(judgement: QueryJudgement, position: int) -> Move | None:
+    """Return the move that a query's answer leads to; None when it leaves everything as it is."""
+    match judgement:
+        case Completed() | Processing():
+            return move_of(judgement, position)
+        case _:
+            return None
+
+
+def move_when_absent(position: int, tries: int, code: str, message: str) -> Move:
+    """Return the move of a spec that the platform does not know after an open end.
+
+    Known under another brand or type (ALREADY_EXISTS): rejected. Tries left: the same bytes again. None left:
+    rejected, with what the last try said.
+    """
+    if "ALREADY_EXISTS" in code:
+        return Move(position, "reject", code=code, message=message)
+    delay_seconds = retry_delay_seconds(tries, 0.5)
+    if delay_seconds is None:
+        return Move(position, "reject", code=GAVE_UP_CODE, message=f"{tries} tries, the last one: {code} {message}")
+    return Move(position, "absent", delay_ms=round(delay_seconds * 1000), code=code, message=message)

@@ -1,0 +1,169 @@
+"""What one process of the fleet holds open: an event loop in a thread, Redis, the platform, and who works on them.
+
+The only place where the fleet's connections are opened. Celery's threads hand coroutines to the loop; nothing here
+survives a fork, so a process is wired after it was forked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+
+import redis.exceptions
+import uvloop
+from limits import parse
+from redis.asyncio import Redis
+
+from couponpress.keys import Keys
+from couponpress.ledger.working import WorkLedger
+from couponpress_worker.limiter import AsyncTokenBucket, Bucket
+from couponpress_worker.overdue import OverdueQuery
+from couponpress_worker.recorder import Recorder
+from couponpress_worker.recovery import Leadership, recover
+from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.signing import Signer, Verifier
+from couponpress_worker.slots import Slots
+from couponpress_worker.submission import Halt, Submitter, Summary
+from couponpress_worker.wechatpay import WeChatPay
+
+log = logging.getLogger(__name__)
+
+#: How often a process looks for holds that others set.
+HOLDS_EVERY_SECONDS = 0.5
+
+Result = TypeVar("Result")
+PublishAgain = Callable[[list[str]], Awaitable[None]]
+
+
+def redis_for(settings: Settings) -> Redis:
+    """Return the asyncio client of a process; it connects when first used."""
+    return Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15)
+
+
+def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
+    """Return the platform's client of a process; it connects when first used."""
+    return WeChatPay(
+        settings.base_url,
+        Signer(settings.mchid, settings.mch_serial_no, keys.private_key),
+        Verifier(keys.public_keys),
+        ssl_context=ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else None,
+    )
+
+
+class Process:
+    """One process's wiring, from `start` to `close`."""
+
+    def __init__(self, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain) -> None:
+        self._settings = settings
+        self._secret_keys = secret_keys
+        self._publish_again = publish_again
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="couponpress-loop", daemon=True)
+        self._halt = Halt()
+        self._background: list[asyncio.Task[None]] = []
+        self._submitter: Submitter
+
+    @classmethod
+    def start(cls, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain) -> Self:
+        """Wire this process and begin to look after what others left behind."""
+        process = cls(settings, secret_keys, publish_again)
+        process._thread.start()
+        process._call(process._open()).result()
+        gc.collect()
+        gc.freeze()  # a full collection over everything imported would make slots late
+        return process
+
+    def submit_chunk(self, chunk_id: str) -> Summary:
+        """Submit a chunk from a Celery thread; returns when its lease is given back."""
+        return self._call(self._submitter.submit_chunk(chunk_id)).result()
+
+    def stop_sending(self) -> None:
+        """Let chunks in hand be handed back at once; requests in flight end."""
+        self._halt.stopping = True
+
+    def close(self) -> None:
+        """Close everything; to be called once no chunk is in hand."""
+        self.stop_sending()
+        self._call(self._close()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _open(self) -> None:
+        settings, keys = self._settings, Keys(self._settings.mchid)
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._redis = redis_for(settings)
+        self._ledger = WorkLedger(self._redis, keys)
+        self._platform = platform_for(settings, self._secret_keys)
+        self._recorder = Recorder(self._ledger)
+        self._slots = self._slots_of(keys.bucket("submit"), settings.rate)
+        self._query_slots = self._slots_of(keys.bucket("query"), settings.query_rate)
+        self._submitter = Submitter(
+            ledger=self._ledger,
+            recorder=self._recorder,
+            slots=self._slots,
+            platform=self._platform,
+            owner=owner,
+            publish_again=self._publish_again,
+            halt=self._halt,
+        )
+        overdue = OverdueQuery(
+            ledger=self._ledger,
+            platform=self._platform,
+            slots=self._query_slots,
+            callback_span_seconds=settings.callback_span,
+            expire_after_seconds=settings.expire_after,
+        )
+        self._leadership = Leadership(self._redis, keys.leader, owner)
+        self._background = [
+            asyncio.create_task(self._watch_holds()),
+            asyncio.create_task(
+                recover(self._ledger, self._leadership, self._publish_again, result_ttl_seconds=settings.result_ttl)
+            ),
+            asyncio.create_task(overdue.run(self._leadership, lambda: "partner" in self._halt.held)),
+        ]
+
+    def _slots_of(self, key: str, rate: str) -> Slots:
+        lateness_seconds = self._settings.lateness_ms / 1000
+        bucket = Bucket(key, parse(rate), lateness_seconds)
+        return Slots(AsyncTokenBucket(self._redis, bucket).acquire, lateness_seconds=lateness_seconds)
+
+    async def _watch_holds(self) -> None:
+        """Learn of holds that other processes or a person set or released."""
+        while True:
+            try:
+                held = await self._ledger.holds()
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                pass  # no slot is given out meanwhile, and the recorder says that Redis is away
+            else:
+                for scope in held.keys() - self._halt.held:
+                    log.warning("submitting is held (%s): %s", scope, held[scope].reason)
+                for scope in self._halt.held - held.keys():
+                    log.info("submitting goes on (%s)", scope)
+                self._halt.held = frozenset(held)
+            await asyncio.sleep(HOLDS_EVERY_SECONDS)
+
+    async def _close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._slots.close()
+        await self._query_slots.close()
+        await self._recorder.flush()
+        with suppress(redis.exceptions.RedisError):  # the lead runs out by itself
+            await self._leadership.resign()
+        await self._platform.aclose()
+        await self._redis.aclose()

@@ -1,0 +1,80 @@
+"""Puts right what a crash, a lost message or a due retry left behind.
+
+Decides which chunks need another hint. Runs in every worker and in the scheduler; one of them, the leader, does
+the work, and when it dies another takes over within seconds, so any one process may be killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import redis.exceptions
+from redis.asyncio import Redis
+
+from couponpress.ledger.working import WorkLedger
+
+log = logging.getLogger(__name__)
+
+#: How often the leader looks; retries are released with this precision.
+TICK_SECONDS = 1.0
+#: Without a sign of life for so long, a leader is followed by another.
+LEADER_MS = 5_000
+#: How often finished runs are checked for their age.
+FORGET_EVERY_TICKS = 60
+
+
+class Leadership:
+    """At most one process at a time holds the lead. A doubled leader would only do harmless work twice."""
+
+    def __init__(self, client: Redis, key: str, owner: str) -> None:
+        self._client = client
+        self._key = key
+        self._owner = owner
+
+    async def mine(self) -> bool:
+        """Take or keep the lead; False while another process has it."""
+        if await self._client.set(self._key, self._owner, nx=True, px=LEADER_MS):
+            return True
+        if await self._client.get(self._key) != self._owner.encode():
+            return False
+        return bool(await cast(Awaitable[int], self._client.pexpire(self._key, LEADER_MS)))
+
+    async def resign(self) -> None:
+        """Give the lead up, so that another process need not wait for it to run out."""
+        if await self._client.get(self._key) == self._owner.encode():
+            await self._client.delete(self._key)
+
+
+async def recover(
+    ledger: WorkLedger,
+    leadership: Leadership,
+    publish_again: Callable[[list[str]], Awaitable[None]],
+    *,
+    result_ttl_seconds: int,
+) -> None:
+    """Look after everything once a second, for ever, while this process leads."""
+    ticks = 0
+    while True:
+        try:
+            if await leadership.mine():
+                await publish_again(await chunks_to_publish(ledger))
+                if ticks % FORGET_EVERY_TICKS == 0:
+                    for number in await ledger.forget_finished(result_ttl_seconds):
+                        log.info("forgot run %s: its results lived %d s", number, result_ttl_seconds)
+                ticks += 1
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            log.warning("recovery waits for Redis: %s", error)
+        await asyncio.sleep(TICK_SECONDS)
+
+
+async def chunks_to_publish(ledger: WorkLedger) -> list[str]:
+    """Release due retries, and return every chunk that needs a hint, each once."""
+    due = await ledger.release_due_retries()
+    abandoned = await ledger.abandoned()
+    unannounced = await ledger.unannounced()
+    if abandoned:
+        log.warning("%d chunks were not taken up in time and are published again", len(abandoned))
+    return list(dict.fromkeys([*due, *abandoned, *unannounced]))
