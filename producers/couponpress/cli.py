@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -39,7 +39,8 @@ app = typer.Typer(
 )
 
 #: Progress and messages go here; standard output is for what was asked for.
-stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+#: Names and reasons are shown as they are, whatever they would mean as markup.
+stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -78,8 +79,10 @@ def submit(
             )
         stderr.print(upload.report())
         known = f", {receipt.known} known before (the same work)" if receipt.known else ""
-        stderr.print(f"run {run}: {receipt.new} enqueued{known}. `couponpress watch {run}` shows its progress.")
-        ended_badly = _watch(client, run) if watch_it else 0
+        enqueued = receipt.new + receipt.known > 0
+        more = f" `couponpress watch {run}` shows its progress." if enqueued else ""
+        stderr.print(f"run {run}: {receipt.new} enqueued{known}.{more}")
+        ended_badly = _watch(client, run) if watch_it and enqueued else 0
     raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
 
 
@@ -129,7 +132,7 @@ def results(
             sys.stdout.reconfigure(newline="")  # type: ignore[union-attr]
             write_results(client.outcomes(run), sys.stdout, format_name)
             return
-        with output.open("w", encoding="utf-8", newline="") as stream:
+        with _written(output) as stream:
             if format_name == "csv":
                 stream.write(BYTE_ORDER_MARK)
             written = write_results(client.outcomes(run), stream, format_name)
@@ -174,6 +177,15 @@ def _dry_run(upload: CatalogUpload, run: str) -> None:
     raise typer.Exit(ENDED_BADLY if upload.broken else DONE)
 
 
+@contextmanager
+def _written(path: Path) -> Iterator[TextIO]:
+    try:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.") from None
+
+
 def _watch(client: Client, run: str) -> int:
     last = watch(lambda: client.status(run), stderr)
     stderr.print(summary(last, client.reasons(run)))
@@ -195,7 +207,7 @@ def main() -> None:
     try:
         app()
     except CouponpressError as error:
-        stderr.print(f"couponpress: {error}", markup=False)
+        stderr.print(f"couponpress: {error}")
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         stderr.print("couponpress: interrupted")

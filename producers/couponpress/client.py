@@ -2,11 +2,13 @@
 
 Decides how an upload is cut into chunks and in which order things are stored and announced: first the chunk, then
 the hint. Refuses to know rates, keys and HTTP: that is the fleet's business. With `celery` for nothing but the
-hint: the message carries a chunk's id, and a lost, doubled or late one changes nothing.
+hint: the message carries a chunk's id, and a lost, doubled or late one changes nothing. Longer than other modules, for
+it is the whole public face of the package in one class.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +20,12 @@ import kombu.exceptions
 import redis
 from celery import Celery
 
-from couponpress.errors import InputError, RedisUnavailableError
+from couponpress.errors import ConflictError, InputError, RedisUnavailableError
 from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified
 from couponpress.ledger.holding import HoldingLedger
 from couponpress.ledger.reading import Hold, ReadingLedger
+from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.uploading import Enqueued, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings
@@ -67,6 +70,8 @@ class Client:
         self._ledger = ReadingLedger(self._redis, self._keys)
         self._holds = HoldingLedger(self._redis, self._keys)
         self._celery = Celery("couponpress", broker=self._settings.redis_url, set_as_current=False)
+        if self._settings.redis_url.startswith("rediss:"):  # else Celery would trust any certificate
+            self._celery.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 
     def __enter__(self) -> Self:
         return self
@@ -103,10 +108,7 @@ class Client:
         """
         with self._asking():
             identified = Identified.of(_as_spec(spec), _checked_name(run))
-            number = self._uploads.open_run(run, lane)
-            stored = self._uploads.enqueue_open(number, [identified])
-            if stored.chunk_id is not None:
-                self._announce([stored.chunk_id])
+            stored = self._enqueue_open(run, lane, [identified])
             return Receipt(run, stored.new, stored.known)
 
     def enqueue_many(
@@ -131,32 +133,48 @@ class Client:
             on_progress: called with the number of specs seen so far, after each chunk.
             on_wait: called once if another producer's upload into the same run must be waited for.
 
+        A run into which nothing was enqueued, because there was no spec, is not kept.
+
         Raises:
             SpecError, ConflictError, InputError, RedisUnavailableError: as `enqueue`.
         """
         with self._asking():
-            number = self._uploads.open_run(_checked_name(run), lane)
             if all_or_none:
-                return self._upload(specs, run, number, on_progress, on_wait)
+                return self._upload(specs, _checked_name(run), lane, on_progress, on_wait)
             new = known = 0
-            for chunk in _chunks(specs, run):
-                stored = self._uploads.enqueue_open(number, chunk)
-                if stored.chunk_id is not None:
-                    self._announce([stored.chunk_id])
+            for chunk in _chunks(specs, _checked_name(run)):
+                stored = self._enqueue_open(run, lane, chunk)
                 new, known = new + stored.new, known + stored.known
                 if on_progress is not None:
                     on_progress(new + known)
             return Receipt(run, new, known)
 
+    def _enqueue_open(self, run: str, lane: Lane, chunk: list[Identified]) -> Enqueued:
+        """Store a chunk and announce it; opens the run anew if it was dropped or forgotten in between."""
+        stored = None
+        while stored is None:
+            number = self._uploads.open_run(run, lane)
+            try:
+                stored = self._uploads.enqueue_open(number, chunk)
+            except ConflictError:
+                self._uploads.drop_if_empty(number)
+                raise
+        if stored.chunk_id is not None:
+            self._announce([stored.chunk_id])
+        return stored
+
     def _upload(
         self,
         specs: Iterable[TaskSpec | Mapping[str, Any]],
         run: str,
-        number: str,
+        lane: Lane,
         on_progress: Callable[[int], None] | None,
         on_wait: Callable[[], None] | None,
     ) -> Receipt:
-        token = self._uploads.lock_upload(number, on_wait)
+        token = None
+        while token is None:  # a run that another refused upload drops at this moment is opened anew
+            number = self._uploads.open_run(run, lane)
+            token = self._uploads.lock_upload(number, on_wait)
         new = known = 0
         try:
             for chunk in _chunks(specs, run):
@@ -165,11 +183,12 @@ class Client:
                 if on_progress is not None:
                     on_progress(new + known)
         except BaseException as error:
-            if not isinstance(error, redis.ConnectionError | redis.TimeoutError):
+            if not isinstance(error, redis.ConnectionError | redis.TimeoutError):  # then discarding would fail too
                 self._uploads.discard(number, token)
             raise
         for released in self._uploads.seal(number, token):
             self._announce(released)
+        self._uploads.drop_if_empty(number)
         return Receipt(run, new, known)
 
     def status(self, run: str) -> RunStatus:
@@ -231,7 +250,7 @@ class Client:
     def _asking(self) -> Iterator[None]:
         try:
             yield
-        except (redis.ConnectionError, redis.TimeoutError, kombu.exceptions.OperationalError) as error:
+        except (*REDIS_AWAY, redis.InvalidResponse, kombu.exceptions.KombuError) as error:
             raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
 
 

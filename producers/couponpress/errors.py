@@ -33,10 +33,12 @@ class Problem:
     value: Any = None
 
     def __str__(self) -> str:
-        shown = repr(self.value)
-        if len(shown) > 80:
-            shown = shown[:77] + "..."
-        return f"{self.field}: {self.rule} (got {shown})" if self.value is not None else f"{self.field}: {self.rule}"
+        if self.value is None:
+            return f"{self.field}: {self.rule}"
+        # Python refuses to write out an integer of more than 4300 digits.
+        huge = isinstance(self.value, int) and self.value.bit_length() > 1000
+        shown = "a number of more than 300 digits" if huge else repr(self.value)
+        return f"{self.field}: {self.rule} (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
 
 
 class SpecError(InputError):

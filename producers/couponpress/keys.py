@@ -42,7 +42,10 @@ class Keys:
 
     @property
     def queue_again(self) -> str:
-        """LIST (Celery's): hints for chunks that were already in hand: due retries, hand-ons, expired leases."""
+        """LIST (Celery's): hints for chunks that were already in hand: due retries, hand-ons, expired leases.
+
+        TTL: none, emptied by the workers.
+        """
         return f"{self.prefix}queue:again"
 
     @property

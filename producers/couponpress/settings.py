@@ -6,26 +6,42 @@ The only module of this package that touches the environment. Every setting is d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 
 from couponpress.errors import SettingsError
 
 ENV_PREFIX = "COUPONPRESS_"
 
 
+def _redis_url(url: str) -> str:
+    """Take the addresses that both redis-py and Celery read: no unix:// and no sentinel://."""
+    try:
+        good = url.startswith(("redis://", "rediss://")) and bool(parse_url(url))  # type: ignore[no-untyped-call]
+    except ValueError:  # its own words may show a piece of the password
+        good = False
+    if not good:
+        raise ValueError(
+            "must read like redis://:password@host:6379/0 or rediss://…, with / # ? of a password percent-encoded"
+        )
+    return url
+
+
 class ProducerSettings(BaseSettings):
     """What a producer needs to know. Frozen; built once at the rim and passed on as values."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+    )
 
-    redis_url: str = Field(
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
         "redis://127.0.0.1:6379/0",
-        pattern=r"^(rediss?|unix|sentinel)://.+",
+        repr=False,  # it may hold a password
         description="The Redis that producers and workers share: broker, ledger, limiter and results.",
     )
     mchid: str = Field(
@@ -54,21 +70,19 @@ class ProducerSettings(BaseSettings):
 
 def without_password(url: str) -> str:
     """Return a URL that can be shown: user name and password are cut out."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+    return re.sub(r"([?&](?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))
 
 
 def _sentence(error: ValidationError) -> str:
     missing, wrong = [], []
     for detail in error.errors(include_url=False, include_input=False):
-        name = ENV_PREFIX + str(detail["loc"][0] if detail["loc"] else "").upper()
+        # A rule about several settings has no place of its own; it names them itself.
+        name = ENV_PREFIX + str(detail["loc"][0]).upper() if detail["loc"] else ""
         if detail["type"] == "missing":
             missing.append(name)
         else:
             rule = detail["msg"].replace("Input should", "must").replace("String should", "must")
-            wrong.append(f"{name} {rule.removeprefix('Value error, ')}")
+            wrong.append(f"{name} {rule.removeprefix('Value error, ')}".strip())
     told = []
     if missing:
         told.append(f"missing settings: {', '.join(missing)}")

@@ -149,6 +149,8 @@ class TaskSpec(_Part):
         Raises:
             SpecError: naming every broken rule.
         """
+        if not isinstance(raw, Mapping):
+            raise SpecError((Problem("spec", "must be an object with the request's fields", raw),))
         kept, left_out = _leave_out(raw)
         notes = [f"{name}: left out, it has no place here" for name in left_out]
         try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from couponpress.outcome import RunStatus
 
@@ -38,7 +39,8 @@ class SubmitRate:
         while self.seen[0][0] < now - RATE_SPAN_SECONDS:
             self.seen.popleft()
         first_at, first = self.seen[0]
-        return (submitted - first) / (now - first_at) if now > first_at else 0.0
+        # Retries that are released wait again; that is no negative speed.
+        return max(submitted - first, 0) / (now - first_at) if now > first_at else 0.0
 
 
 def counts_line(status: RunStatus) -> str:
@@ -108,7 +110,7 @@ def _display(console: Console, limit_per_second: float | None, clock: Callable[[
         nonlocal last_line_at
         if status.finished or clock() - last_line_at >= LINE_EVERY_SECONDS:
             last_line_at = clock()
-            console.print(progress_line(status, rate, limit_per_second), highlight=False, soft_wrap=True)
+            console.print(Text(progress_line(status, rate, limit_per_second)), soft_wrap=True)
 
     yield line
 
@@ -117,8 +119,9 @@ def _table(status: RunStatus, rate: float, limit_per_second: float | None) -> Ta
     rare = "".join(f", {name} {count:,}" for name, count in _rare(status) if count)
     held = f"\nHELD: {status.hold}" if status.hold else ""
     shown = Table(
-        title=f"{status.run}  {status.ended:,}/{status.total:,}",
-        caption=_rate(rate, limit_per_second) + rare + held,
+        # As text: a run's name and a platform's reason may hold what would read as markup.
+        title=Text(f"{status.run}  {status.ended:,}/{status.total:,}"),
+        caption=Text(_rate(rate, limit_per_second) + rare + held),
     )
     counts = {
         "waiting": status.waiting,

@@ -1,1 +1,32 @@
-"""x."""
+"""The fleet: its modules, in the order in which a spec meets them.
+
+    settings        who the partner is, where things are, how fast; the keys, read from their files
+    app             the Celery app, and this process's wiring, made once and never shared across a fork
+    process         what one process holds open: an event loop, Redis, the platform
+    tasks           a hint arrives: submit this chunk
+    submission      one chunk from lease to outcomes
+    chunk_in_hand   what is known of a chunk in between
+    slots           who in this process sends next, and whether a slot is still in time
+    limiter         the bucket that the whole fleet takes its slots from
+    signing         what is signed and how; verification, decryption
+    wechatpay       the platform over HTTP: one exchange in, one value out
+    judgement       what an answer means, and when to try again
+    recorder        moves of specs, many in one write
+    callback        the platform calls back
+    completion      what a callback or a query says becomes a move
+    overdue         the platform did not call back: ask it
+    recovery        what a crash, a lost message or a due retry left behind
+
+and around them:
+
+    cli             the fleet's commands
+    services        callback receiver and scheduler as foreground services
+    doctor          is this set-up good enough for a night?
+    errors          what can go wrong, as one tree
+    redis_server    a Redis for the demo and the tests
+    sample_catalog  a catalog as a merchant would have it
+    demo            the whole fleet on one machine
+    sandbox         a stand-in for the platform
+
+Where a spec is and how it ends is kept in `couponpress.ledger`; what it is, in `couponpress.spec`.
+"""

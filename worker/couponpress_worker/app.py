@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import threading
 from typing import Any
 
 import click
+import redis.exceptions
 from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.loaders.app import AppLoader
 from kombu import Queue
+from kombu.exceptions import KombuError
 
 from couponpress.errors import CouponpressError
 from couponpress.keys import SUBMIT_TASK, Keys
@@ -31,9 +34,13 @@ SUMMARY_SECONDS = 3600
 def celery_configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's own settings, from ours."""
     keys = Keys(settings.mchid)
+    # Without these Celery would trust any certificate, or refuse the address.
+    tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if settings.redis_url.startswith("rediss:") else None
     return {
         "broker_url": settings.redis_url,
+        "broker_use_ssl": tls,
         "result_backend": settings.redis_url,
+        "redis_backend_use_ssl": tls,
         "result_expires": SUMMARY_SECONDS,
         "accept_content": ["json"],
         "task_serializer": "json",
@@ -80,9 +87,16 @@ def this_process() -> Process:
 
 
 async def publish_again(chunk_ids: list[str]) -> None:
-    """Publish a hint for chunks that were in hand before."""
+    """Publish a hint for chunks that were in hand before.
+
+    Raises:
+        redis.exceptions.ConnectionError: the hints may be lost; the chunks are found again by `recovery`.
+    """
     if chunk_ids:
-        await asyncio.to_thread(_publish, chunk_ids)
+        try:
+            await asyncio.to_thread(_publish, chunk_ids)
+        except KombuError as error:
+            raise redis.exceptions.ConnectionError(f"hints could not be published: {error}") from error
 
 
 def _publish(chunk_ids: list[str]) -> None:

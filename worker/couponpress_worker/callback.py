@@ -16,7 +16,7 @@ from typing import Any
 
 import redis.exceptions
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -68,7 +68,10 @@ class CallbackReceiver:
 
     async def receive(self, request: Request) -> Response:
         """Answer one callback."""
-        body = await _limited_body(request)
+        try:
+            body = await _limited_body(request)
+        except ClientDisconnect:
+            return _refusal(400, "the body did not come to its end")
         if body is None:
             return _refusal(413, "the body is too large")
         if objection := self._verifier.objection(request.headers, body, now=self._clock()):
@@ -116,7 +119,9 @@ class CallbackReceiver:
         if not (isinstance(nonce, str) and isinstance(ciphertext, str) and isinstance(associated_data, str)):
             return None
         try:
-            opened = unseal(self._apiv3_key, nonce.encode(), ciphertext, associated_data.encode())
+            # Half a surrogate pair has no bytes; a replacement for it opens nothing.
+            nonce_bytes, associated_bytes = nonce.encode(errors="replace"), associated_data.encode(errors="replace")
+            opened = unseal(self._apiv3_key, nonce_bytes, ciphertext, associated_bytes)
         except DecryptError as error:
             log.warning("callback verifies but does not open: %s", error)
             return None

@@ -57,6 +57,63 @@ def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
     serve_callbacks(_checked_settings(), host=host, port=port)
 
 
+def sandbox(
+    host: Host = "127.0.0.1",
+    port: Port = 8900,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where its throw-away keys and the file env for its clients go.")
+    ] = Path("sandbox"),
+    tls: Annotated[bool, typer.Option(help="Speak TLS, with a throw-away authority.")] = False,
+    public_url: Annotated[str | None, typer.Option(help="How clients reach it, when not by host and port.")] = None,
+    strict: Annotated[bool, typer.Option(help="Refuse objects that a request's type does not use.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Submits admitted in any 1 s window; 0: no limit.")] = 500,
+    query_limit: Annotated[int, typer.Option(min=0, help="The same for queries.")] = 20,
+    upload_limit: Annotated[int, typer.Option(min=0, help="The same for uploads.")] = 20,
+    latency_ms: Annotated[float, typer.Option(min=0, help="How long every answer takes at least, ms.")] = 0,
+    picture_seconds: Annotated[float, typer.Option(min=0, help="A picture is made within so long.")] = 1.0,
+    notify_url: Annotated[str | None, typer.Option(help="Where callbacks go; none are sent without it.")] = None,
+    callback_interval: Annotated[float, typer.Option(help="Until an unanswered callback is repeated, s.")] = 60.0,
+    unauthorized_brand: Annotated[
+        list[str] | None, typer.Option(help="A brand to answer with 403; repeatable.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=PERCENT", help="What goes wrong, e.g. errors=5; repeatable; see docs/sandbox.md."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed hits the same requests with the same faults.")] = 0,
+) -> None:
+    """Run a stand-in for the platform, as strict as it, that shows how often it was called."""
+    from couponpress_worker.sandbox.faults import Faults
+    from couponpress_worker.sandbox.options import Behaviour, SandboxOptions
+    from couponpress_worker.sandbox.serve import run
+
+    behaviour = Behaviour().changed(
+        {
+            "limit": limit,
+            "query_limit": query_limit,
+            "upload_limit": upload_limit,
+            "latency_ms": latency_ms,
+            "picture_seconds": picture_seconds,
+            "notify_url": notify_url,
+            "callback_interval_seconds": callback_interval,
+            "unauthorized_brands": tuple(unauthorized_brand or ()),
+            "faults": Faults.parse(fault or ()).model_dump(),
+        }
+    )
+    run(
+        SandboxOptions(
+            directory=directory,
+            host=host,
+            port=port,
+            tls=tls,
+            public_url=public_url,
+            strict=strict,
+            seed=seed,
+            behaviour=behaviour,
+        )
+    )
+
+
 def redis(
     port: Port = 6379,
     directory: Annotated[Path, typer.Option("--dir", help="Where its data lives.")] = Path("redis-data"),

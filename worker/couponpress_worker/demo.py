@@ -47,9 +47,9 @@ class Services:
         self._directory = directory
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
 
-    def start(self, *words: str, env: dict[str, str]) -> None:
+    def start(self, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start `couponpress WORDS`; its output goes to `NAME.log`."""
-        with (self._directory / f"{words[0]}.log").open("wb") as log:
+        with (self._directory / f"{words[0]}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "couponpress", *words],
                 env=os.environ | env,
@@ -59,6 +59,7 @@ class Services:
                 start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
             )
         self._started.append((words[0], process))
+        return process
 
     def check(self) -> None:
         """Make sure that all still run.
@@ -150,7 +151,7 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
             console.print(summary(last, client.reasons(RUN)))
         seen = statistics(env["COUPONPRESS_BASE_URL"])
         picture = directory / "rate.png"
-        draw_rate(picture, seen["bins"], LIMIT_PER_SECOND)
+        draw_rate(picture, seen["per_second"], LIMIT_PER_SECOND)
         console.print(
             f"the sandbox saw at most {seen['most_in_any_second']} requests in any 1 s window (limit "
             f"{LIMIT_PER_SECOND}) and answered {seen['throttled']} with 429\n"

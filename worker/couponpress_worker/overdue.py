@@ -10,30 +10,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-import redis.exceptions
-
+from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import Move, Place, WorkLedger
 from couponpress_worker.completion import move_of
 from couponpress_worker.judgement import (
     Again,
+    Answer,
     Completed,
+    NoAnswer,
     NotFound,
     Processing,
     QueryJudgement,
+    Rejected,
     Stop,
     Throttled,
     judge_query,
     retry_delay_seconds,
 )
-from couponpress_worker.recovery import TICK_SECONDS, Leadership
-from couponpress_worker.slots import Slots
-from couponpress_worker.wechatpay import WeChatPay
+from couponpress_worker.recovery import TICK_SECONDS, Leadership, rest
+from couponpress_worker.slots import Slot, Slots, SlotsClosedError
+from couponpress_worker.wechatpay import SlotPassed, WeChatPay
 
 log = logging.getLogger(__name__)
 
 #: How many looks or chunks one round takes up: a few seconds of the query limit.
 ROUND = 50
+#: A look that taught nothing gives way to the others for so long.
+LOOK_AGAIN_MS = 10_000
 EXPIRED_CODE = "NO_ANSWER"
 GAVE_UP_CODE = "GAVE_UP"
 
@@ -56,15 +61,17 @@ class OverdueQuery:
         self._callback_span_seconds = callback_span_seconds
         self._expire_after_seconds = expire_after_seconds
 
-    async def run(self, leadership: Leadership, halted: Callable[[], bool]) -> None:
-        """Query for ever, while this process leads and nothing is held."""
-        while True:
+    async def run(self, leadership: Leadership, halted: Callable[[], bool], stopped: asyncio.Event) -> None:
+        """Query while this process leads and nothing is held, until it is stopped and its slots are closed."""
+        while not stopped.is_set():
             try:
                 if not halted() and await leadership.mine():
                     await self.round(leadership.mine)
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            except REDIS_AWAY as error:
                 log.warning("overdue queries wait for Redis: %s", error)
-            await asyncio.sleep(TICK_SECONDS)
+            except SlotsClosedError:
+                return
+            await rest(stopped, TICK_SECONDS)
 
     async def round(self, still_leading: Callable[[], Awaitable[bool]]) -> None:
         """Take up the looks that are due, then the chunks that are overdue."""
@@ -82,10 +89,17 @@ class OverdueQuery:
             await self._ledger.drop_look(place)
             return
         judgement = await self._query(rows[place.position].body_fields())
-        move = move_after_query(judgement, place.position)
-        if isinstance(judgement, NotFound):
-            move = move_when_absent(place.position, *await self._ledger.history(place))
-        if move is not None:
+        move: Move | None
+        match judgement:
+            case NotFound():
+                move = move_when_absent(place.position, *await self._ledger.history(place))
+            case Rejected(code=code, message=message):
+                move = Move(place.position, "reject", code=code, message=f"open, and the query is refused: {message}")
+            case _:
+                move = move_after_query(judgement, place.position)
+        if move is None:
+            await self._ledger.postpone_look(place, LOOK_AGAIN_MS)
+        else:
             await self._ledger.move({place.chunk_id: [move]})
 
     async def _query_chunk(self, chunk_id: str, accepted_seconds_ago: float) -> None:
@@ -98,7 +112,9 @@ class OverdueQuery:
             move = move_after_query(judgement, position)
             if isinstance(judgement, NotFound):
                 move = Move(position, "absent", code="NOT_FOUND", message="accepted, yet the platform does not know it")
-            expired = accepted_seconds_ago > self._expire_after_seconds
+            # A limit or a wrong set-up says nothing about the spec, and passes.
+            learned = not isinstance(judgement, Throttled | Stop)
+            expired = learned and accepted_seconds_ago > self._expire_after_seconds
             if expired and (move is None or move.name == "accept"):
                 move = Move(
                     position, "expire", code=EXPIRED_CODE, message="accepted, but never finished by the platform"
@@ -108,9 +124,7 @@ class OverdueQuery:
         await self._ledger.queried(chunk_id)
 
     async def _query(self, body: dict[str, str]) -> QueryJudgement:
-        await self._slots.take()
-        answer = await self._platform.query(body["task_id"], body["brand_id"], body["image_generation_type"])
-        judgement = judge_query(answer)
+        judgement = judge_query(await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"]))
         if isinstance(judgement, Throttled):
             self._slots.pause(judgement.retry_after_seconds or TICK_SECONDS)
         if isinstance(judgement, Stop):
@@ -118,6 +132,20 @@ class OverdueQuery:
         if isinstance(judgement, Again):
             log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
         return judgement
+
+    async def _answer(self, task_id: str, brand_id: str, image_generation_type: str) -> Answer | NoAnswer:
+        """Query inside a slot; one that passes unused is followed by another."""
+        while True:
+            slot = await self._slots.take()
+            try:
+                gate = partial(self._gate, slot)
+                return await self._platform.query(task_id, brand_id, image_generation_type, gate)
+            except SlotPassed:
+                continue
+
+    async def _gate(self, slot: Slot) -> None:
+        if not await self._slots.due(slot):
+            raise SlotPassed
 
 
 def move_after_query(judgement: QueryJudgement, position: int) -> Move | None:

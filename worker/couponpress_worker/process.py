@@ -23,13 +23,15 @@ import redis.exceptions
 import uvloop
 from limits import parse
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from couponpress.keys import Keys
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.limiter import AsyncTokenBucket, Bucket
 from couponpress_worker.overdue import OverdueQuery
 from couponpress_worker.recorder import Recorder
-from couponpress_worker.recovery import Leadership, recover
+from couponpress_worker.recovery import Leadership, recover, rest
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.signing import Signer, Verifier
 from couponpress_worker.slots import Slots
@@ -48,6 +50,11 @@ PublishAgain = Callable[[list[str]], Awaitable[None]]
 def redis_for(settings: Settings) -> Redis:
     """Return the asyncio client of a process; it connects when first used."""
     return Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15)
+
+
+def limiter_redis_for(settings: Settings) -> Redis:
+    """Return the client that asks for slots: it fails fast and repeats nothing, for a late answer is a lost slot."""
+    return Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
 
 
 def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
@@ -70,6 +77,7 @@ class Process:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="couponpress-loop", daemon=True)
         self._halt = Halt()
+        self._stopped = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
         self._submitter: Submitter
 
@@ -106,6 +114,7 @@ class Process:
         settings, keys = self._settings, Keys(self._settings.mchid)
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._redis = redis_for(settings)
+        self._limiter_redis = limiter_redis_for(settings)
         self._ledger = WorkLedger(self._redis, keys)
         self._platform = platform_for(settings, self._secret_keys)
         self._recorder = Recorder(self._ledger)
@@ -131,19 +140,25 @@ class Process:
         self._background = [
             asyncio.create_task(self._watch_holds()),
             asyncio.create_task(
-                recover(self._ledger, self._leadership, self._publish_again, result_ttl_seconds=settings.result_ttl)
+                recover(
+                    self._ledger,
+                    self._leadership,
+                    self._publish_again,
+                    result_ttl_seconds=settings.result_ttl,
+                    stopped=self._stopped,
+                )
             ),
-            asyncio.create_task(overdue.run(self._leadership, lambda: "partner" in self._halt.held)),
+            asyncio.create_task(overdue.run(self._leadership, lambda: "partner" in self._halt.held, self._stopped)),
         ]
 
     def _slots_of(self, key: str, rate: str) -> Slots:
         lateness_seconds = self._settings.lateness_ms / 1000
         bucket = Bucket(key, parse(rate), lateness_seconds)
-        return Slots(AsyncTokenBucket(self._redis, bucket).acquire, lateness_seconds=lateness_seconds)
+        return Slots(AsyncTokenBucket(self._limiter_redis, bucket).acquire, lateness_seconds=lateness_seconds)
 
     async def _watch_holds(self) -> None:
         """Learn of holds that other processes or a person set or released."""
-        while True:
+        while not self._stopped.is_set():
             try:
                 held = await self._ledger.holds()
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
@@ -154,16 +169,19 @@ class Process:
                 for scope in self._halt.held - held.keys():
                     log.info("submitting goes on (%s)", scope)
                 self._halt.held = frozenset(held)
-            await asyncio.sleep(HOLDS_EVERY_SECONDS)
+            await rest(self._stopped, HOLDS_EVERY_SECONDS)
 
     async def _close(self) -> None:
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        self._stopped.set()
         await self._slots.close()
         await self._query_slots.close()
+        for ended in await asyncio.gather(*self._background, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                log.error("a background loop of this process had failed", exc_info=ended)
         await self._recorder.flush()
+        self._submitter.close()
         with suppress(redis.exceptions.RedisError):  # the lead runs out by itself
             await self._leadership.resign()
         await self._platform.aclose()
+        await self._limiter_redis.aclose()
         await self._redis.aclose()

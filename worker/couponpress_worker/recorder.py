@@ -11,8 +11,7 @@ import asyncio
 import logging
 from collections import defaultdict
 
-import redis.exceptions
-
+from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import Move, WorkLedger
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class Recorder:
         while True:
             try:
                 await self._ledger.move(moves)
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            except REDIS_AWAY as error:
                 if not told:
                     log.warning("Redis does not answer (%s); answers wait here until it does", error)
                     told = True

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import cast
 
-import redis.exceptions
 from redis.asyncio import Redis
 
+from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 
 log = logging.getLogger(__name__)
@@ -54,10 +55,11 @@ async def recover(
     publish_again: Callable[[list[str]], Awaitable[None]],
     *,
     result_ttl_seconds: int,
+    stopped: asyncio.Event,
 ) -> None:
-    """Look after everything once a second, for ever, while this process leads."""
+    """Look after everything once a second, while this process leads, until it is stopped."""
     ticks = 0
-    while True:
+    while not stopped.is_set():
         try:
             if await leadership.mine():
                 await publish_again(await chunks_to_publish(ledger))
@@ -65,9 +67,16 @@ async def recover(
                     for number in await ledger.forget_finished(result_ttl_seconds):
                         log.info("forgot run %s: its results lived %d s", number, result_ttl_seconds)
                 ticks += 1
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        except REDIS_AWAY as error:
             log.warning("recovery waits for Redis: %s", error)
-        await asyncio.sleep(TICK_SECONDS)
+        await rest(stopped, TICK_SECONDS)
+
+
+async def rest(stopped: asyncio.Event, seconds: float) -> None:
+    """Sleep, unless the process is stopped. Loops end this way, for a cancelled Redis call may swallow it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopped.wait()
 
 
 async def chunks_to_publish(ledger: WorkLedger) -> list[str]:

@@ -29,9 +29,12 @@ def _rate(text: str) -> str:
 
 
 def _base_url(text: str) -> str:
+    wrong = ValueError("must be scheme and host only, for example https://api.mch.weixin.qq.com")
+    if not re.fullmatch(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?/*", text):
+        raise wrong
     parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("must be scheme and host only, for example https://api.mch.weixin.qq.com")
+    if parts.port == 0:  # a port that is too large raises a sentence of its own
+        raise wrong
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ValueError("must be https; plain http is for loopback only")
     return text.rstrip("/")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -50,7 +50,8 @@ def answer_message(timestamp: str, nonce: str, body: bytes) -> bytes:
     >>> answer_message("1722850421", "d824f2", b"{}")
     b'1722850421\nd824f2\n{}\n'
     """
-    return f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
+    # An HTTP client hands over bytes that are no UTF-8 as surrogates; they must end as an objection, not as a crash.
+    return f"{timestamp}\n{nonce}\n".encode(errors="surrogatepass") + body + b"\n"
 
 
 def sign(key: RSAPrivateKey, message: bytes) -> str:
@@ -146,7 +147,7 @@ def private_key_from(pem: bytes, origin: str) -> RSAPrivateKey:
     """
     try:
         key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyFileError(
             f"{origin} is no usable PEM private key ({error}). It should be the apiclient_key.pem of the merchant's "
             "API certificate, without a pass phrase."
@@ -165,7 +166,7 @@ def public_key_from(pem: bytes, origin: str) -> RSAPublicKey:
     try:
         certificate = b"-----BEGIN CERTIFICATE-----" in pem
         key = load_pem_x509_certificate(pem).public_key() if certificate else load_pem_public_key(pem)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(
             f"{origin} is no usable PEM public key ({error}). It should be the pub_key.pem from the merchant "
             "platform's API security page."

@@ -11,15 +11,16 @@ import dataclasses
 import logging
 import random
 import time
-from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import redis.exceptions
 
-from couponpress.keys import lane_of, run_of
+from couponpress.keys import lane_of
 from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
+from couponpress_worker.chunk_in_hand import ChunkInHand
 from couponpress_worker.judgement import (
     Accepted,
     Again,
@@ -43,8 +44,9 @@ HAND_ON_SECONDS = 5.0
 RENEW_SECONDS = 10.0
 #: After a throttled answer that names no time.
 THROTTLE_PAUSE_SECONDS = 1.0
-#: A signature older than this is made anew: the platform refuses one of 300 s.
-RESIGN_SECONDS = 60.0
+#: How many requests of a chunk are signed at a time. None waits longer than HAND_ON_SECONDS for its slot, and the
+#: platform takes a signature for 300 s.
+SIGN_AHEAD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ class Submitter:
         self._owner = owner
         self._publish_again = publish_again
         self._halt = halt
+        self._signer_thread = ThreadPoolExecutor(1, thread_name_prefix="couponpress-signer")
+
+    def close(self) -> None:
+        """End the signing thread; to be called once no chunk is in hand."""
+        self._signer_thread.shutdown()
 
     async def submit_chunk(self, chunk_id: str) -> Summary:
         """Submit what waits in a chunk; a hint that came twice or too late finds nothing to do."""
@@ -108,41 +115,68 @@ class Submitter:
         leased = await self._ledger.lease(chunk_id, self._owner)
         if not isinstance(leased, Leased):
             return Summary(chunk_id, note=leased)
-        chunk = _ChunkInHand(leased, asked_at + LEASE_MS / 1000)
+        chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, HAND_ON_SECONDS)
         renewal = asyncio.create_task(self._renew(chunk))
         try:
             await self._send_all(chunk)
         finally:
             renewal.cancel()
+            await self._recorder.flush()
             if chunk.throttled:
                 await self._ledger.count_throttled(chunk_id, chunk.throttled)
-            await self._recorder.flush()
             rest = await self._ledger.give_back(chunk_id, self._owner)
         if rest > 0:
             await self._publish_again([chunk_id])
         note = "lease lost" if rest < 0 else "handed on" if rest else "closed"
         return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), max(rest, 0))
 
-    async def _send_all(self, chunk: _ChunkInHand) -> None:
+    async def _send_all(self, chunk: ChunkInHand) -> None:
         """Send each waiting spec in its slot, until none is left or the chunk's time is over."""
         urgent = lane_of(chunk.chunk_id) == "urgent"
         async with asyncio.TaskGroup() as requests:
-            while chunk.pending and not self._stopped(chunk):
-                position = chunk.pending.popleft()
-                signed = self._sign(chunk, position)
+            while not self._stopped(chunk):
                 try:
                     async with asyncio.timeout_at(chunk.hand_on_at):
+                        if not await self._ready(chunk):
+                            return
                         slot = await self._slots.take(urgent=urgent)
                 except (TimeoutError, SlotsClosedError):
                     return
+                position, request = chunk.ready.popleft()
                 chunk.in_flight += 1
-                requests.create_task(self._attempt(chunk, position, signed, slot))
-                if not chunk.pending:
-                    # The last answers may be throttled ones, which come back to be sent again.
-                    chunk.idle.clear()
-                    await chunk.idle.wait()
+                requests.create_task(self._attempt(chunk, position, request, slot))
 
-    async def _attempt(self, chunk: _ChunkInHand, position: int, signed: _Signed, slot: Slot) -> None:
+    async def _ready(self, chunk: ChunkInHand) -> bool:
+        """Wait until a signed request is ready; False when every spec of the chunk has its answer."""
+        while not chunk.ready:
+            if chunk.to_sign or chunk.signing is not None:
+                await asyncio.shield(chunk.signing or self._sign_ahead(chunk))
+            elif chunk.in_flight:
+                # The last answers may be throttled ones, or slots may pass: then there is more to send.
+                chunk.changed.clear()
+                await chunk.changed.wait()
+            else:
+                return False
+        if chunk.to_sign and chunk.signing is None and len(chunk.ready) <= SIGN_AHEAD // 2:
+            self._sign_ahead(chunk)
+        return True
+
+    def _sign_ahead(self, chunk: ChunkInHand) -> asyncio.Task[None]:
+        """Sign the next few requests beside the event loop, where they delay no slot: RSA lets go of the GIL."""
+
+        async def sign() -> None:
+            positions = [chunk.to_sign.popleft() for _ in range(min(SIGN_AHEAD, len(chunk.to_sign)))]
+            bodies = [chunk.bodies[position] for position in positions]
+            signed = await asyncio.get_running_loop().run_in_executor(
+                self._signer_thread, lambda: [self._platform.sign_submit(body) for body in bodies]
+            )
+            chunk.ready.extend(zip(positions, signed, strict=True))
+            chunk.signing = None
+
+        chunk.signing = asyncio.create_task(sign())
+        return chunk.signing
+
+    async def _attempt(self, chunk: ChunkInHand, position: int, request: SignedRequest, slot: Slot) -> None:
         """Send one request inside its slot and act on the answer."""
 
         async def gate() -> None:
@@ -150,10 +184,9 @@ class Submitter:
                 raise SlotPassed
 
         try:
-            answer = await self._platform.submit(signed.request, gate)
+            answer = await self._platform.submit(request, gate)
         except SlotPassed:
-            chunk.pending.appendleft(position)
-            chunk.signed[position] = signed
+            chunk.ready.appendleft((position, request))
         else:
             chunk.sent += 1
             judgement = judge(answer)
@@ -161,10 +194,9 @@ class Submitter:
             await self._act(chunk, position, judgement)
         finally:
             chunk.in_flight -= 1
-            if chunk.pending or not chunk.in_flight:
-                chunk.idle.set()
+            chunk.changed.set()
 
-    async def _act(self, chunk: _ChunkInHand, position: int, judgement: Judgement) -> None:
+    async def _act(self, chunk: ChunkInHand, position: int, judgement: Judgement) -> None:
         match judgement:
             case Accepted():
                 self._recorder.record(chunk.chunk_id, Move(position, "accept", tries=1))
@@ -174,7 +206,7 @@ class Submitter:
             case Throttled(retry_after_seconds=seconds):
                 chunk.throttled += 1
                 self._slots.pause(THROTTLE_PAUSE_SECONDS if seconds is None else seconds)
-                chunk.pending.append(position)
+                chunk.to_sign.append(position)
             case Again(code=code, message=message):
                 self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], code, message))
             case Look(code=code, message=message):
@@ -185,21 +217,18 @@ class Submitter:
     async def _hold(self, reason: str, cure: str) -> None:
         """Stop the whole partner; this process stops at once, the others when they next look."""
         self._halt.held |= {"partner"}
-        if await self._ledger.hold("partner", reason, cure, time.time()):
-            log.error("submitting is held: %s. %s; then `couponpress resume`.", reason, cure)
+        try:
+            first = await self._ledger.hold("partner", reason, cure, time.time())
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            log.warning("submitting should be held (%s), but Redis does not take the hold: %s", reason, error)
+        else:
+            if first:
+                log.error("submitting is held: %s. %s", reason, cure)
 
-    def _sign(self, chunk: _ChunkInHand, position: int) -> _Signed:
-        """Sign ahead of the slot; what a passed slot left behind is used again while it is fresh."""
-        now = time.monotonic()
-        kept = chunk.signed.pop(position, None)
-        if kept is not None and now - kept.at < RESIGN_SECONDS:
-            return kept
-        return _Signed(self._platform.sign_submit(chunk.bodies[position]), now)
-
-    def _stopped(self, chunk: _ChunkInHand) -> bool:
+    def _stopped(self, chunk: ChunkInHand) -> bool:
         return chunk.lost or self._halt.stops(chunk.run_number)
 
-    async def _renew(self, chunk: _ChunkInHand) -> None:
+    async def _renew(self, chunk: ChunkInHand) -> None:
         """Keep the lease while the chunk is in hand; once it is lost nothing more of the chunk is sent."""
         while not chunk.lost:
             await asyncio.sleep(RENEW_SECONDS)
@@ -217,33 +246,3 @@ def _retry(position: int, tries: int, code: str, message: str) -> Move:
     if delay_seconds is None:
         return Move(position, "look", tries=1, code=code, message=message)
     return Move(position, "again", tries=1, delay_ms=round(delay_seconds * 1000), code=code, message=message)
-
-
-@dataclass(frozen=True, slots=True)
-class _Signed:
-    request: SignedRequest
-    at: float
-
-
-class _ChunkInHand:
-    """The state of one chunk between lease and giving back."""
-
-    def __init__(self, leased: Leased, leased_until: float) -> None:
-        self.leased_until = leased_until
-        self.chunk_id = leased.chunk_id
-        self.run_number = run_of(leased.chunk_id)
-        self.bodies = [row.body for row in leased.rows]
-        self.tries = leased.tries
-        self.pending = deque(leased.waiting())
-        self.signed: dict[int, _Signed] = {}
-        self.in_flight = 0
-        self.idle = asyncio.Event()
-        self.hand_on_at = asyncio.get_running_loop().time() + HAND_ON_SECONDS
-        self.judgements: Counter[str] = Counter()
-        self.sent = 0
-        self.throttled = 0
-
-    @property
-    def lost(self) -> bool:
-        """Whether another process may hold the lease by now; asked again at the last moment before each send."""
-        return time.monotonic() > self.leased_until

@@ -1,9 +1,10 @@
 -- Take the last chunk of an upload that was refused out again.
 -- KEYS[1] run   KEYS[2] staged chunks   KEYS[3] chunk   KEYS[4] upload lock
 -- ARGV[1] chunk id   ARGV[2] upload token   ARGV[3] prefix of index keys
--- ARGV[4] per spec 10 bytes of task_id digest, then 8 bytes of body digest
--- Returns 1, or 0 when that chunk is no longer the last staged one or another upload holds the run.
-if redis.call('GET', KEYS[4]) ~= ARGV[2] then return 0 end
+-- ARGV[4] per spec 10 bytes of task_id digest, then 8 bytes of body digest   ARGV[5] upload lock, seconds
+-- Returns 1, 0 when that chunk is no longer the last staged one, or -1 when another upload has or had the run since.
+if (redis.call('GET', KEYS[4]) or redis.call('HGET', KEYS[1], 'uploader')) ~= ARGV[2] then return -1 end
+if redis.call('EXPIRE', KEYS[4], ARGV[5]) == 0 then redis.call('SET', KEYS[4], ARGV[2], 'EX', ARGV[5]) end
 if redis.call('LINDEX', KEYS[2], -1) ~= ARGV[1] then return 0 end
 for at = 0, #ARGV[4] - 18, 18 do
   local first, second = string.byte(ARGV[4], at + 1, at + 2)

@@ -3,33 +3,51 @@
 -- ARGV[1] run number   ARGV[2] number of specs   ARGV[3] compressed rows   ARGV[4] upload token, '' to open at once
 -- ARGV[5] prefix of chunk keys   ARGV[6] prefix of index keys   ARGV[7] upload lock, seconds
 -- ARGV[8] per spec 10 bytes of task_id digest, then 8 bytes of body digest
--- Returns {1, chunk id}, or {0, {position, same body? 1 or 0, place}, ...}, or {-1} when another upload holds the run.
-if ARGV[4] ~= '' then
-  if redis.call('GET', KEYS[5]) ~= ARGV[4] then return {-1} end
-  redis.call('EXPIRE', KEYS[5], ARGV[7])
+-- Returns {1, chunk id}, or {0, {position, same body? 1 or 0, place}, ...}, or {-1} when another upload has or had the
+-- run since, or {-2} when the run is gone.
+if ARGV[4] == '' then
+  if redis.call('HEXISTS', KEYS[1], 'name') == 0 then return {-2} end
+else -- a lock that ran out while the producer was slow is taken anew, unless another had it in between
+  if (redis.call('GET', KEYS[5]) or redis.call('HGET', KEYS[1], 'uploader')) ~= ARGV[4] then return {-1} end
+  redis.call('SET', KEYS[5], ARGV[4], 'EX', ARGV[7])
 end
 local count, digests = tonumber(ARGV[2]), ARGV[8]
-local known, buckets = {0}, {}
-for position = 0, count - 1 do
-  local at = position * 18
+
+local function bucket_of(at)
   local first, second = string.byte(digests, at + 1, at + 2)
-  local bucket = string.format('%s%03x', ARGV[6], first * 16 + math.floor(second / 16))
-  buckets[position] = bucket
-  local entry = redis.call('HGET', bucket, string.sub(digests, at + 1, at + 10))
-  if entry then
-    local same = string.sub(entry, 1, 8) == string.sub(digests, at + 11, at + 18)
-    known[#known + 1] = {position, same and 1 or 0, string.sub(entry, 9)}
-  end
+  return string.format('%s%03x', ARGV[6], first * 16 + math.floor(second / 16))
 end
-if #known > 1 then return known end
-local chunk_id = ARGV[1] .. '.' .. redis.call('HINCRBY', KEYS[1], 'chunks', 1)
+
+-- All new is the rule, so index first and look only when one is known already: half the commands.
+local sequence = redis.call('HINCRBY', KEYS[1], 'chunks', 1)
+local chunk_id = ARGV[1] .. '.' .. sequence
+local indexed = 0
+while indexed < count do
+  local at = indexed * 18
+  local entry = string.sub(digests, at + 11, at + 18) .. chunk_id .. '/' .. indexed
+  if redis.call('HSETNX', bucket_of(at), string.sub(digests, at + 1, at + 10), entry) == 0 then break end
+  indexed = indexed + 1
+end
+if indexed < count then
+  for position = 0, indexed - 1 do
+    local at = position * 18
+    redis.call('HDEL', bucket_of(at), string.sub(digests, at + 1, at + 10))
+  end
+  redis.call('HINCRBY', KEYS[1], 'chunks', -1)
+  local known = {0}
+  for position = indexed, count - 1 do
+    local at = position * 18
+    local entry = redis.call('HGET', bucket_of(at), string.sub(digests, at + 1, at + 10))
+    if entry then
+      local same = string.sub(entry, 1, 8) == string.sub(digests, at + 11, at + 18)
+      known[#known + 1] = {position, same and 1 or 0, string.sub(entry, 9)}
+    end
+  end
+  return known
+end
+
 redis.call('HSET', ARGV[5] .. chunk_id, 'v', 1, 'z', ARGV[3],
   's', string.rep('w', count), 't', string.rep('0', count))
-for position = 0, count - 1 do
-  local at = position * 18
-  redis.call('HSET', buckets[position], string.sub(digests, at + 1, at + 10),
-    string.sub(digests, at + 11, at + 18) .. chunk_id .. '/' .. position)
-end
 if ARGV[4] ~= '' then
   redis.call('RPUSH', KEYS[3], chunk_id)
   redis.call('HINCRBY', KEYS[1], 'uploading', count)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import time
-from typing import cast
+from typing import Any, cast
 
 import redis
 
-from couponpress.keys import HELD_SCORE, LANES, Keys, lane_of, run_of
+from couponpress.keys import HELD_SCORE, LANES, Keys
+from couponpress.ledger.scripts import script
 
 
 class HoldingLedger:
@@ -20,6 +21,7 @@ class HoldingLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self._release = client.register_script(script("release"))
 
     def hold(self, number: str | None, reason: str, cure: str) -> bool:
         """Hold one run, or with None the partner; False when it is held already (the first reason stays)."""
@@ -31,19 +33,10 @@ class HoldingLedger:
 
         A run whose partner is still held stays where it is, and the other way round.
         """
-        if not self._client.hdel(self._keys.holds, _scope(number)):
-            return None
-        still_held = {scope.decode() for scope in cast(list[bytes], self._client.hkeys(self._keys.holds))}
-        freed = []
-        for lane in LANES:
-            kept = cast(list[bytes], self._client.zrangebyscore(self._keys.open(lane), HELD_SCORE, HELD_SCORE))
-            for chunk_id in (member.decode() for member in kept):
-                run_held = _scope(run_of(chunk_id)) in still_held
-                if "partner" not in still_held and not run_held and number in {None, run_of(chunk_id)}:
-                    freed.append(chunk_id)
-        for chunk_id in freed:
-            self._client.zadd(self._keys.open(lane_of(chunk_id)), {chunk_id: 0}, xx=True)
-        return freed
+        keys = self._keys
+        names = [keys.holds, *(keys.open(lane) for lane in LANES)]
+        was_held, *freed = cast(list[Any], self._release(names, [_scope(number), HELD_SCORE]))
+        return [chunk_id.decode() for chunk_id in freed] if was_held else None
 
 
 def _scope(number: str | None) -> str:

@@ -8,7 +8,7 @@ local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner')
 if chunk[4] and tonumber(score) > now_ms then return {'taken'} end
-if not string.find(chunk[2], 'w', 1, true) then
+if not (chunk[2] and string.find(chunk[2], 'w', 1, true)) then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('HDEL', KEYS[1], 'owner')
   return {'nothing'}

@@ -47,7 +47,9 @@ class ReadingLedger:
         Raises:
             UnknownRunError: there is none.
         """
-        number = cast(bytes | None, self._client.hget(self._keys.run_numbers, run)) if run else None
+        # Half a surrogate pair, as a terminal can give it, is in no stored name; so it must find nothing, not fail.
+        name = cast(str, run.encode(errors="surrogatepass"))
+        number = cast(bytes | None, self._client.hget(self._keys.run_numbers, name)) if run else None
         if number is None:
             raise UnknownRunError(run)
         return number.decode()
@@ -66,14 +68,15 @@ class ReadingLedger:
         def count(name: str) -> int:
             return int(fields.get(name.encode(), 0))
 
-        finished_ms = count("finished_ms")
+        uploading = count("uploading")
+        finished_ms = 0 if uploading else count("finished_ms")
         hold = next((Hold.from_json("", text) for text in holds if text), None)
         return RunStatus(
             run=fields.get(b"name", b"").decode(),
             lane=lane_of(number),
             **{state.value: count(state.value) for state in STATE_OF_LETTER.values()},
             total=count("total"),
-            uploading=count("uploading"),
+            uploading=uploading,
             throttled=count("throttled"),
             created_at=count("created_ms") / 1000,
             finished_at=finished_ms / 1000 if finished_ms else None,

@@ -45,7 +45,10 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     if move[5] ~= '' and string.find('frxc', to, 1, true) then
       redis.call('HINCRBY', KEYS[3], WORDS[to] .. ' ' .. move[5], 1)
     end
-    if to == 'a' then redis.call('ZADD', KEYS[5], now_ms, ARGV[1]) end
+    if to == 'a' then
+      redis.call('ZADD', KEYS[5], now_ms, ARGV[1])
+      redis.call('HSET', KEYS[1], 'accepted_ms', now_ms)
+    end
   end
 end
 if not next(counts) then return moved end
@@ -63,7 +66,7 @@ if not chunk[3] then -- nobody holds the lease, so nobody else will open or clos
   end
 end
 local open = 0
-for _, count in ipairs(redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'accepted', 'uploading')) do
+for _, count in ipairs(redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'accepted')) do
   open = open + (tonumber(count) or 0)
 end
 if open == 0 then

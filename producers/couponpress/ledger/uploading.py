@@ -45,6 +45,8 @@ class UploadLedger:
         self._enqueue = client.register_script(script("enqueue"))
         self._seal = client.register_script(script("seal"))
         self._discard = client.register_script(script("discard"))
+        self._lock_upload = client.register_script(script("lock_upload"))
+        self._drop_run = client.register_script(script("drop_run"))
 
     def open_run(self, name: str, lane: Lane) -> str:
         """Return the number of the run of that name, made if need be.
@@ -58,46 +60,56 @@ class UploadLedger:
             raise InputError(f"run {name!r} exists in lane {lane_of(number)}; use that lane, or another run name.")
         return number
 
-    def lock_upload(self, number: str, on_wait: Callable[[], None] | None = None) -> str:
-        """Return a token that makes this producer the only one that uploads into the run.
+    def lock_upload(self, number: str, on_wait: Callable[[], None] | None = None) -> str | None:
+        """Return a token that makes this producer the only one that uploads into the run; None when the run is gone.
 
         Waits for another producer's upload to end or to have been silent for UPLOAD_LOCK_SECONDS, at most twice as
-        long; `on_wait` is called once before waiting.
+        long; `on_wait` is called once before waiting. A token stays good, however slow its producer is, until another
+        producer locks the run.
 
         Raises:
             InputError: another producer is still uploading into this run.
         """
         token = secrets.token_hex(8)
         deadline = time.monotonic() + 2 * UPLOAD_LOCK_SECONDS
-        while not self._client.set(self._keys.upload_lock(number), token, nx=True, ex=UPLOAD_LOCK_SECONDS):
+        names = [self._keys.run(number), self._keys.upload_lock(number)]
+        while not (locked := cast(int, self._lock_upload(names, [token, UPLOAD_LOCK_SECONDS]))):
             if time.monotonic() > deadline:
                 raise InputError("another producer is uploading into this run; wait for it, or use another run name.")
             if on_wait is not None:
                 on_wait()
                 on_wait = None
             time.sleep(0.2)
-        return token
+        return token if locked == 1 else None
 
     def enqueue_staged(self, number: str, token: str, specs: Sequence[Identified]) -> Enqueued:
-        """Store up to 100 specs of an upload. See `_store`."""
-        return self._store(number, token, specs)
+        """Store up to 100 specs of an upload. See `_store`.
 
-    def enqueue_open(self, number: str, specs: Sequence[Identified]) -> Enqueued:
-        """Store up to 100 specs, free to be submitted at once. See `_store`."""
+        Raises:
+            InputError: the upload was taken over by another producer; nothing was stored.
+        """
+        stored = self._store(number, token, specs)
+        if stored is None:
+            raise InputError("another producer took over the upload into this run; nothing more was stored.")
+        return stored
+
+    def enqueue_open(self, number: str, specs: Sequence[Identified]) -> Enqueued | None:
+        """Store up to 100 specs, free to be submitted at once; None when the run is gone. See `_store`."""
         return self._store(number, "", specs)
 
-    def _store(self, number: str, token: str, specs: Sequence[Identified]) -> Enqueued:
-        """Store the specs that are not known yet, as one chunk.
+    def _store(self, number: str, token: str, specs: Sequence[Identified]) -> Enqueued | None:
+        """Store the specs that are not known yet, as one chunk; None when the run takes none of them.
 
         Raises:
             ConflictError: a task_id is known with another body, in the ledger or among these; nothing was stored.
-            InputError: the upload was taken over by another producer; nothing was stored.
         """
         new = list(_distinct(specs))
         while new:
             chunk_id, known = self._call_enqueue(number, token, new)
             if chunk_id is not None:
                 return Enqueued(chunk_id, len(new), len(specs) - len(new))
+            if not known:
+                return None
             for position, same, place in known:
                 if not same:
                     raise ConflictError(new[position].task_id, self._run_name(place))
@@ -115,8 +127,6 @@ class UploadLedger:
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
         values += [UPLOAD_LOCK_SECONDS, digests(specs)]
         status, *rest = cast(list[object], self._enqueue(names, values))
-        if status == -1:
-            raise InputError("another producer took over the upload into this run; nothing more was stored.")
         if status == 1:
             return cast(bytes, rest[0]).decode(), []
         known = cast(list[tuple[int, int, bytes]], rest)
@@ -133,14 +143,13 @@ class UploadLedger:
             released = self._seal(
                 [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
                 + [keys.upload_lock(number)],
-                [number, SEAL_BATCH, keys.chunk(""), token],
+                [number, SEAL_BATCH, keys.chunk(""), token, UPLOAD_LOCK_SECONDS],
             )
             if released is None:
                 raise InputError("another producer took over the upload into this run, and will finish it.")
             if not released:
                 break
             yield [chunk_id.decode() for chunk_id in cast(list[bytes], released)]
-            self._client.expire(keys.upload_lock(number), UPLOAD_LOCK_SECONDS)
         self.unlock_upload(number, token)
 
     def discard(self, number: str, token: str) -> int:
@@ -148,16 +157,18 @@ class UploadLedger:
         keys, discarded = self._keys, 0
         while last := cast(bytes | None, self._client.lindex(keys.staged(number), -1)):
             chunk_id = last.decode()
-            stored = cast(bytes, self._client.hget(keys.chunk(chunk_id), "z"))
-            if not self._discard(
-                [keys.run(number), keys.staged(number), keys.chunk(chunk_id), keys.upload_lock(number)],
-                [chunk_id, token, keys.index, digests_of_rows(unpack(stored))],
-            ):
+            stored = cast(bytes | None, self._client.hget(keys.chunk(chunk_id), "z"))
+            if stored is None:  # another producer took over, and was quicker
                 break
-            discarded += 1
-            self._client.expire(keys.upload_lock(number), UPLOAD_LOCK_SECONDS)
+            done = self._discard(
+                [keys.run(number), keys.staged(number), keys.chunk(chunk_id), keys.upload_lock(number)],
+                [chunk_id, token, keys.index, digests_of_rows(unpack(stored)), UPLOAD_LOCK_SECONDS],
+            )
+            if done == -1:
+                break
+            discarded += cast(int, done)
         self.unlock_upload(number, token)
-        self._drop_if_empty(number)
+        self.drop_if_empty(number)
         return discarded
 
     def unlock_upload(self, number: str, token: str) -> None:
@@ -166,16 +177,11 @@ class UploadLedger:
         if self._client.get(lock) == token.encode():
             self._client.delete(lock)
 
-    def _drop_if_empty(self, number: str) -> None:
+    def drop_if_empty(self, number: str) -> None:
         """Forget a run into which nothing was ever enqueued, so that a refused upload leaves no trace."""
-        run = self._keys.run(number)
-        total, uploading, name = cast(list[bytes | None], self._client.hmget(run, ["total", "uploading", "name"]))
-        if name is not None and not int(total or 0) and not int(uploading or 0):
-            with self._client.pipeline() as pipeline:
-                pipeline.delete(run)
-                pipeline.zrem(self._keys.runs, number)
-                pipeline.hdel(self._keys.run_numbers, name.decode())
-                pipeline.execute()
+        keys = self._keys
+        names = [keys.run(number), keys.run_numbers, keys.runs, keys.upload_lock(number), keys.holds]
+        self._drop_run(names, [number, f"run:{number}"])
 
     def _run_name(self, place: str) -> str:
         name = cast(bytes | None, self._client.hget(self._keys.run(run_of(place)), "name"))

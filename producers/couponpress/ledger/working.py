@@ -66,9 +66,9 @@ class Move:
 
     def wire(self) -> list[Any]:
         """Return the move as transitions.lua reads it."""
-        told = bool(self.image_url or self.code or self.message)
-        record = _compact([self.image_url, self.code, self.message]) if told else ""
-        return [self.position, self.name, self.tries, self.delay_ms, self.code, record]
+        told = [_storable(text) for text in (self.image_url, self.code, self.message)]
+        record = _compact(told) if any(told) else ""
+        return [self.position, self.name, self.tries, self.delay_ms, told[1], record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ class WorkLedger:
         self._renew = client.register_script(script("renew"))
         self._give_back = client.register_script(script("give_back"))
         self._transitions = client.register_script(script("transitions"))
+        self._abandoned = client.register_script(script("abandoned"))
         self._forget = client.register_script(script("forget"))
         self._forget_run = client.register_script(script("forget_run"))
 
@@ -162,10 +163,12 @@ class WorkLedger:
         stored, states = await self._fields(chunk_id, "z", "s")
         return (unpack(stored), states.decode()) if stored else ([], "")
 
-    async def tries(self, chunk_id: str) -> list[int]:
-        """Return how many tries each spec of a chunk has spent."""
-        (tries,) = await self._fields(chunk_id, "t")
-        return [letter - ord("0") for letter in tries]
+    async def history(self, place: Place) -> tuple[int, str, str]:
+        """Return how many tries a spec has spent, and the code and message of the last one."""
+        tries, record = await self._fields(place.chunk_id, "t", str(place.position))
+        spent = tries[place.position] - ord("0") if tries else 0
+        _, code, message = json.loads(record) if record else ("", "", "")
+        return spent, code, message
 
     async def _fields(self, chunk_id: str, *names: str) -> list[bytes]:
         found = await cast(Awaitable[list[bytes | None]], self._client.hmget(self._keys.chunk(chunk_id), list(names)))
@@ -185,40 +188,53 @@ class WorkLedger:
         }
         if not moves:
             return []
-        await self.move(moves)
+        made = await self.move(moves)
         # A place whose chunk is gone, or whose spec moved on, is due no more either.
-        await self._client.zrem(self._keys.retries, *due)
+        stale = [
+            f"{chunk_id}/{move.position}"
+            for chunk_id, steps in moves.items()
+            for move, done in zip(steps, made[chunk_id], strict=True)
+            if not done
+        ]
+        if stale:
+            await self._client.zrem(self._keys.retries, *stale)
         return list(moves)
 
     async def due_looks(self, limit: int) -> list[Place]:
         """Return specs that are to be queried now, the oldest first."""
         return [Place.parse(text) for text in await self._due(self._keys.looks, await self.now_ms(), limit)]
 
+    async def postpone_look(self, place: Place, delay_ms: int) -> None:
+        """Query a spec again later, so that those behind it have their turn."""
+        due_ms = await self.now_ms() + delay_ms
+        await self._client.zadd(self._keys.looks, {f"{place.chunk_id}/{place.position}": due_ms}, xx=True)
+
     async def drop_look(self, place: Place) -> None:
         """Strike a spec that needs no look any more off the list."""
         await self._client.zrem(self._keys.looks, f"{place.chunk_id}/{place.position}")
 
     async def overdue_chunks(self, silent_seconds: int, limit: int) -> list[tuple[str, float]]:
-        """Return chunks with specs accepted longer ago than `silent_seconds`, and how long ago the last one was."""
+        """Return chunks whose accepted specs were neither completed nor queried for `silent_seconds`, oldest first.
+
+        With each comes how many seconds ago its last spec was accepted.
+        """
         now_ms = await self.now_ms()
-        found = await cast(
-            Awaitable[list[tuple[bytes, float]]],
-            self._client.zrangebyscore(
-                self._keys.awaiting, "-inf", now_ms - silent_seconds * 1000, start=0, num=limit, withscores=True
-            ),
-        )
-        return [(chunk_id.decode(), (now_ms - accepted_ms) / 1000) for chunk_id, accepted_ms in found]
+        found = await self._due(self._keys.awaiting, now_ms - silent_seconds * 1000, limit)
+        return [
+            (chunk_id, (now_ms - int((await self._fields(chunk_id, "accepted_ms"))[0] or now_ms)) / 1000)
+            for chunk_id in found
+        ]
+
+    async def queried(self, chunk_id: str) -> None:
+        """Note that a chunk's accepted specs were queried just now: their silence starts anew."""
+        await self._client.zadd(self._keys.awaiting, {chunk_id: await self.now_ms()}, xx=True)
 
     async def abandoned(self, limit: int = 500) -> list[str]:
-        """Return chunks that nobody took up, or whose lease ran out; their time starts anew."""
+        """Return chunks that nobody took up, or whose lease ran out; the lease is over and their time starts anew."""
         chunks: list[str] = []
-        now_ms = await self.now_ms()
         for lane in LANES:
-            found = await self._due(self._keys.open(lane), now_ms, limit, above="(0")
-            chunks += found
-            if found:
-                again = dict.fromkeys(found, now_ms + TAKE_UP_MS)
-                await self._client.zadd(self._keys.open(lane), again, xx=True)
+            found = await self._abandoned([self._keys.open(lane)], [limit, self._keys.chunk(""), TAKE_UP_MS])
+            chunks += [chunk_id.decode() for chunk_id in cast(list[bytes], found)]
         return chunks
 
     async def unannounced(self, limit: int = 500) -> list[str]:
@@ -234,8 +250,8 @@ class WorkLedger:
                     await self._client.zadd(self._keys.open(lane), again, xx=True)
         return chunks
 
-    async def _due(self, key: str, until_ms: int, limit: int, above: str = "-inf") -> list[str]:
-        found = await cast(Awaitable[list[bytes]], self._client.zrangebyscore(key, above, until_ms, start=0, num=limit))
+    async def _due(self, key: str, until_ms: int, limit: int) -> list[str]:
+        found = await cast(Awaitable[list[bytes]], self._client.zrangebyscore(key, 0, until_ms, start=0, num=limit))
         return [member.decode() for member in found]
 
     async def hold(self, scope: str, reason: str, cure: str, since: float) -> bool:
@@ -259,18 +275,24 @@ class WorkLedger:
 
     async def forget_finished(self, result_ttl_seconds: int) -> list[str]:
         """Delete every run whose results have lived `result_ttl_seconds`; returns their numbers."""
-        keys = self._keys
-        numbers = await self._due(keys.finished, await self.now_ms() - result_ttl_seconds * 1000, 10)
-        for number in numbers:
+        keys, forgotten = self._keys, []
+        for number in await self._due(keys.finished, await self.now_ms() - result_ttl_seconds * 1000, 10):
             chunks = await cast(Awaitable[bytes | None], self._client.hget(keys.run(number), "chunks"))
             for sequence in range(1, int(chunks or 0) + 1):
                 chunk_id = f"{number}.{sequence}"
                 rows, _ = await self.rows(chunk_id)
-                await self._forget([keys.chunk(chunk_id), keys.finished], [number, keys.index, digests_of_rows(rows)])
-            await self._forget_run(
-                [keys.run(number), keys.run_numbers, keys.runs, keys.finished, keys.reasons(number)], [number]
-            )
-        return numbers
+                if not await self._forget(
+                    [keys.chunk(chunk_id), keys.finished, keys.run(number), keys.upload_lock(number)],
+                    [number, keys.index, digests_of_rows(rows)],
+                ):
+                    break
+            if await self._forget_run(
+                [keys.run(number), keys.run_numbers, keys.runs, keys.finished, keys.reasons(number)]
+                + [keys.upload_lock(number), keys.holds],
+                [number, f"run:{number}"],
+            ):
+                forgotten.append(number)
+        return forgotten
 
 
 def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:
@@ -278,6 +300,11 @@ def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:
     for place in map(Place.parse, places):
         grouped[place.chunk_id].append(place.position)
     return grouped
+
+
+def _storable(text: str) -> str:
+    """Return the text without the lone surrogates that JSON can smuggle in: they have no UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def _compact(value: object) -> str:

@@ -1,0 +1,20 @@
+"""Catalogs: CSV and JSONL text becomes specs, row by row, whatever the length of the file.
+
+    with catalog.read("coupons.csv") as rows, catalog.ErrorFile(Path("coupons.errors.csv"), rows) as errors:
+        for row in rows:
+            if isinstance(row, catalog.BrokenRow):
+                errors.write(row)
+            else:
+                client_takes(row.spec)
+
+`source` opens and decodes, `columns` understands a header, `cells` understands a cell, `table` and `json_lines` make
+rows, `reader` is the catalog as a whole, `error_file` writes the broken rows back. The reader's page is
+`docs/catalog.md`. Nothing here knows Redis, runs or the client.
+"""
+
+from couponpress.catalog.error_file import ErrorFile
+from couponpress.catalog.reader import Catalog, read, row_prefixes
+from couponpress.catalog.rows import BrokenRow, Given, Row
+from couponpress.catalog.source import FORMATS
+
+__all__ = ["FORMATS", "BrokenRow", "Catalog", "ErrorFile", "Given", "Row", "read", "row_prefixes"]

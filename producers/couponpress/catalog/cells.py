@@ -1,0 +1,136 @@
+"""One cell becomes one value: money to cents, 折 to percent off, a merchant's words to the platform's.
+
+Pure. Decides how people spell these things and which spellings are too doubtful to guess. Refuses to know columns,
+and leaves ranges to the spec: a price may be read well and still be too high.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal
+
+#: At most 21 digits: more than any amount has, and Decimal stays exact.
+_WHOLE = r"[0-9]{1,3}(?:,[0-9]{3}){1,6}|[0-9]{1,21}"
+_CENTS = re.compile(rf"({_WHOLE})分?")
+_YUAN = re.compile(rf"(?:¥|CNY|RMB)?\s*({_WHOLE})(\.[0-9]+)?\s*元?", re.IGNORECASE)
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*(?:off)?", re.IGNORECASE)
+_FOLD = re.compile(r"打?\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*折")
+_CHINESE_DIGITS = str.maketrans("一二三四五六七八九点", "123456789.")
+_NO_THRESHOLD = {"无", "无门槛"}
+
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "image_generation_type": {"拼图": "COMBINE_IMAGE", "头图": "COMBINE_IMAGE", "抠图": "CUT_OUT"},
+    "scope": {
+        "全场": "ALL",
+        "全场券": "ALL",
+        "单品": "SINGLE",
+        "单品券": "SINGLE",
+        "品类": "CATEGORY",
+        "品类券": "CATEGORY",
+    },
+    "type": {
+        "满减券": "NORMAL",
+        "满减": "NORMAL",
+        "折扣券": "DISCOUNT",
+        "折扣": "DISCOUNT",
+        "兑换券": "EXCHANGE",
+        "兑换": "EXCHANGE",
+    },
+    "usage_mode": {"单券": "SINGLE", "多次优惠": "PROGRESSIVE_BUNDLE"},
+}
+
+
+class CellError(ValueError):
+    """A cell that cannot be read; the message is the rule that it breaks."""
+
+
+def word(field: str, text: str) -> str:
+    """Return the platform's word for a cell of `field`; a word that is not known stays, for the spec to refuse.
+
+    >>> word("type", "满减券"), word("scope", "all"), word("scope", "周边")
+    ('NORMAL', 'ALL', '周边')
+    """
+    plain = _plain(text)
+    return _WORDS[field].get(plain) or plain.upper().replace("-", "_").replace(" ", "_")
+
+
+def cents(text: str) -> int:
+    """Return an amount that is written in cents (分).
+
+    A decimal point is refused even in front of zeros: 199.0 might be yuan.
+
+    Raises:
+        CellError: not a whole number.
+    """
+    found = _CENTS.fullmatch(_plain(text))
+    if found is None:
+        raise CellError("must be a whole number of cents (分), for example 19990")
+    return int(found[1].replace(",", ""))
+
+
+def yuan(text: str) -> int:
+    """Return in cents an amount that is written in yuan (元), exactly.
+
+    >>> yuan("199.9"), yuan("￥1,299.00"), yuan("5元")
+    (19990, 129900, 500)
+
+    Raises:
+        CellError: no amount, or more than two decimals.
+    """
+    found = _YUAN.fullmatch(_plain(text))
+    if found is None:
+        raise CellError("must be an amount in yuan (元), for example 199.90")
+    whole, fraction = found[1].replace(",", ""), found[2] or ""
+    if len(fraction) > 3:
+        raise CellError("must have at most two decimals, for the smallest amount is one cent (分)")
+    return int(Decimal(whole + fraction).scaleb(2))
+
+
+def threshold_cents(text: str) -> int:
+    """Return a threshold that is written in cents; 无 and 无门槛 mean 0."""
+    return 0 if _plain(text) in _NO_THRESHOLD else cents(text)
+
+
+def threshold_yuan(text: str) -> int:
+    """Return in cents a threshold that is written in yuan; 无 and 无门槛 mean 0."""
+    return 0 if _plain(text) in _NO_THRESHOLD else yuan(text)
+
+
+def percent_off(text: str) -> int:
+    """Return whole percent off, from a bare number of percent or from any spelling that `discount` knows.
+
+    Raises:
+        CellError: see `discount`.
+    """
+    plain = _plain(text)
+    return int(plain) if re.fullmatch("[0-9]{1,3}", plain) else discount(text)
+
+
+def discount(text: str) -> int:
+    """Return whole percent off, from 折 (what is paid, in tenths) or from a percentage (what is taken off).
+
+    >>> discount("8折"), discount("8.5折"), discount("85折"), discount("八五折"), discount("20% off")
+    (20, 15, 15, 15, 20)
+
+    Raises:
+        CellError: a bare number, which could mean either; or no whole percent.
+    """
+    plain = _plain(text)
+    if found := _FOLD.fullmatch(plain.translate(_CHINESE_DIGITS)):
+        paid = Decimal(found[1])
+        # Nothing costs more than 10 折, so that 85折 is the short spelling of 8.5折.
+        off = 100 - (paid if paid > 10 and "." not in found[1] else paid * 10)
+    elif found := _PERCENT.fullmatch(plain):
+        off = Decimal(found[1])
+    else:
+        raise CellError("must say what it means, for example 8折, 8.5折 or 20% off")
+    if off != off.to_integral_value() or off < 0:
+        raise CellError("must come to whole percent off, for example 8.5折 (15 percent off)")
+    return int(off)
+
+
+def _plain(text: str) -> str:
+    """Full-width digits, brackets, commas and signs become the plain ones; ￥ becomes ¥."""
+    return unicodedata.normalize("NFKC", text).strip()

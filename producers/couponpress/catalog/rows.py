@@ -1,0 +1,50 @@
+"""What comes out of a catalog: a row with its spec, or a row with its problems.
+
+Decides the shape of both, and the names of the columns that an error file adds. Refuses to know files and formats.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from couponpress.errors import Problem
+from couponpress.spec import TaskSpec
+
+#: A row as the catalog gave it: the cells of a table, a JSON object, or text that could be read as neither.
+Given: TypeAlias = list[str] | dict[str, Any] | str
+
+#: What an error file adds. Read back, the line serves as the row's id, if the row has no other; the rest is ignored.
+LINE: Final = "_line"
+PROBLEM: Final = "_problem"
+
+
+class Row(NamedTuple):
+    """A row that can be submitted.
+
+    Attributes:
+        line: the physical line on which the row begins, from 1.
+        given: the row as the catalog gave it.
+        spec: the request, with `row_id` set; a row with its own task_id and no row id leaves that to `identified`.
+        notes: sentences about what was left out or is doubtful; few different ones, so they can be counted.
+    """
+
+    line: int
+    given: Given
+    spec: TaskSpec
+    notes: tuple[str, ...]
+
+
+class BrokenRow(NamedTuple):
+    """A row that cannot be submitted.
+
+    Attributes:
+        line: the physical line on which the row begins, from 1.
+        default_row_id: the id that the row has when it brings none of its own.
+        given: the row as the catalog gave it.
+        problems: every broken rule, under the catalog's own column names.
+    """
+
+    line: int
+    default_row_id: str
+    given: Given
+    problems: tuple[Problem, ...]

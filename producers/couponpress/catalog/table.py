@@ -1,0 +1,188 @@
+"""A record of cells becomes a row: a spec, or its problems.
+
+Decides which columns a row uses, by its own type, and what may be inferred. Refuses to know files and encodings.
+
+Written for speed where every row passes: a catalog repeats few offers, so a combination of offer cells is checked
+once, by `TaskSpec.parse`, and its checked part is used again for every row with the same cells. What differs from row
+to row (ids, brand, picture) is validated for each row all the same. Whatever is not plainly good takes the slow way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from pydantic import ValidationError
+
+from couponpress.catalog.cells import CellError
+from couponpress.catalog.columns import Plan
+from couponpress.catalog.rows import LINE, BrokenRow, Row
+from couponpress.errors import Problem, SpecError
+from couponpress.spec import RULE_OF_TYPE, CombineImage, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
+
+_RULE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "NORMAL": tuple(NormalCoupon.model_fields),
+    "DISCOUNT": tuple(DiscountCoupon.model_fields),
+    "EXCHANGE": tuple(ExchangeCoupon.model_fields),
+}
+_COMBINE_FIELDS: Final = ("scope", "type", "usage_mode", "background_color")
+#: The cells that make an offer; everything of a head picture but its brand and ids.
+_OFFER_FIELDS: Final = (*_COMBINE_FIELDS, *dict.fromkeys(name for names in _RULE_FIELDS.values() for name in names))
+#: How many combinations are remembered before all are forgotten, so that memory stays bounded.
+_REMEMBERED: Final = 10_000
+
+
+class _Offer(NamedTuple):
+    """What one combination of offer cells came to; `combine_image` is None for a cut-out."""
+
+    combine_image: CombineImage | None
+    notes: tuple[str, ...]
+
+
+class Table:
+    """Turns the records of one table into rows."""
+
+    def __init__(self, plan: Plan, *, strict: bool, row_prefix: str) -> None:
+        self._plan = plan
+        self._strict = strict
+        self._row_prefix = row_prefix
+        self._width = width = len(plan.header)
+        # An absent column points at one empty cell that is put behind each row.
+        at = [plan.position.get(field, width) for field in ("row_id", "task_id", "brand_id", "image_url", LINE)]
+        self._own_cells = itemgetter(*at)
+        offer = [plan.position[field] for field in ("image_generation_type", *_OFFER_FIELDS) if field in plan.position]
+        self._offer_cells = itemgetter(*offer, width, width)
+        self._known: dict[tuple[object, bool], _Offer] = {}
+
+    def row(self, line: int, cells: list[str]) -> Row | BrokenRow:
+        """Turn one record into a row."""
+        padded = [*cells, ""]
+        if len(cells) != self._width:
+            if any(cells[self._width :]):
+                return self.broken(line, cells, f"has {len(cells)} cells under a header of {self._width} columns")
+            padded = [*cells[: self._width], *[""] * (self._width - len(cells)), ""]
+        row_id, task_id, brand_id, image_url, first_line = map(str.strip, self._own_cells(padded))
+        default_row_id = first_line or f"{self._row_prefix}{line}"
+        own = {
+            "brand_id": brand_id or None,
+            "task_id": task_id or None,
+            "row_id": row_id or (None if task_id else default_row_id),
+        }
+        key = (self._offer_cells(padded), not image_url)
+        offer = self._known.get(key)
+        if offer is not None:
+            try:
+                return Row(line, cells, _spec_of(own, offer, image_url), offer.notes)
+            except ValidationError:
+                pass  # the slow way says what is wrong
+        try:
+            spec, notes = self._checked(own, padded)
+        except SpecError as error:
+            return BrokenRow(line, default_row_id, cells, error.problems)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[key] = _Offer(spec.combine_image, notes)
+        return Row(line, cells, spec, notes)
+
+    def broken(self, line: int, given: list[str] | str, rule: str) -> BrokenRow:
+        """Return the broken row for a record that breaks a rule as a whole."""
+        at = self._plan.position.get(LINE)
+        first_line = given[at] if isinstance(given, list) and at is not None else ""
+        return BrokenRow(line, first_line or f"{self._row_prefix}{line}", given, (Problem("row", rule),))
+
+    def _checked(self, own: Mapping[str, str | None], cells: list[str]) -> tuple[TaskSpec, tuple[str, ...]]:
+        """Read every cell that the row's type uses, and validate the whole request.
+
+        Raises:
+            SpecError: naming every broken rule, under the catalog's own column names.
+        """
+        plan = self._plan
+        given = {name: cells[at].strip() for name, at in plan.position.items() if cells[at].strip()}
+        reading = _Reading(plan, given)
+        raw = {**own, **reading.request()}
+        strays = reading.strays() if self._strict else []
+        problems = [*reading.problems, *(Problem(plan.column(name), rule, given[name]) for name, rule in strays)]
+        try:
+            spec, notes = TaskSpec.parse(raw, strict=self._strict)
+        except SpecError as error:
+            problems.extend(self._in_columns(error.problems, given, reading.unread))
+        if problems:
+            raise SpecError(tuple(problems))
+        told = [f"{plan.column(name)}: not sent, it {rule}" for name, rule in reading.strays()]
+        for note in notes:
+            path, _, text = note.partition(": ")
+            told.append(f"{plan.column(path.rpartition('.')[2])}: {text}")
+        return spec, tuple(told)
+
+    def _in_columns(self, problems: Iterable[Problem], given: Mapping[str, str], unread: set[str]) -> Iterator[Problem]:
+        """Name the problems' columns and show the cells as they were given, not as they were read."""
+        for problem in problems:
+            name = problem.field.rpartition(".")[2]
+            if name not in unread:
+                value = None if problem.value is None else given.get(name, problem.value)
+                yield Problem(self._plan.column(name), problem.rule, value)
+
+
+class _Reading:
+    """One row on the slow way: which fields were used, and which cells could not be read."""
+
+    def __init__(self, plan: Plan, given: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._given = given
+        self.problems: list[Problem] = []
+        self.unread: set[str] = set()
+        self._used: set[str] = set()
+        self._type = ""
+
+    def request(self) -> dict[str, Any]:
+        """Return the request's nested form, without the ids."""
+        kind = self._image_generation_type()
+        raw: dict[str, Any] = {"image_generation_type": kind}
+        if kind == "CUT_OUT":
+            self._type = "CUT_OUT"
+            raw["cut_out"] = self._take(("image_url",))
+        elif kind == "COMBINE_IMAGE":
+            raw["combine_image"] = combine = self._take(_COMBINE_FIELDS)
+            if "usage_mode" not in self._plan.position:
+                combine["usage_mode"] = "SINGLE"
+            coupon_type = combine.get("type", "")
+            if coupon_type in RULE_OF_TYPE:
+                self._type = coupon_type
+                combine[RULE_OF_TYPE[coupon_type]] = self._take(_RULE_FIELDS[coupon_type])
+        return raw
+
+    def strays(self) -> list[tuple[str, str]]:
+        """Return the fields that belong to another type, each with the rule; none while no type is known."""
+        if not self._type:
+            return []
+        rule = f"has no place in a {self._type} row"
+        return [
+            (name, rule) for name in (*_OFFER_FIELDS, "image_url") if name in self._given and name not in self._used
+        ]
+
+    def _image_generation_type(self) -> object:
+        if "image_generation_type" in self._plan.position:
+            return self._take(("image_generation_type",)).get("image_generation_type")
+        only_a_picture = "image_url" in self._given and not any(name in self._given for name in _OFFER_FIELDS)
+        return "CUT_OUT" if only_a_picture else "COMBINE_IMAGE"
+
+    def _take(self, names: Iterable[str]) -> dict[str, Any]:
+        taken: dict[str, Any] = {}
+        for name in names:
+            self._used.add(name)
+            if name in self._given:
+                try:
+                    taken[name] = self._plan.reader[name](self._given[name])
+                except CellError as error:
+                    self.unread.add(name)
+                    self.problems.append(Problem(self._plan.column(name), str(error), self._given[name]))
+        return taken
+
+
+def _spec_of(own: Mapping[str, str | None], offer: _Offer, image_url: str) -> TaskSpec:
+    """Validate what differs from row to row, around a part that was validated before."""
+    part = offer.combine_image
+    if part is None:
+        return TaskSpec.model_validate({**own, "image_generation_type": "CUT_OUT", "cut_out": {"image_url": image_url}})
+    return TaskSpec.model_validate({**own, "image_generation_type": "COMBINE_IMAGE", "combine_image": part})

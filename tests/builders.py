@@ -1,0 +1,203 @@
+"""What several tests build: request bodies, specs, settings for a server, and a ledger with something in it."""
+
+import asyncio
+from base64 import b64encode
+
+import redis
+from redis.asyncio import Redis
+
+from couponpress import ProducerSettings, TaskSpec
+from couponpress.keys import HELD_SCORE, Keys, lane_of, run_of
+from couponpress.ledger.chunks import Identified
+from couponpress.ledger.uploading import UploadLedger
+from couponpress.ledger.working import Move, WorkLedger
+from couponpress.outcome import LETTERS, STATE_OF_LETTER, State
+from couponpress_worker.settings import Settings
+
+MCHID = "1900000001"
+KEYS = Keys(MCHID)
+APIV3_KEY = b"0123456789abcdef0123456789abcdef"
+PUBLIC_KEY_ID = "PUB_KEY_ID_0119000000012024"
+PICTURE = "https://wxpaylogo.qpic.cn/wxpaylogo/made.png"
+
+#: The move that leads from waiting to each other state.
+MOVE_TO = {
+    State.RETRYING: "again",
+    State.LOOKING: "look",
+    State.ACCEPTED: "accept",
+    State.SUCCEEDED: "succeed",
+    State.FAILED: "fail",
+    State.REJECTED: "reject",
+    State.EXPIRED: "expire",
+    State.CANCELLED: "cancel",
+}
+
+
+def cut_out_body(number=1, **changes):
+    """A request for a cut-out picture, as a producer writes it."""
+    body = {
+        "brand_id": "120344",
+        "task_id": f"cut-out-{number:06}",
+        "image_generation_type": "CUT_OUT",
+        "cut_out": {"image_url": f"https://wxpaylogo.qpic.cn/wxpaylogo/{number}.png"},
+    }
+    return {name: value for name, value in {**body, **changes}.items() if value is not None}
+
+
+def head_body(number=1, **changes):
+    """A request for a head picture with a normal coupon."""
+    body = {
+        "brand_id": "120344",
+        "task_id": f"head-{number:06}",
+        "image_generation_type": "COMBINE_IMAGE",
+        "combine_image": {
+            "scope": "ALL",
+            "type": "NORMAL",
+            "usage_mode": "SINGLE",
+            "normal_coupon": {"threshold": 10000, "discount_amount": number},
+        },
+    }
+    return {name: value for name, value in {**body, **changes}.items() if value is not None}
+
+
+def spec(number=1, **changes):
+    """A spec for a cut-out picture, with a row id."""
+    return TaskSpec.parse({"row_id": f"row {number}", **cut_out_body(number, **changes)})[0]
+
+
+def identified(numbers, run="may", **changes):
+    """Specs as the ledger takes them."""
+    return [Identified.of(spec(number, **changes), run) for number in numbers]
+
+
+def producer_settings(url="redis://127.0.0.1:6379/0", **changes):
+    """What a producer needs to know."""
+    return ProducerSettings.load({"redis_url": url, "mchid": MCHID, **changes})
+
+
+def fleet_values(**changes):
+    """Every setting that the fleet must be given; the key files need not exist."""
+    values = {
+        "mchid": MCHID,
+        "mch_serial_no": "5157F09EFDC096DE15EBE81A47057A7232F1B8E1",
+        "mch_private_key_file": "keys/apiclient_key.pem",
+        "wechatpay_public_key_id": PUBLIC_KEY_ID,
+        "wechatpay_public_key_file": "keys/pub_key.pem",
+        "apiv3_key_file": "keys/apiv3_key",
+    }
+    return {name: value for name, value in {**values, **changes}.items() if value is not None}
+
+
+def fleet_settings(**changes):
+    """The fleet's settings."""
+    return Settings.load(fleet_values(**changes))
+
+
+def stored(url, count=1, *, run="may", lane="bulk", first=1):
+    """Enqueue `count` specs as one open chunk; returns its id."""
+    with redis.Redis.from_url(url) as client:
+        uploads = UploadLedger(client, KEYS)
+        specs = identified(range(first, first + count), run)
+        chunk_id = uploads.enqueue_open(uploads.open_run(run, lane), specs).chunk_id
+    assert chunk_id is not None
+    return chunk_id
+
+
+def on_ledger(url, act):
+    """Run `await act(ledger)` with the fleet's side of the ledger."""
+
+    async def run():
+        async with Redis.from_url(url) as client:
+            return await act(WorkLedger(client, KEYS))
+
+    return asyncio.run(run())
+
+
+def moved(url, chunk_id, *moves):
+    """Make moves in one chunk; returns for each whether it was made."""
+
+    async def act(ledger):
+        return (await ledger.move({chunk_id: list(moves)}))[chunk_id]
+
+    return on_ledger(url, act)
+
+
+def bring_to(url, chunk_id, states):
+    """Bring the waiting specs of a chunk, in their order, to these states."""
+    moves = [Move(position, MOVE_TO[state]) for position, state in enumerate(states) if state is not State.WAITING]
+    assert all(moved(url, chunk_id, *moves))
+
+
+def states_of(client, chunk_id):
+    """The states of a chunk's specs."""
+    return [STATE_OF_LETTER[letter] for letter in (client.hget(KEYS.chunk(chunk_id), "s") or b"").decode()]
+
+
+def now_ms(client):
+    """Redis's clock."""
+    seconds, microseconds = client.time()
+    return seconds * 1000 + microseconds // 1000
+
+
+def let_pass(client, key, seconds):
+    """Let time pass for a sorted set of moments: every one of them moves into the past; held ones stay."""
+    for member, score in client.zrange(key, 0, -1, withscores=True):
+        if 0 < score < HELD_SCORE:
+            client.zincrby(key, -seconds * 1000, member)
+
+
+def chunk_ids(client):
+    """Every chunk that is stored."""
+    prefix = KEYS.chunk("")
+    return sorted(key.decode().removeprefix(prefix) for key in client.scan_iter(prefix + "*"))
+
+
+def indexed(client):
+    """How many task_ids are known."""
+    return sum(client.hlen(key) for key in client.scan_iter(KEYS.index + "*"))
+
+
+def hints(client, queue):
+    """The bytes of every message that waits in a queue."""
+    return client.lrange(queue, 0, -1)
+
+
+def assert_consistent(client):
+    """Whatever happened: the counts, the sorted sets and the index say what the chunks say."""
+    staged = {chunk.decode() for key in client.scan_iter(KEYS.staged("*")) for chunk in client.lrange(key, 0, -1)}
+    counts, places = {}, 0
+    expected = {"retries": set(), "looks": set(), "awaiting": set()}
+    for chunk_id in chunk_ids(client):
+        letters = client.hget(KEYS.chunk(chunk_id), "s").decode()
+        places += len(letters)
+        run = counts.setdefault(run_of(chunk_id), dict.fromkeys([*map(str, State), "uploading", "total"], 0))
+        if chunk_id in staged:
+            run["uploading"] += len(letters)
+            assert set(letters) == {"w"}
+            continue
+        run["total"] += len(letters)
+        for position, letter in enumerate(letters):
+            run[STATE_OF_LETTER[letter]] += 1
+            if letter == LETTERS[State.RETRYING]:
+                expected["retries"].add(f"{chunk_id}/{position}")
+            if letter == LETTERS[State.LOOKING]:
+                expected["looks"].add(f"{chunk_id}/{position}")
+            if letter == LETTERS[State.ACCEPTED]:
+                expected["awaiting"].add(chunk_id)
+        is_open = client.zscore(KEYS.open(lane_of(chunk_id)), chunk_id) is not None
+        leased = client.hget(KEYS.chunk(chunk_id), "owner") is not None
+        assert is_open or "w" not in letters, f"{chunk_id} waits, but is not open"
+        assert not is_open or "w" in letters or leased, f"{chunk_id} is open for nothing"
+    for name, members in expected.items():
+        assert {member.decode() for member in client.zrange(getattr(KEYS, name), 0, -1)} == members, name
+    assert indexed(client) == places
+    for number in (member.decode() for member in client.zrange(KEYS.runs, 0, -1)):
+        stored_counts = client.hgetall(KEYS.run(number))
+        told = counts.get(number, {})
+        for name in [*map(str, State), "uploading", "total"]:
+            assert int(stored_counts.get(name.encode(), 0)) == told.get(name, 0), (number, name)
+
+
+def basic(text):
+    """Base64 as text."""
+    return b64encode(text).decode()

@@ -1,0 +1,156 @@
+"""The whole fleet against the sandbox, every part a process of its own: Redis, sandbox, callback receiver, workers."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from couponpress import Client, ProducerSettings
+from couponpress.uploading import CatalogUpload
+from couponpress_worker import sample_catalog
+from couponpress_worker.demo import fleet, statistics
+
+pytestmark = pytest.mark.flow
+
+
+def wait_until(condition, seconds, what):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.1)
+    return value
+
+
+def client_of(env):
+    return Client(ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]}))
+
+
+def processes_of(directory: Path) -> list[int]:
+    """Every process whose command line or environment speaks of the directory, other than this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                told = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            except OSError:  # ended meanwhile, or not ours
+                continue
+            if str(directory).encode() in told:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "3")  # a lost callback is queried after 3 s
+    faults = ["errors=2", "resets_after=1", "lost_callbacks=1", "doubled_callbacks=3", "probe_callbacks=1"]
+    options = ["--strict", "--seed", "7", "--callback-interval", "1"]
+    options += [word for fault in faults for word in ("--fault", fault)]
+    with fleet(tmp_path, *options) as (_, env):
+        second = subprocess.Popen(
+            [sys.executable, "-m", "couponpress", "worker"],
+            env=os.environ | env,
+            stdout=subprocess.DEVNULL,
+            stderr=(tmp_path / "second.log").open("wb"),
+        )
+        catalog = tmp_path / "catalog.csv"
+        sample_catalog.write(catalog, rows=3000)
+        upload = CatalogUpload([str(catalog)])
+        with client_of(env) as client:
+            receipt = client.enqueue_many(upload.specs(), run="flow")
+            assert receipt.new == upload.good == 3000 - upload.broken
+            wait_until(lambda: client.status("flow").succeeded > 500, 60, "the first 500 pictures")
+            second.kill()
+            second.wait()
+            status = wait_until(lambda: (s := client.status("flow")).finished and s, 120, "the end of the run")
+            outcomes = list(client.outcomes("flow"))
+        seen = statistics(env["COUPONPRESS_BASE_URL"])
+        arrivals = httpx.get(f"{env['COUPONPRESS_BASE_URL']}/sandbox/arrivals?tasks=1").json()
+        picture = httpx.get(outcomes[0].image_url)
+
+    assert Counter(one.outcome for one in outcomes) == {"succeeded": upload.good}, status
+    assert len({one.task_id for one in outcomes}) == upload.good
+    assert len({one.image_url for one in outcomes}) == upload.good
+    assert picture.headers["content-type"] == "image/png"
+    assert picture.content.startswith(b"\x89PNG")
+    # The promise, judged from the moments that the platform recorded.
+    assert seen["most_in_any_second"] <= 500
+    assert seen["throttled"] == 0
+    assert seen["accepted"] == upload.good
+    assert seen["doubled"] > 0  # resets after taking, and the kill, make repeats; the platform knew each of them again
+    assert arrivals
+
+
+def test_the_demo_ends_by_itself_and_leaves_its_files(tmp_path):
+    directory = tmp_path / "demo"
+    done = subprocess.run(
+        [sys.executable, "-m", "couponpress", "demo", "--rows", "400", "--dir", str(directory)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    with (directory / "results.csv").open(encoding="utf-8-sig", newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == 400
+    outcomes = Counter(line["outcome"] for line in lines)
+    assert outcomes["succeeded"] == 400 - outcomes["rejected"]
+    assert all(line["image_url"].startswith("http") for line in lines if line["outcome"] == "succeeded")
+    assert all("line " in line["message"] for line in lines if line["outcome"] == "rejected")
+    broken = (directory / "catalog.errors.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert len(broken) == 1 + outcomes["rejected"]
+    assert (directory / "rate.png").read_bytes().startswith(b"\x89PNG")
+    assert processes_of(directory) == []
+
+
+def test_ctrl_c_stops_the_demo_and_everything_it_started(tmp_path):
+    directory = tmp_path / "demo"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "couponpress", "demo", "--rows", "5000", "--dir", str(directory)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert demo.stdout is not None
+    try:
+        for line in demo.stdout:
+            if "specs enqueued" in line:
+                break
+        assert len(processes_of(directory)) >= 4
+        demo.send_signal(signal.SIGINT)
+        told, _ = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert demo.returncode == 130
+    assert "Traceback" not in told
+    assert processes_of(directory) == []
+
+
+def test_status_as_json_has_the_promised_names(tmp_path):
+    with fleet(tmp_path) as (_, env):
+        spec = {"brand_id": "1", "image_generation_type": "CUT_OUT", "row_id": "7"}
+        spec["cut_out"] = {"image_url": "https://wxpaylogo.qpic.cn/wxpaylogo/7.png"}
+        catalog = tmp_path / "one.jsonl"
+        catalog.write_text(json.dumps(spec) + "\n")
+        submit = [sys.executable, "-m", "couponpress", "submit", str(catalog), "--lane", "urgent", "--watch"]
+        assert subprocess.run(submit, env=os.environ | env, check=False, timeout=60).returncode == 0
+        told = subprocess.run(
+            [sys.executable, "-m", "couponpress", "status", "one", "--json"],
+            env=os.environ | env,
+            check=True,
+            capture_output=True,
+        )
+    status = json.loads(told.stdout)
+    counts = ["waiting", "retrying", "accepted", "failed", "rejected", "expired", "cancelled"]
+    assert {name: status[name] for name in counts} == dict.fromkeys(counts, 0)
+    assert (status["run"], status["total"], status["succeeded"], status["finished"]) == ("one", 1, 1, True)

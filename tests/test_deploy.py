@@ -1,0 +1,336 @@
+"""What people copy from must be true: deploy/ and the documents against the settings and the real command line."""
+
+import json
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+from limits import parse
+from typer.main import get_command
+
+from couponpress import Client
+from couponpress.cli import app
+from couponpress.settings import ENV_PREFIX
+from couponpress_worker import limiter
+from couponpress_worker.callback import CALLBACK_PATH
+from couponpress_worker.cli import register
+from couponpress_worker.judgement import MAX_TRIES, RETRY_DELAYS_SECONDS
+from couponpress_worker.limiter import Bucket
+from couponpress_worker.redis_server import OPTIONS
+from couponpress_worker.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+DOCUMENTS = [ROOT / "README.md", DEPLOY / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+USAGE_ERROR = typer.BadParameter.__base__
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def settings_by_name():
+    return {ENV_PREFIX + name.upper(): field for name, field in Settings.model_fields.items()}
+
+
+def shown_default(field):
+    if field.is_required():
+        return "**required**"
+    return "none" if field.default is None else f"`{field.default}`"
+
+
+@cache
+def commands():
+    fleet = typer.Typer()
+    register(fleet)
+    return get_command(app).commands | get_command(fleet).commands
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_settings_is_the_code():
+    stated = re.findall(
+        r"^\| `(COUPONPRESS_\w+)` \| (.*?) \| (.*?) \|$", (DEPLOY / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    expected = [(name, shown_default(field), field.description) for name, field in settings_by_name().items()]
+    assert sorted(stated) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*DOCUMENTS, *(DEPLOY / name for name in ("compose.yaml", "env.example", "Dockerfile"))],
+    ids=lambda p: p.name,
+)
+def test_every_setting_that_is_named_exists(path):
+    assert set(re.findall(r"\bCOUPONPRESS_[A-Z0-9_]*[A-Z0-9]", path.read_text("utf-8"))) <= settings_by_name().keys()
+
+
+def test_the_example_file_names_every_setting_and_shows_the_defaults():
+    lines = re.findall(r"^(#?)(COUPONPRESS_\w+)=(.*)$", (DEPLOY / "env.example").read_text("utf-8"), re.MULTILINE)
+    assert sorted(name for _, name, _ in lines) == sorted(settings_by_name())
+    for commented, name, value in lines:
+        field = settings_by_name()[name]
+        if commented or not field.is_required():
+            assert value == ("" if field.default is None else str(field.default)), name
+
+
+def test_the_example_file_is_accepted_by_the_settings(monkeypatch):
+    for name, value in re.findall(
+        r"^(COUPONPRESS_\w+)=(.*)$", (DEPLOY / "env.example").read_text("utf-8"), re.MULTILINE
+    ):
+        monkeypatch.setenv(name, value)
+    assert Settings.load().rate == Settings.model_fields["rate"].default
+
+
+# --- compose.yaml -----------------------------------------------------------------------------------------------------
+
+
+def read_yaml(text):
+    """Read the subset of YAML that compose.yaml keeps to: maps, lists, scalars, JSON lists, `&name` and `<<: *name`."""
+    lines = [
+        (len(line) - len(line.lstrip()), line.strip())
+        for line in text.splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    anchors = {}
+
+    def scalar(word):
+        if word.startswith("*"):
+            return anchors[word[1:]]
+        if word.startswith("["):
+            return json.loads(word)
+        return word[1:-1] if word[:1] == '"' and word[-1:] == '"' else word
+
+    def block(at, indent):
+        found = [] if lines[at][1].startswith("- ") else {}
+        merged = {}
+        while at < len(lines) and lines[at][0] == indent:
+            word = lines[at][1]
+            if isinstance(found, list):
+                assert word.startswith("- "), word
+                found.append(scalar(word[2:]))
+                at += 1
+                continue
+            key, colon, value = word.partition(":")
+            assert colon, word
+            assert key not in found, f"{key} stands twice"
+            value, name = value.strip(), None
+            if value.startswith("&"):
+                name, _, value = value[1:].partition(" ")
+            at += 1
+            if value:
+                child = scalar(value)
+            elif at < len(lines) and lines[at][0] > indent:
+                child, at = block(at, lines[at][0])
+            else:
+                child = None
+            if name:
+                anchors[name] = child
+            if key == "<<":
+                merged = child
+            else:
+                found[key] = child
+        return (merged | found if merged else found), at
+
+    whole, at = block(0, 0)
+    assert at == len(lines), lines[at]
+    return whole
+
+
+@pytest.fixture(scope="module")
+def compose():
+    return read_yaml((DEPLOY / "compose.yaml").read_text("utf-8"))
+
+
+def test_the_reader_reads_what_compose_would():
+    text = 'x: &a\n  k: "no"\n  l:\n    - v\n    - "w x"\ny:\n  <<: *a\n  k: ["b, c", "d"]\n  e:\n# c\nz: *a\n'
+    a = {"k": "no", "l": ["v", "w x"]}
+    assert read_yaml(text) == {"x": a, "y": {"k": ["b, c", "d"], "l": ["v", "w x"], "e": None}, "z": a}
+
+
+def test_compose_runs_the_whole_fleet(compose):
+    services = compose["services"]
+    assert services.keys() == {"redis", "worker", "scheduler", "callback", "cli"}
+    for name in services.keys() - {"redis"}:
+        assert services[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
+        assert services[name]["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
+    assert services["redis"]["volumes"] == ["redis-data:/data"]
+    assert "redis-data" in compose["volumes"]
+    assert "healthcheck" in services["redis"]
+    assert not {"container_name", "ports", "hostname"} & services["worker"].keys(), "it could not be scaled"
+    assert services["cli"]["profiles"] == ["tools"]
+
+
+def test_redis_is_asked_for_the_same_as_in_the_tests(compose):
+    words = compose["services"]["redis"]["command"][1:]
+    asked = dict(zip(words[::2], words[1::2], strict=True))
+    of_a_container = {"bind"}
+    assert asked == {f"--{name}": value for name, value in OPTIONS.items() if name not in of_a_container}
+
+
+def test_the_key_files_of_compose_are_its_secrets(compose):
+    assert compose["services"]["worker"]["secrets"] == list(compose["secrets"])
+    named = {
+        name: value for name, value in compose["services"]["worker"]["environment"].items() if name.endswith("_FILE")
+    }
+    assert named == {f"COUPONPRESS_{name.upper()}_FILE": f"/run/secrets/{name}" for name in compose["secrets"]}
+    example = (DEPLOY / "env.example").read_text("utf-8")
+    for name, secret in compose["secrets"].items():
+        assert f"COUPONPRESS_{name.upper()}_FILE={secret['file'].removeprefix('./')}\n" in example
+
+
+def test_every_required_setting_reaches_the_containers(compose):
+    given = compose["services"]["worker"]["environment"].keys()
+    given |= set(re.findall(r"^(COUPONPRESS_\w+)=", (DEPLOY / "env.example").read_text("utf-8"), re.MULTILINE))
+    assert {name for name, field in settings_by_name().items() if field.is_required()} <= given
+
+
+# --- Dockerfile -------------------------------------------------------------------------------------------------------
+
+
+def test_the_image_installs_hashed_requirements_and_runs_as_nobody_special():
+    steps = re.sub(r"\\\n\s*", "", (DEPLOY / "Dockerfile").read_text("utf-8")).splitlines()
+    installs = re.findall(r"pip install (.*)", "\n".join(steps))
+    assert len(installs) == 3
+    assert all("--require-hashes" in one or ("--no-index" in one and "--no-deps" in one) for one in installs)
+    users = [step for step in steps if step.startswith("USER ")]
+    last_stage = max(number for number, step in enumerate(steps) if step.startswith("FROM "))
+    assert users == ["USER couponpress"]
+    assert steps.index(users[0]) > last_stage
+
+
+def test_everything_that_the_image_copies_is_in_its_context():
+    ignore = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split()
+    assert "*" in ignore
+    for source in re.findall(
+        r"^COPY ((?!--from)[^\n]+) \S+$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    ):
+        for name in source.split():
+            assert (ROOT / name).exists(), name
+            assert f"!{Path(name).parts[0]}" in ignore, name
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def calls_in(text):
+    """Yield the words of every `couponpress ...` call in lines of shell."""
+    for line in text.replace("\\\n", " ").splitlines():
+        for part in re.split(r"\||&&|;|\s&(?:\s|$)", re.sub(r"(^|\s)#.*", "", line)):
+            words = shlex.split(re.sub(r"\d?[<>]+\s*\S+", "", part))
+            for at, word in enumerate(words):
+                if word == "couponpress" or word.endswith("/couponpress"):
+                    yield words[at + 1 :]
+                    break
+
+
+def check(words, *, whole):
+    """Let the real command line read a call, without doing anything."""
+    if not words or words[0] in {"-h", "--help", "--version"}:
+        return
+    assert words[0] in commands(), f"there is no command `couponpress {words[0]}`"
+    try:
+        if not {"-h", "--help"} & set(words):
+            commands()[words[0]].make_context(words[0], words[1:])
+    except USAGE_ERROR as error:
+        if whole or type(error).__name__ != "MissingParameter":
+            pytest.fail(f"`couponpress {shlex.join(words)}`: {error}")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_command_in_a_document_exists(path):
+    text = path.read_text("utf-8")
+    for kind, block in FENCE.findall(text):
+        if kind in {"sh", "console"}:
+            for words in calls_in(re.sub(r"^\$ ", "", block, flags=re.MULTILINE)):
+                check(words, whole=True)
+    for inline in re.findall(r"`([^`\n]+)`", FENCE.sub("", text)):
+        if re.match(r"couponpress [a-z]", inline):
+            check(next(calls_in(inline)), whole=False)
+
+
+def test_every_command_of_compose_and_the_image_exists(compose):
+    for service in compose["services"].values():
+        if service["command"][0] == "couponpress":
+            check(service["command"][1:], whole=True)
+    (command,) = re.findall(r"^CMD (\[.*\])$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert read_yaml(f"command: {command}") == {"command": ["couponpress", "--help"]}
+
+
+def test_the_checks_above_can_fail():
+    with pytest.raises(AssertionError, match="no command"):
+        check(["sumbit"], whole=False)
+    with pytest.raises(pytest.fail.Exception, match="No such option"):
+        check(["submit", "a.csv", "--fast"], whole=False)
+    with pytest.raises(pytest.fail.Exception, match="files"):
+        check(["submit"], whole=True)
+    assert list(calls_in("x | .venv/bin/couponpress submit - --format csv > out # couponpress no")) == [
+        ["submit", "-", "--format", "csv"]
+    ]
+
+
+def test_the_documents_show_the_path_and_the_port_of_the_receiver():
+    (port,) = (param for param in commands()["callback"].params if param.name == "port")
+    for path in (ROOT / "README.md", DEPLOY / "README.md"):
+        shown = re.findall(r"(?::(\d+))?(/wechatpay/\w+)", path.read_text("utf-8"))
+        assert shown
+        assert {place for _, place in shown} == {CALLBACK_PATH}
+        assert {number for number, _ in shown if number} <= {str(port.default)}
+
+
+# --- figures and log lines --------------------------------------------------------------------------------------------
+
+
+def test_the_arithmetic_in_the_documents_is_the_limiter_s():
+    bucket = Bucket("k", parse("500/second"), 0.02)
+    patient = Bucket("k", parse("500/second"), 0.2)
+    assert f"{bucket.spacing_us} µs: {1e6 / bucket.spacing_us:.2f}"[:-1] == "2041 µs: 489.9"
+    assert f"{1e6 / patient.spacing_us:.1f}" == "416.5"
+    assert f"{bucket.unknown_us / 1e6:.1f}" == "1.2"
+    formula = "T = floor((W + J) / (L - b + 1)) + 1 µs"
+    design = (ROOT / "docs" / "design.md").read_text("utf-8")
+    assert formula in limiter.__doc__
+    assert formula in design
+    assert "2041 µs: 489.9 slots a second" in design
+    assert "20 ms leave 489.9 per second, 200 ms leave 416.5" in (DEPLOY / "README.md").read_text("utf-8")
+    assert "a pause of 1.2 s" in (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+def test_the_retries_in_the_documents_are_the_code_s():
+    *delays, last = (f"{seconds:g}" for seconds in RETRY_DELAYS_SECONDS)
+    operations = re.sub(r"\s+", " ", (ROOT / "docs" / "operations.md").read_text("utf-8"))
+    assert f"after {', '.join(delays)} and {last} s" in operations
+    assert MAX_TRIES == 8
+    assert "After eight tries" in operations
+
+
+def test_the_log_lines_in_the_table_are_written_by_the_code():
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py"))
+    section = (DEPLOY / "README.md").read_text("utf-8").partition("## Logs")[2]
+    lines = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+    assert len(lines) == 5
+    assert [line for line in lines if line not in sources] == []
+
+
+# --- README -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_readme_s_python_runs(redis_url, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COUPONPRESS_REDIS_URL", redis_url)
+    monkeypatch.setenv("COUPONPRESS_MCHID", "1900000001")
+    blocks = [block for kind, block in FENCE.findall((ROOT / "README.md").read_text("utf-8")) if kind == "python"]
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    with Client() as client:
+        assert [run.total for run in client.runs()] == [2]
+    assert "waiting 2" in capsys.readouterr().out
+
+
+def test_the_first_success_takes_sixty_lines():
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    first_results = next(number for number, line in enumerate(lines, 1) if line.startswith("couponpress results"))
+    assert first_results <= 60
+    assert [line for line in lines if line.startswith("make ")][:2] == ["make demo", "make test"]

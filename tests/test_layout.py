@@ -1,0 +1,446 @@
+"""The house rules, held by a machine: who imports whom, who reads the environment, what a file must carry.
+
+Each exception stands here with its reason; an exception that nobody uses any more fails too.
+"""
+
+import ast
+import fnmatch
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import couponpress
+import couponpress.errors
+import couponpress_worker
+import couponpress_worker.errors
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {
+    "couponpress": ROOT / "producers" / "couponpress",
+    "couponpress_worker": ROOT / "worker" / "couponpress_worker",
+}
+
+
+def module_name(path):
+    for name, home in PACKAGES.items():
+        if path.is_relative_to(home):
+            parts = [name, *path.relative_to(home).with_suffix("").parts]
+            return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    raise AssertionError(path)
+
+
+SOURCES = {module_name(path): path for home in PACKAGES.values() for path in sorted(home.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+LUA = [path for home in PACKAGES.values() for path in sorted(home.rglob("*.lua"))]
+
+
+def imports_of(name):
+    """Every module that a module names in an import, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}: relative import"
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {one if one in SOURCES else node.module for one in whole}
+    return found
+
+
+def importers_of(*roots):
+    return {
+        name
+        for name in SOURCES
+        if any(one == root or one.startswith(f"{root}.") for one in imports_of(name) for root in roots)
+    }
+
+
+def within(names, *homes):
+    """Those of `names` that are one of `homes` or lie below one."""
+    return {name for name in names if any(name == home or name.startswith(f"{home}.") for home in homes)}
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+#: All that the fleet may know of the producers' package.
+GROUND_FLOOR = ("couponpress.spec", "couponpress.outcome", "couponpress.keys", "couponpress.ledger")
+GROUND_FLOOR += ("couponpress.settings", "couponpress.errors")
+
+#: Modules at the rim, which are producers as well, and what they need for it.
+RIM = {
+    "couponpress_worker.cli": {
+        "couponpress.cli": "joins the command and shares its exit codes",
+        "couponpress.client": "asks Redis for a sign of life before a service starts",
+    },
+    "couponpress_worker.demo": {
+        "couponpress.catalog": "puts the broken rows into the results",
+        "couponpress.client": "enqueues its sample, as any producer does",
+        "couponpress.results": "writes the results",
+        "couponpress.uploading": "reads its sample as `submit` does",
+        "couponpress.watching": "shows progress as `watch` does",
+    },
+}
+
+
+def test_producers_never_import_the_fleet():
+    assert not within(importers_of("couponpress_worker"), "couponpress")
+
+
+@pytest.mark.parametrize("name", sorted(within(SOURCES, "couponpress_worker")))
+def test_the_fleet_sees_the_ground_floor_only(name):
+    of_producers = within(imports_of(name), "couponpress") - within(imports_of(name), *GROUND_FLOOR)
+    assert of_producers == RIM.get(name, {}).keys()
+
+
+def test_the_contract_lies_below_everything():
+    assert not within(imports_of("couponpress.outcome"), *PACKAGES)
+    assert not within(imports_of("couponpress.keys"), *PACKAGES)
+    assert within(imports_of("couponpress.spec"), *PACKAGES) == {"couponpress.errors"}
+    assert within(importers_of("couponpress.client"), "couponpress") <= {"couponpress", "couponpress.cli"}
+
+
+def test_modules_import_downwards():
+    """No module of the ledger knows the client; nothing that decides knows what wires it."""
+    above = {
+        "couponpress.ledger": ("couponpress.client", "couponpress.catalog", "couponpress.cli", "couponpress.settings"),
+        "couponpress.catalog": ("couponpress.client", "couponpress.ledger", "couponpress.cli", "couponpress.settings"),
+        "couponpress_worker.judgement": ("couponpress_worker",),
+        "couponpress_worker.limiter": ("couponpress_worker", "couponpress"),
+        "couponpress_worker.signing": ("couponpress_worker.settings", "couponpress_worker.wechatpay"),
+        "couponpress_worker.wechatpay": (
+            "couponpress_worker.settings",
+            "couponpress_worker.slots",
+            "couponpress.ledger",
+        ),
+        "couponpress_worker.slots": ("couponpress_worker.settings", "couponpress_worker.submission"),
+        "couponpress_worker.submission": ("couponpress_worker.settings", "couponpress_worker.process"),
+        "couponpress_worker.process": ("couponpress_worker.app", "couponpress_worker.tasks", "couponpress_worker.cli"),
+    }
+    for home, forbidden in above.items():
+        for name in within(SOURCES, home):
+            assert not within(imports_of(name), *forbidden) - within(SOURCES, home), name
+
+
+def test_celery_is_spoken_in_three_places():
+    spoken = importers_of("celery", "kombu")
+    assert spoken == {"couponpress.client", "couponpress_worker.app"}
+    assert "couponpress_worker.app" in imports_of("couponpress_worker.tasks")
+
+
+def test_http_is_spoken_at_the_rim():
+    spoken = importers_of("httpx", "httpx_aiohttp", "aiohttp", "requests", "urllib.request", "http.client")
+    rim = ("couponpress_worker.wechatpay", "couponpress_worker.services", "couponpress_worker.demo")
+    assert not spoken - within(spoken, *rim, "couponpress_worker.sandbox")
+
+
+def test_a_sandbox_is_used_by_nobody_but_the_command():
+    outside = importers_of("couponpress_worker.sandbox") - within(SOURCES, "couponpress_worker.sandbox")
+    assert outside == {"couponpress_worker.cli"}
+
+
+# --- names in Redis ---------------------------------------------------------------------------------------------------
+
+
+def test_only_keys_builds_names():
+    """A name begins `couponpress:` and goes on at once; a message to a person has a blank there."""
+    for name, tree in TREES.items():
+        texts = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        assert [text for text in texts if re.match(r"couponpress:(?!\s)", text)] == (
+            ["couponpress:"] if name == "couponpress.keys" else []
+        ), name
+
+
+def test_scripts_get_every_name_from_their_caller():
+    for path in LUA:
+        code = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+        assert "couponpress" not in code, path.name
+        named = {command for command, _ in re.findall(r"redis\.p?call\(\s*'(\w+)'\s*,\s*(['\"])", code)}
+        assert named <= {"INFO"}, path.name
+
+
+@pytest.mark.parametrize("path", LUA, ids=lambda path: path.name)
+def test_every_script_has_its_header(path):
+    header = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("--"):
+            break
+        header.append(line)
+    told = "\n".join(header)
+    assert re.search(r"\b(KEYS|ARGV)\b", told)
+    assert re.search(r"\breturns?\b", told, re.IGNORECASE)
+    code = path.read_text(encoding="utf-8")[len(told) :]
+    for kind in ("KEYS", "ARGV"):
+        used = {int(number) for number in re.findall(rf"{kind}\[(\d+)\]", code)}
+        stated = {int(number) for number in re.findall(rf"{kind}\[(\d+)\]", told)}
+        assert not used or used <= stated, f"{kind} not told: {sorted(used - stated)}"
+
+
+def test_every_script_is_called():
+    called = set()
+    for tree in TREES.values():
+        called |= {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+    assert [path.name for path in LUA if not {path.stem, path.name} & called] == []
+
+
+# --- environment ------------------------------------------------------------------------------------------------------
+
+SETTINGS = {"couponpress.settings", "couponpress_worker.settings"}
+#: Hands its own environment on to the processes that it starts; reads nothing from it.
+PASSES_ON = {"couponpress_worker.demo"}
+
+
+def test_only_settings_read_the_environment():
+    reading = {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and {"environ", "getenv"} & {a.name for a in node.names}
+        )
+    }
+    assert reading - SETTINGS == PASSES_ON
+    assert importers_of("pydantic_settings") <= SETTINGS
+
+
+QUIET_IMPORT = """
+import os, sys
+
+read, opened = [], []
+getitem = os._Environ.__getitem__
+
+def noted(self, name):
+    if str(name).startswith("COUPONPRESS_"):
+        read.append(name)
+    return getitem(self, name)
+
+os._Environ.__getitem__ = noted
+sys.addaudithook(lambda event, _: opened.append(event) if event in {"socket.connect", "socket.bind"} else None)
+import importlib
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+assert not read, read
+assert not opened, opened
+"""
+
+
+def import_quietly(*names, path=""):
+    """Import in a fresh process in which one setting is there to be read, and it is a wrong one."""
+    env = {"COUPONPRESS_MCHID": "no id at all", "PATH": "", "PYTHONPATH": str(path)}
+    command = [sys.executable, "-W", "error", "-c", QUIET_IMPORT, *names]
+    return subprocess.run(command, env=env, check=False, timeout=60, capture_output=True, text=True)
+
+
+def test_importing_opens_nothing_and_reads_no_setting():
+    imported = import_quietly(*sorted(name for name in SOURCES if not name.endswith("__main__")))
+    assert imported.returncode == 0, imported.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os; os.environ.get('COUPONPRESS_MCHID')",
+        "from couponpress import Client; Client()",
+        "import socket; socket.create_server(('127.0.0.1', 0)).close()",
+    ],
+)
+def test_a_module_that_does_something_would_be_found(tmp_path, line):
+    (tmp_path / "busy.py").write_text(line)
+    assert import_quietly("busy", path=tmp_path).returncode != 0
+
+
+# --- the surface ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("package", ["couponpress", "couponpress.catalog", "couponpress_worker.wechatpay"])
+def test_all_is_what_is_public(package):
+    module = importlib.import_module(package)
+    defined = {
+        alias.asname or alias.name
+        for node in TREES[package].body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert len(set(module.__all__)) == len(module.__all__)
+    if package == "couponpress":
+        public = {
+            name
+            for name, value in vars(module).items()
+            if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        }
+        assert set(module.__all__) == public == defined
+
+
+@pytest.mark.parametrize("module", [couponpress.errors, couponpress_worker.errors], ids=lambda module: module.__name__)
+def test_the_drawn_tree_of_errors_is_the_real_one(module):
+    drawn, stack = {}, []
+    for line in module.__doc__.splitlines():
+        if found := re.match(r"^([│ ]*(?:[├└]── )?)(\w+Error)\b", line):
+            depth = len(found[1]) // 4
+            stack[depth:] = [found[2]]
+            drawn[found[2]] = stack[depth - 1] if depth else None
+    real = {
+        name: value.__base__.__name__
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, couponpress.CouponpressError)
+    }
+    assert drawn.keys() == real.keys()
+    assert {name: base for name, base in drawn.items() if base} == {
+        name: base for name, base in real.items() if name != "CouponpressError"
+    }
+
+
+def test_errors_that_live_elsewhere_are_of_the_tree_too():
+    """A class beside the code that raises it is fine, as long as one `except CouponpressError` catches it."""
+    assert issubclass(
+        importlib.import_module("couponpress_worker.slots").SlotsClosedError, couponpress.CouponpressError
+    )
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_module_is_named_for_nothing():
+    empty_names = {
+        "utils",
+        "util",
+        "helpers",
+        "helper",
+        "common",
+        "base",
+        "core",
+        "manager",
+        "managers",
+        "types",
+        "misc",
+    }
+    assert not {name for name in SOURCES if empty_names & set(name.split("."))}
+    assert not {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} & PACKAGES.keys()
+    assert (ROOT / "tests" / "__init__.py").exists()
+
+
+LONGEST = 250
+#: Those that are longer and whose docstring is kept for what they decide.
+MAY_BE_LONG = {
+    "couponpress.spec": "the whole contract, its types and how they are read, stands in one place",
+    "couponpress.ledger.working": "all acts of the fleet on the ledger, each a few lines around one script",
+}
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_long_module_says_why(name):
+    docstring = ast.get_docstring(TREES[name])
+    assert docstring, "a module says what it decides"
+    if len(SOURCES[name].read_text(encoding="utf-8").splitlines()) > LONGEST:
+        assert name in MAY_BE_LONG or re.search(r"\bLong(er)?\b[^.]*\b(for|because|since)\b", docstring), (
+            f"over {LONGEST} lines: shorten it, split it, or say `Long, for ...` in its docstring"
+        )
+    else:
+        assert name not in MAY_BE_LONG, "it is short enough: strike it off the list"
+
+
+def test_the_map_of_the_fleet_names_every_module():
+    home = PACKAGES["couponpress_worker"]
+    named = set(re.findall(r"^    (\w+)", couponpress_worker.__doc__, re.MULTILINE))
+    there = {path.stem for path in home.glob("*.py") if path.stem != "__init__"}
+    there |= {path.parent.name for path in home.glob("*/__init__.py")}
+    assert named == there
+
+
+def documents():
+    return [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "deploy" / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
+
+
+def test_every_make_target_that_is_named_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert targets == set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    assert {"help", "setup", "demo", "test", "check", "clean"} <= targets
+    for path in documents():
+        text = path.read_text(encoding="utf-8")
+        named = re.findall(r"`make ([a-z ]+)`", text) + re.findall(r"^make ([a-z ]+)", text, re.MULTILINE)
+        assert set(" ".join(named).split()) <= targets, path
+    assert re.search(r"^make check test$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_file_that_a_document_names_exists():
+    for path in documents():
+        text = path.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            assert "://" in link or (path.parent / link).exists(), f"{path}: {link}"
+        for named in re.findall(r"`((?:docs|deploy|producers|worker|tests|requirements)/[\w./-]+)`", text):
+            assert (ROOT / named).exists() or named.startswith(("deploy/secrets", "deploy/catalogs")), (
+                f"{path}: {named}"
+            )
+
+
+def test_every_document_that_the_code_names_exists():
+    for name, path in SOURCES.items():
+        for named in re.findall(r"\b((?:docs|deploy)/[\w.-]+\w)", path.read_text(encoding="utf-8")):
+            assert (ROOT / named).exists(), f"{name}: {named}"
+
+
+def project_files():
+    """Everything that belongs to the project; what .gitignore names is somebody's own."""
+    ignored = ["__pycache__", "*.pyc"]
+    for home in (ROOT, ROOT / "deploy"):
+        ignored += [line.strip("/") for line in (home / ".gitignore").read_text(encoding="utf-8").split()]
+    homes = [ROOT / name for name in ("producers", "worker", "tests", "deploy", "docs", "requirements", ".ci")]
+    found = [path for path in ROOT.iterdir() if path.is_file()]
+    found += [path for home in homes for path in home.rglob("*") if path.is_file()]
+    return [
+        path
+        for path in found
+        if not any(fnmatch.fnmatch(part, one) for part in path.relative_to(ROOT).parts for one in ignored)
+    ]
+
+
+#: What no file of the project may hold. Written so that this file does not hold it either.
+FORBIDDEN = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}",
+    "a package registry's address": r"(?i)\b(pypi\.(org|io)|pythonhosted\.org|npmjs\.\w+|proxy\.golang\.org)\b"
+    r"|(?<![\w-])--?(extra-)?index-url\b|\bindex-url\s*=|\bpypi[.-]mirror",
+    "a path of somebody's machine": r"(?<![\w.~-])/(home|Users|root|work|mnt|private/var)/\w",
+}
+
+
+def test_no_file_holds_what_must_stay_out():
+    files = project_files()
+    assert {path.name for path in files} >= {
+        "Makefile",
+        "run",
+        "limiter.lua",
+        "worker.txt",
+        "compose.yaml",
+        "README.md",
+    }
+    for path in files:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        for what, pattern in FORBIDDEN.items():
+            found = re.search(pattern, text)
+            assert not found, f"{path.relative_to(ROOT)} holds {what}: {found[0]}"
+
+
+def test_what_must_stay_out_would_be_found():
+    key = "-----BEGIN " + "RSA PRIVATE KEY-----\n" + "A" * 64
+    bad = {"a private key": key, "a package registry's address": "https://pypi" + ".org/simple"}
+    bad["a path of somebody's machine"] = "see " + "/home" + "/me/x"
+    for what, text in bad.items():
+        assert re.search(FORBIDDEN[what], text), what

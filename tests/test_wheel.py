@@ -1,0 +1,124 @@
+"""The wheel as users get it: built here, unpacked outside the tree, imported without the tree and its tools."""
+
+import configparser
+import json
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+#: What a producer must never load: HTTP clients, cryptography, and what only the fleet needs.
+HEAVY = {"aiohttp", "cryptography", "httpcore", "httpx", "limits", "requests", "starlette", "uvicorn", "uvloop"}
+
+#: redis-py asks whether it is installed, and uses it for one kind of TLS check.
+ASKED_FOR_BY_REDIS = ["cryptography"]
+
+#: No site-packages by itself, so no editable install: this wheel, then the installed dependencies, of which the heavy
+#: ones are as absent as they are where only a producer is installed.
+PROGRAM = """
+import json, sys
+paths, heavy, scripts = map(json.loads, sys.argv[1:])
+asked = []
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in heavy:
+            asked.append(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.path[:0] = paths
+import couponpress
+import couponpress.cli
+from couponpress.ledger.scripts import script
+print(json.dumps({
+    "file": couponpress.__file__,
+    "asked": asked,
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+    "scripts": {name: len(script(name)) for name in scripts},
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Build without a network and without an environment of its own."""
+    directory = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    built = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
+    assert built.returncode == 0, built.stderr
+    (path,) = directory.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(directory)
+    return directory
+
+
+def metadata(unpacked, name):
+    (path,) = unpacked.glob(f"*.dist-info/{name}")
+    return path.read_text(encoding="utf-8")
+
+
+def test_it_holds_both_packages_whole_and_nothing_else(unpacked):
+    there = {
+        path.relative_to(unpacked)
+        for path in unpacked.rglob("*")
+        if path.is_file() and not path.parts[len(unpacked.parts)].endswith(".dist-info")
+    }
+    expected = {
+        path.relative_to(home)
+        for home in (ROOT / "producers", ROOT / "worker")
+        for path in home.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert there == expected
+    assert {path.parts[0] for path in there} == {"couponpress", "couponpress_worker"}
+
+
+def test_it_holds_its_scripts_and_says_that_it_is_typed(unpacked):
+    assert (unpacked / "couponpress" / "py.typed").exists()
+    assert (unpacked / "couponpress_worker" / "py.typed").exists()
+    assert (unpacked / "couponpress_worker" / "limiter.lua").stat().st_size > 0
+    assert (unpacked / "couponpress" / "ledger" / "enqueue.lua").stat().st_size > 0
+
+
+def test_its_commands_join_through_entry_points(unpacked):
+    stated = configparser.ConfigParser()
+    stated.read_string(metadata(unpacked, "entry_points.txt"))
+    assert dict(stated["console_scripts"]) == {"couponpress": "couponpress.cli:main"}
+    assert dict(stated["couponpress.commands"]) == {"worker": "couponpress_worker.cli:register"}
+
+
+def test_a_producer_installs_no_http_client_and_no_cryptography(unpacked):
+    told = message_from_string(metadata(unpacked, "METADATA"))
+    always = [one for one in told.get_all("Requires-Dist") if "extra ==" not in one]
+    assert {"celery", "redis", "pydantic"} <= {one.partition("<")[0].partition(">")[0] for one in always}
+    assert not [one for one in always if one.lower().startswith(tuple(HEAVY))]
+    assert "redis" not in next(one for one in told.get_all("Requires-Dist") if one.startswith("limits"))
+    assert "LICENSE" in told.get_all("License-File")
+
+
+def test_importing_it_loads_nothing_heavy(unpacked):
+    paths = [str(unpacked), *dict.fromkeys(sysconfig.get_paths()[name] for name in ("purelib", "platlib"))]
+    scripts = sorted(path.stem for path in (ROOT / "producers").rglob("*.lua"))
+    given = [json.dumps(one) for one in (paths, sorted(HEAVY), scripts)]
+    command = [sys.executable, "-I", "-S", "-c", PROGRAM, *given]
+    ran = subprocess.run(command, cwd=unpacked, check=False, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    assert Path(seen["file"]).is_relative_to(unpacked)
+    assert "celery" in seen["modules"]
+    assert seen["asked"] == ASKED_FOR_BY_REDIS
+    assert not HEAVY & set(seen["modules"])
+    assert "couponpress_worker" not in seen["modules"]
+    assert all(seen["scripts"].values())

@@ -1,0 +1,66 @@
+"""What a query's answer means for the spec that was asked about."""
+
+import pytest
+
+from couponpress.ledger.working import Move
+from couponpress.outcome import State
+from couponpress_worker.completion import FAIL_CODE, FAIL_MESSAGE
+from couponpress_worker.judgement import (
+    MAX_TRIES,
+    RETRY_DELAYS_SECONDS,
+    Again,
+    Completed,
+    NotFound,
+    Processing,
+    Rejected,
+    Stop,
+    Throttled,
+)
+from couponpress_worker.overdue import GAVE_UP_CODE, move_after_query, move_when_absent
+from tests.builders import PICTURE
+
+
+@pytest.mark.parametrize(
+    ("judgement", "move"),
+    [
+        (Completed(State.SUCCEEDED, PICTURE), Move(3, "succeed", image_url=PICTURE)),
+        (Completed(State.FAILED), Move(3, "fail", code=FAIL_CODE, message=FAIL_MESSAGE)),
+        (Processing(), Move(3, "accept")),
+        (NotFound(), None),
+        (Rejected("PARAM_ERROR", "wrong"), None),
+        (Throttled(1.0), None),
+        (Again("NO_ANSWER", "timeout"), None),
+        (Stop("partner", "SIGN_ERROR", "wrong", "mend it"), None),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_querys_answer_leads_to_one_move_or_none(judgement, move):
+    assert move_after_query(judgement, 3) == move
+
+
+@pytest.mark.parametrize("code", ["ALREADY_EXISTS", "RESOURCE_ALREADY_EXISTS"])
+@pytest.mark.parametrize("tries", [1, MAX_TRIES])
+def test_a_task_id_that_exists_elsewhere_is_rejected_whatever_the_tries(code, tries):
+    assert move_when_absent(3, tries, code, "exists") == Move(3, "reject", code=code, message="exists")
+
+
+@pytest.mark.parametrize("tries", range(1, MAX_TRIES))
+def test_an_unknown_task_with_tries_left_goes_again_after_the_retry_delay(tries):
+    move = move_when_absent(3, tries, "NO_ANSWER", "timeout")
+    delay_ms = round(RETRY_DELAYS_SECONDS[tries - 1] * 1000)
+    assert move == Move(3, "absent", delay_ms=delay_ms, code="NO_ANSWER", message="timeout")
+
+
+def test_going_again_spends_no_try():
+    assert move_when_absent(3, 1, "NO_ANSWER", "timeout").tries == 0
+
+
+@pytest.mark.parametrize("tries", [MAX_TRIES, MAX_TRIES + 1, 78])
+def test_an_unknown_task_without_tries_left_is_rejected_with_what_the_last_try_said(tries):
+    move = move_when_absent(3, tries, "HTTP_502", "bad gateway")
+    assert (move.name, move.code) == ("reject", GAVE_UP_CODE)
+    assert move.message == f"{tries} tries, the last one: HTTP_502 bad gateway"
+
+
+def test_a_task_without_any_history_goes_again():
+    assert move_when_absent(3, 0, "", "").name == "absent"

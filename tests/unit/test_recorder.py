@@ -1,0 +1,180 @@
+"""Moves are gathered, written together, and never lost while Redis is away."""
+
+import asyncio
+
+import pytest
+import redis.exceptions
+
+from couponpress.ledger.working import Move
+from couponpress_worker.recorder import Recorder
+
+
+class FakeLedger:
+    """Takes moves, after as many failures as it is told."""
+
+    def __init__(self, *troubles):
+        self.troubles = list(troubles)
+        self.tried = 0
+        self.asked = asyncio.Event()
+        self.written = []
+
+    async def move(self, moves):
+        self.tried += 1
+        self.asked.set()
+        await asyncio.sleep(0)
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.written.append({chunk_id: list(steps) for chunk_id, steps in moves.items()})
+        return {chunk_id: [True] * len(steps) for chunk_id, steps in moves.items()}
+
+
+class FastLoop(asyncio.SelectorEventLoop):
+    """A loop on which waiting takes no time: its clock jumps to the next moment that anything waits for."""
+
+    def __init__(self):
+        super().__init__()
+        self._jumped = 0.0
+
+    def time(self):
+        return super().time() + self._jumped
+
+    def _run_once(self):
+        if self._scheduled and not self._ready:
+            self._jumped += max(0.0, self._scheduled[0].when() - self.time())
+        super()._run_once()
+
+
+def run(coroutine):
+    with asyncio.Runner(loop_factory=FastLoop) as runner:
+        return runner.run(coroutine)
+
+
+def accepted(position):
+    return Move(position, "accept", tries=1)
+
+
+def test_moves_recorded_together_are_written_in_one_round_trip():
+    ledger = FakeLedger()
+
+    async def act():
+        recorder = Recorder(ledger)
+        recorder.record("b1.1", accepted(0))
+        recorder.record("b1.2", accepted(5))
+        recorder.record("b1.1", accepted(1))
+        await recorder.flush()
+
+    run(act())
+    assert ledger.written == [{"b1.1": [accepted(0), accepted(1)], "b1.2": [accepted(5)]}]
+
+
+def test_moves_of_one_spec_keep_their_order():
+    ledger = FakeLedger()
+    steps = [Move(0, "again", tries=1), Move(0, "release"), accepted(0)]
+
+    async def act():
+        recorder = Recorder(ledger)
+        for step in steps:
+            recorder.record("b1.1", step)
+        await recorder.flush()
+
+    run(act())
+    assert ledger.written == [{"b1.1": steps}]
+
+
+def test_moves_that_come_during_a_write_are_written_next():
+    ledger = FakeLedger()
+
+    async def act():
+        recorder = Recorder(ledger)
+        recorder.record("b1.1", accepted(0))
+        await ledger.asked.wait()
+        recorder.record("b1.1", accepted(1))
+        await recorder.flush()
+
+    run(act())
+    assert [move for batch in ledger.written for move in batch["b1.1"]] == [accepted(0), accepted(1)]
+
+
+def test_flushing_nothing_is_done_at_once():
+    ledger = FakeLedger()
+    run(Recorder(ledger).flush())
+    assert ledger.tried == 0
+
+
+def test_a_recorder_that_was_idle_writes_again():
+    ledger = FakeLedger()
+
+    async def act():
+        recorder = Recorder(ledger)
+        for position in range(3):
+            recorder.record("b1.1", accepted(position))
+            await recorder.flush()
+
+    run(act())
+    assert ledger.written == [{"b1.1": [accepted(position)]} for position in range(3)]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        redis.exceptions.ConnectionError("gone"),
+        redis.exceptions.TimeoutError("slow"),
+        redis.exceptions.BusyLoadingError("loading"),
+        redis.exceptions.OutOfMemoryError("full"),
+        redis.exceptions.ReadOnlyError("a replica"),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_nothing_is_lost_while_redis_is_away(trouble):
+    ledger = FakeLedger(*[trouble] * 20)
+
+    async def act():
+        recorder = Recorder(ledger)
+        recorder.record("b1.1", accepted(0))
+        await asyncio.sleep(3)
+        recorder.record("b1.1", accepted(1))
+        await recorder.flush()
+
+    run(act())
+    assert [move for batch in ledger.written for move in batch["b1.1"]] == [accepted(0), accepted(1)]
+
+
+def test_flush_waits_until_redis_is_back():
+    ledger = FakeLedger(*[redis.exceptions.ConnectionError("gone")] * 5)
+
+    async def act():
+        recorder = Recorder(ledger)
+        recorder.record("b1.1", accepted(0))
+        await recorder.flush()
+        assert ledger.written
+
+    run(act())
+    assert ledger.tried == 6
+
+
+def test_a_caller_that_stops_waiting_does_not_stop_the_writing():
+    ledger = FakeLedger(*[redis.exceptions.ConnectionError("gone")] * 5)
+
+    async def act():
+        recorder = Recorder(ledger)
+        recorder.record("b1.1", accepted(0))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(recorder.flush(), 1)
+        assert not ledger.written
+        await recorder.flush()
+
+    run(act())
+    assert ledger.written == [{"b1.1": [accepted(0)]}]
+
+
+def test_that_redis_is_away_is_said_once_and_its_return_too(caplog):
+    caplog.set_level("INFO")
+    ledger = FakeLedger(*[redis.exceptions.ConnectionError("gone")] * 9)
+
+    async def act():
+        recorder = Recorder(ledger)
+        recorder.record("b1.1", accepted(0))
+        await recorder.flush()
+
+    run(act())
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

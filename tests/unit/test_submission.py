@@ -1,0 +1,241 @@
+"""One chunk from lease to outcomes, with a ledger and a platform that are handed in."""
+
+import asyncio
+from collections import defaultdict
+
+import pytest
+
+from couponpress.ledger.chunks import Row
+from couponpress.ledger.working import Leased
+from couponpress_worker import submission
+from couponpress_worker.judgement import Answer, NoAnswer
+from couponpress_worker.limiter import Grant
+from couponpress_worker.recorder import Recorder
+from couponpress_worker.slots import Slots
+from couponpress_worker.submission import Halt, Submitter
+from couponpress_worker.wechatpay import SlotPassed
+
+CHUNK = "b1.1"
+ACCEPTED = Answer(200, content={"task_id": "t"})
+THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=0.0)
+
+
+class LedgerInHand:
+    """A ledger for one chunk: says what was leased, keeps what was moved, and is open as long as anything waits."""
+
+    def __init__(self, specs, tries=0, lease="leased"):
+        self.rows = [Row(str(position), b'{"n":%d}' % position) for position in range(specs)]
+        self.tries, self.lease_reply = tries, lease
+        self.moves = {}
+        self.throttled = 0
+        self.held = []
+        self.renewed = 0
+
+    async def lease(self, chunk_id, owner):
+        if self.lease_reply != "leased":
+            return self.lease_reply
+        return Leased(chunk_id, self.rows, "w" * len(self.rows), [self.tries] * len(self.rows))
+
+    async def renew(self, chunk_id, owner):
+        self.renewed += 1
+        return True
+
+    async def give_back(self, chunk_id, owner):
+        return len(self.rows) - len(self.moves)
+
+    async def move(self, moves):
+        for move in moves.get(CHUNK, []):
+            assert move.position not in self.moves, "each spec moves once"
+            self.moves[move.position] = move
+        return {}
+
+    async def count_throttled(self, chunk_id, answers):
+        self.throttled += answers
+
+    async def hold(self, scope, reason, cure, since):
+        self.held.append((scope, reason, cure))
+        return True
+
+
+class ScriptedPlatform:
+    """Answers each body with what its script says, the last line for ever; passes through the gate as the real one."""
+
+    def __init__(self, *script, by_body=None):
+        self.script, self.by_body = list(script), by_body or {}
+        self.asked = defaultdict(int)
+        self.on_send = lambda: None
+
+    def sign_submit(self, body):
+        return body
+
+    async def submit(self, body, gate):
+        await gate()
+        self.on_send()
+        script = self.by_body.get(body, self.script)
+        answer = script[min(self.asked[body], len(script) - 1)]
+        self.asked[body] += 1
+        return answer
+
+
+async def endless_slots(wanted, urgent):
+    return Grant(at_us=0, first_us=0, spacing_us=1, count=wanted)
+
+
+def submit(ledger, platform, *, acquire=endless_slots, halt=None):
+    """Submit the chunk; returns the summary and the chunks published again."""
+
+    async def run():
+        published = []
+
+        async def publish_again(chunk_ids):
+            published.extend(chunk_ids)
+
+        slots = Slots(acquire, lateness_seconds=1.0)
+        submitter = Submitter(
+            ledger=ledger,
+            recorder=Recorder(ledger),
+            slots=slots,
+            platform=platform,
+            owner="me",
+            publish_again=publish_again,
+            halt=halt or Halt(),
+        )
+        try:
+            summary = await submitter.submit_chunk(CHUNK)
+        finally:
+            await slots.close()
+            submitter.close()
+        return summary, published
+
+    return asyncio.run(run())
+
+
+def test_every_spec_of_a_chunk_is_sent_once_and_recorded_as_accepted():
+    ledger, platform = LedgerInHand(100), ScriptedPlatform(ACCEPTED)
+    summary, published = submit(ledger, platform)
+    assert {move.name for move in ledger.moves.values()} == {"accept"}
+    assert sorted(ledger.moves) == list(range(100))
+    assert set(platform.asked.values()) == {1}
+    assert (summary.note, summary.sent, summary.handed_on, published) == ("closed", 100, 0, [])
+    assert summary.as_dict()["judgements"] == {"Accepted": 100}
+
+
+@pytest.mark.parametrize("why_not", ["nothing", "taken", "held"])
+def test_a_hint_that_finds_nothing_to_do_sends_nothing(why_not):
+    platform = ScriptedPlatform(ACCEPTED)
+    summary, published = submit(LedgerInHand(3, lease=why_not), platform)
+    assert (summary.note, summary.sent, published, dict(platform.asked)) == (why_not, 0, [], {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "tries_before", "name", "code"),
+    [
+        (ACCEPTED, 0, "accept", ""),
+        (Answer(400, code="PARAM_ERROR", message="bad", field="/brand_id"), 0, "reject", "PARAM_ERROR"),
+        (Answer(403, code="NO_AUTH", message="no"), 0, "reject", "NO_AUTH"),
+        (Answer(500, code="SYSTEM_ERROR", message="later"), 0, "again", "SYSTEM_ERROR"),
+        (Answer(502), 0, "again", "HTTP_502"),
+        (NoAnswer("open", "silence"), 0, "again", "NO_ANSWER"),
+        (NoAnswer("not_sent", "refused"), 0, "again", "NOT_SENT"),
+        (Answer(200, objection="the signature does not hold"), 0, "again", "UNTRUSTED_ANSWER"),
+        (Answer(500, code="SYSTEM_ERROR", message="later"), 7, "look", "SYSTEM_ERROR"),
+        (Answer(400, code="ALREADY_EXISTS", message="known"), 0, "look", "ALREADY_EXISTS"),
+    ],
+)
+def test_each_judgement_leads_to_its_move_and_spends_one_try(answer, tries_before, name, code):
+    ledger = LedgerInHand(1, tries=tries_before)
+    submit(ledger, ScriptedPlatform(answer))
+    move = ledger.moves[0]
+    assert (move.name, move.code, move.tries) == (name, code, 1)
+    assert (move.delay_ms > 0) == (name == "again")
+
+
+def test_a_rejection_names_the_field():
+    ledger = LedgerInHand(1)
+    submit(ledger, ScriptedPlatform(Answer(400, code="PARAM_ERROR", message="too long", field="/brand_id")))
+    assert ledger.moves[0].message == "too long (/brand_id)"
+
+
+def test_throttling_spends_no_try_and_the_same_bytes_go_again():
+    ledger, platform = LedgerInHand(3), ScriptedPlatform(THROTTLED, THROTTLED, ACCEPTED)
+    summary, _ = submit(ledger, platform)
+    assert [ledger.moves[position].tries for position in range(3)] == [1, 1, 1]
+    assert set(platform.asked.values()) == {3}
+    assert (ledger.throttled, summary.judgements) == (6, {"Throttled": 6, "Accepted": 3})
+
+
+def test_one_fault_of_ours_holds_the_partner_and_stops_the_chunk():
+    ledger = LedgerInHand(100)
+    platform = ScriptedPlatform(Answer(401, code="SIGN_ERROR", message="wrong key"))
+    halt = Halt()
+    summary, published = submit(ledger, platform, halt=halt)
+    assert ledger.held[0][:2] == ("partner", "SIGN_ERROR: wrong key")
+    assert "COUPONPRESS_MCH_PRIVATE_KEY_FILE" in ledger.held[0][2]
+    assert summary.sent < 50
+    assert ledger.moves == {}  # no spec is blamed for it
+    assert (summary.note, summary.handed_on, published) == ("handed on", 100, [CHUNK])
+    assert halt.stops("b1")
+
+
+def test_a_shutdown_hands_the_rest_back_at_once():
+    ledger, platform, halt = LedgerInHand(100), ScriptedPlatform(ACCEPTED), Halt()
+
+    def stop_after_ten():
+        if sum(platform.asked.values()) >= 9:
+            halt.stopping = True
+
+    platform.on_send = stop_after_ten
+    summary, published = submit(ledger, platform, halt=halt)
+    assert 10 <= summary.sent < 100
+    assert len(ledger.moves) == summary.sent  # what was sent is recorded
+    assert (summary.handed_on, published) == (100 - summary.sent, [CHUNK])
+
+
+def test_a_hold_of_another_run_does_not_stop_this_one():
+    halt = Halt()
+    halt.held = frozenset({"run:b2"})
+    summary, _ = submit(LedgerInHand(5), ScriptedPlatform(ACCEPTED), halt=halt)
+    assert summary.sent == 5
+
+
+def test_a_chunk_whose_time_is_over_hands_its_rest_on(monkeypatch):
+    monkeypatch.setattr(submission, "HAND_ON_SECONDS", 0.2)
+    given = 0
+
+    async def few_slots(wanted, urgent):
+        nonlocal given
+        if given >= 7:
+            await asyncio.sleep(60)  # the bucket has nothing for a long while
+        count = min(wanted, 7 - given)
+        given += count
+        return Grant(at_us=0, first_us=0, spacing_us=1, count=count)
+
+    ledger = LedgerInHand(20)
+    summary, published = submit(ledger, ScriptedPlatform(ACCEPTED), acquire=few_slots)
+    assert (summary.note, summary.sent, summary.handed_on, published) == ("handed on", 7, 13, [CHUNK])
+
+
+def test_a_request_whose_slot_passed_is_sent_in_a_later_one():
+    class PassesFirst(ScriptedPlatform):
+        passed = 0
+
+        async def submit(self, body, gate):
+            if self.passed < 4:
+                self.passed += 1
+                raise SlotPassed
+            return await super().submit(body, gate)
+
+    ledger, platform = LedgerInHand(3), PassesFirst(ACCEPTED)
+    summary, _ = submit(ledger, platform)
+    assert (summary.sent, set(platform.asked.values())) == (3, {1})
+
+
+def test_a_lost_lease_sends_nothing_more(monkeypatch):
+    class LostAtOnce(LedgerInHand):
+        async def give_back(self, chunk_id, owner):
+            return -1
+
+    monkeypatch.setattr(submission, "LEASE_MS", -1000)  # the lease had run out before its reply arrived
+    platform = ScriptedPlatform(ACCEPTED)
+    summary, published = submit(LostAtOnce(3), platform)
+    assert (summary.note, summary.sent, published, dict(platform.asked)) == ("lease lost", 0, [], {})

@@ -1,0 +1,52 @@
+"""The state of one chunk between lease and giving back: what is to be signed, ready, in flight, and until when.
+
+Decides nothing; `submission` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+
+from couponpress.keys import run_of
+from couponpress.ledger.working import Leased
+from couponpress_worker.wechatpay import SignedRequest
+
+
+class ChunkInHand:
+    """What is known of a chunk in hand; for one event loop.
+
+    Attributes:
+        leased_until: until then nobody else may hold the lease, monotonic seconds.
+        hand_on_at: when the rest is to be handed on, on the event loop's clock.
+        to_sign: positions of specs that still have to be sent and are not signed.
+        signing: the task that signs the next few of them, if one does.
+        ready: signed requests that wait for a slot, with their positions.
+        in_flight: how many requests have a slot and no answer yet.
+        changed: set whenever a request in flight ended.
+        sent: how many requests were answered, or given up as unanswered.
+        throttled: how many answers said "too fast".
+        judgements: how often each judgement was made.
+    """
+
+    def __init__(self, leased: Leased, leased_until: float, hand_on_seconds: float) -> None:
+        self.leased_until = leased_until
+        self.chunk_id = leased.chunk_id
+        self.run_number = run_of(leased.chunk_id)
+        self.bodies = [row.body for row in leased.rows]
+        self.tries = leased.tries
+        self.to_sign = deque(leased.waiting())
+        self.signing: asyncio.Task[None] | None = None
+        self.ready: deque[tuple[int, SignedRequest]] = deque()
+        self.in_flight = 0
+        self.changed = asyncio.Event()
+        self.hand_on_at = asyncio.get_running_loop().time() + hand_on_seconds
+        self.judgements: Counter[str] = Counter()
+        self.sent = 0
+        self.throttled = 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process may hold the lease by now; asked again at the last moment before each send."""
+        return time.monotonic() > self.leased_until

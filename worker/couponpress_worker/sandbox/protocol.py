@@ -1,0 +1,53 @@
+"""uvicorn's HTTP protocol with two more things for the application: the moment of arrival and the connection.
+
+The moment is taken when a request's head has been read, before any task of the event loop runs: requests that wait
+in several sockets at once are stamped in microseconds, whatever their answers cost afterwards.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, Final, Protocol
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from couponpress_worker.sandbox.platform import monotonic_us
+
+ARRIVED_US: Final = "sandbox.arrived_us"
+CONNECTION: Final = "sandbox.connection"
+
+#: Linger for 0 seconds: closing then resets the connection instead of ending it in order.
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Connection(Protocol):
+    """The part of an `asyncio.Transport` that faults need."""
+
+    def abort(self) -> None:
+        """Close at once, dropping what is not sent."""
+
+    def get_extra_info(self, name: str) -> Any:  # noqa: ANN401 - as asyncio has it
+        """Return the socket, among others."""
+
+
+class StampingProtocol(HttpToolsProtocol):
+    """Puts `ARRIVED_US` and `CONNECTION` into the request's state."""
+
+    def on_headers_complete(self) -> None:
+        """Stamp the request before it is handed to a task."""
+        self.scope["state"][ARRIVED_US] = monotonic_us()
+        self.scope["state"][CONNECTION] = self.transport
+        super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        """End an idle connection at once: over TLS, waiting for the client's farewell would take seconds."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self.transport.abort()
+
+
+def reset(connection: Connection) -> None:
+    """Break a connection so that its client sees a reset."""
+    connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    connection.abort()

@@ -1,0 +1,143 @@
+"""The sandbox as a service in the foreground: keys, socket, one event loop, and an orderly end.
+
+Decides how the process is set up. Refuses to know the command line: `SandboxOptions` says everything.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import logging
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from couponpress_worker.errors import ServiceError
+from couponpress_worker.sandbox import tls
+from couponpress_worker.sandbox.app import App
+from couponpress_worker.sandbox.courier import Courier
+from couponpress_worker.sandbox.credentials import Credentials, write_env
+from couponpress_worker.sandbox.options import SandboxOptions
+from couponpress_worker.sandbox.platform import Platform
+from couponpress_worker.sandbox.protocol import StampingProtocol
+from couponpress_worker.sandbox.signatures import Signatures
+
+log = logging.getLogger(__name__)
+
+#: The platform closes an idle connection after 8 s.
+KEEP_ALIVE_SECONDS = 8
+#: How long requests on their way may take after TERM.
+SHUTDOWN_SECONDS = 3
+
+
+def run(options: SandboxOptions) -> None:
+    """Serve until TERM or INT, then return; to be called in a process's main thread.
+
+    Writes the keys and the file `env` into the directory, and one line to stderr when it is ready.
+
+    Raises:
+        ServiceError: the directory cannot be used or the port is taken.
+    """
+    credentials = Credentials.prepare(options.directory)
+    listener = _listen(options.host, options.port)
+    with listener:
+        base_url = (options.public_url or _url(options, listener.getsockname()[1])).rstrip("/")
+        files = None
+        if options.tls:
+            hosts = tuple(filter(None, (urlsplit(base_url).hostname,)))
+            files = tls.prepare(credentials.directory, hosts, dt.datetime.now(dt.UTC))
+        environment = credentials.environment(base_url, files.authority if files else None)
+        env_file = write_env(credentials.directory, environment)
+        signatures = Signatures(credentials.public_key_id, credentials.platform_key, time.time)
+        courier = Courier(signatures)
+        platform = Platform(
+            credentials, options.behaviour, courier, base_url=base_url, strict=options.strict, seed=options.seed
+        )
+        app = App(platform, courier, signatures)
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http=StampingProtocol,
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            ssl_certfile=files.certificate if files else None,
+            ssl_keyfile=files.key if files else None,
+        )
+        server = _Server(
+            config, app, f"sandbox: {base_url} is ready; for a client: source {shlex.quote(str(env_file))}"
+        )
+        _spare_the_collector()
+        with _ending(server):
+            server.run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and lets the application end what it keeps waiting before connections are counted."""
+
+    def __init__(self, config: uvicorn.Config, app: App, ready: str) -> None:
+        super().__init__(config)
+        self._app = app
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stderr.write(self._ready + "\n")
+        sys.stderr.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.stop()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _ending(server: uvicorn.Server) -> Iterator[None]:
+    """Make TERM and INT an orderly end: uvicorn raises them again once it has stopped, to no effect here."""
+
+    def end(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ServiceError(
+            f"the sandbox cannot listen on {host} port {port} ({error.strerror}); give it another one (--port)."
+        ) from None
+    return listener
+
+
+def _url(options: SandboxOptions, port: int) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options.host, options.host)  # noqa: S104 - compared, not bound
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{'https' if options.tls else 'http'}://{host}:{port}"
+
+
+def _spare_the_collector() -> None:
+    """Keep the cyclic collector away from what lives for ever: a pass over it would hold up arrivals for long."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1_000_000)

@@ -1,0 +1,42 @@
+"""The headers that the platform puts on what it sends: Request-ID, and the signature or what looks like one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from couponpress_worker.sandbox.exchange import FINE
+from couponpress_worker.sandbox.platform_key import PlatformKey
+from couponpress_worker.signing import SCHEME, answer_message
+
+#: How the platform marks the wrong signatures that it sends now and then to see whether clients check.
+PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
+
+
+class Signatures:
+    """Signs answers and callbacks with the platform's key. `clock` gives seconds since 1970."""
+
+    def __init__(self, key_id: str, key: PlatformKey, clock: Callable[[], float]) -> None:
+        self._key_id = key_id
+        self._key = key
+        self._clock = clock
+        self._unique = secrets.token_hex(8).upper()
+        self._count = 0
+
+    def request_id(self, number: int = FINE) -> str:
+        """Return a fresh Request-ID that ends in `number`."""
+        self._count += 1
+        return f"{self._unique}{self._count:010X}-{number}"
+
+    def headers(self, body: bytes, *, probe: bool = False) -> dict[str, str]:
+        """Return the five Wechatpay headers for `body`; a `probe` carries a signature that must not hold."""
+        timestamp, nonce = str(int(self._clock())), secrets.token_hex(16)
+        message = answer_message(timestamp, nonce, body)
+        signature = PROBE_PREFIX + self._key.sign(message + b"probe") if probe else self._key.sign(message)
+        return {
+            "Wechatpay-Timestamp": timestamp,
+            "Wechatpay-Nonce": nonce,
+            "Wechatpay-Serial": self._key_id,
+            "Wechatpay-Signature": signature,
+            "Wechatpay-Signature-Type": SCHEME,
+        }

@@ -1,0 +1,226 @@
+"""Slots within one process: from the fleet's bucket to whoever waits, urgent first, then in order.
+
+Decides who gets which slot, when to ask the bucket again, and when a slot is too late to be used. Refuses to know
+Redis beyond its errors, and what a slot is used for. For one event loop; clocks are monotonic seconds.
+
+The bucket speaks Redis's time, a process has its own. Redis's answer was made between `sent` and `received`, so a
+slot at `offset` after it is certainly due at `received + offset`, and the bound still holds at `sent + offset + J/2`:
+half of the lateness budget J is for us, up to the last look at the clock; the other half is for the way to the far
+end. A slot that misses its last look is given up, never used late: a process that stalls loses speed, not the bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from couponpress_worker.errors import WorkerError
+from couponpress_worker.limiter import Grant, Wait
+
+_log = logging.getLogger(__name__)
+
+#: The most slots asked for at once, so that processes take turns.
+MOST_AT_ONCE = 20
+#: Bulk slots are asked for when the last one in hand is nearer than this: late enough that waiters gather and one
+#: call serves many, early enough that a slow answer costs no slot.
+LEAD_SECONDS = 0.05
+#: When the whole horizon is taken, it is asked for no sooner than this; what is taken lasts longer.
+PACE_SECONDS = 0.025
+#: Loops round their timers to milliseconds: a shorter sleep may not sleep at all, and only turn the loop.
+TICK_SECONDS = 0.001
+#: Redis is asked again after a failure in steps that double up to one second.
+FIRST_RETRY_SECONDS = 0.05
+LAST_RETRY_SECONDS = 1.0
+
+
+class SlotsClosedError(WorkerError):
+    """The process is closing: no more slots are handed out."""
+
+    def __init__(self) -> None:
+        super().__init__("this process is closing and sends nothing more; what is left goes to another worker.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The right to send one request, not before `earliest` and not after `latest` (monotonic seconds)."""
+
+    earliest: float
+    latest: float
+
+
+class Slots:
+    """Hands the slots of a bucket to the waiters of one process.
+
+    Attributes:
+        granted: slots that the bucket gave to this process.
+        given_up: those of them that were too late to be used.
+    """
+
+    def __init__(
+        self,
+        acquire: Callable[[int, bool], Awaitable[Grant | Wait]],
+        *,
+        lateness_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take `acquire(wanted, urgent)`, as `AsyncTokenBucket` has it, and the lateness budget J of its bucket."""
+        self.granted = 0
+        self.given_up = 0
+        self._acquire = acquire
+        self._own_lateness = lateness_seconds / 2
+        self._clock = clock
+        self._urgent: deque[asyncio.Future[Slot]] = deque()
+        self._bulk: deque[asyncio.Future[Slot]] = deque()
+        self._spare: deque[Slot] = deque()
+        self._pump: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self._last_moment = self._paused_until = clock()
+        self._failures = 0
+        self._closed = False
+
+    async def take(self, *, urgent: bool = False) -> Slot:
+        """Wait for a slot. It usually lies some ten milliseconds ahead: time to sign. Then call `due`.
+
+        Raises:
+            SlotsClosedError: the slots were closed, before or while waiting.
+        """
+        if self._closed:
+            raise SlotsClosedError
+        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        queue = self._urgent if urgent else self._bulk
+        if urgent and self._next_queue() is not self._urgent:
+            self._hurry.set()
+        queue.append(waiter)
+        self._hand_out()
+        self._keep_pumping()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            with suppress(ValueError):
+                queue.remove(waiter)
+            if not waiter.cancelled() and waiter.exception() is None:
+                self._put_back(waiter.result())
+            raise
+
+    async def due(self, slot: Slot) -> bool:
+        """Sleep until the slot's moment; return whether it may be used. The last thing to do before sending."""
+        try:
+            while (early := slot.earliest - self._clock()) > 0:  # noqa: ASYNC110 - a moment is no event
+                await asyncio.sleep(max(early, TICK_SECONDS))
+        except asyncio.CancelledError:
+            self._put_back(slot)
+            raise
+        if self._paused_until <= self._clock() <= slot.latest:
+            return True
+        self.given_up += 1
+        return False
+
+    def pause(self, seconds: float) -> None:
+        """Let this process send nothing for so long: no slot is handed out, none falls due."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    async def close(self) -> None:
+        """Hand out nothing more; whoever waits gets `SlotsClosedError`. Slots in hand may still be used."""
+        self._closed = True
+        self.given_up += len(self._spare)
+        self._spare.clear()
+        self._fail(SlotsClosedError())
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait([self._pump])
+
+    def _keep_pumping(self) -> None:
+        if self._next_queue() is not None and (self._pump is None or self._pump.done()):
+            self._pump = asyncio.create_task(self._pump_slots())
+            self._pump.add_done_callback(self._pump_ended)
+
+    async def _pump_slots(self) -> None:
+        """Ask the bucket as long as somebody waits."""
+        while (queue := self._next_queue()) is not None:
+            self._hurry.clear()
+            urgent = queue is self._urgent
+            enough = 0.0 if urgent else self._last_moment - LEAD_SECONDS
+            if (rest := max(self._paused_until, enough) - self._clock()) > 0:
+                await self._rest(rest)
+                self._hand_out()
+                continue
+            sent = self._clock()
+            try:
+                answer = await self._acquire(min(len(queue), MOST_AT_ONCE), urgent)
+            except (RedisError, OSError) as error:
+                await self._fail_closed(error)
+                continue
+            if self._failures:
+                _log.info("Redis gives slots again: sending goes on.")
+                self._failures = 0
+            if isinstance(answer, Grant):
+                self._receive(answer, sent)
+            else:
+                await self._rest(max(answer.seconds, PACE_SECONDS))
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, unless the first urgent waiter comes or has come since the pump looked."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, TICK_SECONDS)):
+                await self._hurry.wait()
+
+    async def _fail_closed(self, error: Exception) -> None:
+        if not self._failures:
+            _log.warning("Redis gives no slots (%s): nothing is sent until it does.", error)
+        delay = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures, 10), LAST_RETRY_SECONDS)
+        self._failures += 1
+        await asyncio.sleep(delay)
+
+    def _receive(self, grant: Grant, sent: float) -> None:
+        received = self._clock()
+        for offset in grant.offsets_seconds():
+            slot = Slot(received + offset, sent + offset + self._own_lateness)
+            self.granted += 1
+            if slot.earliest <= slot.latest:
+                self._spare.append(slot)
+            else:
+                self.given_up += 1
+            self._last_moment = slot.earliest
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        now = self._clock()
+        while now >= self._paused_until and self._spare and (queue := self._next_queue()) is not None:
+            slot = self._spare.popleft()
+            if now <= slot.latest:
+                queue.popleft().set_result(slot)
+            else:
+                self.given_up += 1
+
+    def _put_back(self, slot: Slot) -> None:
+        """Give a slot whose owner was cancelled to the next one."""
+        if self._closed:
+            self.given_up += 1
+            return
+        self._spare.appendleft(slot)
+        self._hand_out()
+
+    def _next_queue(self) -> deque[asyncio.Future[Slot]] | None:
+        """Return the queue whose head is next, without those at the head who no longer wait."""
+        for queue in (self._urgent, self._bulk):
+            while queue and queue[0].done():
+                queue.popleft()
+            if queue:
+                return queue
+        return None
+
+    def _pump_ended(self, pump: asyncio.Task[None]) -> None:
+        """Hand an error that nobody foresaw to those who wait, instead of letting them wait for ever."""
+        if not pump.cancelled() and (error := pump.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        while (queue := self._next_queue()) is not None:
+            queue.popleft().set_exception(error)

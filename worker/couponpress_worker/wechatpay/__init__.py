@@ -1,0 +1,227 @@
+"""The HTTP client of the platform: submit, query, upload; one exchange in, one value out.
+
+Decides the exact bytes of a request, and keeps the connections. Refuses to know what an answer means (`judgement`),
+where slots come from, and whether to try again: nothing is ever repeated here.
+Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (submit), .../4017327739 (query), .../4015781275 (upload),
+.../4016435719 (notify URL). The server closes idle connections after 8 s (wechatpay-java, its connection pool).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Final, Literal
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from couponpress_worker.judgement import Answer, NoAnswer
+from couponpress_worker.signing import Signer, Verifier, new_nonce
+from couponpress_worker.wechatpay.connection import (
+    Gate,
+    GatedConnector,
+    Passage,
+    PromptRequest,
+    RepeatRefused,
+    SlotPassed,
+    passage_in_hand,
+)
+from couponpress_worker.wechatpay.picture import picture_form
+from couponpress_worker.wechatpay.reading import read_answer
+
+__all__ = ["Gate", "SignedRequest", "SlotPassed", "WeChatPay"]
+
+SUBMIT_TARGET: Final = "/v3/marketing/partner/product-coupon/image-generation-tasks"
+UPLOAD_TARGET: Final = "/v3/marketing/partner/product-coupon/media/upload-image"
+NOTIFY_TARGET: Final = "/v3/marketing/partner/product-coupon/notify-configs"
+
+#: Every character of a target that is the same before and after quoting, so that what is signed is what is sent.
+_PLAIN_TARGET = re.compile(r"[0-9A-Za-z_/?&=.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request that is ready to go. Its signature is good for 5 minutes; to repeat it, sign again."""
+
+    method: Literal["GET", "POST"]
+    url: URL
+    headers: CIMultiDict[str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class WeChatPay:
+    """The platform, as one partner sees it. Belongs to the event loop in which it is first used."""
+
+    def __init__(
+        self,
+        base_url: str,
+        signer: Signer,
+        verifier: Verifier,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.time,
+        connections: int = 1000,
+        connect_seconds: float = 5.0,
+        answer_seconds: float = 10.0,
+        upload_seconds: float = 60.0,
+        keep_alive_seconds: float = 5.0,
+    ) -> None:
+        """Keep the values; no connection is opened yet.
+
+        Args:
+            base_url: scheme and host, without a path.
+            signer: the partner.
+            verifier: the platform's keys; the first of them is named to the platform as the one we can check.
+            ssl_context: whom to trust; None trusts the system's authorities.
+            clock: seconds since 1970.
+            connections: the most that are open at once; a request beyond them waits for one.
+            connect_seconds: for a free connection, the name, TCP and TLS together.
+            answer_seconds: from the moment when the bytes leave to the end of the answer.
+            upload_seconds: the same for an upload.
+            keep_alive_seconds: how long an idle connection is used again; must stay below the platform's 8 s.
+        """
+        self._base_url = base_url.rstrip("/")
+        self._submit_url = URL(self._base_url + SUBMIT_TARGET, encoded=True)
+        self._signer = signer
+        self._verifier = verifier
+        self._ssl_context = ssl_context
+        self._clock = clock
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(connect=connect_seconds)
+        self._answer_seconds = answer_seconds
+        self._upload_seconds = upload_seconds
+        self._keep_alive_seconds = keep_alive_seconds
+        self._session: aiohttp.ClientSession | None = None
+        self.skew_seconds: float | None = None
+        """The platform's clock minus ours, as the last answer told it; None before the first."""
+
+    def sign_submit(self, body: bytes) -> SignedRequest:
+        """Return the request that submits a spec's stored body bytes, under a fresh timestamp and nonce."""
+        headers = CIMultiDict({"Content-Type": "application/json"})
+        return self._signed("POST", SUBMIT_TARGET, self._submit_url, headers, signed=body, sent=body)
+
+    async def submit(self, request: SignedRequest, gate: Gate | None = None) -> Answer | NoAnswer:
+        """Send a signed submit when the gate lets it pass.
+
+        The gate is awaited with a connection in hand and nothing written; its return puts the bytes on the wire in
+        the same turn of the event loop.
+
+        Raises:
+            SlotPassed: the gate's own; nothing was sent, and the connection is kept.
+        """
+        return await self._exchange(request, gate, self._answer_seconds)
+
+    async def query(
+        self, task_id: str, brand_id: str, image_generation_type: str, gate: Gate | None = None
+    ) -> Answer | NoAnswer:
+        """Ask how a task stands.
+
+        Raises:
+            ValueError: an id holds a character that would have to be quoted.
+            SlotPassed: the gate's own.
+        """
+        asked = f"?brand_id={brand_id}&image_generation_type={image_generation_type}"
+        return await self._get(f"{SUBMIT_TARGET}/{task_id}{asked}", gate)
+
+    async def notify_config(self, gate: Gate | None = None) -> Answer | NoAnswer:
+        """Ask which callback URL the partner has set. This client never changes it.
+
+        Raises:
+            SlotPassed: the gate's own.
+        """
+        return await self._get(NOTIFY_TARGET, gate)
+
+    async def upload(self, file_name: str, picture: bytes, gate: Gate | None = None) -> Answer | NoAnswer:
+        """Store a picture at the platform; its answer carries `image_url` (an older page: `media_url`).
+
+        The signature covers the `meta` part alone; the file is covered by the digest in it.
+
+        Raises:
+            InputError: the platform takes no such picture.
+            SlotPassed: the gate's own.
+        """
+        form = picture_form(file_name, picture)
+        url = URL(self._base_url + UPLOAD_TARGET, encoded=True)
+        headers = CIMultiDict({"Content-Type": form.content_type})
+        request = self._signed("POST", UPLOAD_TARGET, url, headers, signed=form.meta, sent=form.body)
+        return await self._exchange(request, gate, self._upload_seconds)
+
+    async def aclose(self) -> None:
+        """Close every connection. An exchange under way ends as `NoAnswer`."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _get(self, target: str, gate: Gate | None) -> Answer | NoAnswer:
+        if not _PLAIN_TARGET.fullmatch(target):
+            raise ValueError(f"{target!r} cannot be asked for: its ids may hold digits, letters, _ and - only.")
+        url = URL(self._base_url + target, encoded=True)
+        request = self._signed("GET", target, url, CIMultiDict(), signed=b"", sent=b"")
+        return await self._exchange(request, gate, self._answer_seconds)
+
+    def _signed(
+        self,
+        method: Literal["GET", "POST"],
+        target: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        *,
+        signed: bytes,
+        sent: bytes,
+    ) -> SignedRequest:
+        timestamp = int(self._clock())
+        headers["Authorization"] = self._signer.authorization(
+            method, target, signed, timestamp=timestamp, nonce=new_nonce()
+        )
+        return SignedRequest(method, url, headers, sent)
+
+    async def _exchange(self, request: SignedRequest, gate: Gate | None, seconds: float) -> Answer | NoAnswer:
+        # A picture is written in pieces, a spec's few hundred bytes at once.
+        data = io.BytesIO(request.body) if len(request.body) > 65_536 else request.body or None
+        session = self._opened()
+        patience = asyncio.timeout(None)
+        passage = Passage(gate, patience, seconds)
+        passage_in_hand.set(passage)
+        try:
+            async with (
+                patience,
+                session.request(
+                    request.method, request.url, data=data, headers=request.headers, allow_redirects=False
+                ) as response,
+            ):
+                body = await response.read()
+        except (aiohttp.ClientError, OSError, RepeatRefused) as error:
+            what = f"no whole answer within {seconds:g} s" if patience.expired() else f"{error}" or type(error).__name__
+            return NoAnswer("open" if passage.passed else "not_sent", what)
+        answer = read_answer(response.status, response.headers, body, self._verifier, now=self._clock())
+        if answer.skew_seconds is not None:
+            self.skew_seconds = answer.skew_seconds
+        return answer
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """The session, made on first use, for it needs the running loop. No proxy, no netrc, no cookie is looked up."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=GatedConnector(
+                    ssl=True if self._ssl_context is None else self._ssl_context,
+                    limit=self._connections,
+                    keepalive_timeout=self._keep_alive_seconds,
+                ),
+                headers={
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": f"couponpress/{version('couponpress')}",
+                    "Wechatpay-Serial": next(iter(self._verifier.keys)),
+                },
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                request_class=PromptRequest,
+                trust_env=False,
+            )
+        return self._session
