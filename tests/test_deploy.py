@@ -20,6 +20,7 @@ from couponpress_worker.cli import register
 from couponpress_worker.judgement import MAX_TRIES, RETRY_DELAYS_SECONDS
 from couponpress_worker.limiter import Bucket
 from couponpress_worker.redis_server import OPTIONS
+from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -327,6 +328,19 @@ def test_the_readme_s_python_runs(redis_url, monkeypatch, tmp_path, capsys):
     with Client() as client:
         assert [run.total for run in client.runs()] == [2]
     assert "waiting 2" in capsys.readouterr().out
+
+
+def test_the_sandbox_page_s_python_runs(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "sandbox.md").read_text("utf-8")
+    (block,) = [block for kind, block in FENCE.findall(page) if kind == "python"]
+    exec(compile(block, "sandbox.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-1] == "0"
+
+
+def test_the_sandbox_page_names_every_kind_of_fault():
+    page = (ROOT / "docs" / "sandbox.md").read_text("utf-8")
+    assert [name for name in Faults.model_fields if f"`{name}`" not in page] == []
 
 
 def test_the_first_success_takes_sixty_lines():

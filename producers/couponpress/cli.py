@@ -129,7 +129,7 @@ def results(
     with Client() as client:
         client.status(run)  # an unknown run must not leave an empty file behind
         if output is None:
-            sys.stdout.reconfigure(newline="")  # type: ignore[union-attr]
+            sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
             write_results(client.outcomes(run), sys.stdout, format_name)
             return
         with _written(output) as stream:
@@ -204,6 +204,8 @@ def main() -> None:
     """Run the command; every error that couponpress raises on purpose is one sentence and exit code 2."""
     for entry in entry_points(group="couponpress.commands"):
         entry.load()(app)
+    # A terminal that lacks a letter shows its number instead.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app()
     except CouponpressError as error:

@@ -284,6 +284,19 @@ def test_a_position_outside_the_chunk_is_not_moved(redis_url, client, chunk):
     assert moved(redis_url, chunk, Move(3, "accept"), Move(99, "accept")) == [False, False]
 
 
+def test_a_server_that_forgot_its_scripts_learns_them_again(redis_url, client, chunk):
+    async def act(ledger):
+        await ledger.move({chunk: [Move(0, "accept")]})
+        client.script_flush()
+        made = await ledger.move({chunk: [Move(1, "accept")]})
+        client.script_flush()
+        return made, await ledger.lease(chunk, "worker-1")
+
+    made, leased = on_ledger(redis_url, act)
+    assert made == {chunk: [True]}
+    assert leased.states == "aaw"
+
+
 def test_tries_add_up(redis_url, client, chunk):
     for _ in range(3):
         moved(redis_url, chunk, Move(1, "again", tries=1), Move(1, "release"))

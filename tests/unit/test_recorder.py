@@ -7,6 +7,7 @@ import redis.exceptions
 
 from couponpress.ledger.working import Move
 from couponpress_worker.recorder import Recorder
+from tests.builders import run_fast
 
 
 class FakeLedger:
@@ -28,27 +29,6 @@ class FakeLedger:
         return {chunk_id: [True] * len(steps) for chunk_id, steps in moves.items()}
 
 
-class FastLoop(asyncio.SelectorEventLoop):
-    """A loop on which waiting takes no time: its clock jumps to the next moment that anything waits for."""
-
-    def __init__(self):
-        super().__init__()
-        self._jumped = 0.0
-
-    def time(self):
-        return super().time() + self._jumped
-
-    def _run_once(self):
-        if self._scheduled and not self._ready:
-            self._jumped += max(0.0, self._scheduled[0].when() - self.time())
-        super()._run_once()
-
-
-def run(coroutine):
-    with asyncio.Runner(loop_factory=FastLoop) as runner:
-        return runner.run(coroutine)
-
-
 def accepted(position):
     return Move(position, "accept", tries=1)
 
@@ -63,7 +43,7 @@ def test_moves_recorded_together_are_written_in_one_round_trip():
         recorder.record("b1.1", accepted(1))
         await recorder.flush()
 
-    run(act())
+    run_fast(act())
     assert ledger.written == [{"b1.1": [accepted(0), accepted(1)], "b1.2": [accepted(5)]}]
 
 
@@ -77,7 +57,7 @@ def test_moves_of_one_spec_keep_their_order():
             recorder.record("b1.1", step)
         await recorder.flush()
 
-    run(act())
+    run_fast(act())
     assert ledger.written == [{"b1.1": steps}]
 
 
@@ -91,13 +71,13 @@ def test_moves_that_come_during_a_write_are_written_next():
         recorder.record("b1.1", accepted(1))
         await recorder.flush()
 
-    run(act())
+    run_fast(act())
     assert [move for batch in ledger.written for move in batch["b1.1"]] == [accepted(0), accepted(1)]
 
 
 def test_flushing_nothing_is_done_at_once():
     ledger = FakeLedger()
-    run(Recorder(ledger).flush())
+    run_fast(Recorder(ledger).flush())
     assert ledger.tried == 0
 
 
@@ -110,7 +90,7 @@ def test_a_recorder_that_was_idle_writes_again():
             recorder.record("b1.1", accepted(position))
             await recorder.flush()
 
-    run(act())
+    run_fast(act())
     assert ledger.written == [{"b1.1": [accepted(position)]} for position in range(3)]
 
 
@@ -135,7 +115,7 @@ def test_nothing_is_lost_while_redis_is_away(trouble):
         recorder.record("b1.1", accepted(1))
         await recorder.flush()
 
-    run(act())
+    run_fast(act())
     assert [move for batch in ledger.written for move in batch["b1.1"]] == [accepted(0), accepted(1)]
 
 
@@ -148,7 +128,7 @@ def test_flush_waits_until_redis_is_back():
         await recorder.flush()
         assert ledger.written
 
-    run(act())
+    run_fast(act())
     assert ledger.tried == 6
 
 
@@ -163,7 +143,7 @@ def test_a_caller_that_stops_waiting_does_not_stop_the_writing():
         assert not ledger.written
         await recorder.flush()
 
-    run(act())
+    run_fast(act())
     assert ledger.written == [{"b1.1": [accepted(0)]}]
 
 
@@ -176,5 +156,5 @@ def test_that_redis_is_away_is_said_once_and_its_return_too(caplog):
         recorder.record("b1.1", accepted(0))
         await recorder.flush()
 
-    run(act())
+    run_fast(act())
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

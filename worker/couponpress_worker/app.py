@@ -19,6 +19,7 @@ from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.loaders.app import AppLoader
 from kombu import Queue
 from kombu.exceptions import KombuError
+from kombu.utils.uuid import uuid
 
 from couponpress.errors import CouponpressError
 from couponpress.keys import SUBMIT_TASK, Keys
@@ -27,6 +28,9 @@ from couponpress_worker.settings import Secrets, Settings
 
 #: How many chunks a process has in hand: enough for a second of requests in flight beside the limit.
 CHUNKS_IN_HAND = 8
+#: A hint that a worker fetched and did not begin within so long is given to another. It would also do no harm to lose
+#: it, for the ledger knows what waits.
+HINT_SECONDS = 60
 #: How long Celery keeps a chunk task's summary; the ledger keeps the truth.
 SUMMARY_SECONDS = 3600
 
@@ -47,12 +51,14 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "result_serializer": "json",
         "task_queues": [Queue(name, routing_key=name) for name in keys.queues],
         "task_default_queue": keys.queue("bulk"),
-        # The queues are emptied in the order given: urgent, then what was in hand before, then bulk.
-        "broker_transport_options": {"queue_order_strategy": "priority"},
+        "broker_transport_options": {
+            # The queues are emptied in the order given: urgent, then what was in hand before, then bulk.
+            "queue_order_strategy": "priority",
+            "visibility_timeout": HINT_SECONDS,
+        },
         "broker_connection_retry_on_startup": True,
-        # A message is a hint; nothing is lost with it. So none is fetched before a thread is free for it.
+        # One hint is fetched ahead per thread: fetching takes Celery up to a second, in which no slot may be lost.
         "worker_prefetch_multiplier": 1,
-        "worker_disable_prefetch": True,
         "worker_pool": "threads",
         "worker_concurrency": CHUNKS_IN_HAND,
     }
@@ -103,7 +109,9 @@ def _publish(chunk_ids: list[str]) -> None:
     queue = app.conf.task_queues[1].name
     with app.producer_or_acquire() as producer, producer.batch():
         for chunk_id in chunk_ids:
-            app.send_task(SUBMIT_TASK, args=[chunk_id], queue=queue, producer=producer)
+            # Not send_task: it subscribes to each result first, and tries for 19 s while Redis is away.
+            message = app.amqp.create_task_message(uuid(), SUBMIT_TASK, args=[chunk_id])
+            app.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue)
 
 
 @signals.worker_ready.connect

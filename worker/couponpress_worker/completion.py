@@ -14,6 +14,8 @@ from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.judgement import Again, Completed, Processing, read_task
 
+#: Completions are gathered for so long, so that those of a busy moment share their round trips. The platform waits 5 s.
+GATHER_SECONDS = 0.01
 #: The platform states no reason for a failure: no source shows a field for one.
 FAIL_CODE = "FAIL"
 FAIL_MESSAGE = "the platform could not make the picture; it gives no reason"
@@ -34,7 +36,7 @@ def move_of(reading: Completed | Processing, position: int) -> Move:
 
 
 class Completer:
-    """Books completions; those that arrive while a write is under way share the next one."""
+    """Books completions; those that arrive within a moment share their round trips."""
 
     def __init__(self, ledger: WorkLedger) -> None:
         self._ledger = ledger
@@ -56,6 +58,7 @@ class Completer:
     async def _write(self) -> None:
         try:
             while self._waiting:
+                await asyncio.sleep(GATHER_SECONDS)
                 batch, self._waiting = self._waiting, []
                 try:
                     results = await self._book([task for task, _ in batch])

@@ -69,7 +69,16 @@ def serve(asgi: Starlette, *, host: str, port: int) -> None:
     """Serve an ASGI application until TERM or INT, and end as a service should: quietly, with exit code 0."""
     server = uvicorn.Server(
         uvicorn.Config(
-            asgi, host=host, port=port, loop="uvloop", http="httptools", log_level="warning", access_log=False
+            asgi,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # the signature counts, not the address
         )
     )
     with _ends_quietly():

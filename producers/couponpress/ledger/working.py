@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from couponpress.keys import HELD_SCORE, LANES, Keys, index_entry, lane_of, run_of
 from couponpress.ledger.chunks import Row, digests_of_rows, unpack
@@ -129,24 +130,27 @@ class WorkLedger:
 
     async def move(self, moves: Mapping[str, Sequence[Move]]) -> dict[str, list[bool]]:
         """Make the moves of several chunks in one round trip. Returns per chunk and move whether it was made."""
-        keys = self._keys
-        pipeline = self._client.pipeline(transaction=False)
-        for chunk_id, steps in moves.items():
-            number = run_of(chunk_id)
-            await cast(
-                Awaitable[Any],
-                self._transitions(
-                    [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
-                    + [keys.awaiting, keys.retries, keys.looks, keys.finished],
-                    [chunk_id, number, TAKE_UP_MS, _compact([step.wire() for step in steps])],
-                    client=pipeline,
-                ),
-            )
-        replies = cast(list[list[int]], await pipeline.execute())
+        try:
+            replies = await self._send_moves(moves)
+        except NoScriptError:  # the server is new, or forgot its scripts; moves already made change nothing again
+            await self._client.script_load(script("transitions"))
+            replies = await self._send_moves(moves)
         return {
             chunk_id: [bool(made) for made in reply] or [False] * len(steps)
             for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True)
         }
+
+    async def _send_moves(self, moves: Mapping[str, Sequence[Move]]) -> list[list[int]]:
+        # A registered script would ask in every pipeline whether the server knows it: a second round trip.
+        keys = self._keys
+        pipeline = self._client.pipeline(transaction=False)
+        for chunk_id, steps in moves.items():
+            number = run_of(chunk_id)
+            names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
+            names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
+            values = [chunk_id, number, str(TAKE_UP_MS), _compact([step.wire() for step in steps])]
+            pipeline.evalsha(self._transitions.sha, len(names), *names, *values)
+        return cast(list[list[int]], await pipeline.execute())
 
     async def places(self, task_ids: Sequence[str]) -> list[Place | None]:
         """Return where each task_id stands, in one round trip; None for one that is not known."""

@@ -1,0 +1,75 @@
+"""The Celery app as Celery sees it, on a real broker."""
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery
+
+from couponpress import Client, ProducerSettings
+from couponpress.keys import SUBMIT_TASK, Keys
+from couponpress_worker.app import celery_configuration
+from couponpress_worker.settings import Settings
+
+MCHID = "1900000109"
+KEYS = Keys(MCHID)
+
+
+@pytest.fixture
+def settings(redis_url):
+    nowhere = Path("/nonexistent")
+    return Settings.load(
+        {
+            "redis_url": redis_url,
+            "mchid": MCHID,
+            "mch_serial_no": "AB12",
+            "mch_private_key_file": nowhere,
+            "wechatpay_public_key_id": "PUB_KEY_ID_01",
+            "wechatpay_public_key_file": nowhere,
+            "apiv3_key_file": nowhere,
+        }
+    )
+
+
+@pytest.fixture
+def app(settings):
+    app = Celery("test", set_as_current=False)
+    app.conf.update(celery_configuration(settings))
+    yield app
+    app.close()
+
+
+def spec(number):
+    picture = {"image_url": f"https://wxpaylogo.qpic.cn/wxpaylogo/{number}.png"}
+    return {"brand_id": "1", "row_id": str(number), "image_generation_type": "CUT_OUT", "cut_out": picture}
+
+
+def test_urgent_hints_are_taken_before_chunks_in_hand_and_those_before_bulk(app, redis_url):
+    with Client(ProducerSettings.load({"redis_url": redis_url, "mchid": MCHID})) as client:
+        client.enqueue_many([spec(1)], run="bulk", lane="bulk")
+        client.enqueue(spec(2), run="urgent", lane="urgent")
+    app.send_task(SUBMIT_TASK, args=["b9.9"], queue=KEYS.queue_again)
+    taken = []
+    with app.connection_for_read() as connection, app.amqp.TaskConsumer(connection.default_channel) as consumer:
+        consumer.on_message = lambda message: (taken.append(message.payload[0][0]), message.ack())
+        while len(taken) < 3:
+            connection.drain_events(timeout=10)
+    assert taken == ["u2.1", "b9.9", "b1.1"]
+
+
+def test_a_message_carries_nothing_but_the_chunk_s_id(redis_url):
+    with Client(ProducerSettings.load({"redis_url": redis_url, "mchid": MCHID})) as client:
+        client.enqueue_many([spec(number) for number in range(250)], run="bulk")
+    with redis.Redis.from_url(redis_url) as server:
+        messages = [json.loads(message) for message in server.lrange(KEYS.queue("bulk"), 0, -1)]
+    assert [message["headers"]["argsrepr"] for message in messages] == ["['b1.3']", "['b1.2']", "['b1.1']"]
+    assert {message["headers"]["task"] for message in messages} == {SUBMIT_TASK}
+    assert {message["content-type"] for message in messages} == {"application/json"}
+    assert max(len(json.dumps(message)) for message in messages) < 2000
+
+
+def test_summaries_live_an_hour_in_celery_s_own_backend(app, settings):
+    assert app.conf.result_backend == settings.redis_url
+    assert app.conf.result_expires == 3600
+    assert app.conf.accept_content == ["json"]
