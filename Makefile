@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test bench check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform,
 
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
 	@$(BIN)/python -m pytest $(PYTEST)
+
+bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmarks; BENCH="cost rate" or --quick for less
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
 check: $(STAMP) ## format, lint and types
 	@$(BIN)/ruff format --check .

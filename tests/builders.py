@@ -218,6 +218,9 @@ def assert_consistent(client):
         told = counts.get(number, {})
         for name in [*map(str, State), "uploading", "total"]:
             assert int(stored_counts.get(name.encode(), 0)) == told.get(name, 0), (number, name)
+        is_open = any(told.get(str(state)) for state in State if not state.ended)
+        ended = bool(told.get("total")) and not is_open
+        assert (client.zscore(KEYS.finished, number) is not None) == ended, number
 
 
 def basic(text):

@@ -1,7 +1,8 @@
 """The `couponpress` command: what a producer does with it.
 
-Decides how input and outcomes are shown to a person, and the exit code: 0 done, 1 some rows or specs ended badly,
-2 bad usage or bad input. The fleet's own commands join through the entry-point group `couponpress.commands`.
+Long, for all commands of a producer stand in one place. Decides how input and outcomes are shown to a person, and the
+exit code: 0 done, 1 some rows or specs ended badly, 2 bad usage or bad input. The fleet's own commands join through
+the entry-point group `couponpress.commands`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from rich.console import Console
 from couponpress.client import Client
 from couponpress.errors import CouponpressError, InputError
 from couponpress.keys import Lane
+from couponpress.ledger.flight import write_proof
 from couponpress.outcome import RunStatus
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
 from couponpress.spec import TaskSpec
 from couponpress.uploading import CatalogUpload, default_run_name, row_counter
-from couponpress.watching import counts_line, summary, watch
+from couponpress.watching import counts_line, rate_lines, summary, watch
 
 DONE, ENDED_BADLY, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -151,6 +153,45 @@ def resume(run: RunArgument = None) -> None:
     """Let a run, or everything, go on from where it stopped."""
     with Client() as client:
         stderr.print("goes on" if client.resume(run) else "nothing was held there; `couponpress status` shows holds")
+
+
+@app.command()
+def limit(
+    rate: Annotated[
+        str | None,
+        typer.Argument(
+            help="The new rate, such as 300/second or 600/minute; `default` for the configured one.", show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    proof: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a CSV file of when each request of the last ten minutes was sent.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Show the rate of the running fleet, or set it by hand: at once, for all workers, without a restart.
+
+    COUPONPRESS_RATE of the workers is the ceiling, unless a rate is set by hand: that one may be lower or higher, and
+    stays until `couponpress limit default`. Either way what was learned from the platform's refusals is forgotten.
+    When the platform refuses at the rate in force, the fleet finds the limit that is really there by itself, stays
+    below it, and climbs back when it is lifted.
+    """
+    with Client() as client:
+        if rate is not None:
+            client.set_rate(None if rate == "default" else rate)
+        if proof is not None:
+            sent = client.flight_record()
+            with _written(proof) as stream:
+                most = write_proof(sent, stream)
+            stderr.print(f"{len(sent)} requests, at most {most} in any 1 s window: {proof}", markup=False)
+        told = client.rate()
+        if as_json:
+            typer.echo(json.dumps({**asdict(told), "in_force": told.in_force, "why": told.why}))
+            return
+        for line in rate_lines(told):
+            typer.echo(line)
 
 
 def _version(wanted: bool) -> None:

@@ -22,14 +22,17 @@ from celery import Celery
 
 from couponpress.errors import ConflictError, InputError, RedisUnavailableError
 from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
-from couponpress.ledger.chunks import CHUNK_SIZE, Identified
+from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
+from couponpress.ledger.flight import Sent, read_record
 from couponpress.ledger.holding import HoldingLedger
+from couponpress.ledger.pacing import PacingLedger, RateInForce
 from couponpress.ledger.reading import Hold, ReadingLedger
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.uploading import Enqueued, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings
 from couponpress.spec import TaskSpec
+from couponpress.written import WrittenSpec
 
 #: A run's name is shown to people and stored once; any letters will do.
 _RUN_NAME_MAX = 100
@@ -69,6 +72,7 @@ class Client:
         self._uploads = UploadLedger(self._redis, self._keys)
         self._ledger = ReadingLedger(self._redis, self._keys)
         self._holds = HoldingLedger(self._redis, self._keys)
+        self._pacing = PacingLedger(self._redis, self._keys)
         self._celery = Celery("couponpress", broker=self._settings.redis_url, set_as_current=False)
         if self._settings.redis_url.startswith("rediss:"):  # else Celery would trust any certificate
             self._celery.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
@@ -107,13 +111,13 @@ class Client:
             RedisUnavailableError: Redis did not answer.
         """
         with self._asking():
-            identified = Identified.of(_as_spec(spec), _checked_name(run))
-            stored = self._enqueue_open(run, lane, [identified])
+            (chunk,) = _chunks([spec], _checked_name(run))
+            stored = self._enqueue_open(run, lane, chunk)
             return Receipt(run, stored.new, stored.known)
 
     def enqueue_many(
         self,
-        specs: Iterable[TaskSpec | Mapping[str, Any]],
+        specs: Iterable[TaskSpec | WrittenSpec | Mapping[str, Any]],
         *,
         run: str,
         lane: Lane = "bulk",
@@ -124,7 +128,7 @@ class Client:
         """Enqueue specs from an iterable of any length, in constant memory.
 
         Args:
-            specs: the specs, or request bodies as mappings.
+            specs: the specs, also as a catalog gives them, or request bodies as mappings.
             run: the run's name.
             lane: which queue the run waits in.
             all_or_none: when True, nothing is submitted before the last spec is stored, and an error, also one
@@ -165,7 +169,7 @@ class Client:
 
     def _upload(
         self,
-        specs: Iterable[TaskSpec | Mapping[str, Any]],
+        specs: Iterable[TaskSpec | WrittenSpec | Mapping[str, Any]],
         run: str,
         lane: Lane,
         on_progress: Callable[[int], None] | None,
@@ -238,13 +242,45 @@ class Client:
             self._announce(freed or [])
             return freed is not None
 
+    def rate(self) -> RateInForce:
+        """Return the rate at which the fleet submits now, and why."""
+        with self._asking():
+            return self._pacing.rate()
+
+    def set_rate(self, rate: str | None) -> None:
+        """Set the running fleet's rate by hand, lower or higher than configured; None goes back to the configured one.
+
+        It holds from the next slot on, for every worker, across restarts. What was learned from refusals is forgotten.
+
+        Raises:
+            InputError: it does not read like "500/second" or "600/minute".
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            self._pacing.set_rate(rate)
+
+    def flight_record(self) -> list[Sent]:
+        """Return when each submit of the last ten minutes was sent, in order, on Redis's clock."""
+        with self._asking():
+            return read_record(self._redis, self._keys)
+
     def _announce(self, chunk_ids: list[str]) -> None:
         """Publish one hint per chunk, many in one round trip."""
+        declared: set[str] = set()
         with self._celery.producer_or_acquire() as producer, producer.batch():
             for chunk_id in chunk_ids:
+                queue = self._keys.queue(lane_of(chunk_id))
                 self._celery.send_task(
-                    SUBMIT_TASK, args=[chunk_id], queue=self._keys.queue(lane_of(chunk_id)), producer=producer
+                    SUBMIT_TASK,
+                    args=[chunk_id],
+                    queue=queue,
+                    producer=producer,
+                    # What Celery would find out for each message anew, at half of a message's cost.
+                    declare=[] if queue in declared else None,
+                    argsrepr=repr([chunk_id]),
+                    kwargsrepr="{}",
                 )
+                declared.add(queue)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -254,8 +290,10 @@ class Client:
             raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
 
 
-def _as_spec(spec: TaskSpec | Mapping[str, Any]) -> TaskSpec:
-    return spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0]
+def _written(spec: TaskSpec | WrittenSpec | Mapping[str, Any]) -> WrittenSpec:
+    if isinstance(spec, WrittenSpec):
+        return spec
+    return WrittenSpec.of(spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0])
 
 
 def _checked_name(run: str) -> str:
@@ -264,7 +302,7 @@ def _checked_name(run: str) -> str:
     return run
 
 
-def _chunks(specs: Iterable[TaskSpec | Mapping[str, Any]], run: str) -> Iterator[list[Identified]]:
-    identified = (Identified.of(_as_spec(spec), run) for spec in specs)
+def _chunks(specs: Iterable[TaskSpec | WrittenSpec | Mapping[str, Any]], run: str) -> Iterator[list[Identified]]:
+    identified = map(identified_in(run), map(_written, specs))
     while chunk := list(islice(identified, CHUNK_SIZE)):
         yield chunk

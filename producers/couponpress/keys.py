@@ -152,6 +152,17 @@ class Keys:
         """HASH (the limiter's): the state of one token bucket. TTL: a day after its last use."""
         return f"{self.prefix}bucket:{name}"
 
+    @property
+    def flight(self) -> str:
+        """STREAM: per process and second, when each request was sent. TTL: an entry goes when it is ten minutes old."""
+        return f"{self.prefix}flight"
+
+    def pace(self, name: str) -> str:
+        """HASH (the limiter's): the rate of a bucket as configured, as set by hand, and as the platform is found to
+        allow it; `throttle.lua` describes its fields. TTL: none.
+        """  # noqa: D205 - the type comes first
+        return f"{self.prefix}pace:{name}"
+
 
 def lane_of(number: str) -> Lane:
     """Return the lane of a run's number or a chunk's id."""

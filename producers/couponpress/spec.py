@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -35,6 +35,7 @@ _INT64_MAX = 2**63 - 1
 
 Cents = Annotated[int, Field(ge=0, le=_INT64_MAX)]
 TaskId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{6,40}\z")]
+RowId = Annotated[str, Field(min_length=1, max_length=200)]
 #: The platform prints no length for a brand id. The charset keeps it safe inside a signed query string.
 BrandId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]+\z", max_length=64)]
 Color = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}\z")]
@@ -123,7 +124,7 @@ class TaskSpec(_Part):
     image_generation_type: ImageGenerationType
     combine_image: CombineImage | None = None
     cut_out: CutOut | None = None
-    row_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(default=None, exclude=True)
+    row_id: RowId | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _one_part(self) -> Self:
@@ -198,8 +199,19 @@ class TaskSpec(_Part):
 
 def generated_task_id(run: str, row_id: str) -> str:
     """Return the task_id of a row: the same for the same run and row id, 23 characters, 120 bits of digest."""
-    digest = hashlib.sha256(f"{run}\0{row_id}".encode()).digest()
-    return "cp_" + urlsafe_b64encode(digest[:15]).decode()
+    return task_ids_of(run)(row_id)
+
+
+def task_ids_of(run: str) -> Callable[[str], str]:
+    """Return `generated_task_id` for one run, for many rows."""
+    of_run = hashlib.sha256(f"{run}\0".encode())
+
+    def task_id_of(row_id: str) -> str:
+        digest = of_run.copy()
+        digest.update(row_id.encode())
+        return "cp_" + urlsafe_b64encode(digest.digest()[:15]).decode()
+
+    return task_id_of
 
 
 def problems_of(error: ValidationError) -> tuple[Problem, ...]:

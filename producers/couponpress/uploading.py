@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from couponpress import catalog
 from couponpress.errors import CatalogError, InputError
-from couponpress.spec import TaskSpec
+from couponpress.written import WrittenSpec
 
 #: How many notes and columns a report names before it only counts them.
 _NAMED = 8
@@ -51,8 +51,8 @@ class CatalogUpload:
         self.good = self.broken = 0
         self.error_files: list[Path] = []
 
-    def specs(self) -> Iterator[TaskSpec]:
-        """Yield the spec of each good row, in order, in constant memory.
+    def specs(self) -> Iterator[WrittenSpec]:
+        """Yield the spec of each good row, written down, in order, in constant memory.
 
         Raises:
             CatalogError: a catalog cannot be read, or with strict: at least one row is broken (said at the end, when
@@ -76,7 +76,7 @@ class CatalogUpload:
                 "Mend them, or leave --strict out to let the good rows go on."
             )
 
-    def _specs_of(self, one: catalog.Catalog) -> Iterator[TaskSpec]:
+    def _specs_of(self, one: catalog.Catalog) -> Iterator[WrittenSpec]:
         path = self._errors or _beside(one)
         with catalog.ErrorFile(path, one) as errors:
             for row in one:
@@ -86,7 +86,7 @@ class CatalogUpload:
                     self._on_broken(row)
                 else:
                     self.good += 1
-                    yield row.spec
+                    yield row.written
         if one.broken:
             self.error_files.append(path)
         self._notes.update(one.notes)

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from couponpress.ledger.pacing import RateInForce
 from couponpress.outcome import RunStatus
 
 #: How often the ledger is asked.
@@ -41,6 +42,24 @@ class SubmitRate:
         first_at, first = self.seen[0]
         # Retries that are released wait again; that is no negative speed.
         return max(submitted - first, 0) / (now - first_at) if now > first_at else 0.0
+
+
+def rate_lines(rate: RateInForce) -> list[str]:
+    """Return the rate at which the fleet submits, and why, in a few lines."""
+    lines = [f"configured: {rate.configured or 'not known, no worker has told it yet'}"]
+    if rate.by_hand:
+        lines.append(f"by hand: {rate.by_hand} since {_moment(rate.by_hand_since)}; `limit default` takes it back")
+    if rate.found is not None:
+        more = f"in {rate.held_seconds:.0f} s" if rate.held_seconds else "now"
+        found = f"the platform took {rate.found} in a second and refused more; a little more is tried {more}"
+        lines.append(f"throttled: since {_moment(rate.found_since)}; {found}")
+    if rate.quiet_seconds:
+        lines.append(f"quiet: nothing is sent for {rate.quiet_seconds:.1f} s")
+    climbing = " and climbing" if rate.why == "throttled" and not rate.held_seconds else ""
+    lines.append(f"in force: {rate.in_force or 'what each worker was started with'}{climbing}")
+    if rate.slots_per_second is not None:
+        lines.append(f"latest slots: {rate.slots_per_second:.1f} per second")
+    return lines
 
 
 def counts_line(status: RunStatus) -> str:
@@ -147,3 +166,7 @@ def summary(status: RunStatus, reasons: dict[str, int]) -> str:
     ]
     lines += [f"  {count:>8}  {reason}" for reason, count in list(reasons.items())[:10]]
     return "\n".join(lines)
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-import time
 
 import httpx
 import pytest
@@ -555,9 +554,3 @@ def test_a_callback_that_could_not_be_stored_is_stored_when_it_comes_again(clien
     Callbacks(f"redis://127.0.0.1:{free_port()}/0", platform_key).task(MADE)
     assert callbacks.task(MADE).status_code == 204
     assert outcome(client).outcome == "succeeded"
-
-
-def test_the_answer_comes_well_within_five_seconds(client, chunk, callbacks):
-    before = time.monotonic()
-    callbacks.task(MADE)
-    assert time.monotonic() - before < 4

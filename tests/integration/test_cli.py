@@ -32,7 +32,7 @@ from tests.builders import (
     stored,
 )
 
-PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume"]
+PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "limit"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "sandbox", "redis", "doctor", "demo"]
 PRODUCERS_OWN = app.registered_commands.copy()
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
@@ -683,3 +683,50 @@ def test_ctrl_c_during_an_upload_leaves_nothing_behind(redis_url, server, client
     assert b"Traceback" not in told
     assert client.runs() == []
     assert chunk_ids(server) == []
+
+
+def test_limit_shows_the_rate_in_force_and_why(couponpress, server):
+    assert "not known, no worker" in couponpress("limit").out
+    server.hset(KEYS.pace("submit"), "configured", "500/second")
+    assert "in force: 500/second" in couponpress("limit").out
+    now_us = int(server.time()[0]) * 1_000_000
+    found = {"limit": 200, "since": now_us - 60_000_000, "hold": now_us + 8_000_000, "quiet": now_us + 5_000_000}
+    server.hset(KEYS.pace("submit"), mapping=found)
+    server.hset(KEYS.bucket("submit"), "spacing", 5101)
+    told = couponpress("limit")
+    assert (told.code, told.err) == (0, "")
+    for line in (
+        "in force: 200/second\n",
+        "the platform took 200 in a second",
+        "quiet: nothing is sent for ",
+        "196.0 per",
+    ):
+        assert line in told.out
+    told = json.loads(couponpress("limit", "--json").out)
+    assert (told["in_force"], told["why"], told["configured"]) == ("200/second", "throttled", "500/second")
+    server.hset(KEYS.pace("submit"), "hold", now_us - 1)
+    assert "in force: 200/second and climbing\n" in couponpress("limit").out
+
+
+def test_limit_sets_the_rate_by_hand_and_takes_it_back(couponpress, server):
+    server.hset(KEYS.pace("submit"), mapping={"configured": "500/second", "limit": 200, "hold": 1, "quiet": 2**52})
+    assert "in force: 600/minute\n" in couponpress("limit", "600/minute").out
+    assert server.hgetall(KEYS.pace("submit")).keys() == {b"configured", b"amount", b"window", b"by_hand"}
+    assert json.loads(couponpress("limit", "--json").out)["why"] == "by hand"
+    told = couponpress("limit", "default").out
+    assert "by hand" not in told
+    assert "in force: 500/second\n" in told
+
+
+@pytest.mark.parametrize("wrong", ["0/second", "500", "500/hour", "fast", "1000000/second"])
+def test_a_limit_that_is_no_rate_changes_nothing(couponpress, server, wrong):
+    told = couponpress("limit", wrong)
+    assert told.code == 2
+    assert 'reads like "500/second"' in told.err
+    assert not server.exists(KEYS.pace("submit"))
+
+
+def test_a_found_limit_above_the_rate_by_hand_lowers_nothing(couponpress, server):
+    server.hset(KEYS.pace("submit"), mapping={"amount": 100, "window": 1_000_000, "by_hand": 1, "limit": 200})
+    told = json.loads(couponpress("limit", "--json").out)
+    assert (told["in_force"], told["why"]) == ("100/second", "by hand")

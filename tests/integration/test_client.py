@@ -20,10 +20,12 @@ from couponpress import (
     UnknownRunError,
 )
 from couponpress.keys import SUBMIT_TASK
-from couponpress.ledger.chunks import CHUNK_SIZE
+from couponpress.ledger.chunks import CHUNK_SIZE, unpack
 from couponpress.ledger.uploading import UploadLedger
 from couponpress.ledger.working import Leased, Move
 from couponpress.outcome import State
+from couponpress.uploading import CatalogUpload
+from couponpress_worker import sample_catalog
 from couponpress_worker.redis_server import free_port
 from tests.builders import (
     KEYS,
@@ -336,6 +338,17 @@ def test_a_large_catalog_is_enqueued(client):
     rows = ({"row_id": str(number), **cut_out_body(number)} for number in count())
     assert client.enqueue_many(islice(rows, 10_000), run="may").new == 10_000
     assert client.status("may").waiting == 10_000
+
+
+def test_a_catalogs_rows_and_the_same_specs_are_the_same_work(client, server, tmp_path):
+    sample_catalog.write(tmp_path / "sample.csv", rows=500)
+    receipt = client.enqueue_many(CatalogUpload([str(tmp_path / "sample.csv")]).specs(), run="may")
+    assert receipt == Receipt("may", new=488, known=0)
+    read_back = [written.spec() for written in CatalogUpload([str(tmp_path / "sample.csv")]).specs()]
+    assert client.enqueue_many(read_back, run="may") == Receipt("may", new=0, known=488)
+    stored = [row for number in range(1, 6) for row in unpack(server.hget(KEYS.chunk(f"b1.{number}"), "z"))]
+    expected = [spec.identified("may") for spec in read_back]
+    assert stored == [(spec.row_id, spec.body()) for spec in expected]
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

@@ -132,6 +132,12 @@ def test_numbers_that_begin_alike_are_told_apart(redis_url, client, holding):
     assert score(client, chunks[16]) == HELD_SCORE
 
 
+def test_a_chunk_that_is_kept_back_for_nothing_goes_on_with_the_next_release(client, holding, chunks):
+    client.zadd(KEYS.open("bulk"), {chunks[0]: HELD_SCORE})
+    assert holding.release(None) == [chunks[0]]
+    assert holding.release(None) is None
+
+
 def test_a_chunk_that_is_worked_on_is_not_touched_by_a_release(redis_url, client, holding, chunks):
     lease(redis_url, chunks[0])
     before = score(client, chunks[0])

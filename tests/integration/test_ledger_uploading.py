@@ -5,7 +5,7 @@ import redis
 
 from couponpress.errors import ConflictError, InputError
 from couponpress.keys import lane_of
-from couponpress.ledger.chunks import CHUNK_SIZE, unpack
+from couponpress.ledger.chunks import CHUNK_SIZE, digests, unpack
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.uploading import SEAL_BATCH, UPLOAD_LOCK_SECONDS, Enqueued, UploadLedger
 from couponpress.ledger.working import Place
@@ -248,6 +248,17 @@ def test_discarding_again_does_nothing_more(client, uploads, run):
     assert uploads.discard(run, token) == 1
     assert uploads.discard(run, token) == 0
     assert chunk_ids(client) == [stays]
+
+
+def test_a_discard_that_is_repeated_after_a_lost_reply_takes_no_second_chunk(client, uploads, run, status):
+    token = uploads.lock_upload(run)
+    for number in (1, 2):
+        uploads.enqueue_staged(run, token, identified([number]))
+    names = [KEYS.run(run), KEYS.staged(run), KEYS.chunk("b1.2"), KEYS.upload_lock(run)]
+    values = ["b1.2", token, KEYS.index, digests(identified([2])), UPLOAD_LOCK_SECONDS]
+    assert [uploads._discard(names, values) for _ in range(2)] == [1, 0]
+    assert chunk_ids(client) == ["b1.1"]
+    assert status().uploading == 1
 
 
 def test_discarding_leaves_what_the_run_held_before(client, uploads, run, status):

@@ -668,14 +668,13 @@ def forget(url, result_ttl_seconds=60):
 
 def finished(url, client, seconds_ago, **where):
     chunk_id = stored(url, **where)
-    bring_to(url, chunk_id, [State.REJECTED])
+    moved(url, chunk_id, Move(0, "reject", code="PARAM_ERROR"))
     client.zincrby(KEYS.finished, -seconds_ago * 1000, chunk_id.partition(".")[0])
     return chunk_id
 
 
 def test_a_finished_run_is_forgotten_with_everything_of_it(redis_url, client):
-    chunk_id = finished(redis_url, client, 61)
-    moved(redis_url, chunk_id)
+    finished(redis_url, client, 61)
     hold(client, "run:b1")
     assert forget(redis_url) == ["b1"]
     assert client.keys(KEYS.prefix + "*") == [KEYS.run_numbers.encode()]
@@ -725,6 +724,15 @@ def test_a_run_is_not_forgotten_while_an_upload_into_it_is_open(redis_url, clien
     assert forget(redis_url) == []
     assert chunk_id in chunk_ids(client)
     assert [one for batch in uploads.seal("b1", token) for one in batch] == ["b1.2"] * staged
+
+
+def test_a_run_is_not_forgotten_while_an_upload_that_died_waits_for_its_seal(redis_url, client):
+    finished(redis_url, client, 61)
+    uploads = UploadLedger(client, KEYS)
+    uploads.enqueue_staged("b1", uploads.lock_upload("b1"), identified([10]))
+    client.delete(KEYS.upload_lock("b1"))  # its time ran out
+    assert forget(redis_url) == []
+    assert chunk_ids(client) == ["b1.1", "b1.2"]
 
 
 def test_a_callback_for_a_forgotten_spec_finds_nothing(redis_url, client):

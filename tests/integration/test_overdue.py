@@ -63,8 +63,12 @@ class FakeSlots:
     async def due(self, slot):
         return slot > self.passing
 
-    def pause(self, seconds):
-        self.pauses.append(seconds)
+    def answered(self, slot):
+        assert slot == self.taken
+
+    def throttled(self, slot, retry_after_seconds):
+        assert slot == self.taken
+        self.pauses.append(retry_after_seconds)
 
 
 class Lead:

@@ -6,16 +6,22 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from couponpress import catalog
-from couponpress.catalog import cells
+from couponpress.catalog import cells, offers
 from couponpress.catalog.columns import VOCABULARY
 from couponpress.catalog.csv_records import BadText, records
+from couponpress.catalog.offers import Offers
 from couponpress.errors import CatalogError
+from couponpress.ledger.chunks import identified_in
+from couponpress.spec import TaskSpec
+from couponpress.written import WrittenSpec
+from couponpress_worker import sample_catalog
 
 URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
 BOM = b"\xef\xbb\xbf"
@@ -541,6 +547,158 @@ def test_what_was_learnt_from_earlier_rows_changes_nothing(choices, strict):
             assert essence(found) == essence(expected)
         else:
             assert found.spec.model_copy(update={"row_id": "2"}) == expected.spec
+
+
+# --- what was learnt, against the slow way ---------------------------------------------------------------------------
+
+OWN_NAMES = (
+    "row_id", "task_id", "brand_id", "image_generation_type", "scope", "type", "usage_mode", "threshold",
+    "discount_amount", "percent_off", "exchange_price", "background_color", "image_url", "_line",
+)  # fmt: skip
+KINDS = (
+    {"image_generation_type": "COMBINE_IMAGE", "scope": "ALL", "type": "NORMAL", "usage_mode": "SINGLE",
+     "threshold": "100", "discount_amount": "9"},
+    {"image_generation_type": "拼图", "scope": "CATEGORY", "type": "折扣券", "usage_mode": "多次优惠",
+     "threshold": "无门槛", "percent_off": "8折", "background_color": "#ff5733"},
+    {"image_generation_type": "COMBINE_IMAGE", "scope": "SINGLE", "type": "EXCHANGE", "usage_mode": "SINGLE",
+     "threshold": "1", "exchange_price": "0"},
+    {"image_generation_type": "CUT_OUT"},
+)  # fmt: skip
+PICTURES = (URL, URL + "?a=1&b=<'%7E~>", URL + '"', URL + "\\", URL + "\\u0041", URL + " x", URL + "茶", URL + "\x7f",
+            "https://wxpaylogo.qpic.cn/", "http://x/y.png", URL + "x" * 1000, "")  # fmt: skip
+OWN_VALUES = {
+    "brand_id": ("1", "120344", "B_-9", "b" * 64, "b" * 65, "茶", 'a"b', "", " 1 "),
+    "task_id": ("", "", "task-1", "t" * 5, "t" * 40, "t" * 41, "task 1", 'task"1', "任务任务任务"),
+    "row_id": ("", "7", ' 茶\\"\t7', "r" * 200, "r" * 201, "\u2028"),
+    "image_url": PICTURES,
+    "_line": ("", "", "may:3", "l" * 201),
+}
+OFFER_VALUES = ("", "1", "10", "0", "NORMAL", "折扣券", "SINGLE", "CUT_OUT", "#ff5733", "#FF573", "x")
+
+
+def mostly(values):
+    return st.sampled_from([values[0]] * len(values) + list(values))
+
+
+table_rows = st.builds(
+    lambda kind, own, strange: {**kind, **own, **strange},
+    st.sampled_from(KINDS),
+    st.fixed_dictionaries({name: mostly(values) for name, values in OWN_VALUES.items()}),
+    st.just({}) | st.dictionaries(st.sampled_from(OWN_NAMES[3:12]), st.sampled_from(OFFER_VALUES), max_size=1),
+)
+json_kinds = st.sampled_from(
+    [
+        {"image_generation_type": "CUT_OUT"},
+        json.loads(GOOD_LINE.replace('"row_id": "a", "brand_id": "1", ', "")),
+        json.loads(GOOD_LINE.replace('"row_id": "a", "brand_id": "1", ', "").replace(": 100", ": 100.0")),
+        json.loads(GOOD_LINE.replace('"row_id": "a", "brand_id": "1", ', "").replace(": 1}", ": true}")),
+    ]
+)
+json_pictures = st.sampled_from(
+    [{"image_url": url} for url in PICTURES] * 2 + [None, {}, "a picture", {"image_url": 1}, {"image_url": URL, "x": 1}]
+)
+json_rows = st.builds(
+    lambda kind, own, picture: {
+        **{name: value for name, value in own.items() if value != ""},
+        **kind,
+        **({"cut_out": picture} if picture is not None or kind == {"image_generation_type": "CUT_OUT"} else {}),
+    },
+    json_kinds,
+    st.fixed_dictionaries(
+        {name: mostly((*OWN_VALUES[name], None, 1, ["1"], "\ud800")) for name in ("brand_id", "task_id", "row_id")}
+        | {"name": mostly(("", "", "x"))}
+    ),
+    json_pictures,
+)
+
+
+def on_the_slow_way(text, kind, **options):
+    """Read a catalog without remembering anything; gives the specs of its good rows too, as they were checked."""
+    specs = []
+
+    def learn(_, __, spec, ___):
+        specs.append(spec)
+        return WrittenSpec.of(spec)
+
+    with patch.object(Offers, "written", lambda *_: None), patch.object(Offers, "learn", learn):
+        return *read_all(text, kind, **options), specs
+
+
+def assert_the_same(text, kind, strict):
+    rows, found = read_all(text, kind, strict=strict)
+    slow_rows, slowly, specs = on_the_slow_way(text, kind, strict=strict)
+    assert found == slowly
+    assert (rows.good, rows.broken, rows.notes) == (slow_rows.good, slow_rows.broken, slow_rows.notes)
+    good = [row for row in found if isinstance(row, catalog.Row)]
+    for row, spec in zip(good, specs, strict=True):
+        expected = spec.identified("run")
+        stored = identified_in("run")(row.written)
+        assert (stored.task_id, stored.row.row_id) == (expected.task_id, expected.row_id)
+        assert stored.row.body == expected.body()
+        assert row.spec == spec
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(table_rows, min_size=1, max_size=25), st.booleans())
+def test_a_table_is_read_as_on_the_slow_way_byte_for_byte(lines, strict):
+    assert_the_same(table(OWN_NAMES, *([line.get(name, "") for name in OWN_NAMES] for line in lines)), "csv", strict)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(json_rows, min_size=1, max_size=25), st.booleans())
+def test_jsonl_is_read_as_on_the_slow_way_byte_for_byte(lines, strict):
+    assert_the_same("\n".join(json.dumps(line) for line in lines), "jsonl", strict)
+
+
+def each_value_once(kinds, names):
+    """Rows of each kind: a good one, from which something is learnt, then each value of each own column."""
+    for kind in kinds:
+        good = {**kind, "brand_id": "1", "image_url": URL}
+        yield good
+        yield from ({**good, name: value} for name in names for value in OWN_VALUES[name])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_every_own_value_is_read_as_on_the_slow_way_byte_for_byte(strict):
+    lines = [[row.get(name, "") for name in OWN_NAMES] for row in each_value_once(KINDS, OWN_VALUES)]
+    assert_the_same(table(OWN_NAMES, *lines), "csv", strict)
+    lines = list(each_value_once(({"image_generation_type": "CUT_OUT"},), ("brand_id", "task_id", "row_id")))
+    lines += each_value_once(({"image_generation_type": "CUT_OUT"},), ("image_url",))
+    lines = [{**line, "cut_out": {"image_url": line.pop("image_url")}} for line in lines]
+    assert_the_same("\n".join(json.dumps(line) for line in lines), "jsonl", strict)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_merchants_catalog_is_read_as_on_the_slow_way_byte_for_byte(tmp_path, strict):
+    sample_catalog.write(tmp_path / "sample.csv", rows=3000, broken=100)
+    assert_the_same((tmp_path / "sample.csv").read_bytes(), "csv", strict)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_an_offer_is_checked_once(kind):
+    picture = {"brand_id": "1", "image_generation_type": "CUT_OUT"}
+    urls = [f"{URL}?{number}" for number in range(100)]
+    lines = {
+        "csv": "brand_id,image_url\n" + "".join(f"1,{url}\n" for url in urls),
+        "jsonl": "".join(json.dumps({**picture, "cut_out": {"image_url": url}}) + "\n" for url in urls),
+    }
+    with patch.object(TaskSpec, "parse", wraps=TaskSpec.parse) as parse:
+        _, found = read_all(lines[kind], kind)
+    assert parse.call_count == 1
+    assert [row.spec.cut_out.image_url for row in found] == urls
+
+
+@pytest.mark.parametrize("different", ["brand", "offer"])
+def test_what_is_remembered_is_bounded_and_may_be_forgotten(different, monkeypatch):
+    monkeypatch.setattr(offers, "_REMEMBERED", 3)
+    header = "brand_id,scope,type,threshold,percent_off\n"
+    lines = [f"{number},ALL,DISCOUNT,0,1\n" if different == "brand" else f"1,ALL,DISCOUNT,{number},1\n"
+             for number in range(10)]  # fmt: skip
+    remembered = Offers()
+    with patch("couponpress.catalog.table.Offers", lambda: remembered):
+        assert_the_same(header + "".join(lines * 2), "csv", strict=False)
+    assert 0 < len(remembered._heads) <= 3
+    assert 0 < len(remembered._offers) <= 3
 
 
 # --- JSONL -----------------------------------------------------------------------------------------------------------

@@ -8,14 +8,17 @@ import pytest
 from couponpress.ledger.chunks import Row
 from couponpress.ledger.working import Leased
 from couponpress_worker import submission
+from couponpress_worker.halt import Halt
 from couponpress_worker.judgement import Answer, NoAnswer
 from couponpress_worker.limiter import Grant
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.slots import Slots
-from couponpress_worker.submission import Halt, Submitter
+from couponpress_worker.submission import Submitter
 from couponpress_worker.wechatpay import SlotPassed
 
 CHUNK = "b1.1"
+#: The moments that the last chunk noted for the flight record.
+SENT: list[int] = []
 ACCEPTED = Answer(200, content={"task_id": "t"})
 THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=0.0)
 
@@ -83,6 +86,7 @@ async def endless_slots(wanted, urgent):
 
 def submit(ledger, platform, *, acquire=endless_slots, halt=None):
     """Submit the chunk; returns the summary and the chunks published again."""
+    SENT.clear()
 
     async def run():
         published = []
@@ -99,6 +103,7 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None):
             owner="me",
             publish_again=publish_again,
             halt=halt or Halt(),
+            note_sent=SENT.append,
         )
         try:
             summary = await submitter.submit_chunk(CHUNK)
@@ -117,6 +122,7 @@ def test_every_spec_of_a_chunk_is_sent_once_and_recorded_as_accepted():
     assert sorted(ledger.moves) == list(range(100))
     assert set(platform.asked.values()) == {1}
     assert (summary.note, summary.sent, summary.handed_on, published) == ("closed", 100, 0, [])
+    assert len(SENT) == 100  # each once in the flight record
     assert summary.as_dict()["judgements"] == {"Accepted": 100}
 
 

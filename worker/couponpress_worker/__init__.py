@@ -4,14 +4,18 @@
     app             the Celery app, and this process's wiring, made once and never shared across a fork
     process         what one process holds open: an event loop, Redis, the platform
     tasks           a hint arrives: submit this chunk
+    urgent          the urgent lane, looked at without waiting for a hint
     submission      one chunk from lease to outcomes
     chunk_in_hand   what is known of a chunk in between
+    halt            whether this process may send at all
     slots           who in this process sends next, and whether a slot is still in time
+    pace            how fast the platform lets the whole fleet send, learned from what it refuses
     limiter         the bucket that the whole fleet takes its slots from
     signing         what is signed and how; verification, decryption
     wechatpay       the platform over HTTP: one exchange in, one value out
     judgement       what an answer means, and when to try again
     recorder        moves of specs, many in one write
+    flight_recorder when each request left, as proof
     callback        the platform calls back
     completion      what a callback or a query says becomes a move
     overdue         the platform did not call back: ask it

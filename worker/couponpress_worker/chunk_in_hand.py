@@ -1,4 +1,4 @@
-"""The state of one chunk between lease and giving back: what is to be signed, ready, in flight, and until when.
+"""The state of one chunk between lease and giving back, and the summary that is left of it.
 
 Decides nothing; `submission` does.
 """
@@ -6,12 +6,36 @@ Decides nothing; `submission` does.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Any
 
 from couponpress.keys import run_of
 from couponpress.ledger.working import Leased
 from couponpress_worker.wechatpay import SignedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one call did with a chunk; Celery keeps it as the task's result."""
+
+    chunk_id: str
+    note: str
+    sent: int = 0
+    judgements: dict[str, int] = dataclasses.field(default_factory=dict)
+    handed_on: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON knows it."""
+        return {
+            "chunk": self.chunk_id,
+            "note": self.note,
+            "sent": self.sent,
+            "judgements": self.judgements,
+            "handed_on": self.handed_on,
+        }
 
 
 class ChunkInHand:

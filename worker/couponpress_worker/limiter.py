@@ -12,6 +12,7 @@ adds b - 1 to the count. So at most L arrive in any window W when
 
 L = 500, W = 1 s, J = 20 ms, b = 1 give T = 2041 µs: 489.95 slots a second, 98 % of L. One microsecond less and 501
 fit in a closed window. The fleet uses b = 1: it asks ahead of time, so a burst would gain it nothing and cost a slot.
+When the rate changes, each slot is followed by the gap of its own rate: a window holds at most the largest L in force.
 
 Unknown state (first start, flush, restart, failover, clock set back) counts as full: slots may have been given up to
 the furthest horizon ahead and arrive J later, so the next slot lies a whole window after that. What the bound does
@@ -20,7 +21,7 @@ not cover: a Redis clock that is set forward while slots are out, and two server
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -64,7 +65,12 @@ class Bucket:
     @property
     def full_us(self) -> int:
         """W + J: for how long one request can weigh on a window."""
-        return self.item.get_expiry() * _SECOND_US + round(self.lateness_seconds * _SECOND_US)
+        return self.item.get_expiry() * _SECOND_US + self.lateness_us
+
+    @property
+    def lateness_us(self) -> int:
+        """J, whole."""
+        return round(self.lateness_seconds * _SECOND_US)
 
     @property
     def spacing_us(self) -> int:
@@ -98,10 +104,9 @@ class Grant:
     spacing_us: int
     count: int
 
-    def offsets_seconds(self) -> Iterator[float]:
-        """Yield each slot's moment, seconds after the grant."""
-        for i in range(self.count):
-            yield (self.first_us + i * self.spacing_us) / _SECOND_US
+    def offsets_us(self) -> range:
+        """Return each slot's moment, microseconds after the grant."""
+        return range(self.first_us, self.first_us + self.count * self.spacing_us, self.spacing_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +125,14 @@ class _Ask:
     least: int
     horizon_us: int
 
-    def __post_init__(self) -> None:
-        if self.wanted < 1:
-            raise ValueError(f"ask for at least one slot, not {self.wanted}")
-
     @classmethod
     def ahead(cls, wanted: int, *, urgent: bool) -> _Ask:
         """Take up to `wanted` slots, in the near future too."""
         return cls("take", wanted, 1, URGENT_HORIZON_US if urgent else HORIZON_US)
 
     def arguments(self, buckets: Sequence[Bucket]) -> list[int | str]:
-        if not buckets:
-            raise ValueError("name at least one bucket")
+        if self.wanted < 1 or not buckets:
+            raise ValueError("name at least one bucket, and ask for at least one slot")
         per_bucket = (n for bucket in buckets for n in (bucket.spacing_us, bucket.back_us, bucket.unknown_us))
         return [self.act, self.wanted, self.least, self.horizon_us, *per_bucket]
 
@@ -143,26 +144,26 @@ class _Ask:
 
 
 class AsyncTokenBucket:
-    """The fleet's face of the limiter: slots out of one bucket or several, over an asyncio client passed in.
+    """The fleet's face of the limiter, over an asyncio client that fails fast: a repeated call would waste slots."""
 
-    The client should fail fast and not retry by itself: a repeated call is safe but takes slots that nobody uses.
-    """
-
-    def __init__(self, client: Redis, *buckets: Bucket) -> None:
+    def __init__(self, client: Redis, *buckets: Bucket, pace_key: str | None = None) -> None:
+        """Take the buckets, and where the first one's pace lies if its rate can change in mid-run."""
         self._script = client.register_script(_script())
         self._buckets = buckets
+        self._keys = [bucket.key for bucket in buckets] + ([pace_key] if pace_key else [])
+        self._lateness_us: list[int | str] = [buckets[0].lateness_us] if pace_key else []
+        self.cut_us = 0  # the moment of the pace's latest cut, by Redis's clock, that this process was told of
 
     async def acquire(self, wanted: int, urgent: bool = False) -> Grant | Wait:
-        """Take up to `wanted` slots out of every bucket at once.
-
-        Returns:
-            The slots, the last at most 100 ms ahead (200 ms when `urgent`), or how long until there is one.
+        """Take up to `wanted` slots, the last at most 100 ms ahead (200 ms when `urgent`), out of every bucket at once.
 
         Raises:
             redis.RedisError: Redis did not answer as it should; whatever it gave may not be used.
         """
         ask = _Ask.ahead(wanted, urgent=urgent)
-        return ask.answer(await self._script([bucket.key for bucket in self._buckets], ask.arguments(self._buckets)))
+        reply = await self._script(self._keys, ask.arguments(self._buckets) + self._lateness_us)
+        self.cut_us = reply[4] if self._lateness_us else 0
+        return ask.answer(reply[:4])
 
 
 class TokenBucketRedisStorage(RedisStorage):
@@ -217,8 +218,7 @@ class TokenBucketRateLimiter(RateLimiter):
     def acquire(self, wanted: int, *buckets: Bucket, urgent: bool = False) -> Grant | Wait:
         """Take up to `wanted` slots out of every bucket in one atomic step.
 
-        The answer is that of `AsyncTokenBucket`. With several buckets the slots lie as far apart as the slowest
-        asks, and what the others could have given in between is lost.
+        With several, slots lie as far apart as the slowest asks; what the others could have given between is lost.
         """
         return self._ask(_Ask.ahead(wanted, urgent=urgent), buckets)
 
@@ -233,8 +233,8 @@ class TokenBucketRateLimiter(RateLimiter):
     def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
         """Return when the whole burst is there again, seconds since 1970, and how many slots are usable now."""
         bucket = self.bucket(item, *identifiers)
-        ask = _Ask("look", bucket.burst, 1, 0)
-        count, now, first, _ = self.storage.token_bucket([bucket.key], ask.arguments([bucket]))
+        arguments = _Ask("look", bucket.burst, 1, 0).arguments([bucket])
+        count, now, first, _ = self.storage.token_bucket([bucket.key], arguments)
         return WindowStats((now + first + bucket.back_us) / _SECOND_US, count)
 
     def clear(self, item: RateLimitItem, *identifiers: str) -> None:

@@ -124,22 +124,25 @@ class OverdueQuery:
         await self._ledger.queried(chunk_id)
 
     async def _query(self, body: dict[str, str]) -> QueryJudgement:
-        judgement = judge_query(await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"]))
+        answer, slot = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"])
+        judgement = judge_query(answer)
         if isinstance(judgement, Throttled):
-            self._slots.pause(judgement.retry_after_seconds or TICK_SECONDS)
+            self._slots.throttled(slot, judgement.retry_after_seconds)
+        else:
+            self._slots.answered(slot)
         if isinstance(judgement, Stop):
             log.error("a query was refused: %s %s. %s", judgement.code, judgement.message, judgement.cure)
         if isinstance(judgement, Again):
             log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
         return judgement
 
-    async def _answer(self, task_id: str, brand_id: str, image_generation_type: str) -> Answer | NoAnswer:
+    async def _answer(self, task_id: str, brand_id: str, image_generation_type: str) -> tuple[Answer | NoAnswer, Slot]:
         """Query inside a slot; one that passes unused is followed by another."""
         while True:
             slot = await self._slots.take()
             try:
                 gate = partial(self._gate, slot)
-                return await self._platform.query(task_id, brand_id, image_generation_type, gate)
+                return await self._platform.query(task_id, brand_id, image_generation_type, gate), slot
             except SlotPassed:
                 continue
 

@@ -28,14 +28,19 @@ from redis.backoff import NoBackoff
 
 from couponpress.keys import Keys
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.limiter import AsyncTokenBucket, Bucket
+from couponpress_worker.chunk_in_hand import Summary
+from couponpress_worker.flight_recorder import FlightRecorder
+from couponpress_worker.halt import Halt
+from couponpress_worker.limiter import Bucket
 from couponpress_worker.overdue import OverdueQuery
+from couponpress_worker.pace import Pace
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.recovery import Leadership, recover, rest
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.signing import Signer, Verifier
 from couponpress_worker.slots import Slots
-from couponpress_worker.submission import Halt, Submitter, Summary
+from couponpress_worker.submission import Submitter
+from couponpress_worker.urgent import UrgentLane
 from couponpress_worker.wechatpay import WeChatPay
 
 log = logging.getLogger(__name__)
@@ -118,8 +123,9 @@ class Process:
         self._ledger = WorkLedger(self._redis, keys)
         self._platform = platform_for(settings, self._secret_keys)
         self._recorder = Recorder(self._ledger)
-        self._slots = self._slots_of(keys.bucket("submit"), settings.rate)
-        self._query_slots = self._slots_of(keys.bucket("query"), settings.query_rate)
+        self._pace, self._slots = self._paced(keys, "submit", settings.rate)
+        self._query_pace, self._query_slots = self._paced(keys, "query", settings.query_rate)
+        flight = FlightRecorder(self._redis, keys, owner)
         self._submitter = Submitter(
             ledger=self._ledger,
             recorder=self._recorder,
@@ -128,6 +134,7 @@ class Process:
             owner=owner,
             publish_again=self._publish_again,
             halt=self._halt,
+            note_sent=flight.note,
         )
         overdue = OverdueQuery(
             ledger=self._ledger,
@@ -139,6 +146,8 @@ class Process:
         self._leadership = Leadership(self._redis, keys.leader, owner)
         self._background = [
             asyncio.create_task(self._watch_holds()),
+            asyncio.create_task(self._pace.tell_configured(settings.rate, self._stopped)),
+            asyncio.create_task(self._query_pace.tell_configured(settings.query_rate, self._stopped)),
             asyncio.create_task(
                 recover(
                     self._ledger,
@@ -148,13 +157,15 @@ class Process:
                     stopped=self._stopped,
                 )
             ),
+            asyncio.create_task(flight.run(self._stopped)),
+            asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk).run(self._stopped)),
             asyncio.create_task(overdue.run(self._leadership, lambda: "partner" in self._halt.held, self._stopped)),
         ]
 
-    def _slots_of(self, key: str, rate: str) -> Slots:
+    def _paced(self, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
         lateness_seconds = self._settings.lateness_ms / 1000
-        bucket = Bucket(key, parse(rate), lateness_seconds)
-        return Slots(AsyncTokenBucket(self._limiter_redis, bucket).acquire, lateness_seconds=lateness_seconds)
+        pace = Pace(self._limiter_redis, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
+        return pace, Slots(pace.acquire, lateness_seconds=lateness_seconds, pace=pace)
 
     async def _watch_holds(self) -> None:
         """Learn of holds that other processes or a person set or released."""
@@ -175,6 +186,8 @@ class Process:
         self._stopped.set()
         await self._slots.close()
         await self._query_slots.close()
+        await self._pace.close()
+        await self._query_pace.close()
         for ended in await asyncio.gather(*self._background, return_exceptions=True):
             if isinstance(ended, BaseException):
                 log.error("a background loop of this process had failed", exc_info=ended)

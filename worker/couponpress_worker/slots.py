@@ -2,6 +2,7 @@
 
 Decides who gets which slot, when to ask the bucket again, and when a slot is too late to be used. Refuses to know
 Redis beyond its errors, and what a slot is used for. For one event loop; clocks are monotonic seconds.
+Long, for handing out, asking and giving up share one state.
 
 The bucket speaks Redis's time, a process has its own. Redis's answer was made between `sent` and `received`, so a
 slot at `offset` after it is certainly due at `received + offset`, and the bound still holds at `sent + offset + J/2`:
@@ -23,6 +24,7 @@ from redis.exceptions import RedisError
 
 from couponpress_worker.errors import WorkerError
 from couponpress_worker.limiter import Grant, Wait
+from couponpress_worker.pace import THROTTLE_PAUSE_SECONDS, Pace
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +51,14 @@ class SlotsClosedError(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The right to send one request, not before `earliest` and not after `latest` (monotonic seconds)."""
+    """The right to send one request, not before `earliest` and not after `latest` (monotonic seconds).
+
+    `moment_us` is the slot's moment on Redis's clock, microseconds since 1970, on which processes can compare slots.
+    """
 
     earliest: float
     latest: float
+    moment_us: int = 0
 
 
 class Slots:
@@ -69,13 +75,18 @@ class Slots:
         *,
         lateness_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None,
     ) -> None:
-        """Take `acquire(wanted, urgent)`, as `AsyncTokenBucket` has it, and the lateness budget J of its bucket."""
+        """Take `acquire(wanted, urgent)`, as `AsyncTokenBucket` has it, and the lateness budget J of its bucket.
+
+        With a `pace` every answer of the far end is told to it; without one a throttled answer rests this process.
+        """
         self.granted = 0
         self.given_up = 0
         self._acquire = acquire
         self._own_lateness = lateness_seconds / 2
         self._clock = clock
+        self._pace = pace
         self._urgent: deque[asyncio.Future[Slot]] = deque()
         self._bulk: deque[asyncio.Future[Slot]] = deque()
         self._spare: deque[Slot] = deque()
@@ -122,9 +133,26 @@ class Slots:
         self.given_up += 1
         return False
 
+    def now_us(self, slot: Slot) -> int:
+        """Return this moment on Redis's clock, as the slot's own moment lets it be told; a round trip late at most."""
+        since_moment = self._clock() - (slot.latest - self._own_lateness)
+        return slot.moment_us + round(since_moment * 1_000_000)
+
     def pause(self, seconds: float) -> None:
         """Let this process send nothing for so long: no slot is handed out, none falls due."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def answered(self, slot: Slot) -> None:
+        """Hear that a request was sent in the slot, and answered by anything but "too fast"."""
+        if self._pace is not None:
+            self._pace.admitted(slot.moment_us)
+
+    def throttled(self, slot: Slot, retry_after_seconds: float | None) -> None:
+        """Hear that the request of the slot was answered with "too fast", and for how long the answer asks to wait."""
+        if self._pace is not None:
+            self._pace.throttled(slot.moment_us, retry_after_seconds, self.pause)
+        else:
+            self.pause(THROTTLE_PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds)
 
     async def close(self) -> None:
         """Hand out nothing more; whoever waits gets `SlotsClosedError`. Slots in hand may still be used."""
@@ -180,8 +208,9 @@ class Slots:
 
     def _receive(self, grant: Grant, sent: float) -> None:
         received = self._clock()
-        for offset in grant.offsets_seconds():
-            slot = Slot(received + offset, sent + offset + self._own_lateness)
+        for offset_us in grant.offsets_us():
+            offset = offset_us / 1_000_000
+            slot = Slot(received + offset, sent + offset + self._own_lateness, grant.at_us + offset_us)
             self.granted += 1
             if slot.earliest <= slot.latest:
                 self._spare.append(slot)

@@ -7,20 +7,18 @@ and HTTP: the ledger, the slots and the platform's client are handed in.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import redis.exceptions
 
-from couponpress.keys import lane_of
+from couponpress.keys import LANES, lane_of
 from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
-from couponpress_worker.chunk_in_hand import ChunkInHand
+from couponpress_worker.chunk_in_hand import ChunkInHand, Summary
+from couponpress_worker.halt import Halt
 from couponpress_worker.judgement import (
     Accepted,
     Again,
@@ -42,44 +40,9 @@ log = logging.getLogger(__name__)
 HAND_ON_SECONDS = 5.0
 #: A third of a lease: two renewals may fail before it is lost.
 RENEW_SECONDS = 10.0
-#: After a throttled answer that names no time.
-THROTTLE_PAUSE_SECONDS = 1.0
 #: How many requests of a chunk are signed at a time. None waits longer than HAND_ON_SECONDS for its slot, and the
 #: platform takes a signature for 300 s.
 SIGN_AHEAD = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What one call did with a chunk; Celery keeps it as the task's result."""
-
-    chunk_id: str
-    note: str
-    sent: int = 0
-    judgements: dict[str, int] = dataclasses.field(default_factory=dict)
-    handed_on: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON knows it."""
-        return {
-            "chunk": self.chunk_id,
-            "note": self.note,
-            "sent": self.sent,
-            "judgements": self.judgements,
-            "handed_on": self.handed_on,
-        }
-
-
-class Halt:
-    """Whether this process may send: set by holds and by a shutdown, asked before every request."""
-
-    def __init__(self) -> None:
-        self.stopping = False
-        self.held: frozenset[str] = frozenset()
-
-    def stops(self, run_number: str) -> bool:
-        """Whether nothing of that run may be sent now."""
-        return self.stopping or "partner" in self.held or f"run:{run_number}" in self.held
 
 
 class Submitter:
@@ -95,6 +58,7 @@ class Submitter:
         owner: str,
         publish_again: Callable[[list[str]], Awaitable[None]],
         halt: Halt,
+        note_sent: Callable[[int], None],
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -103,11 +67,14 @@ class Submitter:
         self._owner = owner
         self._publish_again = publish_again
         self._halt = halt
-        self._signer_thread = ThreadPoolExecutor(1, thread_name_prefix="couponpress-signer")
+        self._note_sent = note_sent
+        #: One thread per lane, so that an urgent spec waits for no bulk signature.
+        self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
 
     def close(self) -> None:
-        """End the signing thread; to be called once no chunk is in hand."""
-        self._signer_thread.shutdown()
+        """End the signing threads; to be called once no chunk is in hand."""
+        for signer in self._signers.values():
+            signer.shutdown()
 
     async def submit_chunk(self, chunk_id: str) -> Summary:
         """Submit what waits in a chunk; a hint that came twice or too late finds nothing to do."""
@@ -168,7 +135,7 @@ class Submitter:
             positions = [chunk.to_sign.popleft() for _ in range(min(SIGN_AHEAD, len(chunk.to_sign)))]
             bodies = [chunk.bodies[position] for position in positions]
             signed = await asyncio.get_running_loop().run_in_executor(
-                self._signer_thread, lambda: [self._platform.sign_submit(body) for body in bodies]
+                self._signers[lane_of(chunk.chunk_id)], lambda: [self._platform.sign_submit(body) for body in bodies]
             )
             chunk.ready.extend(zip(positions, signed, strict=True))
             chunk.signing = None
@@ -182,6 +149,7 @@ class Submitter:
         async def gate() -> None:
             if not await self._slots.due(slot) or self._stopped(chunk):
                 raise SlotPassed
+            self._note_sent(self._slots.now_us(slot))
 
         try:
             answer = await self._platform.submit(request, gate)
@@ -191,12 +159,14 @@ class Submitter:
             chunk.sent += 1
             judgement = judge(answer)
             chunk.judgements[type(judgement).__name__] += 1
-            await self._act(chunk, position, judgement)
+            if not isinstance(judgement, Throttled):
+                self._slots.answered(slot)
+            await self._act(chunk, position, slot, judgement)
         finally:
             chunk.in_flight -= 1
             chunk.changed.set()
 
-    async def _act(self, chunk: ChunkInHand, position: int, judgement: Judgement) -> None:
+    async def _act(self, chunk: ChunkInHand, position: int, slot: Slot, judgement: Judgement) -> None:
         match judgement:
             case Accepted():
                 self._recorder.record(chunk.chunk_id, Move(position, "accept", tries=1))
@@ -205,7 +175,7 @@ class Submitter:
                 self._recorder.record(chunk.chunk_id, Move(position, "reject", tries=1, code=code, message=told))
             case Throttled(retry_after_seconds=seconds):
                 chunk.throttled += 1
-                self._slots.pause(THROTTLE_PAUSE_SECONDS if seconds is None else seconds)
+                self._slots.throttled(slot, seconds)
                 chunk.to_sign.append(position)
             case Again(code=code, message=message):
                 self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], code, message))

@@ -5,11 +5,11 @@
             if isinstance(row, catalog.BrokenRow):
                 errors.write(row)
             else:
-                client_takes(row.spec)
+                client_takes(row.written)
 
 `source` opens and decodes, `columns` understands a header, `cells` understands a cell, `table` and `json_lines` make
-rows, `reader` is the catalog as a whole, `error_file` writes the broken rows back. The reader's page is
-`docs/catalog.md`. Nothing here knows Redis, runs or the client.
+rows, `offers` remembers what was checked already, `reader` is the catalog as a whole, `error_file` writes the broken
+rows back. The reader's page is `docs/catalog.md`. Nothing here knows Redis, runs or the client.
 """
 
 from couponpress.catalog.error_file import ErrorFile

@@ -9,17 +9,18 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
 
-from pydantic import ValidationError
-
+from couponpress.catalog.offers import Offers
 from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Row
 from couponpress.errors import Problem, SpecError
-from couponpress.spec import CombineImage, TaskSpec
+from couponpress.spec import TaskSpec
+from couponpress.written import WrittenSpec
 
 #: In an error file: a line that was no JSON object, kept as it was. It can be mended in place.
 TEXT: Final = "_text"
 
-#: How many checked parts are remembered before all are forgotten, and how long a part's text may be.
-_REMEMBERED: Final = 10_000
+#: What is a row's own; the rest of it is its offer, which other rows share.
+_OWN: Final = ("row_id", "task_id", "brand_id")
+#: How long an offer's text may be to be remembered.
 _LONGEST: Final = 500
 
 
@@ -33,7 +34,7 @@ class JsonLines:
     def __init__(self, *, strict: bool, row_prefix: str) -> None:
         self._strict = strict
         self._row_prefix = row_prefix
-        self._known: dict[str, tuple[CombineImage, tuple[str, ...]]] = {}
+        self._offers = Offers()
 
     def rows(self, lines: Iterable[str]) -> Iterator[Row | BrokenRow]:
         """Turn lines into rows; blank lines are skipped."""
@@ -56,28 +57,32 @@ class JsonLines:
         if raw.get("row_id") is None and raw.get("task_id") is None:
             raw["row_id"] = default_row_id
         try:
-            spec, notes = self._spec(raw)
+            written, notes = self._written(raw)
         except SpecError as error:
             return BrokenRow(line, default_row_id, given, error.problems)
-        return Row(line, given, spec, notes)
+        return Row(line, given, written, notes)
 
-    def _spec(self, raw: dict[str, Any]) -> tuple[TaskSpec, tuple[str, ...]]:
-        """Validate a request; a `combine_image` that was found good before is not looked into again."""
-        combine = raw.get("combine_image")
+    def _written(self, raw: dict[str, Any]) -> tuple[WrittenSpec, tuple[str, ...]]:
+        """Validate a request; an offer that was found good before is not looked into again.
+
+        Raises:
+            SpecError: as `TaskSpec.parse`.
+        """
+        offer = {name: value for name, value in raw.items() if name not in _OWN}
+        image_url = None
+        picture = offer.get("cut_out")
+        if isinstance(picture, dict) and picture.keys() == {"image_url"}:
+            image_url = picture["image_url"]
+            offer["cut_out"] = ...  # its repr is that of no JSON value
         # Of plain JSON data the repr is exact: 1, 1.0 and True differ in it.
-        key = repr(combine) if isinstance(combine, dict) and "cut_out" not in raw else ""
-        if known := self._known.get(key):
-            part, notes = known
-            try:
-                return TaskSpec.model_validate({**raw, "combine_image": part}), notes
-            except ValidationError:
-                pass  # `parse` says what is wrong
+        key = repr(offer)
+        known = self._offers.written(key, raw.get("brand_id"), raw.get("task_id"), raw.get("row_id"), image_url)
+        if known:
+            return known
         spec, notes = TaskSpec.parse(raw, strict=self._strict)
-        if key and len(key) <= _LONGEST and spec.combine_image is not None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = (spec.combine_image, notes)
-        return spec, notes
+        if len(key) <= _LONGEST:
+            return self._offers.learn(key, spec, notes), notes
+        return WrittenSpec.of(spec), notes
 
 
 def _object_of(text: str) -> dict[str, Any]:

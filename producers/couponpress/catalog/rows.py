@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from couponpress.errors import Problem
 from couponpress.spec import TaskSpec
+from couponpress.written import WrittenSpec
 
 #: A row as the catalog gave it: the cells of a table, a JSON object, or text that could be read as neither.
 Given: TypeAlias = list[str] | dict[str, Any] | str
@@ -24,14 +25,19 @@ class Row(NamedTuple):
     Attributes:
         line: the physical line on which the row begins, from 1.
         given: the row as the catalog gave it.
-        spec: the request, with `row_id` set; a row with its own task_id and no row id leaves that to `identified`.
+        written: the request, with `row_id` set; a row with its own task_id and no row id goes by that.
         notes: sentences about what was left out or is doubtful; few different ones, so they can be counted.
     """
 
     line: int
     given: Given
-    spec: TaskSpec
+    written: WrittenSpec
     notes: tuple[str, ...]
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The request as a spec; reading it back takes longer than reading the row did."""
+        return self.written.spec()
 
 
 class BrokenRow(NamedTuple):

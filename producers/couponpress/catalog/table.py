@@ -2,24 +2,22 @@
 
 Decides which columns a row uses, by its own type, and what may be inferred. Refuses to know files and encodings.
 
-Written for speed where every row passes: a catalog repeats few offers, so a combination of offer cells is checked
-once, by `TaskSpec.parse`, and its checked part is used again for every row with the same cells. What differs from row
-to row (ids, brand, picture) is validated for each row all the same. Whatever is not plainly good takes the slow way.
+Written for speed where every row passes: a combination of offer cells that was found good once is not read again; see
+`offers`. Whatever is not known to be good takes the slow way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
-
-from pydantic import ValidationError
+from typing import Any, Final
 
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
+from couponpress.catalog.offers import Offers
 from couponpress.catalog.rows import LINE, BrokenRow, Row
 from couponpress.errors import Problem, SpecError
-from couponpress.spec import RULE_OF_TYPE, CombineImage, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
+from couponpress.spec import RULE_OF_TYPE, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
 
 _RULE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "NORMAL": tuple(NormalCoupon.model_fields),
@@ -29,15 +27,6 @@ _RULE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 _COMBINE_FIELDS: Final = ("scope", "type", "usage_mode", "background_color")
 #: The cells that make an offer; everything of a head picture but its brand and ids.
 _OFFER_FIELDS: Final = (*_COMBINE_FIELDS, *dict.fromkeys(name for names in _RULE_FIELDS.values() for name in names))
-#: How many combinations are remembered before all are forgotten, so that memory stays bounded.
-_REMEMBERED: Final = 10_000
-
-
-class _Offer(NamedTuple):
-    """What one combination of offer cells came to; `combine_image` is None for a cut-out."""
-
-    combine_image: CombineImage | None
-    notes: tuple[str, ...]
 
 
 class Table:
@@ -53,7 +42,7 @@ class Table:
         self._own_cells = itemgetter(*at)
         offer = [plan.position[field] for field in ("image_generation_type", *_OFFER_FIELDS) if field in plan.position]
         self._offer_cells = itemgetter(*offer, width, width)
-        self._known: dict[tuple[object, bool], _Offer] = {}
+        self._offers = Offers()
 
     def row(self, line: int, cells: list[str]) -> Row | BrokenRow:
         """Turn one record into a row."""
@@ -64,26 +53,17 @@ class Table:
             padded = [*cells[: self._width], *[""] * (self._width - len(cells)), ""]
         row_id, task_id, brand_id, image_url, first_line = map(str.strip, self._own_cells(padded))
         default_row_id = first_line or f"{self._row_prefix}{line}"
-        own = {
-            "brand_id": brand_id or None,
-            "task_id": task_id or None,
-            "row_id": row_id or (None if task_id else default_row_id),
-        }
+        own_task_id = task_id or None
+        settled_row_id = row_id or (None if task_id else default_row_id)
         key = (self._offer_cells(padded), not image_url)
-        offer = self._known.get(key)
-        if offer is not None:
-            try:
-                return Row(line, cells, _spec_of(own, offer, image_url), offer.notes)
-            except ValidationError:
-                pass  # the slow way says what is wrong
+        if known := self._offers.written(key, brand_id, own_task_id, settled_row_id, image_url):
+            return Row(line, cells, *known)
+        own = {"brand_id": brand_id or None, "task_id": own_task_id, "row_id": settled_row_id}
         try:
             spec, notes = self._checked(own, padded)
         except SpecError as error:
             return BrokenRow(line, default_row_id, cells, error.problems)
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[key] = _Offer(spec.combine_image, notes)
-        return Row(line, cells, spec, notes)
+        return Row(line, cells, self._offers.learn(key, spec, notes), notes)
 
     def broken(self, line: int, given: list[str] | str, rule: str) -> BrokenRow:
         """Return the broken row for a record that breaks a rule as a whole."""
@@ -178,11 +158,3 @@ class _Reading:
                     self.unread.add(name)
                     self.problems.append(Problem(self._plan.column(name), str(error), self._given[name]))
         return taken
-
-
-def _spec_of(own: Mapping[str, str | None], offer: _Offer, image_url: str) -> TaskSpec:
-    """Validate what differs from row to row, around a part that was validated before."""
-    part = offer.combine_image
-    if part is None:
-        return TaskSpec.model_validate({**own, "image_generation_type": "CUT_OUT", "cut_out": {"image_url": image_url}})
-    return TaskSpec.model_validate({**own, "image_generation_type": "COMBINE_IMAGE", "combine_image": part})

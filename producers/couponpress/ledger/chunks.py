@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from couponpress.keys import index_entry
-from couponpress.spec import TaskSpec
+from couponpress.spec import TaskSpec, task_ids_of
+from couponpress.written import WrittenSpec
 
 #: The most specs a chunk holds.
 CHUNK_SIZE = 100
@@ -22,8 +23,7 @@ CHUNK_SIZE = 100
 _ZLIB_LEVEL = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One spec as it is stored: the catalog's id and the exact bytes that are signed and sent."""
 
     row_id: str
@@ -35,8 +35,7 @@ class Row:
         return fields
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+class Identified(NamedTuple):
     """A spec with its ids settled, ready to be stored."""
 
     task_id: str
@@ -45,8 +44,19 @@ class Identified:
     @classmethod
     def of(cls, spec: TaskSpec, run: str) -> Identified:
         """Settle the ids of a spec in a run and write its body, once."""
-        spec = spec.identified(run)
-        return cls(str(spec.task_id), Row(str(spec.row_id), spec.body()))
+        return identified_in(run)(WrittenSpec.of(spec))
+
+
+def identified_in(run: str) -> Callable[[WrittenSpec], Identified]:
+    """Return what settles the ids of written specs in a run, as `TaskSpec.identified` does."""
+    task_id_of = task_ids_of(run)
+
+    def identified(written: WrittenSpec) -> Identified:
+        row_id, task_id, head, tail = written
+        task_id = task_id or task_id_of(str(row_id))
+        return Identified(task_id, Row(row_id or task_id, head + task_id.encode() + tail))
+
+    return identified
 
 
 def pack(rows: Sequence[Row]) -> bytes:

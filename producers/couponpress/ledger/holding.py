@@ -36,7 +36,7 @@ class HoldingLedger:
         keys = self._keys
         names = [keys.holds, *(keys.open(lane) for lane in LANES)]
         was_held, *freed = cast(list[Any], self._release(names, [_scope(number), HELD_SCORE]))
-        return [chunk_id.decode() for chunk_id in freed] if was_held else None
+        return [chunk_id.decode() for chunk_id in freed] if was_held or freed else None
 
 
 def _scope(number: str | None) -> str:

@@ -241,6 +241,10 @@ class WorkLedger:
             chunks += [chunk_id.decode() for chunk_id in cast(list[bytes], found)]
         return chunks
 
+    async def waiting(self, lane: str, limit: int) -> list[str]:
+        """Return chunks of a lane that nobody has taken in hand yet."""
+        return await self._due(self._keys.open(lane), 0, limit)
+
     async def unannounced(self, limit: int = 500) -> list[str]:
         """Return chunks that wait although their lane's queue is empty: their hint was lost, or never sent."""
         chunks: list[str] = []

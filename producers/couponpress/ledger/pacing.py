@@ -1,0 +1,128 @@
+"""The rate of the running fleet, as a person sees and sets it.
+
+Decides what a rate set by hand means: it stands in place of the configured one, lower or higher, for all workers from
+the next slot on and across restarts, until it is taken back. Refuses to know how slots are given; the fleet writes the
+rest of the record.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+
+from couponpress.errors import InputError
+from couponpress.keys import Keys
+
+_SECOND_US = 1_000_000
+_WINDOWS_US = {"second": _SECOND_US, "minute": 60 * _SECOND_US}
+
+
+@dataclass(frozen=True, slots=True)
+class RateInForce:
+    """At which rate the fleet submits, and why.
+
+    Attributes:
+        configured: COUPONPRESS_RATE of the worker that told it last; empty while none has.
+        by_hand: the rate that was set by hand; empty if none is.
+        by_hand_since: since when, seconds since 1970; 0 if none is.
+        found: how many requests a second the platform was found to allow, if it refused more; else None.
+        found_since: since when the rate is lowered because of that, seconds since 1970; 0 if it is not.
+        held_seconds: for how long no more than that is tried.
+        quiet_seconds: for how long nothing is sent, because the platform asked for it or its window must empty.
+        slots_per_second: how close to each other the latest slots were; None while none was given.
+    """
+
+    configured: str
+    by_hand: str
+    by_hand_since: float
+    found: int | None
+    found_since: float
+    held_seconds: float
+    quiet_seconds: float
+    slots_per_second: float | None
+
+    @property
+    def in_force(self) -> str:
+        """The rate to which slots are given now; empty while nobody has told one."""
+        chosen = self.by_hand or self.configured
+        if self.found is None or (chosen and per_second(chosen) <= self.found):
+            return chosen
+        return f"{self.found}/second"
+
+    @property
+    def why(self) -> str:
+        """Where the rate in force comes from."""
+        if self.in_force != (self.by_hand or self.configured):
+            return "throttled"
+        return "by hand" if self.by_hand else "configured"
+
+
+def per_second(rate: str) -> float:
+    """Return how many a second a rate means.
+
+    Raises:
+        InputError: it is no rate.
+    """
+    amount, window_us = _parts(rate)
+    return amount * _SECOND_US / window_us
+
+
+class PacingLedger:
+    """One bucket's pace, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, bucket: str = "submit") -> None:
+        self._client = client
+        self._pace, self._bucket = keys.pace(bucket), keys.bucket(bucket)
+
+    def rate(self) -> RateInForce:
+        """Return the rate in force, and why it is that."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hgetall(self._pace)
+            pipe.hget(self._bucket, "spacing")
+            (seconds, micros), stored, spacing = pipe.execute()
+        now_us = seconds * _SECOND_US + micros
+        told = {name.decode(): value.decode() for name, value in cast(dict[bytes, bytes], stored).items()}
+
+        def since(name: str) -> float:
+            return int(told.get(name, 0)) / _SECOND_US
+
+        by_hand = ""
+        if "amount" in told:
+            unit = {window_us: unit for unit, window_us in _WINDOWS_US.items()}[int(told["window"])]
+            by_hand = f"{told['amount']}/{unit}"
+        found = int(told["limit"]) if "limit" in told else None
+        return RateInForce(
+            configured=told.get("configured", ""),
+            by_hand=by_hand,
+            by_hand_since=since("by_hand"),
+            found=found,
+            found_since=0.0 if found is None else since("since"),
+            held_seconds=0.0 if found is None else max(since("hold") - now_us / _SECOND_US, 0.0),
+            quiet_seconds=max(since("quiet") - now_us / _SECOND_US, 0.0),
+            slots_per_second=_SECOND_US / int(spacing) if spacing else None,
+        )
+
+    def set_rate(self, rate: str | None) -> None:
+        """Set the rate by hand, or with None go back to the configured one; either forgets what was found.
+
+        Raises:
+            InputError: it is no rate.
+        """
+        amount, window_us = (None, None) if rate is None else _parts(rate)
+        seconds, micros = self._client.time()
+        with self._client.pipeline() as pipe:
+            pipe.hdel(self._pace, "amount", "window", "by_hand", "limit", "since", "hold", "quiet")
+            if amount is not None:
+                by_hand = seconds * _SECOND_US + micros
+                pipe.hset(self._pace, mapping={"amount": amount, "window": cast(int, window_us), "by_hand": by_hand})
+            pipe.execute()
+
+
+def _parts(rate: str) -> tuple[int, int]:
+    if not (found := re.fullmatch(r"([1-9]\d{0,5})/(second|minute)", rate)):
+        raise InputError(f'a rate reads like "500/second" or "600/minute", not {rate!r}; `default` takes it back.')
+    return int(found[1]), _WINDOWS_US[found[2]]

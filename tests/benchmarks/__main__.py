@@ -1,0 +1,72 @@
+"""The command line of the bench: which figures, how long, where the results go."""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.benchmarks import backlog, cost, enqueue, memory, rate, report, unthrottled, urgent
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.machine import Machine
+
+FIGURES = {
+    "cost": cost.measure,
+    "unthrottled": unthrottled.measure,
+    "enqueue": enqueue.measure,
+    "memory": memory.measure,
+    "urgent": urgent.measure,
+    "backlog": backlog.measure,
+    "rate": rate.measure,
+}
+
+
+def main():
+    """Measure what was asked for; a whole run is also written down."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; all without any")
+    parser.add_argument("--quick", action="store_true", help="shorter windows and a backlog of 100,000, not 1,000,000")
+    parser.add_argument("--seed", type=int, default=1, help="of the catalogs and of the sandbox's faults")
+    parser.add_argument("--waiting", type=int, help="bulk specs that wait while urgent ones are timed")
+    parser.add_argument("--backlog", type=int, help="the large backlog, specs")
+    parser.add_argument("--lateness-ms", type=int, default=20, help="the fleet's lateness budget J")
+    parser.add_argument("--out", type=Path, help="write the results there; a whole run goes to docs/benchmarks")
+    options = parser.parse_args()
+    unknown = set(options.figures) - FIGURES.keys()
+    if unknown:
+        parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    names = options.figures or list(FIGURES)
+    out = options.out or (None if options.figures else Path("docs/benchmarks"))
+    console = Console(soft_wrap=True, highlight=False)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="couponpress-bench-") as directory:
+        bench = Bench(
+            directory=Path(directory),
+            quick=options.quick,
+            seed=options.seed,
+            waiting=options.waiting or (20_000 if options.quick else 200_000),
+            backlog=options.backlog or (100_000 if options.quick else 1_000_000),
+            lateness_ms=options.lateness_ms,
+            say=console.print,
+        )
+        machine = Machine.look()
+        lines, failed = [], []
+        for name in names:
+            bench.say(f"[{time.monotonic() - began:4.0f} s] {name}")
+            try:
+                lines += FIGURES[name](bench)
+            except Exception as error:  # noqa: BLE001 - the other figures are worth having; the run ends with 1
+                console.print_exception()
+                failed.append(f"{name}: {type(error).__name__}")
+        machine = machine.at_the_end(seconds=time.monotonic() - began)
+    Console(width=max(console.width, 150), highlight=False).print(report.table(lines))
+    if out is not None:
+        report.write(out, lines, failed, machine, bench)
+        console.print(f"written to {out}/")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

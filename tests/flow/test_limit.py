@@ -1,0 +1,49 @@
+"""The whole fleet against a platform that allows less than was configured: it is found, shown, and costs no try."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from couponpress_worker.demo import fleet, statistics
+from tests.flow.test_fleet import client_of, wait_until
+
+pytestmark = pytest.mark.flow
+
+LIMIT = 10
+
+
+def limit(env, *words):
+    command = [sys.executable, "-m", "couponpress", "limit", *words, "--json"]
+    done = subprocess.run(command, env=os.environ | env, check=True, capture_output=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+def test_a_limit_far_below_the_configured_one_is_found_and_costs_no_try(tmp_path):
+    task = {"brand_id": "1", "image_generation_type": "CUT_OUT"}
+    picture = {"image_url": "https://wxpaylogo.qpic.cn/wxpaylogo/7.png"}
+    with fleet(tmp_path, "--limit", str(LIMIT)) as (services, env), client_of(env) as client:
+        services.start("worker", env=env)
+        wait_until(lambda: limit(env)["configured"] == "500/second", 30, "a worker that says its rate")
+        client.enqueue_many(({**task, "row_id": str(n), "cut_out": picture} for n in range(1000)), run="flow")
+        base_url = env["COUPONPRESS_BASE_URL"]
+        wait_until(lambda: statistics(base_url)["throttled"], 30, "the first 429")
+        time.sleep(2)  # what the goal leaves for finding the limit
+        before, since = statistics(base_url), time.monotonic()
+        assert limit(env)["why"] == "throttled"
+        time.sleep(10)
+        after, seconds = statistics(base_url), time.monotonic() - since
+        assert limit(env)["found"] == pytest.approx(LIMIT, abs=1)
+        # Lifted by hand, without a restart.
+        httpx.post(f"{base_url}/sandbox/control", json={"limit": 0}).raise_for_status()
+        assert limit(env, "400/second")["in_force"] == "400/second"
+        status = wait_until(lambda: (s := client.status("flow")).finished and s, 60, "the end of the run")
+        attempts = {one.attempts for one in client.outcomes("flow")}
+    assert after["throttled"] - before["throttled"] <= 3  # one is the price of trying a little more
+    accepted = after["accepted"] - before["accepted"]
+    assert 0.8 * LIMIT <= accepted / seconds <= 1.1 * LIMIT  # a demo fleet's lateness budget leaves 91 %
+    assert (status.succeeded, status.throttled, max(attempts)) == (1000, after["throttled"], 1)
