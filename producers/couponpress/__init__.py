@@ -4,7 +4,7 @@
 
     with Client() as client:                                 # COUPONPRESS_REDIS_URL, COUPONPRESS_MCHID
         client.enqueue_many(request_bodies, run="autumn")    # stored, all or none
-        print(client.status("autumn").succeeded)
+        print(client.run("autumn").succeeded)
         for outcome in client.outcomes("autumn"):
             print(outcome.row_id, outcome.outcome, outcome.image_url or outcome.message)
 

@@ -92,7 +92,7 @@ def submit(
 def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
     """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
     with Client() as client:
-        shown = client.runs() if run is None else [client.status(run)]
+        shown = client.runs() if run is None else [client.run(run)]
         if as_json:
             told = [_as_json(one) for one in shown]
             typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
@@ -129,7 +129,7 @@ def results(
 ) -> None:
     """Write one line per spec: row id, task id, outcome, picture URL or reason."""
     with Client() as client:
-        client.status(run)  # an unknown run must not leave an empty file behind
+        client.run(run)  # an unknown run must not leave an empty file behind
         if output is None:
             sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
             write_results(client.outcomes(run), sys.stdout, format_name)
@@ -228,7 +228,7 @@ def _written(path: Path) -> Iterator[TextIO]:
 
 
 def _watch(client: Client, run: str) -> int:
-    last = watch(lambda: client.status(run), stderr)
+    last = watch(lambda: client.run(run), stderr)
     stderr.print(summary(last, client.reasons(run)))
     return last.ended_badly
 

@@ -195,7 +195,7 @@ class Client:
         self._uploads.drop_if_empty(number)
         return Receipt(run, new, known)
 
-    def status(self, run: str) -> RunStatus:
+    def run(self, name: str) -> RunStatus:
         """Return the progress of a run.
 
         Raises:
@@ -203,7 +203,7 @@ class Client:
             RedisUnavailableError: Redis did not answer.
         """
         with self._asking():
-            return self._ledger.status(self._ledger.number_of(run))
+            return self._ledger.status(self._ledger.number_of(name))
 
     def runs(self) -> list[RunStatus]:
         """Return the progress of every run, the oldest first."""
@@ -214,7 +214,7 @@ class Client:
         """Yield a line per spec of a run, in the order of enqueueing; `outcome` is empty while a spec is open.
 
         Raises:
-            UnknownRunError, RedisUnavailableError: as `status`.
+            UnknownRunError, RedisUnavailableError: as `run`.
         """
         with self._asking():
             yield from self._ledger.outcomes(self._ledger.number_of(run))

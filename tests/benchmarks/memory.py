@@ -28,7 +28,7 @@ def measure(bench: Bench) -> list[Line]:
         asyncio.run(_end_all(one, chance))
         finished = (_used(one) - empty) / rows
         with one.client() as client:
-            status = client.status(RUN)
+            status = client.run(RUN)
     if not status.finished or status.succeeded != rows:
         raise RuntimeError(f"not every spec ended: {status}")
     note = f"used_memory of INFO with {rows} specs less that of an empty server"

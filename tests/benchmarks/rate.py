@@ -123,7 +123,7 @@ def _play(bench: Bench, scenario: Scenario) -> _Seen:
         counted = one.sandbox.statistics()
         offsets = one.sandbox.arrivals()["offsets"]
         with one.client() as client:
-            waiting = client.status("bench").waiting
+            waiting = client.run("bench").waiting
     if not waiting:
         raise RuntimeError(f"{scenario.name}: the work was over before the time was")
     bench.arrivals.setdefault(f"couponpress, {scenario.name}", offsets)

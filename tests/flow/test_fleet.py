@@ -66,10 +66,10 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
         with client_of(env) as client:
             receipt = client.enqueue_many(upload.specs(), run="flow")
             assert receipt.new == upload.good == 3000 - upload.broken
-            wait_until(lambda: client.status("flow").succeeded > 500, 60, "the first 500 pictures")
+            wait_until(lambda: client.run("flow").succeeded > 500, 60, "the first 500 pictures")
             second.kill()
             second.wait()
-            status = wait_until(lambda: (s := client.status("flow")).finished and s, 120, "the end of the run")
+            status = wait_until(lambda: (s := client.run("flow")).finished and s, 120, "the end of the run")
             outcomes = list(client.outcomes("flow"))
         seen = statistics(env["COUPONPRESS_BASE_URL"])
         picture = httpx.get(outcomes[0].image_url)

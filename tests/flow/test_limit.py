@@ -41,7 +41,7 @@ def test_a_limit_far_below_the_configured_one_is_found_and_costs_no_try(tmp_path
         # Lifted by hand, without a restart.
         httpx.post(f"{base_url}/sandbox/control", json={"limit": 0}).raise_for_status()
         assert limit(env, "400/second")["in_force"] == "400/second"
-        status = wait_until(lambda: (s := client.status("flow")).finished and s, 60, "the end of the run")
+        status = wait_until(lambda: (s := client.run("flow")).finished and s, 60, "the end of the run")
         attempts = {one.attempts for one in client.outcomes("flow")}
     assert after["throttled"] - before["throttled"] <= 3  # one is the price of trying a little more
     accepted = after["accepted"] - before["accepted"]

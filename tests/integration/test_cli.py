@@ -184,12 +184,12 @@ def test_a_catalog_is_enqueued_under_its_own_name(couponpress, server, client, m
         "run may: 3 enqueued. `couponpress watch may` shows its progress.",
     ]
     assert [one.row_id for one in client.outcomes("may")] == ["row 1", "row 2", "row 3"]
-    assert client.status("may").lane == "bulk"
+    assert client.run("may").lane == "bulk"
 
 
 def test_run_and_lane_can_be_named(couponpress, server, client, may):
     assert couponpress("submit", may, "--run", "秋季 1", "--lane", "urgent").code == 0
-    assert client.status("秋季 1").lane == "urgent"
+    assert client.run("秋季 1").lane == "urgent"
 
 
 def test_a_catalog_of_json_lines_is_enqueued(couponpress, server, client, tmp_path):
@@ -204,13 +204,13 @@ def test_the_same_catalog_again_is_the_same_work(couponpress, server, client, ma
     ran = couponpress("submit", may)
     assert ran.code == 0
     assert "run may: 0 enqueued, 3 known before (the same work)." in ran.err
-    assert client.status("may").total == 3
+    assert client.run("may").total == 3
 
 
 def test_several_catalogs_are_one_run(couponpress, server, client, may, tmp_path):
     catalog(tmp_path / "june.csv", row(4))
     assert couponpress("submit", may, "june.csv").code == 0
-    assert client.status("may").total == 4
+    assert client.run("may").total == 4
 
 
 def test_broken_rows_go_to_the_error_file_while_the_good_ones_go_on(couponpress, server, client, mixed, tmp_path):
@@ -218,7 +218,7 @@ def test_broken_rows_go_to_the_error_file_while_the_good_ones_go_on(couponpress,
     assert ran.code == 1
     assert "2 good rows, 1 broken ones" in ran.err
     assert f"broken rows and their reasons: {tmp_path / 'mixed.errors.csv'}" in ran.err
-    assert client.status("mixed").total == 2
+    assert client.run("mixed").total == 2
     with (tmp_path / "mixed.errors.csv").open(encoding="utf-8", newline="") as stream:
         (broken,) = csv.DictReader(stream)
     assert (broken["_line"], broken["row_id"]) == ("3", "row 2")
@@ -354,13 +354,13 @@ def test_an_unusable_run_name_is_told(couponpress, server, may, run):
 def test_a_known_task_with_another_body_is_refused_and_nothing_is_half_enqueued(couponpress, server, client, tmp_path):
     catalog(tmp_path / "may.csv", row(1))
     couponpress("submit", "may.csv")
-    before = client.status("may"), chunk_ids(server)
+    before = client.run("may"), chunk_ids(server)
     changed = row(1, url="https://wxpaylogo.qpic.cn/b.png")
     catalog(tmp_path / "may.csv", *(row(number) for number in range(2, 300)), changed, row(300))
     ran = couponpress("submit", "may.csv")
     assert is_one_sentence(ran), ran
     assert "task_id cut-out-000001 is already known in run 'may' with another body" in ran.err
-    assert (client.status("may"), chunk_ids(server)) == before
+    assert (client.run("may"), chunk_ids(server)) == before
 
 
 def test_a_run_in_the_other_lane_is_told(couponpress, server, may):
@@ -609,7 +609,7 @@ def test_a_catalog_may_come_through_a_pipe(redis_url, server, client):
     text = f"{HEADER}\n{row(1)}\n".encode()
     done = in_a_process(redis_url, "submit", "-", "--format", "csv", "--run", "piped", text=text)
     assert done.returncode == 0, done.stderr
-    assert client.status("piped").total == 1
+    assert client.run("piped").total == 1
 
 
 def test_a_catalog_through_a_pipe_needs_a_name(redis_url, server):

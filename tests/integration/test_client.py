@@ -98,7 +98,7 @@ def test_the_same_spec_again_is_the_same_work(client, server):
     client.enqueue(spec(1), run="may")
     assert client.enqueue(spec(1), run="may") == Receipt("may", new=0, known=1)
     assert announced(server, "urgent") == ["u1.1"]
-    assert client.status("may").total == 1
+    assert client.run("may").total == 1
 
 
 def test_two_equal_specs_without_any_id_are_the_same_work(client):
@@ -137,14 +137,14 @@ def test_an_unusable_run_name_is_refused(client, server, name):
 
 def test_a_run_name_may_be_any_letters(client):
     client.enqueue(spec(1), run="秋季 [2026] / 甲")
-    assert client.status("秋季 [2026] / 甲").total == 1
+    assert client.run("秋季 [2026] / 甲").total == 1
 
 
 def test_a_run_keeps_its_lane(client, server):
     client.enqueue(spec(1), run="may", lane="bulk")
     with pytest.raises(InputError, match="lane bulk"):
         client.enqueue(spec(2), run="may", lane="urgent")
-    assert client.status("may").total == 1
+    assert client.run("may").total == 1
 
 
 def test_a_run_that_is_dropped_at_this_moment_is_opened_anew(client, server, redis_url):
@@ -160,7 +160,7 @@ def test_a_run_that_is_dropped_at_this_moment_is_opened_anew(client, server, red
 
     client._uploads.open_run = opened_and_dropped
     assert client.enqueue(spec(1), run="may").new == 1
-    assert client.status("may").total == 1
+    assert client.run("may").total == 1
 
 
 # --- many specs -------------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_a_run_that_is_dropped_at_this_moment_is_opened_anew(client, server, red
 def test_many_specs_are_stored_in_chunks_and_announced(client, server):
     assert client.enqueue_many(specs(range(250)), run="may") == Receipt("may", new=250, known=0)
     assert chunk_ids(server) == announced(server) == ["b1.1", "b1.2", "b1.3"]
-    told = client.status("may")
+    told = client.run("may")
     assert (told.total, told.waiting, told.uploading) == (250, 250, 0)
 
 
@@ -198,11 +198,11 @@ def test_the_specs_are_taken_a_chunk_at_a_time(client, all_or_none):
 def test_nothing_is_free_before_the_last_spec_is_stored(client, server):
     def source():
         yield from specs(range(CHUNK_SIZE + 1))
-        assert (client.status("may").uploading, client.status("may").total) == (CHUNK_SIZE, 0)
+        assert (client.run("may").uploading, client.run("may").total) == (CHUNK_SIZE, 0)
         assert announced(server) == []
 
     client.enqueue_many(source(), run="may")
-    assert client.status("may").waiting == CHUNK_SIZE + 1
+    assert client.run("may").waiting == CHUNK_SIZE + 1
 
 
 def test_as_you_go_each_chunk_is_free_at_once(client, server):
@@ -221,13 +221,13 @@ def test_the_same_specs_again_are_the_same_work(client, server, all_or_none):
     again = client.enqueue_many(specs(range(150)), run="may", all_or_none=all_or_none)
     assert again == Receipt("may", new=0, known=150)
     assert len(announced(server)) == 2
-    assert client.status("may").total == 150
+    assert client.run("may").total == 150
 
 
 def test_a_longer_catalog_adds_what_is_new(client):
     client.enqueue_many(specs(range(0, 300, 2)), run="may")
     assert client.enqueue_many(specs(range(300)), run="may") == Receipt("may", new=150, known=150)
-    assert client.status("may").total == 300
+    assert client.run("may").total == 300
 
 
 class OwnError(Exception):
@@ -259,16 +259,16 @@ def test_an_error_half_way_leaves_nothing_behind(client, server, culprit, error)
 
 def test_an_error_half_way_leaves_what_the_run_held_before(client, server):
     client.enqueue_many(specs(range(5)), run="may")
-    before = client.status("may"), chunk_ids(server), indexed(server), hints(server, KEYS.queue("bulk"))
+    before = client.run("may"), chunk_ids(server), indexed(server), hints(server, KEYS.queue("bulk"))
     with pytest.raises(ConflictError):
         client.enqueue_many([*specs(range(5, 300)), spec(1, brand_id="other")], run="may")
-    assert (client.status("may"), chunk_ids(server), indexed(server), hints(server, KEYS.queue("bulk"))) == before
+    assert (client.run("may"), chunk_ids(server), indexed(server), hints(server, KEYS.queue("bulk"))) == before
 
 
 def test_as_you_go_an_error_leaves_the_chunks_before_it(client):
     with pytest.raises(SpecError):
         client.enqueue_many([*specs(range(250)), {}], run="may", all_or_none=False)
-    assert client.status("may").total == 200
+    assert client.run("may").total == 200
 
 
 def test_as_you_go_an_error_in_the_first_chunk_leaves_nothing_behind(client, server):
@@ -289,7 +289,7 @@ def test_no_specs_make_no_run(client, server, all_or_none):
 def test_no_specs_leave_a_run_as_it_is(client):
     client.enqueue_many(specs(range(5)), run="may")
     client.enqueue_many([], run="may")
-    assert client.status("may").total == 5
+    assert client.run("may").total == 5
 
 
 def test_a_spec_that_stands_twice_is_enqueued_once_wherever_it_stands(client):
@@ -316,9 +316,9 @@ def test_an_upload_that_died_is_finished_by_the_same_rows_again(client, server):
     number = uploads.open_run("may", "bulk")
     uploads.enqueue_staged(number, uploads.lock_upload(number), identified(range(100)))
     server.delete(KEYS.upload_lock(number))  # its time ran out
-    assert client.status("may").uploading == 100
+    assert client.run("may").uploading == 100
     assert client.enqueue_many(specs(range(150)), run="may") == Receipt("may", new=50, known=100)
-    assert client.status("may").waiting == 150
+    assert client.run("may").waiting == 150
     assert announced(server) == ["b1.1", "b1.2"]
 
 
@@ -331,13 +331,13 @@ def test_producers_may_share_a_client_between_threads(client):
         thread.start()
     for thread in threads:
         thread.join()
-    assert client.status("may").total == 600
+    assert client.run("may").total == 600
 
 
 def test_a_large_catalog_is_enqueued(client):
     rows = ({"row_id": str(number), **cut_out_body(number)} for number in count())
     assert client.enqueue_many(islice(rows, 10_000), run="may").new == 10_000
-    assert client.status("may").waiting == 10_000
+    assert client.run("may").waiting == 10_000
 
 
 def test_a_catalogs_rows_and_the_same_specs_are_the_same_work(client, server, tmp_path):
@@ -383,13 +383,13 @@ def test_the_queues_are_those_that_the_keys_name(client, server):
 def test_the_status_follows_the_specs(client, redis_url):
     client.enqueue_many(specs(range(3)), run="may")
     bring_to(redis_url, "b1.1", [State.ACCEPTED, State.SUCCEEDED, State.WAITING])
-    told = client.status("may")
+    told = client.run("may")
     assert (told.total, told.waiting, told.accepted, told.succeeded, told.finished) == (3, 1, 1, 1, False)
 
 
 def test_an_unknown_run_is_told_with_its_name(client):
     with pytest.raises(UnknownRunError, match="there is no run named 'nobody'"):
-        client.status("nobody")
+        client.run("nobody")
     with pytest.raises(UnknownRunError):
         next(client.outcomes("nobody"))
     with pytest.raises(UnknownRunError):
@@ -438,10 +438,10 @@ def test_a_pause_keeps_chunks_back_and_a_resume_announces_them(client, server, r
     server.delete(KEYS.queue("bulk"))
     assert client.pause(run)
     assert [lease(redis_url, chunk_id) for chunk_id in ("b1.1", "b1.2")] == ["held", "held"]
-    assert client.status("may").hold == "paused by hand"
+    assert client.run("may").hold == "paused by hand"
     assert client.resume(run)
     assert sorted(announced(server)) == ["b1.1", "b1.2"]
-    assert client.status("may").hold is None
+    assert client.run("may").hold is None
     assert isinstance(lease(redis_url, "b1.1"), Leased)
 
 
@@ -480,7 +480,7 @@ ASKING = {
     "enqueue": lambda client: client.enqueue(spec(1), run="may"),
     "enqueue_many": lambda client: client.enqueue_many([spec(1)], run="may"),
     "enqueue_many as you go": lambda client: client.enqueue_many([spec(1)], run="may", all_or_none=False),
-    "status": lambda client: client.status("may"),
+    "status": lambda client: client.run("may"),
     "runs": lambda client: client.runs(),
     "outcomes": lambda client: list(client.outcomes("may")),
     "reasons": lambda client: client.reasons("may"),

@@ -151,7 +151,7 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
 
             def ask() -> RunStatus:
                 services.check()
-                return client.status(RUN)
+                return client.run(RUN)
 
             last = watch(ask, console, limit_per_second=LIMIT_PER_SECOND)
             results = directory / "results.csv"
