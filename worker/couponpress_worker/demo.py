@@ -7,7 +7,6 @@ also on Ctrl-C.
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from couponpress.watching import summary, watch
 from couponpress_worker import redis_server, sample_catalog
 from couponpress_worker.callback import CALLBACK_PATH
 from couponpress_worker.errors import ServiceError
+from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
 
 RUN = "demo"
 LIMIT_PER_SECOND = 500
@@ -123,7 +123,7 @@ def fleet(directory: Path, *sandbox_options: str) -> Iterator[tuple[Services, di
         notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
         options = ["--port", str(sandbox_port), "--dir", str(sandbox_directory), "--notify-url", notify_url]
         services.start("sandbox", *options, *sandbox_options, env=env)
-        env_file = sandbox_directory / "env"
+        env_file = sandbox_directory / ENV_FILE
         services.wait_for(env_file.read_text, "sandbox")
         services.wait_for(lambda: statistics(f"http://127.0.0.1:{sandbox_port}"), "sandbox")
         env |= read_env(env_file)
@@ -191,12 +191,6 @@ def statistics(base_url: str) -> dict[str, Any]:
     """Return what the sandbox counted."""
     counted: dict[str, Any] = httpx.get(f"{base_url}/sandbox/statistics", timeout=10).raise_for_status().json()
     return counted
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """Read a file of `export NAME=VALUE` lines."""
-    words = (shlex.split(line, comments=True) for line in path.read_text(encoding="utf-8").splitlines())
-    return dict(word.split("=", 1) for line in words for word in line if "=" in word)
 
 
 def draw_rate(path: Path, per_second: list[int], limit_per_second: int) -> None:

@@ -27,6 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from couponpress.keys import Keys
+from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.chunk_in_hand import Summary
 from couponpress_worker.flight_recorder import FlightRecorder
@@ -172,7 +173,7 @@ class Process:
         while not self._stopped.is_set():
             try:
                 held = await self._ledger.holds()
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            except REDIS_AWAY:
                 pass  # no slot is given out meanwhile, and the recorder says that Redis is away
             else:
                 for scope in held.keys() - self._halt.held:

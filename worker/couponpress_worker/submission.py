@@ -13,9 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import redis.exceptions
-
 from couponpress.keys import LANES, lane_of
+from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
 from couponpress_worker.chunk_in_hand import ChunkInHand, Summary
 from couponpress_worker.halt import Halt
@@ -189,7 +188,7 @@ class Submitter:
         self._halt.held |= {"partner"}
         try:
             first = await self._ledger.hold("partner", reason, cure, time.time())
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        except REDIS_AWAY as error:
             log.warning("submitting should be held (%s), but Redis does not take the hold: %s", reason, error)
         else:
             if first:
@@ -205,7 +204,7 @@ class Submitter:
             asked_at = time.monotonic()
             try:
                 kept = await self._ledger.renew(chunk.chunk_id, self._owner)
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            except REDIS_AWAY:
                 continue  # the lease runs out by itself if Redis stays away
             chunk.leased_until = asked_at + LEASE_MS / 1000 if kept else 0.0
 
