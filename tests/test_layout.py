@@ -139,9 +139,10 @@ def test_http_is_spoken_at_the_rim():
     assert not spoken - within(spoken, *rim, "couponpress_worker.sandbox")
 
 
-def test_a_sandbox_is_used_by_nobody_but_the_command():
+def test_a_sandbox_is_used_by_nobody_but_the_commands():
+    """`cli` starts one; `demo` starts one too, and reads the file that it writes for its clients."""
     outside = importers_of("couponpress_worker.sandbox") - within(SOURCES, "couponpress_worker.sandbox")
-    assert outside == {"couponpress_worker.cli"}
+    assert outside == {"couponpress_worker.cli", "couponpress_worker.demo"}
 
 
 # --- names in Redis ---------------------------------------------------------------------------------------------------
@@ -416,7 +417,7 @@ def project_files():
 FORBIDDEN = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}",
     "a package registry's address": r"(?i)https?://[^\s\"']+/(simple|packages)/"
-    r"|(?<![\w-])--?(extra-)?index-url\b|\bindex-url\s*=|--find-links\b",
+    r"|(?<![\w-])--?(extra-)?index-url\b|\bindex-url\s*=|(?<![\w-])--find[-]links\b",
     "a path of somebody's machine": r"(?<![\w.~-])/(home|Users|root|work|mnt|private/var)/\w",
 }
 
