@@ -66,6 +66,7 @@ def submit(
     """Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."""
     run = run or default_run_name(files)
     upload = CatalogUpload(files, format_name=format_name, strict=strict, errors=errors)
+    upload.check()
     if dry_run:
         _dry_run(upload, run)
         return

@@ -51,6 +51,16 @@ class CatalogUpload:
         self.good = self.broken = 0
         self.error_files: list[Path] = []
 
+    def check(self) -> None:
+        """Open every catalog and understand its header, before anything else is done.
+
+        Raises:
+            CatalogError: one of them cannot be read as a whole.
+        """
+        for name in self._files:
+            if name != "-":  # standard input can be read but once
+                catalog.read(name, format=self._format_name).close()
+
     def specs(self) -> Iterator[WrittenSpec]:
         """Yield the spec of each good row, written down, in order, in constant memory.
 

@@ -730,3 +730,11 @@ def test_a_found_limit_above_the_rate_by_hand_lowers_nothing(couponpress, server
     server.hset(KEYS.pace("submit"), mapping={"amount": 100, "window": 1_000_000, "by_hand": 1, "limit": 200})
     told = json.loads(couponpress("limit", "--json").out)
     assert (told["in_force"], told["why"]) == ("100/second", "by hand")
+
+
+def test_a_missing_file_is_told_before_missing_settings(tmp_path):
+    command = [sys.executable, "-m", "couponpress", "submit", str(tmp_path / "nowhere.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "nowhere.csv cannot be read (No such file or directory)" in done.stderr
+    assert "Traceback" not in done.stderr
