@@ -6,7 +6,6 @@ import secrets
 
 import httpx
 import pytest
-import redis
 from cryptography.hazmat.primitives.asymmetric import rsa
 from redis.asyncio import Redis
 
@@ -22,7 +21,6 @@ from tests.builders import (
     KEYS,
     PICTURE,
     PUBLIC_KEY_ID,
-    assert_consistent,
     bring_to,
     moved,
     states_of,
@@ -47,13 +45,6 @@ def platform_key():
 @pytest.fixture(scope="module")
 def another_key():
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@pytest.fixture
-def client(redis_url):
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-        assert_consistent(client)
 
 
 @pytest.fixture

@@ -3,19 +3,11 @@
 import json
 
 import pytest
-import redis
 
 from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.holding import HoldingLedger
 from couponpress.ledger.working import Leased
-from tests.builders import KEYS, assert_consistent, on_ledger, stored
-
-
-@pytest.fixture
-def client(redis_url):
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-        assert_consistent(client)
+from tests.builders import KEYS, on_ledger, stored
 
 
 @pytest.fixture

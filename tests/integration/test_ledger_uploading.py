@@ -12,7 +12,6 @@ from couponpress.ledger.working import Place
 from couponpress.outcome import State
 from tests.builders import (
     KEYS,
-    assert_consistent,
     bring_to,
     chunk_ids,
     identified,
@@ -21,13 +20,6 @@ from tests.builders import (
     states_of,
     stored,
 )
-
-
-@pytest.fixture
-def client(redis_url):
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-        assert_consistent(client)
 
 
 @pytest.fixture

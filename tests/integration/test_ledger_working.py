@@ -3,7 +3,6 @@
 import random
 
 import pytest
-import redis
 
 from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.holding import HoldingLedger
@@ -45,13 +44,6 @@ TABLE = {
 CASES = [(name, state) for name in TABLE for state in State]
 MADE = [(name, state) for name, state in CASES if state in TABLE[name][1]]
 NOT_MADE = [case for case in CASES if case not in MADE]
-
-
-@pytest.fixture
-def client(redis_url):
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-        assert_consistent(client)
 
 
 @pytest.fixture

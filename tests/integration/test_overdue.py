@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-import redis
 from redis.asyncio import Redis
 
 from couponpress.ledger.reading import ReadingLedger
@@ -15,7 +14,6 @@ from couponpress_worker.slots import SlotsClosedError
 from tests.builders import (
     KEYS,
     PICTURE,
-    assert_consistent,
     bring_to,
     let_pass,
     moved,
@@ -80,13 +78,6 @@ class Lead:
     async def mine(self):
         self.questions -= 1
         return self.questions >= 0
-
-
-@pytest.fixture
-def client(redis_url):
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-        assert_consistent(client)
 
 
 def rounds(url, platform, *, slots=None, lead=None, count=1):

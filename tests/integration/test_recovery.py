@@ -19,7 +19,6 @@ from couponpress_worker.recovery import LEADER_MS, TICK_SECONDS, Leadership, chu
 from couponpress_worker.redis_server import free_port
 from tests.builders import (
     KEYS,
-    assert_consistent,
     bring_to,
     chunk_ids,
     fleet_values,
@@ -29,13 +28,6 @@ from tests.builders import (
     states_of,
     stored,
 )
-
-
-@pytest.fixture
-def client(redis_url):
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-        assert_consistent(client)
 
 
 def with_leaders(url, act):
