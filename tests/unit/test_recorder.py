@@ -75,6 +75,25 @@ def test_moves_that_come_during_a_write_are_written_next():
     assert [move for batch in ledger.written for move in batch["b1.1"]] == [accepted(0), accepted(1)]
 
 
+def test_flush_does_not_wait_for_what_others_go_on_recording():
+    ledger = FakeLedger()
+
+    async def act():
+        recorder = Recorder(ledger)
+        recorder.record("b1.1", accepted(0))
+        flushed = asyncio.create_task(recorder.flush())
+        for position in range(1000):  # another chunk's stream, which has no end as far as the first one knows
+            recorder.record("b1.2", accepted(position))
+            await asyncio.sleep(0.002)
+            if flushed.done():
+                break
+        assert position < 100
+        await recorder.flush()
+
+    run_fast(act())
+    assert ledger.written[0]["b1.1"] == [accepted(0)]
+
+
 def test_flushing_nothing_is_done_at_once():
     ledger = FakeLedger()
     run_fast(Recorder(ledger).flush())

@@ -47,7 +47,7 @@ def test_what_waits_is_taken_up_once():
 
 
 def test_a_process_takes_no_more_in_hand_than_it_has_room_for():
-    lane = LaneInHand(*(f"u1.{number}" for number in range(30)))
+    lane = LaneInHand(*(f"u1.{number}" for number in range(2 * MOST_IN_HAND)))
     in_hand, most = set(), 0
 
     async def submit(chunk_id):

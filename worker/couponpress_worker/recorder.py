@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import Move, WorkLedger
@@ -28,29 +27,28 @@ class Recorder:
 
     def __init__(self, ledger: WorkLedger) -> None:
         self._ledger = ledger
-        self._gathered: dict[str, list[Move]] = defaultdict(list)
-        self._written = asyncio.Event()
-        self._writer: asyncio.Task[None] | None = None
+        self._gathered: dict[str, list[Move]] = {}
+        self._last_write: asyncio.Task[None] | None = None
 
     def record(self, chunk_id: str, move: Move) -> None:
         """Take a move to be written soon."""
-        self._gathered[chunk_id].append(move)
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
+        if not self._gathered:
+            self._last_write = asyncio.create_task(self._write_after(self._last_write))
+        self._gathered.setdefault(chunk_id, []).append(move)
 
     async def flush(self) -> None:
-        """Wait until every move recorded so far is in the ledger."""
-        while self._writer is not None:
-            await asyncio.shield(self._writer)
+        """Wait until every move recorded so far is in the ledger; what is recorded meanwhile is not waited for."""
+        if self._last_write is not None:
+            await asyncio.shield(self._last_write)
 
-    async def _write(self) -> None:
-        try:
-            while self._gathered:
-                await asyncio.sleep(GATHER_SECONDS)
-                moves, self._gathered = self._gathered, defaultdict(list)
-                await self._write_until_done(moves)
-        finally:
-            self._writer = None
+    async def _write_after(self, before: asyncio.Task[None] | None) -> None:
+        """Write what is gathered from now until the write before is done, and a little longer."""
+        if before is not None:
+            await asyncio.wait([before])
+            del before  # else each write would keep all before it in memory
+        await asyncio.sleep(GATHER_SECONDS)
+        moves, self._gathered = self._gathered, {}
+        await self._write_until_done(moves)
 
     async def _write_until_done(self, moves: dict[str, list[Move]]) -> None:
         told = False

@@ -18,7 +18,7 @@ from couponpress_worker.recovery import rest
 #: may take to the wire.
 LOOK_EVERY_SECONDS = 0.05
 #: How many urgent chunks a process has in hand beside the chunks of its threads.
-MOST_IN_HAND = 8
+MOST_IN_HAND = 32
 
 
 class UrgentLane:
