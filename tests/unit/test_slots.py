@@ -111,6 +111,85 @@ def test_urgent_goes_first_then_whoever_came_first():
     run(scenario)
 
 
+def test_several_are_taken_at_once_and_the_lowest_rank_goes_first():
+    async def scenario(loop):
+        script = Script(loop, grant(5), grant(4))
+        slots = slots_on(loop, script)
+        later, first = (asyncio.create_task(slots.take_some(3, rank=rank)) for rank in (2, 1))
+        taken = await first, await later
+        assert [len(some) for some in taken] == [3, 2]  # as soon as there is any
+        ordered = [slot.earliest for some in taken for slot in some]
+        assert ordered == sorted(ordered)
+        assert script.asked == [(6, False)]
+
+    run(scenario)
+
+
+def test_slots_cancelled_in_hand_go_on_in_their_order():
+    async def scenario(loop):
+        asked = []
+
+        async def acquire(wanted, urgent):
+            asked.append(wanted)
+            # Runs after the slots were handed to the waiter, and before it wakes up.
+            loop.call_soon(some.cancel)
+            return grant(3)
+
+        slots = slots_on(loop, acquire)
+        some = asyncio.create_task(slots.take_some(3))
+        await asyncio.wait([some])
+        assert some.cancelled()
+        assert [(await slots.take()).moment_us for _ in range(3)] == [0, 2041, 4082]
+        assert asked == [3]
+
+    run(scenario)
+
+
+def test_an_urgent_waiter_gets_the_next_slot_of_a_bulk_sender_which_gets_none():
+    async def scenario(loop):
+        script = Script(loop, grant(2, first_us=3_000), grant(1, first_us=80_000))
+        slots = slots_on(loop, script)
+        in_hand = await slots.take_some(2)
+        senders = [asyncio.create_task(slots.due(slot)) for slot in in_hand]
+        await asyncio.sleep(0)
+        slot = await slots.take(urgent=True)  # the first one is too near to get ready for
+        assert slot == in_hand[1]
+        assert [await sender for sender in senders] == [True, False]
+        assert await slots.due(slot, urgent=True)
+        assert (len(script.asked), slots.granted, slots.given_up) == (1, 2, 0)
+
+    run(scenario)
+
+
+def test_an_urgent_waiter_leaves_the_slots_of_urgent_senders_alone():
+    async def scenario(loop):
+        script = Script(loop, grant(1, first_us=50_000), grant(1, first_us=60_000))
+        slots = slots_on(loop, script)
+        first = await slots.take(urgent=True)
+        sender = asyncio.create_task(slots.due(first, urgent=True))
+        await asyncio.sleep(0)
+        assert await slots.take(urgent=True) != first
+        assert await sender
+
+    run(scenario)
+
+
+def test_a_sender_cancelled_just_after_its_slot_passed_on_does_not_put_it_back():
+    async def scenario(loop):
+        slots = slots_on(loop, Script(loop, grant(1, first_us=50_000), grant(1)))
+        sender = asyncio.create_task(slots.due(await slots.take()))
+        await asyncio.sleep(0)
+        urgent = asyncio.create_task(slots.take(urgent=True))
+        await asyncio.sleep(0)  # the slot is the urgent one's by now
+        sender.cancel()
+        passed_on = await urgent
+        with pytest.raises(asyncio.CancelledError):
+            await sender
+        assert await slots.take() != passed_on
+
+    run(scenario)
+
+
 def test_an_answer_that_took_too_long_gives_no_slot():
     async def scenario(loop):
         script = Script(loop, grant(3), grant(1), seconds=0.011)

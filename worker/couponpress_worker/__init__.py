@@ -9,6 +9,7 @@
     chunk_in_hand   what is known of a chunk in between
     halt            whether this process may send at all
     slots           who in this process sends next, and whether a slot is still in time
+    redis_clock     where the clock that slots lie on stands on this process's own
     pace            how fast the platform lets the whole fleet send, learned from what it refuses
     limiter         the bucket that the whole fleet takes its slots from
     signing         what is signed and how; verification, decryption

@@ -42,6 +42,8 @@ class ChunkInHand:
     """What is known of a chunk in hand; for one event loop.
 
     Attributes:
+        rank: the chunk that was taken in hand first has the lowest, and gets the slots: it ends, while those behind it
+            sign; chunks that shared the slots would all begin and end together.
         leased_until: until then nobody else may hold the lease, monotonic seconds.
         hand_on_at: when the rest is to be handed on, on the event loop's clock.
         to_sign: positions of specs that still have to be sent and are not signed.
@@ -54,7 +56,8 @@ class ChunkInHand:
         judgements: how often each judgement was made.
     """
 
-    def __init__(self, leased: Leased, leased_until: float, hand_on_seconds: float) -> None:
+    def __init__(self, leased: Leased, leased_until: float, hand_on_seconds: float, rank: int) -> None:
+        self.rank = rank
         self.leased_until = leased_until
         self.chunk_id = leased.chunk_id
         self.run_number = run_of(leased.chunk_id)

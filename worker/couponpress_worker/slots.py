@@ -1,13 +1,13 @@
-"""Slots within one process: from the fleet's bucket to whoever waits, urgent first, then in order.
+"""Slots within one process: from the fleet's bucket to whoever waits, urgent first, then by rank.
 
 Decides who gets which slot, when to ask the bucket again, and when a slot is too late to be used. Refuses to know
 Redis beyond its errors, and what a slot is used for. For one event loop; clocks are monotonic seconds.
 Long, for handing out, asking and giving up share one state.
 
-The bucket speaks Redis's time, a process has its own. Redis's answer was made between `sent` and `received`, so a
-slot at `offset` after it is certainly due at `received + offset`, and the bound still holds at `sent + offset + J/2`:
-half of the lateness budget J is for us, up to the last look at the clock; the other half is for the way to the far
-end. A slot that misses its last look is given up, never used late: a process that stalls loses speed, not the bound.
+The bucket speaks Redis's time, a process has its own; `redis_clock` tells between which two moments a slot's lies.
+It is certainly due at the later one, and the bound still holds J/2 after the earlier one: half of the lateness
+budget J is for us, up to the last look at the clock; the other half is for the way to the far end. A slot that
+misses its last look is given up, never used late: a process that stalls loses speed, not the bound.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from operator import attrgetter
+from typing import Final
 
 from redis.exceptions import RedisError
 
 from couponpress_worker.errors import WorkerError
 from couponpress_worker.limiter import Grant, Wait
 from couponpress_worker.pace import THROTTLE_PAUSE_SECONDS, Pace
+from couponpress_worker.redis_clock import RedisClock
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +42,10 @@ LEAD_SECONDS = 0.05
 PACE_SECONDS = 0.025
 #: Loops round their timers to milliseconds: a shorter sleep may not sleep at all, and only turn the loop.
 TICK_SECONDS = 0.001
+#: An urgent request gets no slot that is nearer than this: it has to be connected before.
+NEAREST_SECONDS = 0.005
+#: What a sleeper is told whose slot now belongs to an urgent request.
+PASSED_ON: Final = True
 #: Redis is asked again after a failure in steps that double up to one second.
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 1.0
@@ -59,6 +68,16 @@ class Slot:
     earliest: float
     latest: float
     moment_us: int = 0
+
+
+@dataclass(order=True, slots=True)
+class _Waiter:
+    """Somebody who can use up to `wanted` slots; the lowest rank is served first, then whoever came first."""
+
+    rank: int
+    number: int
+    wanted: int = field(compare=False)
+    slots: asyncio.Future[list[Slot]] = field(compare=False)
 
 
 class Slots:
@@ -86,10 +105,13 @@ class Slots:
         self._acquire = acquire
         self._own_lateness = lateness_seconds / 2
         self._clock = clock
+        self._redis_clock = RedisClock()
         self._pace = pace
-        self._urgent: deque[asyncio.Future[Slot]] = deque()
-        self._bulk: deque[asyncio.Future[Slot]] = deque()
+        self._urgent: list[_Waiter] = []
+        self._bulk: list[_Waiter] = []
+        self._numbers = count()
         self._spare: deque[Slot] = deque()
+        self._sleepers: dict[Slot, asyncio.Future[bool]] = {}
         self._pump: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._last_moment = self._paused_until = clock()
@@ -97,41 +119,70 @@ class Slots:
         self._closed = False
 
     async def take(self, *, urgent: bool = False) -> Slot:
-        """Wait for a slot. It usually lies some ten milliseconds ahead: time to sign. Then call `due`.
+        """Wait for a slot. It usually lies some ten milliseconds ahead: time to connect. Then call `due`.
+
+        Raises:
+            SlotsClosedError: the slots were closed, before or while waiting.
+        """
+        (slot,) = await self.take_some(1, urgent=urgent)
+        return slot
+
+    async def take_some(self, wanted: int, *, urgent: bool = False, rank: int = 0) -> list[Slot]:
+        """Wait for slots; returns from one to `wanted`, in order, as soon as there is any.
+
+        Among waiters of one lane the lowest rank goes first, so that work that was begun ends before other work is.
 
         Raises:
             SlotsClosedError: the slots were closed, before or while waiting.
         """
         if self._closed:
             raise SlotsClosedError
-        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(rank, next(self._numbers), wanted, asyncio.get_running_loop().create_future())
         queue = self._urgent if urgent else self._bulk
         if urgent and self._next_queue() is not self._urgent:
             self._hurry.set()
-        queue.append(waiter)
+        heappush(queue, waiter)
         self._hand_out()
         self._keep_pumping()
         try:
-            return await waiter
+            return await waiter.slots
         except asyncio.CancelledError:
-            with suppress(ValueError):
-                queue.remove(waiter)
-            if not waiter.cancelled() and waiter.exception() is None:
-                self._put_back(waiter.result())
+            if waiter.slots.done() and not waiter.slots.cancelled() and waiter.slots.exception() is None:
+                for slot in reversed(waiter.slots.result()):
+                    self._put_back(slot)
             raise
 
-    async def due(self, slot: Slot) -> bool:
-        """Sleep until the slot's moment; return whether it may be used. The last thing to do before sending."""
+    async def due(self, slot: Slot, *, urgent: bool = False) -> bool:
+        """Sleep until the slot's moment; return whether it may be used. The last thing to do before sending.
+
+        Until its moment comes, the slot of a bulk request may pass to an urgent one: then the answer is no.
+        """
+        sleeper: asyncio.Future[bool] | None = None
         try:
-            while (early := slot.earliest - self._clock()) > 0:  # noqa: ASYNC110 - a moment is no event
-                await asyncio.sleep(max(early, TICK_SECONDS))
+            while (early := slot.earliest - self._clock()) > 0:
+                sleeper = self._sleep(max(early, TICK_SECONDS))
+                if not urgent:
+                    self._sleepers[slot] = sleeper
+                if await sleeper is PASSED_ON:
+                    return False
         except asyncio.CancelledError:
-            self._put_back(slot)
+            if sleeper is None or sleeper.cancelled() or sleeper.result() is not PASSED_ON:
+                self._put_back(slot)
             raise
+        finally:
+            self._sleepers.pop(slot, None)
         if self._paused_until <= self._clock() <= slot.latest:
             return True
         self.given_up += 1
         return False
+
+    @staticmethod
+    def _sleep(seconds: float) -> asyncio.Future[bool]:
+        """Return a future that ends after so many seconds, unless it is told PASSED_ON before."""
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[bool] = loop.create_future()
+        loop.call_later(seconds, _wake, sleeper)
+        return sleeper
 
     def now_us(self, slot: Slot) -> int:
         """Return this moment on Redis's clock, as the slot's own moment lets it be told; a round trip late at most."""
@@ -181,7 +232,7 @@ class Slots:
                 continue
             sent = self._clock()
             try:
-                answer = await self._acquire(min(len(queue), MOST_AT_ONCE), urgent)
+                answer = await self._acquire(min(_wanted(queue), MOST_AT_ONCE), urgent)
             except (RedisError, OSError) as error:
                 await self._fail_closed(error)
                 continue
@@ -207,10 +258,11 @@ class Slots:
         await asyncio.sleep(delay)
 
     def _receive(self, grant: Grant, sent: float) -> None:
-        received = self._clock()
+        self._redis_clock.hear(grant.at_us, sent=sent, received=self._clock())
         for offset_us in grant.offsets_us():
-            offset = offset_us / 1_000_000
-            slot = Slot(received + offset, sent + offset + self._own_lateness, grant.at_us + offset_us)
+            moment_us = grant.at_us + offset_us
+            earliest = self._redis_clock.surely_past(moment_us)
+            slot = Slot(earliest, self._redis_clock.surely_not_past(moment_us) + self._own_lateness, moment_us)
             self.granted += 1
             if slot.earliest <= slot.latest:
                 self._spare.append(slot)
@@ -222,11 +274,32 @@ class Slots:
     def _hand_out(self) -> None:
         now = self._clock()
         while now >= self._paused_until and self._spare and (queue := self._next_queue()) is not None:
-            slot = self._spare.popleft()
-            if now <= slot.latest:
-                queue.popleft().set_result(slot)
-            else:
-                self.given_up += 1
+            usable: list[Slot] = []
+            while self._spare and len(usable) < queue[0].wanted:
+                slot = self._spare.popleft()
+                if now <= slot.latest:
+                    usable.append(slot)
+                else:
+                    self.given_up += 1
+            if usable:
+                heappop(queue).slots.set_result(usable)
+        if now >= self._paused_until:
+            self._pass_on(now)
+
+    def _pass_on(self, now: float) -> None:
+        """Give urgent waiters the next slots that bulk requests have in hand; these wait for later ones."""
+        while self._next_queue() is self._urgent:
+            within_reach = [
+                slot
+                for slot, sleeper in self._sleepers.items()
+                if slot.earliest >= now + NEAREST_SECONDS and not sleeper.done()
+            ]
+            nearest = sorted(within_reach, key=attrgetter("earliest"))[: self._urgent[0].wanted]
+            if not nearest:
+                return
+            for slot in nearest:
+                self._sleepers.pop(slot).set_result(PASSED_ON)
+            heappop(self._urgent).slots.set_result(nearest)
 
     def _put_back(self, slot: Slot) -> None:
         """Give a slot whose owner was cancelled to the next one."""
@@ -236,11 +309,11 @@ class Slots:
         self._spare.appendleft(slot)
         self._hand_out()
 
-    def _next_queue(self) -> deque[asyncio.Future[Slot]] | None:
+    def _next_queue(self) -> list[_Waiter] | None:
         """Return the queue whose head is next, without those at the head who no longer wait."""
         for queue in (self._urgent, self._bulk):
-            while queue and queue[0].done():
-                queue.popleft()
+            while queue and queue[0].slots.done():
+                heappop(queue)
             if queue:
                 return queue
         return None
@@ -252,4 +325,13 @@ class Slots:
 
     def _fail(self, error: BaseException) -> None:
         while (queue := self._next_queue()) is not None:
-            queue.popleft().set_exception(error)
+            heappop(queue).slots.set_exception(error)
+
+
+def _wake(sleeper: asyncio.Future[bool]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(not PASSED_ON)
+
+
+def _wanted(queue: list[_Waiter]) -> int:
+    return sum(waiter.wanted for waiter in queue if not waiter.slots.done())

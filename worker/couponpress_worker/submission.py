@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 from couponpress.keys import LANES, lane_of
 from couponpress.ledger.scripts import REDIS_AWAY
@@ -67,6 +68,7 @@ class Submitter:
         self._publish_again = publish_again
         self._halt = halt
         self._note_sent = note_sent
+        self._ranks = count()
         #: One thread per lane, so that an urgent spec waits for no bulk signature.
         self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
 
@@ -81,7 +83,7 @@ class Submitter:
         leased = await self._ledger.lease(chunk_id, self._owner)
         if not isinstance(leased, Leased):
             return Summary(chunk_id, note=leased)
-        chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, HAND_ON_SECONDS)
+        chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, HAND_ON_SECONDS, rank=next(self._ranks))
         renewal = asyncio.create_task(self._renew(chunk))
         try:
             await self._send_all(chunk)
@@ -105,12 +107,13 @@ class Submitter:
                     async with asyncio.timeout_at(chunk.hand_on_at):
                         if not await self._ready(chunk):
                             return
-                        slot = await self._slots.take(urgent=urgent)
+                        slots = await self._slots.take_some(len(chunk.ready), urgent=urgent, rank=chunk.rank)
                 except (TimeoutError, SlotsClosedError):
                     return
-                position, request = chunk.ready.popleft()
-                chunk.in_flight += 1
-                requests.create_task(self._attempt(chunk, position, request, slot))
+                for slot in slots:
+                    position, request = chunk.ready.popleft()
+                    chunk.in_flight += 1
+                    requests.create_task(self._attempt(chunk, position, request, slot))
 
     async def _ready(self, chunk: ChunkInHand) -> bool:
         """Wait until a signed request is ready; False when every spec of the chunk has its answer."""
@@ -146,7 +149,7 @@ class Submitter:
         """Send one request inside its slot and act on the answer."""
 
         async def gate() -> None:
-            if not await self._slots.due(slot) or self._stopped(chunk):
+            if not await self._slots.due(slot, urgent=lane_of(chunk.chunk_id) == "urgent") or self._stopped(chunk):
                 raise SlotPassed
             self._note_sent(self._slots.now_us(slot))
 
