@@ -9,7 +9,7 @@ from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.judgement import MAX_TRIES, Answer, NoAnswer
-from couponpress_worker.overdue import EXPIRED_CODE, GAVE_UP_CODE, OverdueQuery
+from couponpress_worker.overdue import EXPIRED_CODE, GAVE_UP_CODE, LAST_DELAYS_SECONDS, OverdueQuery
 from couponpress_worker.slots import SlotsClosedError
 from tests.builders import (
     KEYS,
@@ -270,11 +270,23 @@ def test_a_spec_that_never_arrived_goes_again_after_its_delay(redis_url, client)
     assert outcomes(client)[0].attempts == 3
 
 
+def test_a_spec_whose_tries_ended_in_an_outage_goes_again_once_the_platform_answers(redis_url, client):
+    """A look is repeated until it is answered, so no outage is too long."""
+    chunk_id = looking(redis_url, tries=MAX_TRIES)
+    for answer in (SILENT, BROKEN):
+        rounds(redis_url, FakePlatform(answer))
+        let_pass(client, KEYS.looks, 60)
+    rounds(redis_url, FakePlatform(ABSENT))
+    assert states_of(client, chunk_id) == [State.RETRYING]
+    assert outcomes(client)[0].attempts == MAX_TRIES
+
+
 def test_a_spec_that_never_arrived_and_has_no_tries_left_is_rejected(redis_url, client):
-    looking(redis_url, tries=MAX_TRIES)
+    most = MAX_TRIES + len(LAST_DELAYS_SECONDS)
+    looking(redis_url, tries=most)
     rounds(redis_url, FakePlatform(ABSENT))
     (told,) = outcomes(client)
-    assert (told.outcome, told.code, told.attempts) == ("rejected", GAVE_UP_CODE, MAX_TRIES)
+    assert (told.outcome, told.code, told.attempts) == ("rejected", GAVE_UP_CODE, most)
     assert "NO_ANSWER why" in told.message
 
 

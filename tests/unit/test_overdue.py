@@ -55,7 +55,13 @@ def test_going_again_spends_no_try():
     assert move_when_absent(3, 1, "NO_ANSWER", "timeout").tries == 0
 
 
-@pytest.mark.parametrize("tries", [MAX_TRIES, MAX_TRIES + 1, 78])
+@pytest.mark.parametrize(("more", "delay_ms"), [(0, 1000), (1, 30_000), (2, 60_000)])
+def test_whose_tries_are_used_up_gets_a_last_few_for_the_platform_answers_again(more, delay_ms):
+    move = move_when_absent(3, MAX_TRIES + more, "HTTP_502", "bad gateway")
+    assert move == Move(3, "absent", delay_ms=delay_ms, code="HTTP_502", message="bad gateway")
+
+
+@pytest.mark.parametrize("tries", [MAX_TRIES + 3, 78])
 def test_an_unknown_task_without_tries_left_is_rejected_with_what_the_last_try_said(tries):
     move = move_when_absent(3, tries, "HTTP_502", "bad gateway")
     assert (move.name, move.code) == ("reject", GAVE_UP_CODE)

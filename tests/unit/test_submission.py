@@ -1,6 +1,7 @@
 """One chunk from lease to outcomes, with a ledger and a platform that are handed in."""
 
 import asyncio
+import time
 from collections import defaultdict
 
 import pytest
@@ -9,8 +10,9 @@ from couponpress.ledger.chunks import Row
 from couponpress.ledger.working import Leased
 from couponpress_worker import submission
 from couponpress_worker.halt import Halt
-from couponpress_worker.judgement import Answer, NoAnswer
+from couponpress_worker.judgement import Again, Answer, NoAnswer
 from couponpress_worker.limiter import Grant
+from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.slots import Slots
 from couponpress_worker.submission import Submitter
@@ -84,7 +86,7 @@ async def endless_slots(wanted, urgent):
     return Grant(at_us=0, first_us=0, spacing_us=1, count=wanted)
 
 
-def submit(ledger, platform, *, acquire=endless_slots, halt=None):
+def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None):
     """Submit the chunk; returns the summary and the chunks published again."""
     SENT.clear()
 
@@ -104,9 +106,11 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None):
             publish_again=publish_again,
             halt=halt or Halt(),
             note_sent=SENT.append,
+            outage=outage,
         )
         try:
             summary = await submitter.submit_chunk(CHUNK)
+            assert submitter.in_hand == 0
         finally:
             await slots.close()
             submitter.close()
@@ -245,3 +249,62 @@ def test_a_lost_lease_sends_nothing_more(monkeypatch):
     platform = ScriptedPlatform(ACCEPTED)
     summary, published = submit(LostAtOnce(3), platform)
     assert (summary.note, summary.sent, published, dict(platform.asked)) == ("lease lost", 0, [], {})
+
+
+def open_outage():
+    """An outage that many failed calls of the last seconds have opened."""
+    now = time.monotonic() - 3
+    outage = Outage(lambda: False, lambda: now)
+    given = outage.pass_now()
+    for number in range(300):
+        now += 0.01
+        outage.answered(given, number, Again("HTTP_503", "down"))
+    outage._clock = time.monotonic
+    assert outage.is_open
+    return outage
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Answer(503),
+        Answer(502, code=""),
+        NoAnswer("open", "reset"),
+        NoAnswer("not_sent", "refused"),
+        Answer(200, objection="unsigned"),
+    ],
+    ids=repr,
+)
+def test_while_the_platform_is_down_probes_go_and_cost_no_try(monkeypatch, failure):
+    monkeypatch.setattr(submission, "HAND_ON_SECONDS", 2.5)
+    ledger, platform = LedgerInHand(100), ScriptedPlatform(failure)
+    summary, published = submit(ledger, platform, outage=open_outage())
+    assert 2 <= summary.sent <= 4
+    assert ledger.moves == {}
+    assert (summary.note, summary.handed_on, published) == ("handed on", 100, [CHUNK])
+
+
+def test_the_only_spec_that_is_left_is_probed_with_again_and_again(monkeypatch):
+    monkeypatch.setattr(submission, "HAND_ON_SECONDS", 2.5)
+    ledger, platform = LedgerInHand(1), ScriptedPlatform(Answer(503))
+    summary, _ = submit(ledger, platform, outage=open_outage())
+    assert 2 <= summary.sent <= 4
+    assert ledger.moves == {}
+
+
+def test_the_chunk_that_probes_goes_on_when_the_platform_answers_again():
+    ledger, outage = LedgerInHand(100), open_outage()
+    platform = ScriptedPlatform(ACCEPTED)
+    platform.by_body = {b'{"n":0}': [Answer(503), ACCEPTED]}
+    summary, published = submit(ledger, platform, outage=outage)
+    assert not outage.is_open
+    assert {move.name for move in ledger.moves.values()} == {"accept"}
+    assert (summary.note, summary.sent, published) == ("closed", 101, [])
+
+
+def test_a_process_that_stops_takes_nothing_in_hand():
+    halt = Halt()
+    halt.stopping = True
+    ledger, platform = LedgerInHand(3), ScriptedPlatform(ACCEPTED)
+    summary, published = submit(ledger, platform, halt=halt)
+    assert (summary.note, summary.sent, published, dict(platform.asked)) == (submission.STOPPING, 0, [], {})

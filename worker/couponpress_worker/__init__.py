@@ -8,6 +8,8 @@
     submission      one chunk from lease to outcomes
     chunk_in_hand   what is known of a chunk in between
     halt            whether this process may send at all
+    outage          who waits while the platform is down
+    breaker         whether it is
     slots           who in this process sends next, and whether a slot is still in time
     redis_clock     where the clock that slots lie on stands on this process's own
     pace            how fast the platform lets the whole fleet send, learned from what it refuses

@@ -74,6 +74,11 @@ class ChunkInHand:
         self.throttled = 0
 
     @property
+    def over(self) -> bool:
+        """Whether the rest is to be handed on."""
+        return asyncio.get_running_loop().time() >= self.hand_on_at
+
+    @property
     def lost(self) -> bool:
         """Whether another process may hold the lease by now; asked again at the last moment before each send."""
         return time.monotonic() > self.leased_until

@@ -16,6 +16,7 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import Move, Place, WorkLedger
 from couponpress_worker.completion import move_of
 from couponpress_worker.judgement import (
+    MAX_TRIES,
     Again,
     Answer,
     Completed,
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 ROUND = 50
 #: A look that taught nothing gives way to the others for so long.
 LOOK_AGAIN_MS = 10_000
+#: Who answers a look is not down any more, so a spec whose tries ended in an outage gets a few more, each followed by a
+#: look: so long after the look that did not find it, seconds.
+LAST_DELAYS_SECONDS = (1.0, 30.0, 60.0)
 EXPIRED_CODE = "NO_ANSWER"
 GAVE_UP_CODE = "GAVE_UP"
 
@@ -163,12 +167,14 @@ def move_after_query(judgement: QueryJudgement, position: int) -> Move | None:
 def move_when_absent(position: int, tries: int, code: str, message: str) -> Move:
     """Return the move of a spec that the platform does not know after an open end.
 
-    Known under another brand or type (ALREADY_EXISTS): rejected. Tries left: the same bytes again. None left:
-    rejected, with what the last try said.
+    Known under another brand or type (ALREADY_EXISTS): rejected. Tries left, or one of the last ones: the same bytes
+    again. None left: rejected, with what the last try said.
     """
     if "ALREADY_EXISTS" in code:
         return Move(position, "reject", code=code, message=message)
     delay_seconds = retry_delay_seconds(tries, 0.5)
+    if delay_seconds is None and tries - MAX_TRIES < len(LAST_DELAYS_SECONDS):
+        delay_seconds = LAST_DELAYS_SECONDS[tries - MAX_TRIES]
     if delay_seconds is None:
         return Move(position, "reject", code=GAVE_UP_CODE, message=f"{tries} tries, the last one: {code} {message}")
     return Move(position, "absent", delay_ms=round(delay_seconds * 1000), code=code, message=message)

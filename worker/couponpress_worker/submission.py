@@ -1,4 +1,4 @@
-"""One chunk from lease to outcomes: wait for slots, sign, post, judge, record.
+"""One chunk from lease to outcomes: wait for slots, sign, post, judge, record. Long, for it is one way, told in order.
 
 Decides the order of these steps and what each judgement does to a spec. Refuses to know Celery, Redis commands
 and HTTP: the ledger, the slots and the platform's client are handed in.
@@ -17,6 +17,7 @@ from itertools import count
 from couponpress.keys import LANES, lane_of
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
+from couponpress_worker.breaker import Pass
 from couponpress_worker.chunk_in_hand import ChunkInHand, Summary
 from couponpress_worker.halt import Halt
 from couponpress_worker.judgement import (
@@ -30,6 +31,7 @@ from couponpress_worker.judgement import (
     judge,
     retry_delay_seconds,
 )
+from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.wechatpay import SignedRequest, SlotPassed, WeChatPay
@@ -43,6 +45,8 @@ RENEW_SECONDS = 10.0
 #: How many requests of a chunk are signed at a time. None waits longer than HAND_ON_SECONDS for its slot, and the
 #: platform takes a signature for 300 s.
 SIGN_AHEAD = 10
+#: The note of a chunk that was not taken in hand because the process stops: its hint is for another one.
+STOPPING = "stopping"
 
 
 class Submitter:
@@ -59,6 +63,7 @@ class Submitter:
         publish_again: Callable[[list[str]], Awaitable[None]],
         halt: Halt,
         note_sent: Callable[[int], None],
+        outage: Outage | None = None,
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -69,6 +74,9 @@ class Submitter:
         self._halt = halt
         self._note_sent = note_sent
         self._ranks = count()
+        self._outage = outage or Outage(lambda: halt.stopping)
+        self.in_hand = 0
+        """How many chunks this process has in hand."""
         #: One thread per lane, so that an urgent spec waits for no bulk signature.
         self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
 
@@ -79,6 +87,17 @@ class Submitter:
 
     async def submit_chunk(self, chunk_id: str) -> Summary:
         """Submit what waits in a chunk; a hint that came twice or too late finds nothing to do."""
+        admitted = await self._outage.admit(HAND_ON_SECONDS)
+        if admitted is None:
+            return Summary(chunk_id, STOPPING)
+        self.in_hand += 1
+        try:
+            return await self._submit_admitted(chunk_id)
+        finally:
+            self.in_hand -= 1
+            self._outage.leave(admitted)
+
+    async def _submit_admitted(self, chunk_id: str) -> Summary:
         asked_at = time.monotonic()
         leased = await self._ledger.lease(chunk_id, self._owner)
         if not isinstance(leased, Leased):
@@ -153,9 +172,13 @@ class Submitter:
                 raise SlotPassed
             self._note_sent(self._slots.now_us(slot))
 
+        given = self._outage.pass_now()
         try:
+            if given is None:
+                given, slot = await self._turn(chunk)
             answer = await self._platform.submit(request, gate)
         except SlotPassed:
+            self._outage.unused(given)
             chunk.ready.appendleft((position, request))
         else:
             chunk.sent += 1
@@ -163,10 +186,23 @@ class Submitter:
             chunk.judgements[type(judgement).__name__] += 1
             if not isinstance(judgement, Throttled):
                 self._slots.answered(slot)
-            await self._act(chunk, position, slot, judgement)
+            if self._outage.answered(given, (chunk.chunk_id, position), judgement):
+                chunk.to_sign.append(position)
+            else:
+                await self._act(chunk, position, slot, judgement)
         finally:
             chunk.in_flight -= 1
             chunk.changed.set()
+
+    async def _turn(self, chunk: ChunkInHand) -> tuple[Pass, Slot]:
+        """Wait for the breaker's pass, and then for another slot, for the one in hand is long over."""
+        given = await self._outage.pass_later(lambda: self._stopped(chunk) or chunk.over)
+        try:
+            async with asyncio.timeout_at(chunk.hand_on_at):
+                return given, await self._slots.take(urgent=lane_of(chunk.chunk_id) == "urgent")
+        except (TimeoutError, SlotsClosedError):
+            self._outage.unused(given)
+            raise SlotPassed from None
 
     async def _act(self, chunk: ChunkInHand, position: int, slot: Slot, judgement: Judgement) -> None:
         match judgement:
