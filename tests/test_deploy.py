@@ -19,6 +19,7 @@ from couponpress_worker.callback import CALLBACK_PATH
 from couponpress_worker.cli import register
 from couponpress_worker.judgement import MAX_TRIES, RETRY_DELAYS_SECONDS
 from couponpress_worker.limiter import Bucket
+from couponpress_worker.overdue import LAST_DELAYS_SECONDS
 from couponpress_worker.redis_server import OPTIONS
 from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.settings import Settings
@@ -255,6 +256,10 @@ def test_every_command_of_compose_and_the_image_exists(compose):
     for service in compose["services"].values():
         if service["command"][0] == "couponpress":
             check(service["command"][1:], whole=True)
+    for name in ("worker", "scheduler"):
+        kind, program, *words = compose["services"][name]["healthcheck"]["test"]
+        assert (kind, program) == ("CMD", "couponpress")
+        check(words, whole=True)
     (command,) = re.findall(r"^CMD (\[.*\])$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert read_yaml(f"command: {command}") == {"command": ["couponpress", "--help"]}
 
@@ -304,13 +309,15 @@ def test_the_retries_in_the_documents_are_the_code_s():
     assert f"after {', '.join(delays)} and {last} s" in operations
     assert MAX_TRIES == 8
     assert "After eight tries" in operations
+    *delays, last = (f"{seconds:g}" for seconds in LAST_DELAYS_SECONDS)
+    assert f"up to three more tries, {', '.join(delays)} and {last} s later" in operations
 
 
 def test_the_log_lines_in_the_table_are_written_by_the_code():
     sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py"))
     section = (DEPLOY / "README.md").read_text("utf-8").partition("## Logs")[2]
     lines = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
-    assert len(lines) == 5
+    assert len(lines) == 7
     assert [line for line in lines if line not in sources] == []
 
 

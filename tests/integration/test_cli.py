@@ -33,7 +33,7 @@ from tests.builders import (
 )
 
 PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "limit"]
-FLEETS_COMMANDS = ["worker", "scheduler", "callback", "sandbox", "redis", "doctor", "demo"]
+FLEETS_COMMANDS = ["worker", "scheduler", "callback", "sandbox", "redis", "doctor", "health", "demo"]
 PRODUCERS_OWN = app.registered_commands.copy()
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
 

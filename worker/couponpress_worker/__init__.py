@@ -23,6 +23,10 @@
     completion      what a callback or a query says becomes a move
     overdue         the platform did not call back: ask it
     recovery        what a crash, a lost message or a due retry left behind
+    progress        whether a process gets on
+    heartbeat       the sign of life that it leaves
+    watchdog        what is done about one that does not
+    shutdown        how one that is told to stop ends in any case
 
 and around them:
 

@@ -25,6 +25,7 @@ from couponpress.errors import CouponpressError
 from couponpress.keys import SUBMIT_TASK, Keys
 from couponpress_worker.process import Process
 from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.shutdown import bound_shutdown
 
 #: How many chunks a process has in hand: enough for a second of requests in flight beside the limit.
 CHUNKS_IN_HAND = 8
@@ -129,6 +130,8 @@ def _wire_child(**_: object) -> None:
 def _hand_back(**_: object) -> None:
     for process in _wiring.values():
         process.stop_sending()
+    if os.getpid() in _wiring:  # prefork's parent waits for its children
+        bound_shutdown()
 
 
 @signals.worker_process_shutdown.connect

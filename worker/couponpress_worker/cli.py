@@ -25,7 +25,7 @@ Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 insid
 
 def register(app: typer.Typer) -> None:
     """Add the fleet's commands to the `couponpress` command."""
-    for command in (worker, scheduler, callback, sandbox, redis, doctor, demo):
+    for command in (worker, scheduler, callback, sandbox, redis, doctor, health, demo):
         app.command()(command)
 
 
@@ -137,6 +137,32 @@ def doctor() -> None:
         if not finding.good and finding.cure:
             typer.echo(f"     cure: {finding.cure}")
     raise typer.Exit(DONE if all_good else ENDED_BADLY)
+
+
+def health(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    pid: Annotated[int | None, typer.Option(help="Only this process.", show_default=False)] = None,
+) -> None:
+    """Say whether this machine's workers and schedulers get on; exit code 1 when one does not, or none runs.
+
+    Reads the sign of life that each of them leaves in a file every second; asks neither Redis nor the platform.
+    """
+    import json
+    from dataclasses import asdict
+
+    from couponpress.settings import ProducerSettings
+    from couponpress_worker import heartbeat
+
+    found = heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(ProducerSettings.load()), pid=pid)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        raise typer.Exit(DONE if found.healthy else ENDED_BADLY)
+    for one in found.processes:
+        told = f"{one['role']} {one['pid']}: {one['state']}, {one['sent']} sent, {one['in_hand']} chunks in hand"
+        typer.echo(f"FAIL {told}: {one['ailment']}" if one["ailment"] else f"ok   {told}")
+    if not found.processes:
+        typer.echo("FAIL no worker or scheduler of this partner runs on this machine")
+    raise typer.Exit(DONE if found.healthy else ENDED_BADLY)
 
 
 def demo(

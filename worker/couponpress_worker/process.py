@@ -1,7 +1,7 @@
 """What one process of the fleet holds open: an event loop in a thread, Redis, the platform, and who works on them.
 
 The only place where the fleet's connections are opened. Celery's threads hand coroutines to the loop; nothing here
-survives a fork, so a process is wired after it was forked.
+survives a fork, so a process is wired after it was forked. Long, for all of a process's wiring stands in one place.
 """
 
 from __future__ import annotations
@@ -32,22 +32,30 @@ from couponpress.ledger.working import WorkLedger
 from couponpress_worker.chunk_in_hand import Summary
 from couponpress_worker.flight_recorder import FlightRecorder
 from couponpress_worker.halt import Halt
-from couponpress_worker.limiter import Bucket
+from couponpress_worker.heartbeat import Heartbeat, directory, fleet_prefix
+from couponpress_worker.limiter import Bucket, Grant
+from couponpress_worker.outage import Outage
 from couponpress_worker.overdue import OverdueQuery
 from couponpress_worker.pace import Pace
+from couponpress_worker.progress import Sight
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.recovery import Leadership, recover, rest
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.signing import Signer, Verifier
 from couponpress_worker.slots import Slots
-from couponpress_worker.submission import Submitter
+from couponpress_worker.submission import STOPPING, Submitter
 from couponpress_worker.urgent import UrgentLane
+from couponpress_worker.watchdog import Watchdog
 from couponpress_worker.wechatpay import WeChatPay
 
 log = logging.getLogger(__name__)
 
 #: How often a process looks for holds that others set.
 HOLDS_EVERY_SECONDS = 0.5
+#: A slot that is due within this time was open: nobody had asked for it ahead.
+OPEN_SLOT_US = 10_000
+#: How long a process that is stuck may take to write down what it knows.
+LAST_WORDS_SECONDS = 5.0
 
 Result = TypeVar("Result")
 PublishAgain = Callable[[list[str]], Awaitable[None]]
@@ -76,21 +84,30 @@ def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
 class Process:
     """One process's wiring, from `start` to `close`."""
 
-    def __init__(self, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain) -> None:
+    def __init__(
+        self, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain, *, takes_hints: bool = True
+    ) -> None:
         self._settings = settings
+        self._takes_hints = takes_hints
         self._secret_keys = secret_keys
         self._publish_again = publish_again
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="couponpress-loop", daemon=True)
         self._halt = Halt()
+        self._sent = 0
         self._stopped = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
         self._submitter: Submitter
 
     @classmethod
-    def start(cls, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain) -> Self:
-        """Wire this process and begin to look after what others left behind."""
-        process = cls(settings, secret_keys, publish_again)
+    def start(
+        cls, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain, *, takes_hints: bool = True
+    ) -> Self:
+        """Wire this process and begin to look after what others left behind.
+
+        Without `takes_hints`, hints that wait in the queues are no work of its own.
+        """
+        process = cls(settings, secret_keys, publish_again, takes_hints=takes_hints)
         process._thread.start()
         process._call(process._open()).result()
         gc.collect()
@@ -99,7 +116,7 @@ class Process:
 
     def submit_chunk(self, chunk_id: str) -> Summary:
         """Submit a chunk from a Celery thread; returns when its lease is given back."""
-        return self._call(self._submitter.submit_chunk(chunk_id)).result()
+        return self._call(self._submit_or_pass_on(chunk_id)).result()
 
     def stop_sending(self) -> None:
         """Let chunks in hand be handed back at once; requests in flight end."""
@@ -109,6 +126,7 @@ class Process:
         """Close everything; to be called once no chunk is in hand."""
         self.stop_sending()
         self._call(self._close()).result()
+        self._watchdog.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -127,6 +145,12 @@ class Process:
         self._pace, self._slots = self._paced(keys, "submit", settings.rate)
         self._query_pace, self._query_slots = self._paced(keys, "query", settings.query_rate)
         flight = FlightRecorder(self._redis, keys, owner)
+        self._outage = Outage(lambda: self._halt.stopping)
+
+        def note_sent(moment_us: int) -> None:
+            self._sent += 1
+            flight.note(moment_us)
+
         self._submitter = Submitter(
             ledger=self._ledger,
             recorder=self._recorder,
@@ -135,7 +159,15 @@ class Process:
             owner=owner,
             publish_again=self._publish_again,
             halt=self._halt,
-            note_sent=flight.note,
+            note_sent=note_sent,
+            outage=self._outage,
+        )
+        self._watchdog = Watchdog(
+            "worker" if self._takes_hints else "scheduler",
+            Heartbeat(directory(), fleet_prefix(settings)),
+            look=self._look,
+            in_hand=lambda: self._submitter.in_hand,
+            hand_back=self._last_words,
         )
         overdue = OverdueQuery(
             ledger=self._ledger,
@@ -159,9 +191,49 @@ class Process:
                 )
             ),
             asyncio.create_task(flight.run(self._stopped)),
+            asyncio.create_task(self._watchdog.run(self._stopped)),
             asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk).run(self._stopped)),
             asyncio.create_task(overdue.run(self._leadership, lambda: "partner" in self._halt.held, self._stopped)),
         ]
+
+    async def _submit_or_pass_on(self, chunk_id: str) -> Summary:
+        """Submit a chunk; a process that stops gives the hint to another one instead."""
+        summary = await self._submitter.submit_chunk(chunk_id)
+        if summary.note == STOPPING:
+            with suppress(*REDIS_AWAY):  # the ledger knows what waits
+                await self._publish_again([chunk_id])
+        return summary
+
+    async def _look(self, ask_for_slot: bool) -> Sight:
+        """Look whether this process gets on; over the client that fails fast."""
+        if excuse := self._excuse():
+            return Sight(self._sent, work_waits=False, excuse=excuse)
+        try:
+            waits = self._submitter.in_hand > 0 or (self._takes_hints and await self._hints_wait())
+            answer = await self._pace.acquire(1) if ask_for_slot and waits else None
+        except (redis.exceptions.RedisError, OSError):
+            return Sight(self._sent, work_waits=False, excuse="Redis away")
+        open_now = isinstance(answer, Grant) and answer.first_us <= OPEN_SLOT_US
+        return Sight(self._sent, work_waits=waits, slot_open=open_now if ask_for_slot else None)
+
+    def _excuse(self) -> str:
+        if self._halt.stopping:
+            return "stopping"
+        if "partner" in self._halt.held:
+            return "held"
+        return "platform down" if self._outage.is_open else ""
+
+    async def _hints_wait(self) -> bool:
+        pipeline = self._limiter_redis.pipeline(transaction=False)
+        for queue in Keys(self._settings.mchid).queues:
+            pipeline.llen(queue)
+        return any(await pipeline.execute())
+
+    def _last_words(self) -> None:
+        """Write down the answers that are known; from the watching thread, before the process exits."""
+        self.stop_sending()
+        with suppress(TimeoutError):
+            self._call(self._recorder.flush()).result(LAST_WORDS_SECONDS)
 
     def _paced(self, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
         lateness_seconds = self._settings.lateness_ms / 1000

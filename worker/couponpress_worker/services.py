@@ -24,6 +24,7 @@ from couponpress_worker.callback import CALLBACK_PATH, CallbackReceiver, Forward
 from couponpress_worker.completion import Completer
 from couponpress_worker.process import Process, redis_for
 from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.shutdown import bound_shutdown
 from couponpress_worker.signing import Verifier
 
 log = logging.getLogger(__name__)
@@ -88,9 +89,14 @@ def serve(asgi: Starlette, *, host: str, port: int) -> None:
 def run_scheduler(settings: Settings) -> None:
     """Recover and query until TERM or INT; every worker can do the same, so this is for fleets that scale to none."""
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        bound_shutdown()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    process = Process.start(settings, Secrets.read(settings), publish_again)
+        signal.signal(number, end)
+    process = Process.start(settings, Secrets.read(settings), publish_again, takes_hints=False)
     log.info("scheduler: recovering and querying for partner %s", settings.mchid)
     stop.wait()
     process.close()

@@ -1,0 +1,105 @@
+"""Workers that are told to stop, under load: judged by the exit, by the clock, and by what arrived at the platform."""
+
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from couponpress import ProducerSettings
+from couponpress_worker import heartbeat
+from couponpress_worker.demo import fleet, statistics
+from tests.flow.test_fleet import client_of, wait_until
+from tests.flow.test_outage import LIMIT, arrivals, control, specs
+
+pytestmark = pytest.mark.flow
+
+SPECS = 4500
+#: The promise: what a rolling restart of the whole fleet costs, in seconds of its rate.
+COST_SECONDS = 5
+
+
+def workers(services):
+    return [process for name, process in services._started if name == "worker"]
+
+
+def is_well(env, process):
+    settings = ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]})
+    return heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(settings), pid=process.pid).healthy
+
+
+def ended(process, seconds):
+    started = time.monotonic()
+    process.wait(seconds)
+    return time.monotonic() - started
+
+
+def test_a_rolling_restart_loses_nothing_sends_nothing_twice_and_costs_little(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_RATE", f"{LIMIT}/second")
+    with fleet(tmp_path, "--limit", str(LIMIT)) as (services, env), client_of(env) as client:
+        services.start("worker", env=env)
+        old = workers(services)
+        wait_until(lambda: all(is_well(env, one) for one in old), 60, "healthy workers")
+        base_url = env["COUPONPRESS_BASE_URL"]
+        client.enqueue_many(specs(SPECS), run="flow")
+        wait_until(lambda: statistics(base_url)["accepted"] > 10 * LIMIT, 60, "a fleet at its rate")
+        started = time.time()
+        took = []
+        for one in old:
+            services.let_go(one)
+            one.terminate()
+            took.append(ended(one, 30))
+            new = services.start("worker", env=env)
+            wait_until(lambda new=new: is_well(env, new), 30, "a worker in its place")
+        over = time.time()
+        status = wait_until(lambda: (s := client.run("flow")).finished and s, 120, "the end of the run")
+        services.check()
+        seen, told = statistics(base_url), arrivals(base_url)
+    assert [one.returncode for one in old] == [0, 0]
+    assert (status.succeeded, seen["accepted"], seen["doubled"]) == (SPECS, SPECS, 0)
+    assert max(Counter(told["task_ids"]).values()) == 1
+    start, end = (moment - seen["first_arrival"] for moment in (started, over))
+    steady = sum(start - 5 <= at < start for at in told["offsets"]) / 5
+    end = min(end + 5, max(told["offsets"]) - 1)  # some seconds more, if the run lasts so long
+    cost = (end - start) - sum(start <= at < end for at in told["offsets"]) / steady
+    print(f"stopped in {took} s; the restart took {over - started:.1f} s and cost {cost:.2f} s of {steady:.0f}/s")  # noqa: T201 - the figures, with -s
+    assert over - started < end - start + 5, "the run was too short to judge"
+    assert steady > 0.8 * LIMIT
+    assert cost < COST_SECONDS
+
+
+def test_a_worker_that_is_stopped_amid_silence_waits_for_its_answers_but_not_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_RATE", f"{LIMIT}/second")
+    with fleet(tmp_path, "--limit", str(LIMIT)) as (services, env), client_of(env) as client:
+        services.start("worker", env=env)
+        patient, pressed = workers(services)
+        wait_until(lambda: is_well(env, patient) and is_well(env, pressed), 60, "healthy workers")
+        base_url = env["COUPONPRESS_BASE_URL"]
+        control(base_url, faults={"silence": 100})
+        client.enqueue_many(specs(600), run="flow")
+        wait_until(lambda: statistics(base_url)["received"] > LIMIT, 60, "requests without an answer")
+        for one in (patient, pressed):
+            services.let_go(one)
+            one.terminate()
+        time.sleep(1)
+        sent = statistics(base_url)["received"]
+        pressed.send_signal(signal.SIGTERM)
+        assert ended(pressed, 10) < 3
+        assert ended(patient, 30) < 17
+        assert statistics(base_url)["received"] == sent
+        control(base_url, faults={"silence": 0})
+        services.start("worker", env=env)
+        status = wait_until(lambda: (s := client.run("flow")).finished and s, 120, "the end of the run")
+        seen = statistics(base_url)
+    assert (patient.returncode, pressed.returncode) == (0, 1)
+    assert (status.succeeded, seen["accepted"]) == (600, 600)
+
+
+def test_a_scheduler_is_watched_as_well_and_stops_in_order(tmp_path):
+    with fleet(tmp_path) as (services, env):
+        scheduler = services.start("scheduler", env=env)
+        wait_until(lambda: is_well(env, scheduler), 60, "a healthy scheduler")
+        services.let_go(scheduler)
+        scheduler.terminate()
+        assert ended(scheduler, 30) < 10
+    assert scheduler.returncode == 0

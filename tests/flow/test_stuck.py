@@ -1,0 +1,46 @@
+"""A worker that lives and does nothing: it is found out, says so, and exits; another one does its work."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from celery import Celery
+
+from couponpress.keys import Keys
+from couponpress_worker.demo import fleet
+from tests.flow.test_fleet import client_of, wait_until
+from tests.flow.test_outage import specs
+from tests.flow.test_shutdown import is_well
+
+pytestmark = pytest.mark.flow
+
+
+def health(env, *words):
+    command = [sys.executable, "-m", "couponpress", "health", "--json", *words]
+    done = subprocess.run(command, env=os.environ | env, check=False, capture_output=True, timeout=30)
+    found = json.loads(done.stdout)
+    assert done.returncode == (0 if found["healthy"] else 1)
+    return found
+
+
+def test_a_worker_that_hears_no_hints_any_more_exits_and_says_why(tmp_path):
+    with fleet(tmp_path) as (services, env), client_of(env) as client:
+        (deaf,) = (process for name, process in services._started if name == "worker")
+        wait_until(lambda: is_well(env, deaf), 60, "a healthy worker")
+        found = health(env)
+        assert [(one["pid"], one["role"], one["state"]) for one in found["processes"]] == [(deaf.pid, "worker", "idle")]
+        services.let_go(deaf)
+        with Celery(broker=env["COUPONPRESS_REDIS_URL"], set_as_current=False) as app:
+            for queue in Keys(env["COUPONPRESS_MCHID"]).queues:
+                assert app.control.cancel_consumer(queue, reply=True, timeout=5)
+        client.enqueue_many(specs(300), run="flow")
+        assert deaf.wait(60) == 1
+        log = (tmp_path / "worker.log").read_text()
+        assert "this worker is stuck: for 30 s work waits and slots are free, but nothing is sent" in log
+        assert health(env) == {"healthy": False, "processes": []}
+        services.start("worker", env=env)
+        wait_until(lambda: client.run("flow").succeeded == 300, 60, "the work, done by the next worker")
+        assert health(env)["healthy"]
+        assert health(env, "--pid", str(deaf.pid)) == {"healthy": False, "processes": []}

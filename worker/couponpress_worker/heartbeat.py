@@ -1,0 +1,155 @@
+"""A process's sign of life: a small file on its own machine, for `couponpress health` and other probes.
+
+Decides where it lies, what it says, and whether it is a healthy one. A file, not a key in Redis: a probe must not
+take a worker for dead because Redis is away, needs no connection, and asks about this machine by nature. The process
+holds a lock on its file as long as it lives, so what a killed one leaves is recognised and removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from couponpress.settings import ProducerSettings
+
+log = logging.getLogger(__name__)
+
+#: A sign of life older than this: the process hangs. It is renewed every second.
+STALE_SECONDS = 20.0
+STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One sign of life.
+
+    Attributes:
+        role: `worker` or `scheduler`.
+        pid: the process.
+        state: in a word or two: sending, idle, waiting, held, platform down, Redis away, stopping, stuck.
+        sent: how many requests it has sent.
+        in_hand: how many chunks it has in hand.
+        at: when, seconds since 1970.
+    """
+
+    role: str
+    pid: int
+    state: str
+    sent: int
+    in_hand: int
+    at: float
+
+    def ailment(self, now: float) -> str:
+        """Return why the process is not healthy; empty when it is."""
+        if (age := now - self.at) > STALE_SECONDS:
+            return f"no sign of life for {age:.0f} s"
+        return "work waits and slots are free, but nothing is sent" if self.state == STUCK else ""
+
+
+def directory() -> Path:
+    """Return where this user's processes leave their signs of life."""
+    return Path(tempfile.gettempdir()) / f"couponpress-{os.getuid()}"
+
+
+def fleet_prefix(settings: ProducerSettings) -> str:
+    """Return how the files of a fleet begin, so that several fleets can share a machine."""
+    return f"{settings.mchid}.{sha256(settings.redis_url_shown.encode()).hexdigest()[:8]}."
+
+
+class Heartbeat:
+    """The file of this process. Losing it costs nothing but the answer of a probe."""
+
+    def __init__(self, home: Path, prefix: str) -> None:
+        self._path = home / f"{prefix}{os.getpid()}.json"
+        self._file = -1
+        self._told = False
+
+    def write(self, beat: Beat) -> None:
+        """Say a sign of life; trouble with the file is logged once."""
+        try:
+            if not self._is_mine():
+                self._open()
+            content = json.dumps(asdict(beat)).encode()
+            os.pwrite(self._file, content.ljust(os.fstat(self._file).st_size), 0)
+        except OSError as error:
+            if not self._told:
+                log.warning("no sign of life can be left for `couponpress health`: %s", error)
+                self._told = True
+
+    def close(self) -> None:
+        """Remove the file: the process ends in order."""
+        if self._file >= 0:
+            if self._is_mine():
+                self._path.unlink()
+            os.close(self._file)
+            self._file = -1
+
+    def _is_mine(self) -> bool:
+        """Whether the file is still there: something may have cleaned up."""
+        try:
+            return self._file >= 0 and os.path.samestat(os.fstat(self._file), self._path.lstat())
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> None:
+        home = self._path.parent
+        home.mkdir(mode=0o700, exist_ok=True)
+        seen = home.lstat()
+        if seen.st_uid != os.getuid() or seen.st_mode & 0o077 or home.is_symlink():
+            raise PermissionError(f"{home} must be a directory that is this user's alone")
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def living(home: Path, prefix: str) -> Iterator[Beat]:
+    """Yield the last sign of life of every process of a fleet that is still there; remove what others left."""
+    for path in sorted(home.glob(f"{prefix}*.json")):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                path.unlink()  # nobody holds it any more
+        except FileNotFoundError:
+            continue
+        except BlockingIOError:
+            beat = _read(path)
+            if beat is not None:
+                yield beat
+
+
+def _read(path: Path) -> Beat | None:
+    try:
+        return Beat(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):  # ended this moment, just begun, or of another version
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `couponpress health` found.
+
+    Attributes:
+        healthy: there is at least one process, and each of them is well.
+        processes: each one's last sign of life, with `ailment`, empty for one that is well.
+    """
+
+    healthy: bool
+    processes: list[dict[str, Any]]
+
+
+def health(home: Path, prefix: str, *, pid: int | None = None, now: float | None = None) -> Health:
+    """Look at the processes of a fleet on this machine, or at one of them."""
+    moment = time.time() if now is None else now
+    beats = [beat for beat in living(home, prefix) if pid in {None, beat.pid}]
+    processes = [asdict(beat) | {"ailment": beat.ailment(moment)} for beat in beats]
+    return Health(bool(beats) and not any(one["ailment"] for one in processes), processes)

@@ -1,0 +1,30 @@
+"""How a process that was told to stop ends in any case: in order within its deadline, else hard.
+
+Decides when patience is over. A second TERM or INT, or the deadline, ends the process at once: requests in flight
+then lose their answers and are sent again by others, with the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+#: Requests in flight take up to 15 s, writing their answers down a moment; `deploy/compose.yaml` kills after 30 s.
+DEADLINE_SECONDS = 25.0
+EXIT_HARD = 1
+
+
+def bound_shutdown(deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    """Let the next TERM or INT, or the deadline, end this process hard; for the main thread, at the first one."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _end("it was told to a second time"))
+    timer = threading.Timer(deadline_seconds, _end, [f"it did not stop within {deadline_seconds:g} s"])
+    timer.daemon = True
+    timer.start()
+
+
+def _end(why: str) -> None:
+    # Not by the log: a signal may have come in the middle of a line of it.
+    os.write(2, f"couponpress: this process ends hard, for {why}; what was in flight is sent again\n".encode())
+    os._exit(EXIT_HARD)
