@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
@@ -105,6 +106,9 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
                 typer.echo(f"  {count:>8}  {reason}")
         for hold in client.holds():
             typer.echo(f"held: {hold.scope}: {hold.reason}\n      cure: {hold.cure}")
+        if down := client.outage():
+            since = time.strftime("%H:%M:%S", time.localtime(down.since))
+            typer.echo(f"the platform seems to be down since {since} ({down.reason}): only probes are sent")
         if not shown:
             typer.echo("no run yet; `couponpress submit FILE` makes one")
 

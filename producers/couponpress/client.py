@@ -25,6 +25,7 @@ from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.flight import Sent, read_record
 from couponpress.ledger.holding import HoldingLedger
+from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.pacing import PacingLedger, RateInForce
 from couponpress.ledger.reading import Hold, ReadingLedger
 from couponpress.ledger.scripts import REDIS_AWAY
@@ -228,6 +229,11 @@ class Client:
         """Return every hold in force."""
         with self._asking():
             return self._ledger.holds()
+
+    def outage(self) -> PlatformDown | None:
+        """Return since when and why the fleet finds the platform down; None while it does not."""
+        with self._asking():
+            return read_down(self._redis, self._keys)
 
     def pause(self, run: str | None = None, *, reason: str = "paused by hand") -> bool:
         """Hold a run, or with None everything. Requests in flight end; False when it was held already."""

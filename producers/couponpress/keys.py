@@ -139,6 +139,11 @@ class Keys:
         return f"{self.prefix}holds"
 
     @property
+    def outage(self) -> str:
+        """STRING: since when and why a process finds the platform down, JSON. TTL: 5 s, renewed while it does."""
+        return f"{self.prefix}outage"
+
+    @property
     def events(self) -> str:
         """HASH: kind of callback -> how many arrived. TTL: none."""
         return f"{self.prefix}events"

@@ -69,10 +69,12 @@ def test_an_outage_costs_few_calls_and_no_spec_and_the_rate_comes_back(tmp_path,
         settled = statistics(base_url)["received"]
         time.sleep(20)
         before_end = statistics(base_url)
+        assert client.outage() is not None
         control(base_url, faults=dict.fromkeys(faults, 0))
         lifted = time.time()
         status = wait_until(lambda: (s := client.run("flow")).finished and s, 120, "the end of the run")
         services.check()
+        assert client.outage() is None
         outcomes = list(client.outcomes("flow"))
         seen, told = statistics(base_url), arrivals(base_url)
     back = back_after(told["offsets"], lifted - seen["first_arrival"])

@@ -1,5 +1,6 @@
 """The `couponpress` command: exit codes, one sentence per trouble, and never a traceback."""
 
+import asyncio
 import csv
 import io
 import json
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 
 import pytest
 import redis
+from redis.asyncio import Redis
 
 from couponpress import Client
 from couponpress.cli import app, main
+from couponpress.ledger.outage import PlatformDown, tell_down
 from couponpress.ledger.working import Move
 from couponpress.outcome import State
 from couponpress_worker.redis_server import free_port
@@ -528,6 +531,20 @@ def test_pausing_and_resuming_say_what_they_did(couponpress, server, redis_url, 
         "goes on\n",
         "nothing was held there; `couponpress status` shows holds\n",
     ]
+
+
+def test_the_status_tells_an_outage_of_the_platform(couponpress, redis_url):
+    async def tell(reason):
+        async with Redis.from_url(redis_url) as client:
+            await tell_down(client, KEYS, PlatformDown(0.0, reason))
+
+    asyncio.run(tell("HTTP_503: down"))
+    ran = couponpress("status")
+    assert re.search(r"the platform seems to be down since \d\d:\d\d:\d\d \(HTTP_503: down\): only probes", ran.out)
+    with redis.Redis.from_url(redis_url) as client:
+        assert 0 < client.pttl(KEYS.outage) <= 5000
+        client.delete(KEYS.outage)
+    assert "down" not in couponpress("status").out
 
 
 def test_the_status_tells_holds_and_their_cures(couponpress, server, redis_url):

@@ -485,6 +485,7 @@ ASKING = {
     "outcomes": lambda client: list(client.outcomes("may")),
     "reasons": lambda client: client.reasons("may"),
     "holds": lambda client: client.holds(),
+    "outage": lambda client: client.outage(),
     "pause": lambda client: client.pause(),
     "resume": lambda client: client.resume(),
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 
 import pytest
 
@@ -67,11 +68,16 @@ def test_it_is_said_once_that_the_platform_is_down_and_once_that_it_answers_agai
     caplog.set_level("INFO")
 
     async def run():
-        outage = await Clocked().begin()
+        outage = Clocked()
+        assert outage.told is None
+        await outage.begin()
+        assert outage.told.reason == "HTTP_503: no service"
+        assert abs(outage.told.since - time.time()) < 60
         given = await outage.pass_later(lambda: False)
         for number in range(GOOD_ANSWERS):
             outage.answered(given, number, Accepted())
         assert not outage.is_open
+        assert outage.told is None
 
     run_fast(run())
     first, second = (record.getMessage() for record in caplog.records)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from couponpress_worker.shutdown import DEADLINE_SECONDS, EXIT_HARD
+from couponpress_worker.shutdown import AT_ONCE_SECONDS, DEADLINE_SECONDS, EXIT_HARD
 
 #: Says that it is ready, takes the first signal, and would then wait for a minute.
 LAGGARD = """
@@ -42,10 +42,24 @@ def test_a_second_signal_ends_it_at_once(first, second):
     process = laggard(60)
     process.send_signal(first)
     assert process.stdout.readline() == "told\n"
+    time.sleep(AT_ONCE_SECONDS + 0.1)
     process.send_signal(second)
     _, told = process.communicate(timeout=10)
     assert process.returncode == EXIT_HARD != 0
     assert "told to a second time" in told
+
+
+def test_the_same_signal_twice_at_once_is_one():
+    """As GNU timeout sends it."""
+    process = laggard(60)
+    process.terminate()
+    assert process.stdout.readline() == "told\n"
+    process.terminate()
+    time.sleep(AT_ONCE_SECONDS + 0.2)
+    assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode == EXIT_HARD
 
 
 def test_the_deadline_ends_it():

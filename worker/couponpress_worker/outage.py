@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 
+from couponpress.ledger.outage import PlatformDown
 from couponpress_worker.breaker import Breaker, Pass
 from couponpress_worker.judgement import Again, Judgement
 from couponpress_worker.wechatpay import SlotPassed
@@ -32,12 +33,18 @@ class Outage:
         self._clock = clock
         self._changed = asyncio.Event()
         self._probers = 0
+        self._since, self._reason = 0.0, ""
         self._probing_until = 0.0
 
     @property
     def is_open(self) -> bool:
         """Whether requests are held back."""
         return self._breaker.is_open
+
+    @property
+    def told(self) -> PlatformDown | None:
+        """What people are to be told; None while the platform is up."""
+        return PlatformDown(self._since, self._reason) if self._breaker.is_open else None
 
     async def admit(self, probing_seconds: float) -> int | None:
         """Wait until a chunk may be taken in hand; returns what `leave` is to be told, or None when the process stops.
@@ -91,8 +98,8 @@ class Outage:
         failed = isinstance(judgement, Again)
         change = self._breaker.tell(given, spec, failed=failed, now=now)
         if change == "opened" and isinstance(judgement, Again):
-            told = f"{judgement.code}: {judgement.message}"
-            log.warning("the platform seems to be down (%s): only probes are sent until it answers", told)
+            self._since, self._reason = time.time(), f"{judgement.code}: {judgement.message}"
+            log.warning("the platform seems to be down (%s): only probes are sent until it answers", self._reason)
         if change == "closed":
             log.info("the platform answers again: sending goes on")
         if change == "closed" or (self._breaker.is_open and not failed):

@@ -27,6 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from couponpress.keys import Keys
+from couponpress.ledger.outage import tell_down
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.chunk_in_hand import Summary
@@ -206,6 +207,9 @@ class Process:
 
     async def _look(self, ask_for_slot: bool) -> Sight:
         """Look whether this process gets on; over the client that fails fast."""
+        if down := self._outage.told:
+            with suppress(redis.exceptions.RedisError, OSError):  # people are told by the log as well
+                await tell_down(self._limiter_redis, Keys(self._settings.mchid), down)
         if excuse := self._excuse():
             return Sight(self._sent, work_waits=False, excuse=excuse)
         try:

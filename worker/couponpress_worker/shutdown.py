@@ -9,16 +9,25 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 #: Requests in flight take up to 15 s, writing their answers down a moment; `deploy/compose.yaml` kills after 30 s.
 DEADLINE_SECONDS = 25.0
+#: `timeout`, and a terminal with a supervisor behind it, send the same signal twice at once: that is no impatience.
+AT_ONCE_SECONDS = 0.5
 EXIT_HARD = 1
 
 
 def bound_shutdown(deadline_seconds: float = DEADLINE_SECONDS) -> None:
     """Let the next TERM or INT, or the deadline, end this process hard; for the main thread, at the first one."""
+    told_at = time.monotonic()
+
+    def told_again(*_: object) -> None:
+        if time.monotonic() - told_at > AT_ONCE_SECONDS:
+            _end("it was told to a second time")
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _end("it was told to a second time"))
+        signal.signal(number, told_again)
     timer = threading.Timer(deadline_seconds, _end, [f"it did not stop within {deadline_seconds:g} s"])
     timer.daemon = True
     timer.start()

@@ -1,0 +1,42 @@
+"""What people are told about an outage of the platform: that a process of the fleet finds it down, since when and why.
+
+Kept for seconds, so it is gone when the outage is, or when nobody is left who would know. Nothing depends on it: each
+process decides for itself whether the platform is down.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import redis
+from redis.asyncio import Redis
+
+from couponpress.keys import Keys
+
+#: Told anew every second; after this time without it nobody finds the platform down.
+TOLD_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformDown:
+    """Since when (seconds since 1970) the platform is found to be down, and what the last call came to."""
+
+    since: float
+    reason: str
+
+
+async def tell_down(client: Redis, keys: Keys, told: PlatformDown) -> None:
+    """Say that this process finds the platform down; of several processes the latest is heard.
+
+    Raises:
+        redis.RedisError: Redis did not take it.
+    """
+    await client.set(keys.outage, json.dumps(asdict(told), ensure_ascii=False), px=TOLD_MS)
+
+
+def read_down(client: redis.Redis, keys: Keys) -> PlatformDown | None:
+    """Return what was told last, if anybody still finds the platform down."""
+    told = cast(bytes | None, client.get(keys.outage))
+    return PlatformDown(**json.loads(told)) if told else None
