@@ -148,6 +148,15 @@ class Keys:
         """HASH: kind of callback -> how many arrived. TTL: none."""
         return f"{self.prefix}events"
 
+    def echo(self, message: str) -> str:
+        """STRING: the doctor's test notice with this message has come back. TTL: ten minutes."""
+        return f"{self.prefix}echo:{message}"
+
+    @property
+    def doctor(self) -> str:
+        """STREAM: what the doctor tries a server with. TTL: a second."""
+        return f"{self.prefix}doctor"
+
     @property
     def leader(self) -> str:
         """STRING: which process recovers and queries for all. TTL: seconds, renewed while it lives."""

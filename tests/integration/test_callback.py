@@ -9,10 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from redis.asyncio import Redis
 
+from couponpress.ledger.notices import NoticeLedger, echo_came
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
-from couponpress_worker.callback import BODY_LIMIT_BYTES, CALLBACK_PATH, CallbackReceiver, callback_app
+from couponpress_worker.callback import CALLBACK_PATH, ECHO_EVENT, CallbackReceiver
+from couponpress_worker.callback_service import BODY_LIMIT_BYTES, CallbackService
 from couponpress_worker.completion import FAIL_CODE, Completer
 from couponpress_worker.redis_server import free_port
 from couponpress_worker.signing import FRESHNESS_SECONDS, Verifier, answer_message, seal, sign
@@ -85,6 +87,7 @@ class Callbacks:
 
     def __init__(self, url, platform_key, forward=None):
         self.url, self.key, self.forward = url, platform_key, forward
+        self.more_keys, self.missed = {}, []
 
     def signed(self, body, **changes):
         """The headers of a callback with this body."""
@@ -106,16 +109,18 @@ class Callbacks:
 
         async def act():
             async with Redis.from_url(self.url, socket_connect_timeout=1) as connection:
-                ledger = WorkLedger(connection, KEYS)
+                notices = NoticeLedger(connection, KEYS)
                 receiver = CallbackReceiver(
-                    verifier=Verifier({PUBLIC_KEY_ID: self.key.public_key()}),
+                    verifier=Verifier({PUBLIC_KEY_ID: self.key.public_key(), **self.more_keys}),
                     apiv3_key=APIV3_KEY,
-                    completer=Completer(ledger),
-                    count=ledger.count_event,
+                    completer=Completer(WorkLedger(connection, KEYS)),
+                    count=lambda kind: notices.count([kind]),
+                    note_echo=notices.note_echo,
                     forward=self.forward,
+                    missing=lambda: self.missed.append(1),
                     clock=lambda: NOW,
                 )
-                transport = httpx.ASGITransport(callback_app(receiver))
+                transport = httpx.ASGITransport(CallbackService(receiver.receive))
                 async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as http:
                     calls = [
                         http.request(method, path, content=body, headers=self.signed(body, **changes))
@@ -457,57 +462,6 @@ def test_a_body_of_the_largest_size_is_read(client, callbacks):
     assert refused(callbacks.body(b"x" * BODY_LIMIT_BYTES), 400)
 
 
-def test_a_body_without_end_is_refused_once_it_is_too_large(redis_url, platform_key):
-    """A caller that keeps sending, and never says how much there is."""
-    receiver = CallbackReceiver(
-        verifier=Verifier({}), apiv3_key=APIV3_KEY, completer=None, count=None, clock=lambda: NOW
-    )
-    sent, received = [], []
-
-    async def receive():
-        received.append(1)
-        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(callback_app(receiver)(scope(), receive, send))
-    assert sent[0]["status"] == 413
-    assert len(received) <= BODY_LIMIT_BYTES / 1000 + 2
-
-
-def test_a_caller_that_hangs_up_half_way_leaves_no_traceback(redis_url):
-    receiver = CallbackReceiver(
-        verifier=Verifier({}), apiv3_key=APIV3_KEY, completer=None, count=None, clock=lambda: NOW
-    )
-    sent = []
-    messages = [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]
-
-    async def receive():
-        return messages.pop(0)
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(callback_app(receiver)(scope(), receive, send))
-    assert sent[0]["status"] == 400
-
-
-def scope():
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": CALLBACK_PATH,
-        "raw_path": CALLBACK_PATH.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [],
-    }
-
-
 @pytest.mark.parametrize("path", ["/", "/docs", "/wechatpay", f"{CALLBACK_PATH}/more"])
 def test_there_is_nothing_else_here(callbacks, path):
     assert callbacks.task(MADE, path=path).status_code == 404
@@ -516,6 +470,45 @@ def test_there_is_nothing_else_here(callbacks, path):
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_a_callback_is_a_post(callbacks, method):
     assert callbacks.task(MADE, method=method).status_code == 405
+
+
+# --- several keys, and the doctor's test notice -----------------------------------------------------------------------
+
+
+def test_several_keys_live_at_once(client, chunk, callbacks, another_key):
+    callbacks.more_keys = {"5157F09EFDC096DE15EBE81A47057A7200000000": another_key.public_key()}
+    serial = {"Wechatpay-Serial": "5157F09EFDC096DE15EBE81A47057A7200000000"}
+    assert refused(callbacks.task(MADE, **serial), 401)  # the key is the one that is named, no other
+    assert callbacks.task(MADE, key=another_key, **serial).status_code == 204
+    assert callbacks.task(MADE).status_code == 204
+    assert callbacks.missed == []
+
+
+@pytest.mark.parametrize(
+    ("serial", "asked"),
+    [("5157F09EFDC096DE15EBE81A47057A7200000001", 1), (PUBLIC_KEY_ID + "9", 0), ("", 0), ("x" * 40, 0)],
+)
+def test_a_certificate_that_is_not_held_is_asked_for(client, callbacks, serial, asked):
+    assert refused(callbacks.task(MADE, **{"Wechatpay-Serial": serial}), 401)
+    assert len(callbacks.missed) == asked
+
+
+def test_the_doctors_test_notice_is_kept_and_nobody_elses(client, callbacks):
+    message = "couponpress-doctor-" + "0a" * 16
+    for told in (message, "hello", message + "x", None, [message]):
+        assert (
+            callbacks.body(json.dumps(envelope(sealed({"echo_message": told}), ECHO_EVENT)).encode()).status_code == 204
+        )
+    assert echo_came(client, KEYS, message)
+    assert 0 < client.ttl(KEYS.echo(message)) <= 600
+    assert [key.decode() for key in client.scan_iter("*echo*")] == [KEYS.echo(message)]
+    assert events(client) == {f"other {ECHO_EVENT}": 4}
+
+
+def test_a_test_notice_that_does_not_open_is_somebody_elses(client, callbacks):
+    body = json.dumps(envelope(sealed({"echo_message": "x"}, key=b"9" * 32), ECHO_EVENT)).encode()
+    assert callbacks.body(body).status_code == 204
+    assert events(client) == {f"other {ECHO_EVENT}": 1}
 
 
 # --- redis away -------------------------------------------------------------------------------------------------------
@@ -529,6 +522,20 @@ def test_while_redis_is_away_the_platform_is_asked_to_repeat(platform_key):
 def test_while_redis_is_away_other_events_are_to_be_repeated_too(platform_key):
     away = Callbacks(f"redis://127.0.0.1:{free_port()}/0", platform_key)
     assert refused(away.body(json.dumps(envelope({}, "PRODUCT_COUPON_SP.SEND")).encode()), 503)
+
+
+def test_while_redis_is_away_what_was_passed_on_need_not_come_again(platform_key):
+    async def forward(headers, body):
+        return 200
+
+    away = Callbacks(f"redis://127.0.0.1:{free_port()}/0", platform_key, forward)
+    assert away.body(json.dumps(envelope({}, "PRODUCT_COUPON_SP.SEND")).encode()).status_code == 200
+
+
+def test_while_redis_is_away_a_burst_gets_no_2xx(platform_key):
+    away = Callbacks(f"redis://127.0.0.1:{free_port()}/0", platform_key)
+    tasks = [json.dumps(envelope(sealed(MADE | {"task_id": f"cut-out-{n:06}"}))).encode() for n in range(300)]
+    assert {answer.status_code for answer in away.bodies(tasks, together=True)} == {503}
 
 
 def test_a_full_redis_is_away_too(client, chunk, callbacks):

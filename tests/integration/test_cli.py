@@ -36,7 +36,7 @@ from tests.builders import (
 )
 
 PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "limit"]
-FLEETS_COMMANDS = ["worker", "scheduler", "callback", "sandbox", "redis", "doctor", "health", "demo"]
+FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 PRODUCERS_OWN = app.registered_commands.copy()
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
 
@@ -127,7 +127,7 @@ def is_one_sentence(ran):
 def test_help_names_every_command(couponpress, option):
     ran = couponpress(option)
     assert ran.code == 0
-    listed = re.findall(r"^  ([a-z]+) ", ran.out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) ", ran.out.partition("Commands:")[2], re.MULTILINE)
     assert set(listed) == set(PRODUCERS_COMMANDS + FLEETS_COMMANDS)
 
 

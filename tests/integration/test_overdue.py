@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
+from couponpress_worker.completion import EXPIRED_CODE, GAVE_UP_CODE, LAST_DELAYS_SECONDS
 from couponpress_worker.judgement import MAX_TRIES, Answer, NoAnswer
-from couponpress_worker.overdue import EXPIRED_CODE, GAVE_UP_CODE, LAST_DELAYS_SECONDS, OverdueQuery
+from couponpress_worker.overdue import ROUND, OverdueQuery
 from couponpress_worker.slots import SlotsClosedError
 from tests.builders import (
     KEYS,
@@ -62,10 +63,10 @@ class FakeSlots:
         return slot > self.passing
 
     def answered(self, slot):
-        assert slot == self.taken
+        assert slot <= self.taken
 
     def throttled(self, slot, retry_after_seconds):
-        assert slot == self.taken
+        assert slot <= self.taken
         self.pauses.append(retry_after_seconds)
 
 
@@ -172,10 +173,67 @@ def test_a_spec_that_the_platform_does_not_know_goes_again(redis_url, client):
 
 @pytest.mark.parametrize("answer", [PROCESSING, BROKEN, SILENT, REFUSED], ids=repr)
 def test_a_spec_without_an_ending_for_too_long_is_given_up(redis_url, client, answer):
-    accepted(redis_url, client, ago=EXPIRY + 1)
+    accepted(redis_url, client, ago=EXPIRY + SPAN + 1)
     rounds(redis_url, FakePlatform(answer))
     (told,) = outcomes(client)
     assert (told.outcome, told.code) == ("expired", EXPIRED_CODE)
+
+
+def test_a_moments_outage_at_the_deadline_gives_no_spec_up(redis_url, client):
+    chunk_id = accepted(redis_url, client, ago=EXPIRY + 1)
+    rounds(redis_url, FakePlatform(BROKEN))
+    assert states_of(client, chunk_id) == [State.ACCEPTED]
+
+
+def test_a_spec_that_the_platform_accepts_and_never_knows_ends(redis_url, client):
+    chunk_id = stored(redis_url)
+    for _ in range(MAX_TRIES - 1):
+        assert all(moved(redis_url, chunk_id, Move(0, "again", tries=1), Move(0, "release")))
+    assert moved(redis_url, chunk_id, Move(0, "accept", tries=1)) == [True]
+    let_pass(client, KEYS.awaiting, SPAN + 1)
+    rounds(redis_url, FakePlatform(ABSENT))
+    (told,) = outcomes(client)
+    assert (told.outcome, told.code) == ("expired", EXPIRED_CODE)
+    assert f"after {MAX_TRIES} tries" in told.message
+
+
+def test_a_short_run_has_its_turn_while_a_long_one_is_queried(redis_url, client):
+    """Three chunks of a long run are older than the short run's only spec."""
+    for first in (1, 101, 201):
+        chunk_id = stored(redis_url, 100, first=first, run="long")
+        bring_to(redis_url, chunk_id, [State.ACCEPTED] * 100)
+    let_pass(client, KEYS.awaiting, 100)
+    bring_to(redis_url, stored(redis_url, first=301, run="short"), [State.ACCEPTED])
+    let_pass(client, KEYS.awaiting, SPAN + 1)
+    platform = FakePlatform(PROCESSING)
+    rounds(redis_url, platform)
+    assert len(platform.asked) == ROUND // 2 + 1  # half a round for either; the short one has no more
+    assert "cut-out-000301" in [task_id for task_id, *_ in platform.asked[:2]]
+
+
+def test_a_chunk_that_is_longer_than_its_turn_is_queried_whole_and_each_spec_once(redis_url, client):
+    for first, run in ((1, "long"), (101, "other")):
+        chunk_id = stored(redis_url, 100, first=first, run=run)
+        bring_to(redis_url, chunk_id, [State.ACCEPTED] * 100)
+    let_pass(client, KEYS.awaiting, SPAN + 1)
+    platform = FakePlatform(PROCESSING)
+    rounds(redis_url, platform, count=4)
+    assert sorted(task_id for task_id, *_ in platform.asked) == [f"cut-out-{n:06}" for n in range(1, 201)]
+
+
+def test_a_short_runs_look_has_its_turn_among_a_long_runs(redis_url, client):
+    looking(redis_url, count=100)
+    chunk_id = stored(redis_url, run="short", first=900)
+    assert moved(redis_url, chunk_id, Move(0, "look", tries=1, code="NO_ANSWER"))
+    platform = FakePlatform(BROKEN)
+    rounds(redis_url, platform)
+    assert "cut-out-000900" in [task_id for task_id, *_ in platform.asked[:2]]
+
+
+def test_trouble_with_redis_in_the_middle_of_a_round_is_told_after_it(redis_url, client):
+    accepted(redis_url, client, count=3)
+    with pytest.raises(SlotsClosedError):
+        rounds(redis_url, FakePlatform(MADE), slots=FakeSlots(closed=True))
 
 
 @pytest.mark.parametrize("answer", [THROTTLED, WRONG_KEY], ids=repr)

@@ -1,5 +1,6 @@
 """The sandbox as its clients meet it: its own process, real HTTP, real signatures on both sides."""
 
+import asyncio
 import json
 import queue
 import secrets
@@ -17,6 +18,8 @@ import pytest
 
 from couponpress.errors import InputError
 from couponpress_worker.errors import ServiceError
+from couponpress_worker.platform_keys import PlatformKeys
+from couponpress_worker.process import platform_for
 from couponpress_worker.redis_server import free_port
 from couponpress_worker.sandbox.options import SandboxOptions
 from couponpress_worker.sandbox.process import running
@@ -346,6 +349,66 @@ def test_echo_calls_back(sandbox, partner):
         callback = callbacks.get(timeout=20)
     assert json.loads(callback.body)["event_type"] == "SECURITY_ECHO.SUCCESS"
     assert partner.opened(callback) == {"echo_message": "hello"}
+
+
+def test_certificates_are_listed_and_sign_callbacks(sandbox, partner):
+    """As a merchant that has them sees it: the receiver's own keys, fetched by the fleet's own client."""
+
+    async def refreshed(held):
+        client = platform_for(partner.settings, partner.secrets)
+        try:
+            return await PlatformKeys.refresh(held(client))
+        finally:
+            await client.aclose()
+
+    keys = {}
+
+    def held(client):
+        one = PlatformKeys(partner.secrets.public_keys, partner.secrets.apiv3_key, client.certificates)
+        keys["held"] = one.keys
+        return one
+
+    def objection(callback):
+        return Verifier(keys["held"]).objection(callback.headers, callback.body, now=time.time())
+
+    with receiving() as callbacks:
+        for count in (1, 2):
+            sandbox.control(notify_url=callbacks.url, certificates=count)
+            partner.submit(f"task_certificate_{count}")
+            callback = callbacks.get(timeout=20)
+            if count == 2:
+                assert objection(callback) == "signed with a key that is not known here"
+            assert asyncio.run(refreshed(held))
+            assert len(keys["held"]) == 1 + count
+            assert callback.headers["Wechatpay-Serial"] != partner.settings.wechatpay_public_key_id
+            assert objection(callback) is None
+    sandbox.control(certificates=0)
+    assert asyncio.run(refreshed(held))
+    assert list(keys["held"]) == [partner.settings.wechatpay_public_key_id]
+
+
+def test_callbacks_out_of_order(sandbox, partner):
+    """One that says PROCESSING before the answer to the submit, one after the callback with the result."""
+    with receiving() as callbacks:
+        faults = {"early_callbacks": 100, "stale_callbacks": 100}
+        sandbox.control(notify_url=callbacks.url, faults=faults, latency_ms=500)
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(partner.submit, "task_out_of_order")
+            early = callbacks.get(timeout=20)
+            assert not answer.done()
+            assert answer.result().status_code == 200
+        states = [partner.opened(callback)["task_state"] for callback in (early, *(callbacks.get() for _ in range(2)))]
+    assert states[0] == "PROCESSING"
+    assert sorted(states[1:]) == ["PROCESSING", "SUCCESS"]
+
+
+def test_the_arrivals_of_queries_are_told_too(sandbox, partner):
+    partner.submit("task_asked_about")
+    partner.call("GET", f"{SUBMIT_PATH}/task_asked_about?{QUERY}")
+    told = sandbox.arrivals("query", tasks=True)
+    assert (told["offsets"], told["task_ids"], told["statuses"]) == ([0.0], ["task_asked_about"], [200])
+    with httpx.Client(base_url=sandbox.base_url) as http:
+        assert http.get("/sandbox/arrivals", params={"kind": "x"}).status_code == 400
 
 
 def test_control_names_what_is_wrong_and_changes_nothing_then(sandbox):

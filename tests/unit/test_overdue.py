@@ -4,7 +4,15 @@ import pytest
 
 from couponpress.ledger.working import Move
 from couponpress.outcome import State
-from couponpress_worker.completion import FAIL_CODE, FAIL_MESSAGE
+from couponpress_worker.completion import (
+    EXPIRED_CODE,
+    FAIL_CODE,
+    FAIL_MESSAGE,
+    GAVE_UP_CODE,
+    move_after_query,
+    move_when_absent,
+    move_when_overdue,
+)
 from couponpress_worker.judgement import (
     MAX_TRIES,
     RETRY_DELAYS_SECONDS,
@@ -16,7 +24,6 @@ from couponpress_worker.judgement import (
     Stop,
     Throttled,
 )
-from couponpress_worker.overdue import GAVE_UP_CODE, move_after_query, move_when_absent
 from tests.builders import PICTURE
 
 
@@ -70,3 +77,44 @@ def test_an_unknown_task_without_tries_left_is_rejected_with_what_the_last_try_s
 
 def test_a_task_without_any_history_goes_again():
     assert move_when_absent(3, 0, "", "").name == "absent"
+
+
+# --- an accepted spec that was asked about ----------------------------------------------------------------------------
+
+EXPIRY, SPAN = 1000.0, 100.0
+YOUNG, OLD, OLDER = EXPIRY, EXPIRY + 1, EXPIRY + SPAN + 1
+
+
+def overdue(judgement, ago, tries=1):
+    move = move_when_overdue(judgement, 3, tries, ago, EXPIRY, SPAN)
+    return move and (move.name, move.code)
+
+
+@pytest.mark.parametrize("ago", [YOUNG, OLD, OLDER])
+def test_an_ending_counts_whenever_it_comes(ago):
+    assert move_when_overdue(Completed(State.SUCCEEDED, PICTURE), 3, 1, ago, EXPIRY, SPAN) == Move(
+        3, "succeed", image_url=PICTURE
+    )
+    assert overdue(Completed(State.FAILED), ago) == ("fail", FAIL_CODE)
+
+
+@pytest.mark.parametrize(
+    ("judgement", "young", "old", "older"),
+    [
+        (Processing(), None, True, True),
+        (Rejected("NO_AUTH", "wrong"), None, True, True),
+        (Again("HTTP_502", "bad gateway"), None, None, True),
+        (Throttled(1.0), None, None, None),
+        (Stop("partner", "SIGN_ERROR", "wrong", "mend it"), None, None, None),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_has_no_end_by_the_deadline_expires(judgement, young, old, older):
+    told = [overdue(judgement, ago) for ago in (YOUNG, OLD, OLDER)]
+    assert told == [("expire", EXPIRED_CODE) if wanted else None for wanted in (young, old, older)]
+
+
+@pytest.mark.parametrize("ago", [YOUNG, OLDER])
+def test_what_was_accepted_and_is_not_known_goes_again_until_its_tries_are_spent(ago):
+    assert overdue(NotFound(), ago, MAX_TRIES - 1) == ("absent", "NOT_FOUND")
+    assert overdue(NotFound(), ago, MAX_TRIES) == ("expire", EXPIRED_CODE)

@@ -19,9 +19,14 @@
     judgement       what an answer means, and when to try again
     recorder        moves of specs, many in one write
     flight_recorder when each request left, as proof
-    callback        the platform calls back
+    callback_service one path, a bounded body, a bounded time
+    callback        the platform calls back: is it true, and what is it about
+    platform_keys   which keys the platform may sign with just now
+    forwarding      events of other kinds go to another system
     completion      what a callback or a query says becomes a move
+    gathering       writes that arrive together are made together
     overdue         the platform did not call back: ask it
+    turns           whose turn it is: runs one after the other
     recovery        what a crash, a lost message or a due retry left behind
     progress        whether a process gets on
     heartbeat       the sign of life that it leaves
@@ -33,6 +38,7 @@ and around them:
     cli             the fleet's commands
     services        callback receiver and scheduler as foreground services
     doctor          is this set-up good enough for a night?
+    callback_url    where the platform sends callbacks, shown and set by hand
     errors          what can go wrong, as one tree
     redis_server    a Redis for the demo and the tests
     sample_catalog  a catalog as a merchant would have it

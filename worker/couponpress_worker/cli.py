@@ -7,7 +7,9 @@ Decides which options a service has. Each imports what it needs when it is calle
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +27,7 @@ Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 insid
 
 def register(app: typer.Typer) -> None:
     """Add the fleet's commands to the `couponpress` command."""
-    for command in (worker, scheduler, callback, sandbox, redis, doctor, health, demo):
+    for command in (worker, scheduler, callback, callback_url, sandbox, redis, doctor, health, demo):
         app.command()(command)
 
 
@@ -126,17 +128,54 @@ def redis(
     os.execv(words[0], words)  # noqa: S606 - this process becomes the server, so signals reach it
 
 
-def doctor() -> None:
-    """Check settings, keys, Redis, clock and platform; every failure comes with its cure."""
+def doctor(
+    live: Annotated[
+        bool, typer.Option("--live", help="Also make the platform's test call and wait for its callback.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option("--callback-url", metavar="URL", help="Where that callback goes, if not where all others go."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list, for scripts.")] = False,
+) -> None:
+    """Check settings, keys, Redis, limits, clock and platform; every failure comes with its cure."""
     from couponpress_worker.doctor import examine
 
-    all_good = True
-    for finding in examine():
-        all_good = all_good and finding.good
-        typer.echo(f"{'ok  ' if finding.good else 'FAIL'} {finding.name}: {finding.seen}")
-        if not finding.good and finding.cure:
-            typer.echo(f"     cure: {finding.cure}")
-    raise typer.Exit(DONE if all_good else ENDED_BADLY)
+    found = []
+    for finding in examine(live=live, callback_url=url):
+        found.append(finding)
+        if not as_json:
+            typer.echo(f"{'ok  ' if finding.good else 'FAIL'} {finding.name}: {finding.seen}")
+            if not finding.good and finding.cure:
+                typer.echo(f"     cure: {finding.cure}")
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+    raise typer.Exit(DONE if all(finding.good for finding in found) else ENDED_BADLY)
+
+
+def callback_url(
+    url: Annotated[
+        str | None, typer.Option("--set", metavar="URL", help="Send callbacks there from now on, all of them.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
+) -> None:
+    """Show where the platform sends the partner's callbacks; with --set, change it after asking."""
+    from couponpress_worker.callback_url import affected, checked, set_url, shown
+    from couponpress_worker.settings import Secrets, Settings
+
+    settings = Settings.load()
+    keys = Secrets.read(settings)
+    now = shown(settings, keys)
+    if url is None:
+        typer.echo(now or "none is set")
+        return
+    if checked(url, settings.base_url) == now:
+        typer.echo(f"{now} is set already")
+        return
+    typer.echo(affected(settings.mchid, now, url), err=True)
+    if not yes:
+        typer.confirm("Change it?", abort=True, err=True)
+    typer.echo(set_url(settings, keys, url))
 
 
 def health(

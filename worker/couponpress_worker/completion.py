@@ -1,24 +1,38 @@
 """What a callback or a query says about a picture, and how it is booked.
 
-Decides which move a task's state leads to, and gathers completions that arrive together into two round trips.
+Decides which move a task's state leads to, and books completions that arrive together in two round trips.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
-from couponpress_worker.judgement import Again, Completed, Processing, read_task
+from couponpress_worker.gathering import Gathered
+from couponpress_worker.judgement import (
+    MAX_TRIES,
+    Again,
+    Completed,
+    NotFound,
+    Processing,
+    QueryJudgement,
+    Stop,
+    Throttled,
+    read_task,
+    retry_delay_seconds,
+)
 
-#: Completions are gathered for so long, so that those of a busy moment share their round trips. The platform waits 5 s.
-GATHER_SECONDS = 0.01
 #: The platform states no reason for a failure: no source shows a field for one.
 FAIL_CODE = "FAIL"
 FAIL_MESSAGE = "the platform could not make the picture; it gives no reason"
+EXPIRED_CODE = "NO_ANSWER"
+GAVE_UP_CODE = "GAVE_UP"
+#: Who answers a look is not down any more, so a spec whose tries ended in an outage gets a few more, each followed by a
+#: look: so long after the look that did not find it, seconds.
+LAST_DELAYS_SECONDS = (1.0, 30.0, 60.0)
 
 
 def move_of(reading: Completed | Processing, position: int) -> Move:
@@ -35,43 +49,84 @@ def move_of(reading: Completed | Processing, position: int) -> Move:
             return Move(position, "fail", code=FAIL_CODE, message=FAIL_MESSAGE)
 
 
+def move_after_query(judgement: QueryJudgement, position: int) -> Move | None:
+    """Return the move that a query's answer leads to; None when it leaves everything as it is."""
+    match judgement:
+        case Completed() | Processing():
+            return move_of(judgement, position)
+        case _:
+            return None
+
+
+def move_when_overdue(
+    judgement: QueryJudgement,
+    position: int,
+    tries: int,
+    ago_seconds: float,
+    expire_after_seconds: float,
+    callback_span_seconds: float,
+) -> Move | None:
+    """Return the move of an accepted spec that was asked about; None when it stays accepted.
+
+    An ending counts whenever it comes. Unknown to the platform: the same bytes again, while tries are left. Not
+    ended by the deadline: expired; when the platform gave no usable answer, one callback span later, so that
+    nothing is given up for a moment's outage. A limit or a wrong set-up says nothing about the spec.
+
+    Args:
+        judgement: what the answer means.
+        position: which spec of the chunk.
+        tries: how many it has spent; counts when the platform does not know it.
+        ago_seconds: when it was accepted.
+        expire_after_seconds: the deadline.
+        callback_span_seconds: how long apart its queries are.
+    """
+    match judgement:
+        case Completed():
+            return move_of(judgement, position)
+        case NotFound() if tries < MAX_TRIES:
+            return Move(position, "absent", code="NOT_FOUND", message="accepted, yet the platform does not know it")
+        case NotFound():
+            told = f"accepted, yet the platform does not know it after {tries} tries"
+            return Move(position, "expire", code=EXPIRED_CODE, message=told)
+        case Throttled() | Stop():
+            return None
+        case Again():
+            expire_after_seconds += callback_span_seconds
+    if ago_seconds <= expire_after_seconds:
+        return None
+    return Move(position, "expire", code=EXPIRED_CODE, message="accepted, but never finished by the platform")
+
+
+def move_when_absent(position: int, tries: int, code: str, message: str) -> Move:
+    """Return the move of a spec that the platform does not know after an open end.
+
+    Known under another brand or type (ALREADY_EXISTS): rejected. Tries left, or one of the last ones: the same bytes
+    again. None left: rejected, with what the last try said.
+    """
+    if "ALREADY_EXISTS" in code:
+        return Move(position, "reject", code=code, message=message)
+    delay_seconds = retry_delay_seconds(tries, 0.5)
+    if delay_seconds is None and tries - MAX_TRIES < len(LAST_DELAYS_SECONDS):
+        delay_seconds = LAST_DELAYS_SECONDS[tries - MAX_TRIES]
+    if delay_seconds is None:
+        return Move(position, "reject", code=GAVE_UP_CODE, message=f"{tries} tries, the last one: {code} {message}")
+    return Move(position, "absent", delay_ms=round(delay_seconds * 1000), code=code, message=message)
+
+
 class Completer:
     """Books completions; those that arrive within a moment share their round trips."""
 
     def __init__(self, ledger: WorkLedger) -> None:
         self._ledger = ledger
-        self._waiting: list[tuple[Mapping[str, Any], asyncio.Future[str]]] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._gathered: Gathered[Mapping[str, Any], str] = Gathered(self._book)
 
     async def complete(self, task: Mapping[str, Any]) -> str:
         """Book one task's state. Returns `done`, `repeated` (nothing left to change), `unknown` or `unreadable`.
 
         Raises:
-            redis.exceptions.RedisError: nothing is booked; the caller must ask for a repetition.
+            redis.exceptions.RedisError: it is not known to be booked; the caller must ask for a repetition.
         """
-        booked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((task, booked))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
-        return await booked
-
-    async def _write(self) -> None:
-        try:
-            while self._waiting:
-                await asyncio.sleep(GATHER_SECONDS)
-                batch, self._waiting = self._waiting, []
-                try:
-                    results = await self._book([task for task, _ in batch])
-                except Exception as error:  # noqa: BLE001 - handed to every caller that waits for it
-                    for _, booked in batch:
-                        if not booked.done():
-                            booked.set_exception(error)
-                else:
-                    for (_, booked), result in zip(batch, results, strict=True):
-                        if not booked.done():
-                            booked.set_result(result)
-        finally:
-            self._writer = None
+        return await self._gathered.put(task)
 
     async def _book(self, tasks: list[Mapping[str, Any]]) -> list[str]:
         places = await self._ledger.places([_task_id(task) for task in tasks])

@@ -4,6 +4,7 @@ CouponpressError (couponpress.errors)
 └── WorkerError             the root of this package's errors
     ├── KeyFileError        a key file is missing, unreadable or of the wrong kind
     ├── DecryptError        a sealed resource does not open with the APIv3 key
+    ├── PlatformError       the platform did not do what a person asked of it by a command
     └── ServiceError        a service cannot start here: no server program, port taken, extra not installed
 """
 
@@ -22,6 +23,10 @@ class KeyFileError(WorkerError):
 
 class DecryptError(WorkerError):
     """A sealed resource does not open with the APIv3 key."""
+
+
+class PlatformError(WorkerError):
+    """The platform did not do what a person asked of it by a command."""
 
 
 class ServiceError(WorkerError):

@@ -225,7 +225,11 @@ def read_task(content: Mapping[str, Any]) -> Completed | Processing | Again:
     if state == "FAIL":
         return Completed(State.FAILED)
     if state != "SUCCESS":
-        return Again("UNKNOWN_STATE", f"task_state is {str(state)[:40]!r}, which is none of the known ones")
+        try:
+            told = str(state)[:40]
+        except RecursionError:  # just not too deep to be read, but too deep to be printed
+            told = type(state).__name__
+        return Again("UNKNOWN_STATE", f"task_state is {told!r}, which is none of the known ones")
     for part in ("combine_image_result", "cut_out_result"):
         result = content.get(part)
         url = result.get("image_url") if isinstance(result, Mapping) else None

@@ -1,50 +1,67 @@
 """Asks the platform about specs that it has not called back about, on the query limit.
 
 Two kinds are asked about: those whose submitting ended open (looks), and those accepted so long ago that every
-repetition of the callback has passed (overdue). Decides what each answer means for the spec. Callbacks are the
-main channel: at 20 queries a second, a hundred thousand specs would take 83 minutes.
+repetition of the callback has passed (overdue). Decides who is asked about when: the oldest first, runs in turns.
+Refuses to know what an answer makes of a spec (`completion`). Callbacks are the main channel: at 20 queries a second,
+a hundred thousand specs would take 83 minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
+from math import ceil
 
+from couponpress.keys import run_of
+from couponpress.ledger.chunks import Row
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import Move, Place, WorkLedger
-from couponpress_worker.completion import move_of
+from couponpress_worker.completion import move_after_query, move_when_absent, move_when_overdue
 from couponpress_worker.judgement import (
-    MAX_TRIES,
     Again,
     Answer,
-    Completed,
     NoAnswer,
     NotFound,
-    Processing,
     QueryJudgement,
     Rejected,
     Stop,
     Throttled,
     judge_query,
-    retry_delay_seconds,
 )
 from couponpress_worker.recovery import TICK_SECONDS, Leadership, rest
 from couponpress_worker.slots import Slot, Slots, SlotsClosedError
+from couponpress_worker.turns import in_turns
 from couponpress_worker.wechatpay import SlotPassed, WeChatPay
 
 log = logging.getLogger(__name__)
 
-#: How many looks or chunks one round takes up: a few seconds of the query limit.
-ROUND = 50
+#: How many specs one round asks about: five seconds of the platform's query limit. They wait for their slots together,
+#: so that a slow answer holds up no other query.
+ROUND = 100
+#: How far a round looks for runs that have their turn: this many looks, and this many chunks of up to 100 specs.
+LOOKED_AT = 10_000
 #: A look that taught nothing gives way to the others for so long.
 LOOK_AGAIN_MS = 10_000
-#: Who answers a look is not down any more, so a spec whose tries ended in an outage gets a few more, each followed by a
-#: look: so long after the look that did not find it, seconds.
-LAST_DELAYS_SECONDS = (1.0, 30.0, 60.0)
-EXPIRED_CODE = "NO_ANSWER"
-GAVE_UP_CODE = "GAVE_UP"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One spec to ask about.
+
+    Attributes:
+        place: where it stands.
+        row: what it is.
+        accepted_seconds_ago: when a spec of its chunk was last accepted; None for a look.
+    """
+
+    place: Place
+    row: Row
+    accepted_seconds_ago: float | None = None
 
 
 class OverdueQuery:
@@ -64,71 +81,123 @@ class OverdueQuery:
         self._slots = slots
         self._callback_span_seconds = callback_span_seconds
         self._expire_after_seconds = expire_after_seconds
+        #: Of each overdue chunk, the positions that were asked about since it became overdue. Lost with the process:
+        #: the next leader asks about them again.
+        self._asked: dict[str, set[int]] = {}
 
     async def run(self, leadership: Leadership, halted: Callable[[], bool], stopped: asyncio.Event) -> None:
         """Query while this process leads and nothing is held, until it is stopped and its slots are closed."""
         while not stopped.is_set():
+            asked = 0
             try:
                 if not halted() and await leadership.mine():
-                    await self.round(leadership.mine)
+                    asked = await self.round(leadership.mine)
             except REDIS_AWAY as error:
                 log.warning("overdue queries wait for Redis: %s", error)
             except SlotsClosedError:
                 return
-            await rest(stopped, TICK_SECONDS)
+            if not asked:
+                await rest(stopped, TICK_SECONDS)
 
-    async def round(self, still_leading: Callable[[], Awaitable[bool]]) -> None:
-        """Take up the looks that are due, then the chunks that are overdue."""
-        for place in await self._ledger.due_looks(ROUND):
-            await self._look(place)
-        for chunk_id, accepted_seconds_ago in await self._ledger.overdue_chunks(self._callback_span_seconds, ROUND):
-            if not await still_leading():
-                return
-            await self._query_chunk(chunk_id, accepted_seconds_ago)
+    async def round(self, still_leading: Callable[[], Awaitable[bool]]) -> int:
+        """Ask about the specs whose turn it is, and book what comes back. Returns how many were asked about."""
+        questions = await self._questions()
+        # All of them end before one's trouble is told, for a Redis call that is cancelled may swallow it.
+        asked = await asyncio.gather(*(self._ask(one, still_leading) for one in questions), return_exceptions=True)
+        for one in asked:
+            if isinstance(one, BaseException):
+                raise one
+        for chunk_id in {one.place.chunk_id for one in questions if one.accepted_seconds_ago is not None}:
+            await self._close_pass(chunk_id)
+        return sum(map(bool, asked))
 
-    async def _look(self, place: Place) -> None:
-        """Find out what became of a spec whose submitting ended open."""
-        rows, states = await self._ledger.rows(place.chunk_id)
-        if not rows or states[place.position] != "l":
-            await self._ledger.drop_look(place)
-            return
-        judgement = await self._query(rows[place.position].body_fields())
-        move: Move | None
+    async def _questions(self) -> list[Question]:
+        """Choose the specs of a round: of every run as many, its looks first, then its oldest chunk and the next."""
+        looks: dict[str, list[Place]] = defaultdict(list)
+        for place in await self._ledger.due_looks(LOOKED_AT):
+            looks[run_of(place.chunk_id)].append(place)
+        chunks: dict[str, list[str]] = defaultdict(list)
+        for chunk_id in await self._ledger.overdue_chunks(self._callback_span_seconds, LOOKED_AT):
+            chunks[run_of(chunk_id)].append(chunk_id)
+        overdue = {chunk_id for of_run in chunks.values() for chunk_id in of_run}
+        self._asked = {chunk_id: done for chunk_id, done in self._asked.items() if chunk_id in overdue}
+        runs = dict.fromkeys([*looks, *chunks])
+        share = ceil(ROUND / len(runs)) if runs else 0
+        chosen = {}
+        for run in runs:
+            found = await self._looks(looks[run][:share])
+            chosen[run] = found + await self._overdue(chunks[run], share - len(found))
+        return list(islice(in_turns(chosen), ROUND))
+
+    async def _looks(self, places: Iterable[Place]) -> list[Question]:
+        found = []
+        for place in places:
+            rows, states = await self._ledger.rows(place.chunk_id)
+            if rows and states[place.position] == "l":
+                found.append(Question(place, rows[place.position]))
+            else:
+                await self._ledger.drop_look(place)
+        return found
+
+    async def _overdue(self, chunk_ids: Iterable[str], most: int) -> list[Question]:
+        """Choose accepted specs of a run's chunks, the oldest chunk first, without those asked about in this pass."""
+        found: list[Question] = []
+        for chunk_id in chunk_ids:
+            if len(found) >= most:
+                break
+            rows, states = await self._ledger.rows(chunk_id)
+            done, ago = self._asked.get(chunk_id, set()), await self._ledger.accepted_seconds_ago(chunk_id)
+            accepted = (position for position, letter in enumerate(states) if letter == "a" and position not in done)
+            of_chunk = [Question(Place(chunk_id, position), rows[position], ago) for position in accepted]
+            if not of_chunk:
+                await self._close_pass(chunk_id)
+            found += of_chunk[: most - len(found)]
+        return found
+
+    async def _close_pass(self, chunk_id: str) -> None:
+        """Note that a chunk was queried, once all of its accepted specs were: its silence starts anew."""
+        _, states = await self._ledger.rows(chunk_id)
+        done = self._asked.get(chunk_id, set())
+        if all(position in done for position, letter in enumerate(states) if letter == "a"):
+            await self._ledger.queried(chunk_id)
+            self._asked.pop(chunk_id, None)
+
+    async def _ask(self, question: Question, still_leading: Callable[[], Awaitable[bool]]) -> bool:
+        place = question.place
+        judgement = await self._query(question.row.body_fields(), still_leading)
+        if judgement is None:
+            return False
+        if question.accepted_seconds_ago is None:
+            move = await self._move_after_look(judgement, place)
+        else:
+            self._asked.setdefault(place.chunk_id, set()).add(place.position)
+            move = await self._move_when_overdue(judgement, place, question.accepted_seconds_ago)
+        if move is not None:
+            await self._ledger.move({place.chunk_id: [move]})
+        elif question.accepted_seconds_ago is None:
+            await self._ledger.postpone_look(place, LOOK_AGAIN_MS)
+        return True
+
+    async def _move_after_look(self, judgement: QueryJudgement, place: Place) -> Move | None:
+        """What becomes of a spec whose submitting ended open."""
         match judgement:
             case NotFound():
-                move = move_when_absent(place.position, *await self._ledger.history(place))
+                return move_when_absent(place.position, *await self._ledger.history(place))
             case Rejected(code=code, message=message):
-                move = Move(place.position, "reject", code=code, message=f"open, and the query is refused: {message}")
+                return Move(place.position, "reject", code=code, message=f"open, and the query is refused: {message}")
             case _:
-                move = move_after_query(judgement, place.position)
-        if move is None:
-            await self._ledger.postpone_look(place, LOOK_AGAIN_MS)
-        else:
-            await self._ledger.move({place.chunk_id: [move]})
+                return move_after_query(judgement, place.position)
 
-    async def _query_chunk(self, chunk_id: str, accepted_seconds_ago: float) -> None:
-        """Ask about each accepted spec of a chunk; give up those that were accepted too long ago."""
-        rows, states = await self._ledger.rows(chunk_id)
-        for position, (row, letter) in enumerate(zip(rows, states, strict=True)):
-            if letter != "a":
-                continue
-            judgement = await self._query(row.body_fields())
-            move = move_after_query(judgement, position)
-            if isinstance(judgement, NotFound):
-                move = Move(position, "absent", code="NOT_FOUND", message="accepted, yet the platform does not know it")
-            # A limit or a wrong set-up says nothing about the spec, and passes.
-            learned = not isinstance(judgement, Throttled | Stop)
-            expired = learned and accepted_seconds_ago > self._expire_after_seconds
-            if expired and (move is None or move.name == "accept"):
-                move = Move(
-                    position, "expire", code=EXPIRED_CODE, message="accepted, but never finished by the platform"
-                )
-            if move is not None:
-                await self._ledger.move({chunk_id: [move]})
-        await self._ledger.queried(chunk_id)
+    async def _move_when_overdue(self, judgement: QueryJudgement, place: Place, ago_seconds: float) -> Move | None:
+        tries = (await self._ledger.history(place))[0] if isinstance(judgement, NotFound) else 0
+        spans = (self._expire_after_seconds, self._callback_span_seconds)
+        return move_when_overdue(judgement, place.position, tries, ago_seconds, *spans)
 
-    async def _query(self, body: dict[str, str]) -> QueryJudgement:
-        answer, slot = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"])
+    async def _query(self, body: dict[str, str], still_leading: Callable[[], Awaitable[bool]]) -> QueryJudgement | None:
+        asked = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"], still_leading)
+        if asked is None:
+            return None
+        answer, slot = asked
         judgement = judge_query(answer)
         if isinstance(judgement, Throttled):
             self._slots.throttled(slot, judgement.retry_after_seconds)
@@ -140,10 +209,14 @@ class OverdueQuery:
             log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
         return judgement
 
-    async def _answer(self, task_id: str, brand_id: str, image_generation_type: str) -> tuple[Answer | NoAnswer, Slot]:
-        """Query inside a slot; one that passes unused is followed by another."""
+    async def _answer(
+        self, task_id: str, brand_id: str, image_generation_type: str, still_leading: Callable[[], Awaitable[bool]]
+    ) -> tuple[Answer | NoAnswer, Slot] | None:
+        """Query inside a slot; one that passes unused is followed by another. None once another process leads."""
         while True:
             slot = await self._slots.take()
+            if not await still_leading():
+                return None
             try:
                 gate = partial(self._gate, slot)
                 return await self._platform.query(task_id, brand_id, image_generation_type, gate), slot
@@ -153,28 +226,3 @@ class OverdueQuery:
     async def _gate(self, slot: Slot) -> None:
         if not await self._slots.due(slot):
             raise SlotPassed
-
-
-def move_after_query(judgement: QueryJudgement, position: int) -> Move | None:
-    """Return the move that a query's answer leads to; None when it leaves everything as it is."""
-    match judgement:
-        case Completed() | Processing():
-            return move_of(judgement, position)
-        case _:
-            return None
-
-
-def move_when_absent(position: int, tries: int, code: str, message: str) -> Move:
-    """Return the move of a spec that the platform does not know after an open end.
-
-    Known under another brand or type (ALREADY_EXISTS): rejected. Tries left, or one of the last ones: the same bytes
-    again. None left: rejected, with what the last try said.
-    """
-    if "ALREADY_EXISTS" in code:
-        return Move(position, "reject", code=code, message=message)
-    delay_seconds = retry_delay_seconds(tries, 0.5)
-    if delay_seconds is None and tries - MAX_TRIES < len(LAST_DELAYS_SECONDS):
-        delay_seconds = LAST_DELAYS_SECONDS[tries - MAX_TRIES]
-    if delay_seconds is None:
-        return Move(position, "reject", code=GAVE_UP_CODE, message=f"{tries} tries, the last one: {code} {message}")
-    return Move(position, "absent", delay_ms=round(delay_seconds * 1000), code=code, message=message)

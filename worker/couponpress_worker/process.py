@@ -72,6 +72,11 @@ def limiter_redis_for(settings: Settings) -> Redis:
     return Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
 
 
+def callback_redis_for(settings: Settings) -> Redis:
+    """Return the client of the callback receiver: it says within the platform's 5 s that Redis is away."""
+    return Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 1))
+
+
 def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
     """Return the platform's client of a process; it connects when first used."""
     return WeChatPay(

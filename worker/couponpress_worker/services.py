@@ -5,34 +5,35 @@ Decides how they are wired and how they stop. Refuses to know what they do.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
-import httpx
 import uvicorn
-from httpx_aiohttp import AiohttpTransport
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from couponpress.keys import Keys
+from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.app import app as celery_app
 from couponpress_worker.app import publish_again
-from couponpress_worker.callback import CALLBACK_PATH, CallbackReceiver, Forward, callback_app
+from couponpress_worker.callback import CALLBACK_PATH, CallbackReceiver
+from couponpress_worker.callback_service import CallbackService
 from couponpress_worker.completion import Completer
-from couponpress_worker.process import Process, redis_for
+from couponpress_worker.forwarding import Forwarder
+from couponpress_worker.gathering import Gathered
+from couponpress_worker.platform_keys import PlatformKeys
+from couponpress_worker.process import Process, callback_redis_for, platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.shutdown import bound_shutdown
 from couponpress_worker.signing import Verifier
 
 log = logging.getLogger(__name__)
-
-#: The platform waits 5 s for an answer; the passing on must leave time for ours.
-FORWARD_SECONDS = 4.0
-#: What a forwarded callback must keep so that its receiver can verify it.
-_FORWARDED = ("content-type", "request-id")
 
 
 def log_to_stderr() -> None:
@@ -44,29 +45,47 @@ def log_to_stderr() -> None:
 def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     """Receive callbacks until TERM or INT."""
     secret_keys = Secrets.read(settings)
-    redis_client = redis_for(settings)
-    ledger = WorkLedger(redis_client, Keys(settings.mchid))
-    client = httpx.AsyncClient(transport=AiohttpTransport(), timeout=FORWARD_SECONDS)
+    redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
+    notices = NoticeLedger(redis_client, keys)
+    counted: Gathered[str, None] = Gathered(partial(_count_all, notices))
+    platform = platform_for(settings, secret_keys)
+    platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, platform.certificates)
+    forwarder = Forwarder(settings.callback_forward_url) if settings.callback_forward_url else None
     receiver = CallbackReceiver(
-        verifier=Verifier(secret_keys.public_keys),
+        verifier=Verifier(platform_keys.keys),
         apiv3_key=secret_keys.apiv3_key,
-        completer=Completer(ledger),
-        count=ledger.count_event,
-        forward=_forward_to(settings.callback_forward_url, client) if settings.callback_forward_url else None,
+        completer=Completer(WorkLedger(redis_client, keys)),
+        count=counted.put,
+        note_echo=notices.note_echo,
+        forward=forwarder.forward if forwarder else None,
+        missing=platform_keys.missing,
     )
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifetime() -> AsyncIterator[None]:
         await redis_client.ping()
+        stopped = asyncio.Event()
+        refreshing = asyncio.create_task(platform_keys.run(stopped))
+        gc.collect()
+        gc.freeze()  # a full collection over everything imported would hold callbacks up
         log.info("receiving callbacks on http://%s:%d%s", host, port, CALLBACK_PATH)
         yield
-        await client.aclose()
+        stopped.set()
+        await platform.aclose()
+        await refreshing
+        if forwarder is not None:
+            await forwarder.aclose()
         await redis_client.aclose()
 
-    serve(callback_app(receiver, lifespan), host=host, port=port)
+    serve(CallbackService(receiver.receive, lifetime()), host=host, port=port)
 
 
-def serve(asgi: Starlette, *, host: str, port: int) -> None:
+async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:
+    await notices.count(kinds)
+    return [None] * len(kinds)
+
+
+def serve(asgi: ASGIApp, *, host: str, port: int) -> None:
     """Serve an ASGI application until TERM or INT, and end as a service should: quietly, with exit code 0."""
     server = uvicorn.Server(
         uvicorn.Config(
@@ -101,18 +120,6 @@ def run_scheduler(settings: Settings) -> None:
     stop.wait()
     process.close()
     celery_app.close()
-
-
-def _forward_to(url: str, client: httpx.AsyncClient) -> Forward:
-    async def forward(headers: Mapping[str, str], body: bytes) -> int:
-        kept = {k: v for k, v in headers.items() if k.lower().startswith("wechatpay-") or k.lower() in _FORWARDED}
-        try:
-            return (await client.post(url, content=body, headers=kept)).status_code
-        except httpx.HTTPError as error:
-            log.warning("a callback could not be passed on, the platform will repeat it: %s", error)
-            return 502
-
-    return forward
 
 
 @contextmanager

@@ -56,6 +56,10 @@ class Settings(ProducerSettings):
         description="Id of the platform's public key (微信支付公钥ID), PUB_KEY_ID_ and digits.",
     )
     wechatpay_public_key_file: Path = Field(description="PEM file with the platform's public key.")
+    wechatpay_more_keys_dir: Path | None = Field(
+        None,
+        description="Directory with further keys of the platform, one file ID.pem each, while one key follows another.",
+    )
     apiv3_key_file: Path = Field(description="File with the 32-byte APIv3 key that opens callbacks.")
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
         "https://api.mch.weixin.qq.com", description="The platform's host; plain http only for loopback."
@@ -117,9 +121,19 @@ class Secrets:
                 settings.wechatpay_public_key_id: public_key_from(
                     _content(settings.wechatpay_public_key_file), str(settings.wechatpay_public_key_file)
                 )
-            },
+            }
+            | _more_keys(settings.wechatpay_more_keys_dir),
             apiv3_key=apiv3_key_from(_content(settings.apiv3_key_file), str(settings.apiv3_key_file)),
         )
+
+
+def _more_keys(directory: Path | None) -> dict[str, RSAPublicKey]:
+    """Read every PEM file of the directory; its name, without the suffix, is the key's id."""
+    if directory is None:
+        return {}
+    if not directory.is_dir():
+        raise KeyFileError(f"{directory} is no directory; it should hold one PEM file for each key, named by its id.")
+    return {path.stem: public_key_from(_content(path), str(path)) for path in sorted(directory.glob("*.pem"))}
 
 
 def _content(path: Path) -> bytes:

@@ -217,17 +217,16 @@ class WorkLedger:
         """Strike a spec that needs no look any more off the list."""
         await self._client.zrem(self._keys.looks, f"{place.chunk_id}/{place.position}")
 
-    async def overdue_chunks(self, silent_seconds: int, limit: int) -> list[tuple[str, float]]:
-        """Return chunks whose accepted specs were neither completed nor queried for `silent_seconds`, oldest first.
-
-        With each comes how many seconds ago its last spec was accepted.
-        """
+    async def overdue_chunks(self, silent_seconds: int, limit: int) -> list[str]:
+        """Return chunks whose accepted specs were neither completed nor queried for `silent_seconds`, oldest first."""
         now_ms = await self.now_ms()
-        found = await self._due(self._keys.awaiting, now_ms - silent_seconds * 1000, limit)
-        return [
-            (chunk_id, (now_ms - int((await self._fields(chunk_id, "accepted_ms"))[0] or now_ms)) / 1000)
-            for chunk_id in found
-        ]
+        return await self._due(self._keys.awaiting, now_ms - silent_seconds * 1000, limit)
+
+    async def accepted_seconds_ago(self, chunk_id: str) -> float:
+        """Return how many seconds ago a spec of the chunk was last accepted."""
+        (accepted_ms,) = await self._fields(chunk_id, "accepted_ms")
+        now_ms = await self.now_ms()
+        return (now_ms - int(accepted_ms or now_ms)) / 1000
 
     async def queried(self, chunk_id: str) -> None:
         """Note that a chunk's accepted specs were queried just now: their silence starts anew."""
@@ -276,10 +275,6 @@ class WorkLedger:
         """Count answers that said "too fast" for the chunk's run."""
         run = self._keys.run(run_of(chunk_id))
         await self._client.hincrby(run, "throttled", answers)
-
-    async def count_event(self, kind: str) -> None:
-        """Count a callback by its kind."""
-        await self._client.hincrby(self._keys.events, kind, 1)
 
     async def forget_finished(self, result_ttl_seconds: int) -> list[str]:
         """Delete every run whose results have lived `result_ttl_seconds`; returns their numbers."""

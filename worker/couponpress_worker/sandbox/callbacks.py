@@ -5,11 +5,13 @@ Decides when, how often and with what signature a task is announced. Refuses to 
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from couponpress_worker.sandbox import notices
+from couponpress_worker.sandbox.certificates import Certificates
 from couponpress_worker.sandbox.courier import Delivery
 from couponpress_worker.sandbox.faults import Dice
 from couponpress_worker.sandbox.options import Behaviour
@@ -30,11 +32,19 @@ class Callbacks:
     """Announces tasks when their pictures are made.
 
     Attributes:
-        counts: `lost`, `doubled` and `late`: how often each was brought about.
+        counts: `lost`, `doubled`, `late`, `early` and `stale`: how often each was brought about.
     """
 
-    def __init__(self, carrier: Carrier, dice: Dice, apiv3_key: bytes, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        carrier: Carrier,
+        dice: Dice,
+        apiv3_key: bytes,
+        clock: Callable[[], float],
+        certificates: Certificates | None = None,
+    ) -> None:
         self.counts: Counter[str] = Counter()
+        self._certificates = certificates or Certificates(apiv3_key, clock)
         self._carrier = carrier
         self._dice = dice
         self._apiv3_key = apiv3_key
@@ -49,6 +59,9 @@ class Callbacks:
     ) -> None:
         """Send the task's result in `seconds`; `behaviour` and `content` are asked then, not now."""
         faults = behaviour().faults
+        if self._dice.hits(faults.early_callbacks, "early", task.task_id):
+            self.counts["early"] += 1
+            self._say_processing(task, behaviour())
         if self._dice.hits(faults.lost_callbacks, "lost", task.task_id):
             self.counts["lost"] += 1
             return
@@ -60,8 +73,16 @@ class Callbacks:
             now = behaviour()
             if now.notify_url is not None:
                 self._send(now.notify_url, task.task_id, notices.PICTURE, content(task), now)
+                if self._dice.hits(now.faults.stale_callbacks, "stale", task.task_id):
+                    self.counts["stale"] += 1
+                    self._say_processing(task, now)
 
         self._carrier.after(seconds, due)
+
+    def _say_processing(self, task: Task, behaviour: Behaviour) -> None:
+        if behaviour.notify_url is not None:
+            content = task.result_at(task.made_us - 1, "")
+            self._carrier.send(self._delivery(behaviour.notify_url, notices.PICTURE, content, behaviour))
 
     def echo(self, url: str, content: Mapping[str, Any], behaviour: Behaviour) -> None:
         """Send the test notice at once."""
@@ -76,12 +97,11 @@ class Callbacks:
         self._carrier.send(delivery)
         if self._dice.hits(faults.doubled_callbacks, "doubled", task_id):
             self.counts["doubled"] += 1
-            self._carrier.send(
-                Delivery(url, delivery.notice, behaviour.callback_repeats, behaviour.callback_interval_seconds)
-            )
+            self._carrier.send(dataclasses.replace(delivery, probe=False))
 
     def _delivery(
         self, url: str, kind: notices.NoticeKind, content: Mapping[str, Any], behaviour: Behaviour
     ) -> Delivery:
         notice = notices.write(kind, content, apiv3_key=self._apiv3_key, now=self._clock())
-        return Delivery(url, notice, behaviour.callback_repeats, behaviour.callback_interval_seconds)
+        signing = self._certificates.signing(behaviour.certificates)
+        return Delivery(url, notice, behaviour.callback_repeats, behaviour.callback_interval_seconds, signing=signing)

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from couponpress.errors import InputError
 from couponpress_worker.sandbox import pictures
@@ -45,7 +46,7 @@ class Control:
             return await self._picture(path)
         pages: dict[tuple[str, str], Callable[[], Answer]] = {
             ("GET", STATISTICS_PATH): lambda: _told(self.statistics()),
-            ("GET", ARRIVALS_PATH): lambda: _told(self.arrivals(with_tasks="tasks=1" in query.split("&"))),
+            ("GET", ARRIVALS_PATH): lambda: self._arrivals(dict(parse_qsl(query))),
             ("GET", CONTROL_PATH): self._behaviour,
             ("POST", CONTROL_PATH): lambda: self._change(body),
             ("POST", RESET_PATH): self._forget,
@@ -79,16 +80,22 @@ class Control:
             "lag_ms": round(self._lag.most_ms, 1),
         }
 
-    def arrivals(self, *, with_tasks: bool) -> dict[str, Any]:
-        """Return the moment of every submit, in seconds after the first; with tasks, their ids and answers too.
+    def arrivals(self, kind: Kind = "submit", *, with_tasks: bool) -> dict[str, Any]:
+        """Return the moment of every request of a kind, in seconds after the first; with tasks, ids and answers too.
 
         A status of 0 means: no answer, or none yet.
         """
-        submits = self._platform.arrivals["submit"]
-        told: dict[str, Any] = {"offsets": submits.offsets_seconds()}
+        came = self._platform.arrivals[kind]
+        told: dict[str, Any] = {"offsets": came.offsets_seconds()}
         if with_tasks:
-            told |= {"task_ids": submits.task_ids, "statuses": submits.statuses.tolist()}
+            told |= {"task_ids": came.task_ids, "statuses": came.statuses.tolist()}
         return told
+
+    def _arrivals(self, asked: Mapping[str, str]) -> Answer:
+        kind = next((kind for kind in KINDS if kind == asked.get("kind", "submit")), None)
+        if kind is None:
+            return _told({"error": f"kind must be one of {', '.join(KINDS)}"}, 400)
+        return _told(self.arrivals(kind, with_tasks=asked.get("tasks") == "1"))
 
     def _of_kind(self, kind: Kind) -> dict[str, int]:
         arrivals, counts = self._platform.arrivals[kind], self._platform.counts
@@ -133,7 +140,7 @@ class Control:
 
 
 def _all(counts: Counter[str]) -> dict[str, int]:
-    names = ("sent", "failed", "given_up", "lost", "doubled", "late", "probes", "probes_believed")
+    names = ("sent", "failed", "given_up", "lost", "doubled", "late", "early", "stale", "probes", "probes_believed")
     return {name: counts[name] for name in names}
 
 

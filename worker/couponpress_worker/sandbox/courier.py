@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from couponpress_worker.sandbox.notices import Notice
+from couponpress_worker.sandbox.platform_key import PlatformKey
 from couponpress_worker.sandbox.signatures import Signatures
 
 ANSWER_SECONDS = 5.0
@@ -34,6 +35,7 @@ class Delivery:
         repeats_left: how often it may still be sent again.
         interval_seconds: how long it waits before that.
         probe: it goes with a wrong signature first.
+        signing: serial and key of the certificate that signs it; None signs with the public key's.
     """
 
     url: str
@@ -41,6 +43,7 @@ class Delivery:
     repeats_left: int
     interval_seconds: float
     probe: bool = False
+    signing: tuple[str, PlatformKey] | None = None
 
 
 class Courier:
@@ -127,7 +130,7 @@ class Courier:
 
     async def _post(self, delivery: Delivery) -> bool:
         body = delivery.notice.body
-        headers = self._signatures.headers(body, probe=delivery.probe)
+        headers = self._signatures.headers(body, probe=delivery.probe, signing=delivery.signing)
         headers["Request-ID"] = self._signatures.request_id()
         try:
             async with self._session.post(delivery.url, data=body, headers=headers, allow_redirects=False) as answer:

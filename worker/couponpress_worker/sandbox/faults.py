@@ -50,6 +50,8 @@ class Faults(BaseModel):
         late_callbacks: tasks whose callback comes `late_seconds` after its time.
         late_seconds: how late, seconds.
         probe_callbacks: tasks whose callback is first sent with a wrong signature, then properly.
+        early_callbacks: tasks of which a callback says PROCESSING before their request is answered.
+        stale_callbacks: tasks of which a callback says PROCESSING after the one with their result.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +71,8 @@ class Faults(BaseModel):
     late_callbacks: Percent = 0
     late_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30
     probe_callbacks: Percent = 0
+    early_callbacks: Percent = 0
+    stale_callbacks: Percent = 0
 
     @model_validator(mode="after")
     def _shares_of_one_request(self) -> Self:

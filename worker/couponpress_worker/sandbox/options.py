@@ -28,6 +28,8 @@ class Behaviour(BaseModel):
         notify_url: where callbacks go; None sends none.
         callback_interval_seconds: how long until a callback that was not answered 200 or 204 is sent again.
         callback_repeats: how often it is sent again at most. The platform's pages say every 60 s, 11 times.
+        certificates: how many platform certificates are listed; callbacks are signed with the last of them. 0 is a
+            merchant that has the platform's public key only; one more is a certificate that follows another.
         unauthorized_brands: brands that did not authorise the partner: 403 NO_AUTH.
         faults: what goes wrong on request.
     """
@@ -42,6 +44,7 @@ class Behaviour(BaseModel):
     notify_url: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+[^?#\s]*\z", max_length=256)] | None = None
     callback_interval_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     callback_repeats: Annotated[int, Field(ge=0, le=1000)] = 11
+    certificates: Annotated[int, Field(ge=0, le=4)] = 0
     unauthorized_brands: tuple[str, ...] = ()
     faults: Faults = Faults()
 

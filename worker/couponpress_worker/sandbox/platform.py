@@ -14,6 +14,7 @@ from typing import Any
 
 from couponpress_worker.sandbox import checks, refusals, rules, upload
 from couponpress_worker.sandbox.callbacks import Callbacks, Carrier
+from couponpress_worker.sandbox.certificates import Certificates
 from couponpress_worker.sandbox.checks import Partner
 from couponpress_worker.sandbox.credentials import Credentials
 from couponpress_worker.sandbox.exchange import Answer, Request, granted
@@ -67,6 +68,7 @@ class Platform:
         self._strict = strict
         self._carrier = carrier
         self._apiv3_key = credentials.apiv3_key
+        self._certificates = Certificates(credentials.apiv3_key, clock)
         self._partner = Partner(
             credentials.mchid, credentials.serial_no, credentials.merchant_key, credentials.public_key_id
         )
@@ -90,7 +92,7 @@ class Platform:
         self.behave(self.behaviour)
         self.arrivals = {kind: Arrivals() for kind in KINDS}
         self.tasks = Tasks()
-        self.callbacks = Callbacks(self._carrier, self.dice, self._apiv3_key, self.clock)
+        self.callbacks = Callbacks(self._carrier, self.dice, self._apiv3_key, self.clock, self._certificates)
         self.counts: Counter[str] = Counter()
 
     def arrive(self, kind: Kind, moment_us: int) -> tuple[int, bool]:
@@ -135,7 +137,8 @@ class Platform:
                 return self._echo(request)
             case _:
                 # A merchant that verifies with the platform's public key has no certificates to fetch.
-                return refusals.absent("平台证书")
+                count = self.behaviour.certificates
+                return granted(self._certificates.listed(count)) if count else refusals.absent("平台证书")
 
     def _submit(self, request: Request) -> Answer:
         spec = rules.read_task(request.body, strict=self._strict)

@@ -26,6 +26,7 @@ from couponpress_worker.sandbox import tls as tls_files
 from couponpress_worker.sandbox.control import ARRIVALS_PATH, CONTROL_PATH, RESET_PATH, STATISTICS_PATH
 from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
 from couponpress_worker.sandbox.options import Behaviour, SandboxOptions
+from couponpress_worker.sandbox.routes import Kind
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -53,9 +54,10 @@ class RunningSandbox:
         """Return what was counted since the start or the last reset."""
         return self._told(self._http.get(STATISTICS_PATH))
 
-    def arrivals(self, *, tasks: bool = False) -> dict[str, Any]:
-        """Return every submit's moment, in seconds after the first; with `tasks` their ids and statuses too."""
-        return self._told(self._http.get(ARRIVALS_PATH, params={"tasks": "1"} if tasks else {}))
+    def arrivals(self, kind: Kind = "submit", *, tasks: bool = False) -> dict[str, Any]:
+        """Return the moment of every request of a kind, seconds after the first; with `tasks` ids and statuses too."""
+        params = {"kind": kind} | ({"tasks": "1"} if tasks else {})
+        return self._told(self._http.get(ARRIVALS_PATH, params=params))
 
     def control(self, **changes: object) -> dict[str, Any]:
         """Change how it behaves, by the names of `Behaviour`, and return the whole of it.

@@ -28,15 +28,21 @@ class Signatures:
         self._count += 1
         return f"{self._unique}{self._count:010X}-{number}"
 
-    def headers(self, body: bytes, *, probe: bool = False) -> dict[str, str]:
-        """Return the five Wechatpay headers for `body`; a `probe` carries a signature that must not hold."""
+    def headers(
+        self, body: bytes, *, probe: bool = False, signing: tuple[str, PlatformKey] | None = None
+    ) -> dict[str, str]:
+        """Return the five Wechatpay headers for `body`; a `probe` carries a signature that must not hold.
+
+        `signing` is a certificate's serial and key, to sign with in place of the public key's.
+        """
+        key_id, key = signing or (self._key_id, self._key)
         timestamp, nonce = str(int(self._clock())), secrets.token_hex(16)
         message = answer_message(timestamp, nonce, body)
-        signature = PROBE_PREFIX + self._key.sign(message + b"probe") if probe else self._key.sign(message)
+        signature = PROBE_PREFIX + key.sign(message + b"probe") if probe else key.sign(message)
         return {
             "Wechatpay-Timestamp": timestamp,
             "Wechatpay-Nonce": nonce,
-            "Wechatpay-Serial": self._key_id,
+            "Wechatpay-Serial": key_id,
             "Wechatpay-Signature": signature,
             "Wechatpay-Signature-Type": SCHEME,
         }

@@ -2,18 +2,20 @@
 
 Decides the exact bytes of a request, and keeps the connections. Refuses to know what an answer means (`judgement`),
 where slots come from, and whether to try again: nothing is ever repeated here.
+Long, for every call of the platform stands here.
 Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (submit), .../4017327739 (query), .../4015781275 (upload),
-.../4016435719 (notify URL). The server closes idle connections after 8 s (wechatpay-java, its connection pool).
+.../4016435719 (notify URL), .../4015139289 (echo). The server closes idle connections after 8 s (wechatpay-java).
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final, Literal
@@ -41,6 +43,8 @@ __all__ = ["Gate", "SignedRequest", "SlotPassed", "WeChatPay"]
 SUBMIT_TARGET: Final = "/v3/marketing/partner/product-coupon/image-generation-tasks"
 UPLOAD_TARGET: Final = "/v3/marketing/partner/product-coupon/media/upload-image"
 NOTIFY_TARGET: Final = "/v3/marketing/partner/product-coupon/notify-configs"
+ECHO_TARGET: Final = "/v3/security/echo"
+CERTIFICATES_TARGET: Final = "/v3/certificates"
 
 #: Every character of a target that is the same before and after quoting, so that what is signed is what is sent.
 _PLAIN_TARGET = re.compile(r"[0-9A-Za-z_/?&=.-]+")
@@ -131,12 +135,26 @@ class WeChatPay:
         return await self._get(f"{SUBMIT_TARGET}/{task_id}{asked}", gate)
 
     async def notify_config(self, gate: Gate | None = None) -> Answer | NoAnswer:
-        """Ask which callback URL the partner has set. This client never changes it.
+        """Ask which callback URL the partner has set.
 
         Raises:
             SlotPassed: the gate's own.
         """
         return await self._get(NOTIFY_TARGET, gate)
+
+    async def set_notify_config(self, url: str) -> Answer | NoAnswer:
+        """Set the callback URL: for every brand of the partner, every coupon event, and every other system of it."""
+        return await self._post(NOTIFY_TARGET, {"notify_url": url})
+
+    async def echo(self, message: str, notify_url: str) -> Answer | NoAnswer:
+        """Have the platform send a message back, in its answer and in a callback to `notify_url`."""
+        return await self._post(ECHO_TARGET, {"echo_message": message, "notify_url": notify_url})
+
+    async def certificates(self, verifier_of: Callable[[bytes], Verifier]) -> Answer | NoAnswer:
+        """Ask for the platform's certificates; the list is checked with the verifier that is made from its bytes."""
+        url = URL(self._base_url + CERTIFICATES_TARGET, encoded=True)
+        request = self._signed("GET", CERTIFICATES_TARGET, url, CIMultiDict(), signed=b"", sent=b"")
+        return await self._exchange(request, None, self._answer_seconds, verifier_of)
 
     async def upload(self, file_name: str, picture: bytes, gate: Gate | None = None) -> Answer | NoAnswer:
         """Store a picture at the platform; its answer carries `image_url` (an older page: `media_url`).
@@ -157,6 +175,13 @@ class WeChatPay:
         """Close every connection. An exchange under way ends as `NoAnswer`."""
         if self._session is not None:
             await self._session.close()
+
+    async def _post(self, target: str, content: Mapping[str, str]) -> Answer | NoAnswer:
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        url = URL(self._base_url + target, encoded=True)
+        headers = CIMultiDict({"Content-Type": "application/json"})
+        request = self._signed("POST", target, url, headers, signed=body, sent=body)
+        return await self._exchange(request, None, self._answer_seconds)
 
     async def _get(self, target: str, gate: Gate | None) -> Answer | NoAnswer:
         if not _PLAIN_TARGET.fullmatch(target):
@@ -181,7 +206,13 @@ class WeChatPay:
         )
         return SignedRequest(method, url, headers, sent)
 
-    async def _exchange(self, request: SignedRequest, gate: Gate | None, seconds: float) -> Answer | NoAnswer:
+    async def _exchange(
+        self,
+        request: SignedRequest,
+        gate: Gate | None,
+        seconds: float,
+        verifier_of: Callable[[bytes], Verifier] | None = None,
+    ) -> Answer | NoAnswer:
         # A picture is written in pieces, a spec's few hundred bytes at once.
         data = io.BytesIO(request.body) if len(request.body) > 65_536 else request.body or None
         session = self._opened()
@@ -199,7 +230,8 @@ class WeChatPay:
         except (aiohttp.ClientError, OSError, RepeatRefused) as error:
             what = f"no whole answer within {seconds:g} s" if patience.expired() else f"{error}" or type(error).__name__
             return NoAnswer("open" if passage.passed else "not_sent", what)
-        answer = read_answer(response.status, response.headers, body, self._verifier, now=self._clock())
+        verifier = verifier_of(body) if verifier_of else self._verifier
+        answer = read_answer(response.status, response.headers, body, verifier, now=self._clock())
         if answer.skew_seconds is not None:
             self.skew_seconds = answer.skew_seconds
         return answer

@@ -1,0 +1,50 @@
+"""Checks a set-up before a night depends on it: settings, keys, Redis, limits, platform; every failure has its cure.
+
+Decides in which order things are looked at, and what is left out when something before it failed. Changes nothing:
+sends the platform three harmless questions, and with `live` its own test call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from couponpress.errors import CouponpressError
+from couponpress_worker.doctor.finding import Finding
+from couponpress_worker.doctor.live import check_way_back
+from couponpress_worker.doctor.platform import check_platform
+from couponpress_worker.doctor.server import check_redis
+from couponpress_worker.settings import Secrets, Settings
+
+__all__ = ["Finding", "examine"]
+
+
+def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[Finding]:
+    """Check one thing after the other; what depends on a failed check is left out.
+
+    Args:
+        live: also make the platform's test call and wait for its callback; a receiver must run.
+        callback_url: where that callback is to go; None sends it where all callbacks go.
+    """
+    try:
+        settings = Settings.load()
+    except CouponpressError as error:
+        yield Finding("settings", good=False, seen=str(error), cure="deploy/env.example is a file to start from")
+        return
+    yield Finding("settings", good=True, seen=f"partner {settings.mchid}, limit {settings.rate}")
+    reached = False
+    for finding in check_redis(settings):
+        reached = reached or (finding.name == "redis" and finding.good)
+        yield finding
+    try:
+        keys = Secrets.read(settings)
+    except CouponpressError as error:
+        yield Finding("keys", good=False, seen=str(error), cure="correct the file, or the setting that names it")
+        return
+    seen = f"private key of {keys.private_key.key_size} bits, APIv3 key, {len(keys.public_keys)} of the platform's"
+    cure = "the platform takes RSA 2048 only: use the key of the merchant API certificate"
+    yield Finding("keys", keys.private_key.key_size == 2048, seen, cure)
+    told = asyncio.run(check_platform(settings, keys))
+    yield from told.findings
+    if live:
+        yield from check_way_back(settings, keys, callback_url or told.callback_url, with_redis=reached)

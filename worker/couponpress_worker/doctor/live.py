@@ -1,0 +1,80 @@
+"""The platform's own test call, there and back: signature, verification, APIv3 key, and the way to our receiver.
+
+Decides what is proved by its answer and what by its callback. Rules: POST /v3/security/echo (partner/4015139289);
+the callback SECURITY_ECHO.SUCCESS carries the same message, sealed. It has no effect on any business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator
+
+import redis
+
+from couponpress.keys import Keys
+from couponpress.ledger.notices import echo_came
+from couponpress_worker.doctor.finding import Finding
+from couponpress_worker.doctor.platform import unusable
+from couponpress_worker.judgement import Answer, NoAnswer
+from couponpress_worker.process import platform_for
+from couponpress_worker.settings import Secrets, Settings
+
+#: The platform promises no time; what did not come by then is repeated a minute later at the earliest.
+PATIENCE_SECONDS = 20.0
+_LOOK_SECONDS = 0.1
+_CURE_NOT_OFFERED = (
+    "the platform does not offer its test call to this partner, or not yet: submit a handful of rows instead"
+)
+_CURE_WAY_BACK = (
+    "`couponpress callback` must run on the same Redis and be reached at that address: look in its log. Nothing there: "
+    "DNS, certificate, firewall or proxy. `callback refused`: the platform's key, or a proxy that changes the body. "
+    "`does not open`: COUPONPRESS_APIV3_KEY_FILE. No APIv3 key set at the platform: it sends no callback at all"
+)
+
+
+def check_way_back(
+    settings: Settings, keys: Secrets, callback_url: str | None, *, with_redis: bool
+) -> Iterator[Finding]:
+    """Make the test call, then wait for its callback to be kept by a receiver."""
+    if callback_url is None or not with_redis:
+        seen = "not tried: no callback URL is known" if callback_url is None else "not tried: Redis does not answer"
+        cure = "set it (`couponpress callback-url --set`) or name one with --callback-url; then try again"
+        yield Finding("test call", good=False, seen=seen, cure=cure if callback_url is None else "mend Redis first")
+        return
+    message = f"couponpress-doctor-{secrets.token_hex(16)}"
+    finding = _told_back(asyncio.run(_call(settings, keys, message, callback_url)), message)
+    yield finding
+    if finding.good:
+        yield _came_back(settings, message, callback_url)
+
+
+async def _call(settings: Settings, keys: Secrets, message: str, callback_url: str) -> Answer | NoAnswer:
+    platform = platform_for(settings, keys)
+    try:
+        return await platform.echo(message, callback_url)
+    finally:
+        await platform.aclose()
+
+
+def _told_back(answer: Answer | NoAnswer, message: str) -> Finding:
+    if isinstance(answer, Answer) and answer.status == 404:
+        return Finding("test call", good=False, seen=f"404 {answer.code}", cure=_CURE_NOT_OFFERED)
+    if (why := unusable(answer)) is not None or not isinstance(answer, Answer):
+        cure = "mend what the lines before this one show; the address must be https, without a query string"
+        return Finding("test call", good=False, seen=str(why), cure=cure)
+    good = answer.content.get("echo_message") == message
+    seen = "both signatures hold" if good else "the platform told another message back"
+    return Finding("test call", good, seen, "look for something on the way that answers in the platform's place")
+
+
+def _came_back(settings: Settings, message: str, callback_url: str) -> Finding:
+    began = time.monotonic()
+    with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+        while (waited := time.monotonic() - began) < PATIENCE_SECONDS:
+            if echo_came(client, Keys(settings.mchid), message):
+                return Finding("way back", good=True, seen=f"{callback_url} was reached, in {waited:.1f} s")
+            time.sleep(_LOOK_SECONDS)
+    seen = f"no callback on {callback_url} within {PATIENCE_SECONDS:g} s"
+    return Finding("way back", good=False, seen=seen, cure=_CURE_WAY_BACK)

@@ -1,0 +1,116 @@
+"""Whether the platform takes our signature, whether we can verify its own, and where it sends callbacks.
+
+Decides what each answer proves. Changes nothing: it asks for a task that no partner has, for the callback URL and for
+the platform's certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from couponpress_worker.doctor.finding import Finding
+from couponpress_worker.judgement import Answer, NoAnswer, NotFound, Stop, judge_query
+from couponpress_worker.platform_keys import PlatformKeys
+from couponpress_worker.process import platform_for
+from couponpress_worker.settings import Secrets, Settings
+
+#: A clock further off than this deserves attention; at 300 s the platform refuses every signature.
+SKEW_SECONDS = 30
+#: A task that no partner has: knowing that takes a signature that holds.
+_UNKNOWN_TASK = "couponpress-doctor"
+#: Which setting a refused signature blames, by the number that ends the Request-ID (the platform's manuals).
+_BLAMED: Mapping[int, tuple[str, str]] = {
+    269546538: ("partner", "COUPONPRESS_MCHID is not known to the platform: copy it from the merchant platform"),
+    269546507: (
+        "serial",
+        "COUPONPRESS_MCH_SERIAL_NO is no API certificate of this partner: it is the merchant's own, not the platform's",
+    ),
+    269546505: ("serial", "the merchant API certificate has expired: issue a new one, set its serial and private key"),
+    269546525: (
+        "signature",
+        "COUPONPRESS_MCH_PRIVATE_KEY_FILE must be the apiclient_key.pem that was issued with COUPONPRESS_MCH_SERIAL_NO",
+    ),
+}
+_CURE_PLATFORM_KEY = (
+    "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID and COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE must be the id and the file of one "
+    "key, from the merchant platform's API security page"
+)
+_CURE_NO_URL = "no callback will come: `couponpress callback-url --set https://YOUR.HOST/wechatpay/callback`"
+
+
+@dataclass(slots=True)
+class Told:
+    """What the platform told: the findings, and the callback URL that is set there, if any."""
+
+    findings: list[Finding] = field(default_factory=list)
+    callback_url: str | None = None
+
+
+async def check_platform(settings: Settings, keys: Secrets) -> Told:
+    """Ask the platform; the later questions are asked only when it takes our signature."""
+    platform, told = platform_for(settings, keys), Told()
+    try:
+        answer = await platform.query(_UNKNOWN_TASK, "0", "COMBINE_IMAGE")
+        told.findings.append(_signature(answer, settings.base_url))
+        if platform.skew_seconds is not None:
+            seen = f"{platform.skew_seconds:+.0f} s between the platform's clock and this one"
+            good = abs(platform.skew_seconds) < SKEW_SECONDS
+            told.findings.append(Finding("clock", good, seen, "set this machine's clock (NTP)"))
+        if told.findings[0].good:
+            _callback_url(await platform.notify_config(), told)
+            certificates = PlatformKeys(keys.public_keys, keys.apiv3_key, platform.certificates)
+            told.findings.append(await _certificates(certificates, len(keys.public_keys)))
+    finally:
+        await platform.aclose()
+    return told
+
+
+def unusable(answer: Answer | NoAnswer) -> str | None:
+    """Return why an answer cannot be used, or None for a 2xx whose signature holds."""
+    if isinstance(answer, NoAnswer):
+        return answer.what
+    if 200 <= answer.status < 300:
+        return answer.objection
+    return f"{answer.status} {answer.code} {answer.message}".rstrip()
+
+
+def _signature(answer: Answer | NoAnswer, base_url: str) -> Finding:
+    judgement = judge_query(answer)
+    if isinstance(judgement, NotFound):
+        return Finding("signature", good=True, seen=f"{base_url} took serial and signature")
+    if isinstance(judgement, Stop):
+        number = answer.number if isinstance(answer, Answer) else None
+        clock = judgement.code == "CLOCK_SKEW"
+        name, cure = ("clock", judgement.cure) if clock else _BLAMED.get(number or 0, ("signature", judgement.cure))
+        return Finding(name, good=False, seen=f"{judgement.code}: {judgement.message}", cure=cure)
+    cure = "check COUPONPRESS_BASE_URL, the network, and the answer shown"
+    return Finding("platform", good=False, seen=f"{base_url}: {unusable(answer) or judgement}", cure=cure)
+
+
+def _callback_url(answer: Answer | NoAnswer, told: Told) -> None:
+    """The first answer that is signed: it proves the platform's key, and tells the callback URL."""
+    if isinstance(answer, Answer) and answer.status == 404:
+        seen = "not proved yet: without a callback URL no answer is signed; --live proves it too"
+        told.findings.append(Finding("platform key", good=True, seen=seen))
+        told.findings.append(Finding("callback url", good=False, seen="none is set", cure=_CURE_NO_URL))
+        return
+    why = unusable(answer)
+    told.findings.append(
+        Finding("platform key", why is None, why or "the platform's signature holds", _CURE_PLATFORM_KEY)
+    )
+    if why is None and isinstance(answer, Answer):
+        url = answer.content.get("notify_url")
+        told.callback_url = url if isinstance(url, str) and url else None
+        seen = told.callback_url or "none is set"
+        told.findings.append(Finding("callback url", told.callback_url is not None, seen, _CURE_NO_URL))
+
+
+async def _certificates(held: PlatformKeys, settled: int) -> Finding:
+    asked = await held.refresh()
+    count = len(held.keys) - settled
+    if asked and not count:
+        return Finding("platform certificates", good=True, seen="none listed: public keys only")
+    seen = f"{count} listed, opened with the APIv3 key" if asked else held.told
+    cure = "COUPONPRESS_APIV3_KEY_FILE must hold the APIv3 key that is set on the merchant platform"
+    return Finding("platform certificates", asked, seen, cure)

@@ -1,0 +1,123 @@
+"""Whether Redis can be trusted with a night's work: it keeps what it is given, evicts nothing, can what is asked of it.
+
+Decides what is good enough of a server, by what it can do and not by its version's number, for there are several
+makes of it; and whether the rates in force are the ones that were set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from statistics import median
+from typing import Any, cast
+
+import redis
+from limits import parse
+
+from couponpress.keys import Keys
+from couponpress.ledger.pacing import PacingLedger
+from couponpress_worker.doctor.finding import Finding
+from couponpress_worker.limiter import Bucket
+from couponpress_worker.settings import Settings
+
+_PINGS = 9
+_TRIAL_MS = 1000
+#: A server that is this full has no room for a catalog.
+_FULL = 0.8
+_LISTPACK = "hash-max-listpack-entries"
+_LISTPACK_ENTRIES = 512
+
+
+def check_redis(settings: Settings) -> Iterator[Finding]:
+    """Check the server, then the rates that are kept there; nothing but `redis` when it does not answer."""
+    with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+        try:
+            yield _answers(client, settings)
+            told: dict[str, Any] = cast(dict[str, Any], client.info())
+            yield from _of_info(told)
+            yield _can(client, Keys(settings.mchid))
+            yield from _memory_form(client)
+            yield from _limits(client, settings)
+        except redis.RedisError as error:
+            cure = "start it, or correct COUPONPRESS_REDIS_URL; its user must be allowed to read, write and run scripts"
+            yield Finding("redis", good=False, seen=f"{settings.redis_url_shown}: {error}", cure=cure)
+
+
+def _answers(client: redis.Redis, settings: Settings) -> Finding:
+    client.ping()
+    took = []
+    for _ in range(_PINGS):
+        began = time.monotonic()
+        client.ping()
+        took.append((time.monotonic() - began) * 1000)
+    most_ms = settings.lateness_ms / 2
+    seen = f"{settings.redis_url_shown} answers in {median(took):.1f} ms"
+    cure = f"put Redis nearer to the workers: from {most_ms:g} ms on, half of COUPONPRESS_LATENESS_MS, slots are late"
+    return Finding("redis", median(took) < most_ms, seen, cure)
+
+
+def _of_info(told: Mapping[str, Any]) -> Iterator[Finding]:
+    make = "valkey" if "valkey_version" in told else "redis"
+    seen = f"{make} {told.get(f'{make}_version')}, {told.get('role')}"
+    if told.get("cluster_enabled"):
+        yield Finding("redis kind", good=False, seen=f"{seen}, cluster", cure="use a single server: no Redis Cluster")
+    else:
+        cure = "COUPONPRESS_REDIS_URL must name the primary: a replica takes no writes"
+        yield Finding("redis kind", told.get("role") == "master", seen, cure)
+    aof, written = bool(told.get("aof_enabled")), told.get("aof_last_write_status", "ok") == "ok"
+    seen = "appendonly yes" if aof else "appendonly no"
+    cure = "make room on its disk: the last write to its AOF failed" if aof else "start Redis with --appendonly yes"
+    yield Finding("redis persistence", aof and written, seen if written else f"{seen}, last write failed", cure)
+    policy = told.get("maxmemory_policy")
+    cure = "set maxmemory-policy noeviction: an evicted key is a lost row"
+    yield Finding("redis eviction", policy == "noeviction", f"maxmemory-policy {policy}", cure)
+    used, most = int(told.get("used_memory", 0)), int(told.get("maxmemory", 0))
+    seen = f"{used / 2**20:.0f} MB used of {f'{most / 2**20:.0f} MB' if most else 'no limit'}"
+    cure = "raise maxmemory, or wait until finished runs are forgotten: a full Redis refuses new specs"
+    yield Finding("redis memory", not most or used < _FULL * most, seen, cure)
+
+
+def _can(client: redis.Redis, keys: Keys) -> Finding:
+    trial = files("couponpress_worker.doctor").joinpath("trial.lua").read_text(encoding="utf-8")
+    try:
+        client.register_script(trial)([keys.doctor], [_TRIAL_MS])
+    except redis.ResponseError as error:
+        cure = "use Redis 6.2 or newer, or Valkey, and allow its user EVALSHA, SCRIPT LOAD and the commands of scripts"
+        return Finding("redis features", good=False, seen=str(error), cure=cure)
+    return Finding("redis features", good=True, seen="scripts, their clock, JSON and streams work")
+
+
+def _memory_form(client: redis.Redis) -> Iterator[Finding]:
+    try:
+        config = cast(dict[str | bytes, Any], client.config_get(_LISTPACK))
+    except redis.ResponseError:
+        return  # not shown by a hosted server; it only costs memory
+    entries = int(config.get(_LISTPACK) or config.get(_LISTPACK.encode()) or 0)
+    cure = f"set it to {_LISTPACK_ENTRIES}: above half a million specs it saves half the memory"
+    yield Finding("redis compactness", entries >= _LISTPACK_ENTRIES, f"{_LISTPACK} {entries}", cure)
+
+
+def _limits(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
+    for name, configured in (("submit", settings.rate), ("query", settings.query_rate)):
+        rate = PacingLedger(client, Keys(settings.mchid), name).rate()
+        seen = f"{configured} configured"
+        if rate.configured and rate.configured != configured:
+            cure = "give every process of the fleet the same rate, and restart those that have another"
+            yield Finding(f"{name} limit", good=False, seen=f"{seen}, but {rate.configured} by a worker", cure=cure)
+        elif rate.why == "throttled":
+            cure = f"set the rate that the platform grants: it was found to allow {rate.found} a second"
+            yield Finding(f"{name} limit", good=False, seen=f"{seen}, {rate.in_force} in force after 429", cure=cure)
+        else:
+            by_hand = f", {rate.by_hand} set by hand" if rate.by_hand else ""
+            used = effective_per_second(rate.by_hand or configured, settings.lateness_ms)
+            yield Finding(f"{name} limit", good=True, seen=f"{seen}{by_hand}: at most {used} a second are sent")
+
+
+def effective_per_second(rate: str, lateness_ms: int) -> float:
+    """Return what the lateness budget leaves of a limit.
+
+    >>> effective_per_second("500/second", 20)
+    489.9
+    """
+    return int(1e7 / Bucket("", parse(rate), lateness_ms / 1000).spacing_us) / 10
