@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import backlog, cost, enqueue, memory, rate, report, unthrottled, urgent
+from tests.benchmarks import backlog, callbacks, cost, enqueue, memory, rate, report, unthrottled, urgent
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.machine import Machine
 
@@ -17,6 +17,7 @@ FIGURES = {
     "unthrottled": unthrottled.measure,
     "enqueue": enqueue.measure,
     "memory": memory.measure,
+    "callbacks": callbacks.measure,
     "urgent": urgent.measure,
     "backlog": backlog.measure,
     "rate": rate.measure,

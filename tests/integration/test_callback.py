@@ -3,11 +3,12 @@
 import asyncio
 import json
 import secrets
+import socket
+import time
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from redis.asyncio import Redis
 
 from couponpress.ledger.notices import NoticeLedger, echo_came
 from couponpress.ledger.reading import ReadingLedger
@@ -16,6 +17,7 @@ from couponpress.outcome import State
 from couponpress_worker.callback import CALLBACK_PATH, ECHO_EVENT, CallbackReceiver
 from couponpress_worker.callback_service import BODY_LIMIT_BYTES, CallbackService
 from couponpress_worker.completion import FAIL_CODE, Completer
+from couponpress_worker.process import callback_redis_for
 from couponpress_worker.redis_server import free_port
 from couponpress_worker.signing import FRESHNESS_SECONDS, Verifier, answer_message, seal, sign
 from tests.builders import (
@@ -24,6 +26,7 @@ from tests.builders import (
     PICTURE,
     PUBLIC_KEY_ID,
     bring_to,
+    fleet_settings,
     moved,
     states_of,
     stored,
@@ -108,7 +111,7 @@ class Callbacks:
         """Send signed bodies; returns the answers."""
 
         async def act():
-            async with Redis.from_url(self.url, socket_connect_timeout=1) as connection:
+            async with callback_redis_for(fleet_settings(redis_url=self.url)) as connection:
                 notices = NoticeLedger(connection, KEYS)
                 receiver = CallbackReceiver(
                     verifier=Verifier({PUBLIC_KEY_ID: self.key.public_key(), **self.more_keys}),
@@ -530,6 +533,14 @@ def test_while_redis_is_away_what_was_passed_on_need_not_come_again(platform_key
 
     away = Callbacks(f"redis://127.0.0.1:{free_port()}/0", platform_key, forward)
     assert away.body(json.dumps(envelope({}, "PRODUCT_COUPON_SP.SEND")).encode()).status_code == 200
+
+
+def test_while_redis_is_silent_the_platform_hears_so_within_its_five_seconds(platform_key):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = Callbacks(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", platform_key)
+        began = time.monotonic()
+        assert refused(away.task(MADE), 503)
+        assert time.monotonic() - began < 5
 
 
 def test_while_redis_is_away_a_burst_gets_no_2xx(platform_key):

@@ -42,7 +42,7 @@ values = st.recursive(
     max_leaves=12,
 )
 #: Deeper than any reader goes, and just as deep as Python's own still goes: what is read may be too deep to be shown.
-deep = st.integers(100, 2000).map(lambda depth: "[" * depth + "]" * depth)
+deep = (st.integers(100, 2000) | st.integers(850, 1000)).map(lambda depth: "[" * depth + "]" * depth)
 FIELDS = ("brand_id", "task_id", "image_generation_type", "task_state", "cut_out_result", "combine_image_result")
 GOOD = {
     "brand_id": "120344",

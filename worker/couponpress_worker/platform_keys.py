@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from couponpress_worker.errors import DecryptError
@@ -145,6 +146,8 @@ def _opened(apiv3_key: bytes, entry: object) -> x509.Certificate | None:
         return None
     nonce_bytes, associated_bytes = nonce.encode(errors="replace"), associated_data.encode(errors="replace")
     try:
-        return x509.load_pem_x509_certificate(unseal(apiv3_key, nonce_bytes, ciphertext, associated_bytes))
-    except (DecryptError, ValueError):
+        certificate = x509.load_pem_x509_certificate(unseal(apiv3_key, nonce_bytes, ciphertext, associated_bytes))
+        certificate.public_key()  # read only now; a kind that is not known here raises
+    except (DecryptError, ValueError, UnsupportedAlgorithm):
         return None
+    return certificate
