@@ -350,3 +350,11 @@ def test_the_retry_schedule(tries, delay):
 def test_a_delay_stays_within_a_fifth_of_its_place(tries, jitter):
     delay, middle = retry_delay_seconds(tries, jitter), retry_delay_seconds(tries, 0.5)
     assert 0.8 * middle - 1e-9 <= delay <= 1.2 * middle + 1e-9
+
+
+def test_a_state_that_is_too_deep_to_be_printed_is_no_crash():
+    """JSON is read on a short stack and judged on another: what just could be read may not be printable."""
+    state = []
+    for _ in range(5000):
+        state = [state]
+    assert read_task({"task_state": state}).code == "UNKNOWN_STATE"
