@@ -120,10 +120,10 @@ def written(value):
 
 
 @pytest.fixture
-def fuzz(redis_url, client, record_property):
+def fuzz(redis_url, client, request, record_testsuite_property):
     one = Fuzzed(redis_url)
     yield one
-    record_property("cases", one.cases)
+    record_testsuite_property(f"{request.node.name} cases", one.cases)
     one.runner.run(one.redis.aclose())
     one.runner.close()
     assert one.cases >= CASES // 2
