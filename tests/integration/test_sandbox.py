@@ -21,6 +21,7 @@ from couponpress_worker.errors import ServiceError
 from couponpress_worker.platform_keys import PlatformKeys
 from couponpress_worker.process import platform_for
 from couponpress_worker.redis_server import free_port
+from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.options import SandboxOptions
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.sandbox.routes import ECHO_PATH, SUBMIT_PATH
@@ -241,6 +242,47 @@ def test_repeats_and_conflicts(sandbox, partner):
     assert answer.headers["Request-ID"].endswith("-268578927")
     counted = sandbox.statistics()
     assert [counted[name] for name in ("accepted", "doubled", "rejected", "replayed")] == [1, 2, 1, 0]
+
+
+def test_the_record_says_of_each_submit_what_became_of_it(sandbox, partner):
+    began_us = time.monotonic_ns() // 1000
+    body = json.dumps(BODY | {"task_id": "task_known"}).encode()
+    other = json.dumps(BODY | {"task_id": "task_known"}, indent=1).encode()
+    for one in (body, body, other):
+        partner.call("POST", SUBMIT_PATH, one)
+    sandbox.control(faults={"html": 100})
+    partner.call("POST", SUBMIT_PATH, body)
+    sandbox.control(faults={"html": 0, "resets_after": 100})
+    with pytest.raises(httpx.TransportError):
+        partner.call("POST", SUBMIT_PATH, body)
+    calls = sandbox.calls()
+    assert calls["task_ids"] == ["task_known"] * 5
+    assert calls["bodies"] == [body_digest(one) for one in (body, body, other, body, body)]
+    assert calls["statuses"] == [200, 200, 400, 502, 0]
+    assert calls["meanings"] == ["new", "doubled", "conflict", "", "doubled"]
+    assert calls["faults"] == ["", "", "", "html", "resets_after"]
+    # The answer that never went has no moment; the moments are those of the machine's monotonic clock.
+    assert all(
+        began_us < came < answered
+        for came, answered in zip(calls["moments_us"][:4], calls["answered_us"], strict=False)
+    )
+    assert calls["answered_us"][4] == 0
+    # One connection carried them all; the fault closed it.
+    lost_us = eventually(sandbox.calls, lambda calls: all(calls["lost_us"]))["lost_us"]
+    assert len(set(lost_us)) == 1
+    assert lost_us[0] > calls["moments_us"][4]
+
+
+def test_the_tasks_page_says_how_each_task_stands(sandbox, partner):
+    sandbox.control(picture_seconds=0, faults={"fail": 0})
+    partner.submit("task_made")
+    sandbox.control(faults={"fail": 100})
+    partner.submit("task_failed")
+    sandbox.control(picture_seconds=3600, faults={"fail": 0})
+    partner.submit("task_open")
+    told = sandbox.tasks()
+    assert told["states"] == {"task_made": "SUCCESS", "task_failed": "FAIL", "task_open": "PROCESSING"}
+    assert told["image_urls"] == {"task_made": f"{sandbox.base_url}/pictures/task_made.png"}
 
 
 @pytest.mark.parametrize(

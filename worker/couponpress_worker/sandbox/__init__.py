@@ -10,6 +10,7 @@ The modules, in the order in which a request meets them:
 - `platform`: every answer; with `checks` (headers, signature), `rules` and `upload` (content), `tasks` (serials),
   `refusals` and `exchange` (how answers are worded)
 - `callbacks`, `notices`, `courier`, `signatures`: what is announced, sealed, signed and sent
+- `calls`: what an audit wants to know of each submit afterwards
 - `control`, `pictures`, `lag`: the sandbox's own pages
 
 Nothing is re-exported: `from couponpress_worker.sandbox.serve import run`, `from couponpress_worker.sandbox.process

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
 from couponpress_worker.sandbox import refusals, routes, upload
+from couponpress_worker.sandbox.calls import Calls
 from couponpress_worker.sandbox.control import Control
 from couponpress_worker.sandbox.courier import Courier
 from couponpress_worker.sandbox.exchange import Answer, Request
 from couponpress_worker.sandbox.faults import RequestFault
 from couponpress_worker.sandbox.lag import Lag
 from couponpress_worker.sandbox.platform import Platform
-from couponpress_worker.sandbox.protocol import ARRIVED_US, CONNECTION, Connection, reset
+from couponpress_worker.sandbox.protocol import ARRIVED_US, CONNECTION, LIFE, Connection, reset
 from couponpress_worker.sandbox.routes import Call
 from couponpress_worker.sandbox.signatures import Signatures
 
@@ -92,9 +94,12 @@ class App:
         number, admitted = platform.arrive(call.kind, scope["state"].get(ARRIVED_US) or platform.monotonic_us())
         # Held on to: a reset forgets this list while the request is on its way.
         arrivals = platform.arrivals[call.kind]
+        calls = platform.calls if call.kind == "submit" else None
         faults, fault = platform.behaviour.faults, None
         if admitted and faults.hit_requests:
             fault = faults.of_request(platform.dice.roll(call.kind, number))
+        if calls is not None:
+            calls.arrived(scope["state"].get(LIFE), fault)
         if fault is not None:
             platform.counts[f"fault {fault}"] += 1
         if fault == "resets_before":
@@ -102,7 +107,9 @@ class App:
             await _reset(scope["state"][CONNECTION], receive)
             return
         request = await _request(scope, receive, upload.MAX_BODY_BYTES if call.kind == "upload" else MAX_BODY_BYTES)
-        answer = self._answer(call, request, number, fault) if admitted else refusals.too_fast()
+        if calls is not None and request is not None:
+            calls.read(number, request.body)
+        answer = self._answer(call, request, number, fault, calls) if admitted else refusals.too_fast()
         arrivals.task_ids[number] = _named_task(call, request)
         if fault == "resets_after":
             await _reset(scope["state"][CONNECTION], receive)
@@ -111,9 +118,13 @@ class App:
         else:
             await self._wait(fault)
             arrivals.statuses[number] = answer.status
+            if calls is not None:
+                calls.answered(number, platform.monotonic_us())
             await self._reply(send, answer, fault)
 
-    def _answer(self, call: Call, request: Request | None, number: int, fault: RequestFault | None) -> Answer:
+    def _answer(
+        self, call: Call, request: Request | None, number: int, fault: RequestFault | None, calls: Calls | None
+    ) -> Answer:
         """Let the platform take the request, unless a fault says that it does not get there."""
         platform = self._platform
         dropped = fault == "html" or (fault == "errors" and platform.dice.roll("errors taken", number) < 50)
@@ -124,7 +135,7 @@ class App:
             platform.counts[f"{call.kind} rejected"] += 1
             answer = refusals.too_large(upload.MAX_PICTURE_BYTES if call.kind == "upload" else MAX_BODY_BYTES)
         else:
-            answer = platform.answer(call, request)
+            answer = platform.answer(call, request, None if calls is None else partial(calls.taken, number))
         if fault == "html":
             return refusals.gateway_page()
         if fault == "errors" or answer is None:

@@ -22,6 +22,8 @@ from couponpress_worker.sandbox.routes import KINDS, Kind
 
 STATISTICS_PATH = "/sandbox/statistics"
 ARRIVALS_PATH = "/sandbox/arrivals"
+CALLS_PATH = "/sandbox/calls"
+TASKS_PATH = "/sandbox/tasks"
 CONTROL_PATH = "/sandbox/control"
 RESET_PATH = "/sandbox/reset"
 PICTURES_PATH = "/pictures/"
@@ -47,6 +49,8 @@ class Control:
         pages: dict[tuple[str, str], Callable[[], Answer]] = {
             ("GET", STATISTICS_PATH): lambda: _told(self.statistics()),
             ("GET", ARRIVALS_PATH): lambda: self._arrivals(dict(parse_qsl(query))),
+            ("GET", CALLS_PATH): lambda: _told(self.calls()),
+            ("GET", TASKS_PATH): lambda: _told(self.tasks()),
             ("GET", CONTROL_PATH): self._behaviour,
             ("POST", CONTROL_PATH): lambda: self._change(body),
             ("POST", RESET_PATH): self._forget,
@@ -97,6 +101,27 @@ class Control:
             return _told({"error": f"kind must be one of {', '.join(KINDS)}"}, 400)
         return _told(self.arrivals(kind, with_tasks=asked.get("tasks") == "1"))
 
+    def calls(self) -> dict[str, Any]:
+        """Return what is known of every submit, in columns, for an audit after the event; see `calls.Calls.told`.
+
+        With it comes `late_us`: when the loop was late, so that moments may be later than the requests were.
+        """
+        submits = self._platform.arrivals["submit"]
+        return {
+            "moments_us": submits.moments_us.tolist(),
+            "task_ids": submits.task_ids,
+            "statuses": submits.statuses.tolist(),
+            **self._platform.calls.told(),
+            "late_us": list(self._lag.late_us),
+        }
+
+    def tasks(self) -> dict[str, Any]:
+        """Return every task's state now, and its picture's address when there is one."""
+        now_us = self._platform.monotonic_us()
+        found = {task.task_id: task.state_at(now_us) for task in self._platform.tasks}
+        urls = {one: self._platform.picture_url(one) for one, state in found.items() if state == "SUCCESS"}
+        return {"states": found, "image_urls": urls}
+
     def _of_kind(self, kind: Kind) -> dict[str, int]:
         arrivals, counts = self._platform.arrivals[kind], self._platform.counts
         return {
@@ -127,6 +152,7 @@ class Control:
         self._platform.forget()
         self._courier.forget()
         self._lag.most_ms = 0
+        self._lag.late_us.clear()
         return _told({})
 
     async def _picture(self, path: str) -> Answer:

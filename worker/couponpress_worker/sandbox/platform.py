@@ -14,6 +14,7 @@ from typing import Any
 
 from couponpress_worker.sandbox import checks, refusals, rules, upload
 from couponpress_worker.sandbox.callbacks import Callbacks, Carrier
+from couponpress_worker.sandbox.calls import Calls
 from couponpress_worker.sandbox.certificates import Certificates
 from couponpress_worker.sandbox.checks import Partner
 from couponpress_worker.sandbox.credentials import Credentials
@@ -21,7 +22,7 @@ from couponpress_worker.sandbox.exchange import Answer, Request, granted
 from couponpress_worker.sandbox.faults import Dice
 from couponpress_worker.sandbox.options import Behaviour
 from couponpress_worker.sandbox.routes import KINDS, Call, Kind
-from couponpress_worker.sandbox.tasks import Task, Tasks
+from couponpress_worker.sandbox.tasks import Meaning, Task, Tasks
 from couponpress_worker.sandbox.window import SECOND_US, Arrivals, SlidingWindow
 
 #: GET and POST of notify-configs together; no option changes it.
@@ -43,6 +44,7 @@ class Platform:
         monotonic_us: microseconds that never go back.
         dice: decide which request and which task a fault hits.
         arrivals: every request, by kind.
+        calls: of every submit, what became of it.
         tasks: what was accepted.
         callbacks: announce what was made.
         counts: of each kind `KIND throttled`, `KIND rejected` and `KIND dropped` (before it was taken: by a fault, or
@@ -91,6 +93,7 @@ class Platform:
         self._windows["notify_set"] = self._windows["notify_shown"] = SlidingWindow(_NOTIFY_LIMIT)
         self.behave(self.behaviour)
         self.arrivals = {kind: Arrivals() for kind in KINDS}
+        self.calls = Calls()
         self.tasks = Tasks()
         self.callbacks = Callbacks(self._carrier, self.dice, self._apiv3_key, self.clock, self._certificates)
         self.counts: Counter[str] = Counter()
@@ -104,11 +107,12 @@ class Platform:
             self.counts[f"{kind} throttled"] += 1
         return number, admitted
 
-    def answer(self, call: Call, request: Request) -> Answer:
-        """Take an admitted request and say what the platform makes of it."""
-        answer = (
-            self._upload(request) if call.kind == "upload" else self._refusal(request) or self._handle(call, request)
-        )
+    def answer(self, call: Call, request: Request, note: Callable[[Meaning], None] | None = None) -> Answer:
+        """Take an admitted request and say what the platform makes of it; `note` is told what a submit meant."""
+        if call.kind == "upload":
+            answer = self._upload(request)
+        else:
+            answer = self._refusal(request) or self._handle(call, request, note)
         if answer.status >= 400:
             self.counts[f"{call.kind} rejected"] += 1
         return answer
@@ -123,10 +127,10 @@ class Platform:
             request, request.body, self._partner, self.clock()
         )
 
-    def _handle(self, call: Call, request: Request) -> Answer:
+    def _handle(self, call: Call, request: Request, note: Callable[[Meaning], None] | None) -> Answer:
         match call.kind:
             case "submit":
-                return self._submit(request)
+                return self._submit(request, note)
             case "query":
                 return self._query(request, call.task_id)
             case "notify_shown":
@@ -140,14 +144,17 @@ class Platform:
                 count = self.behaviour.certificates
                 return granted(self._certificates.listed(count)) if count else refusals.absent("平台证书")
 
-    def _submit(self, request: Request) -> Answer:
+    def _submit(self, request: Request, note: Callable[[Meaning], None] | None) -> Answer:
         spec = rules.read_task(request.body, strict=self._strict)
         if isinstance(spec, Answer):
             return spec
         if spec.brand_id in self.behaviour.unauthorized_brands:
             return refusals.not_authorised(spec.brand_id)
         task_id, authorization = str(spec.task_id), hash(request.headers["authorization"])
-        match self.tasks.meaning(task_id, request.body, authorization):
+        meaning = self.tasks.meaning(task_id, request.body, authorization)
+        if note is not None:
+            note(meaning)
+        match meaning:
             case "conflict":
                 return refusals.same_serial(task_id)
             case "doubled":

@@ -23,7 +23,14 @@ from pydantic import TypeAdapter
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.redis_server import free_port
 from couponpress_worker.sandbox import tls as tls_files
-from couponpress_worker.sandbox.control import ARRIVALS_PATH, CONTROL_PATH, RESET_PATH, STATISTICS_PATH
+from couponpress_worker.sandbox.control import (
+    ARRIVALS_PATH,
+    CALLS_PATH,
+    CONTROL_PATH,
+    RESET_PATH,
+    STATISTICS_PATH,
+    TASKS_PATH,
+)
 from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
 from couponpress_worker.sandbox.options import Behaviour, SandboxOptions
 from couponpress_worker.sandbox.routes import Kind
@@ -58,6 +65,14 @@ class RunningSandbox:
         """Return the moment of every request of a kind, seconds after the first; with `tasks` ids and statuses too."""
         params = {"kind": kind} | ({"tasks": "1"} if tasks else {})
         return self._told(self._http.get(ARRIVALS_PATH, params=params))
+
+    def calls(self) -> dict[str, Any]:
+        """Return what is known of every submit, in columns, and when the loop was late; see `Control.calls`."""
+        return self._told(self._http.get(CALLS_PATH))
+
+    def tasks(self) -> dict[str, Any]:
+        """Return the `states` of all tasks and the `image_urls` of those that succeeded, by task_id."""
+        return self._told(self._http.get(TASKS_PATH))
 
     def control(self, **changes: object) -> dict[str, Any]:
         """Change how it behaves, by the names of `Behaviour`, and return the whole of it.

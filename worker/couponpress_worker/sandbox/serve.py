@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 8
 #: How long requests on their way may take after TERM.
 SHUTDOWN_SECONDS = 3
+#: The event loop accepts one connection per listener and turn. A fleet that opens hundreds at once while the loop is
+#: busy would wait seconds for a single one, and its requests with it.
+ACCEPTS_AT_ONCE = 64
 
 
 def run(options: SandboxOptions) -> None:
@@ -80,7 +83,7 @@ def run(options: SandboxOptions) -> None:
         )
         _spare_the_collector()
         with _ending(server):
-            server.run([listener])
+            server.run([listener, *(listener.dup() for _ in range(ACCEPTS_AT_ONCE - 1))])
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@ Decides what the same serial means a second time: the same bytes are the same ta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +70,9 @@ class Tasks:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks.values())
 
     def find(self, task_id: str) -> Task | None:
         """Return a task, if it was accepted."""

@@ -1,0 +1,79 @@
+"""The record of submits that an audit needs: what came, over which connection, what became of it. Pure.
+
+Decides what of a call is worth remembering after its answer. Refuses to judge: whether a call was needed, and whether
+it may have come twice, is for whoever reads the record. One entry per submit, in columns: a few dozen bytes each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+from couponpress_worker.sandbox.tasks import Meaning
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """A connection's life.
+
+    Attributes:
+        opened_us: when it was accepted, on the same clock.
+        lost_us: when it was found closed, on the monotonic clock, microseconds; 0 while it is open.
+    """
+
+    opened_us: int
+    lost_us: int = 0
+
+
+class Calls:
+    """Every submit, in the order of arrival; entry n belongs to arrival n."""
+
+    def __init__(self) -> None:
+        self._bodies: list[str] = []
+        self._meanings: list[Meaning | str] = []
+        self._faults: list[str] = []
+        self._lives: list[Life | None] = []
+        self._answered_us = array("q")
+
+    def arrived(self, life: Life | None, fault: str | None) -> None:
+        """Begin the entry of a submit that came just now."""
+        self._bodies.append("")
+        self._meanings.append("")
+        self._faults.append(fault or "")
+        self._lives.append(life)
+        self._answered_us.append(0)
+
+    def read(self, number: int, body: bytes) -> None:
+        """Note what a submit said."""
+        self._bodies[number] = body_digest(body)
+
+    def taken(self, number: int, meaning: Meaning) -> None:
+        """Note that the platform understood a submit, and as what."""
+        self._meanings[number] = meaning
+
+    def answered(self, number: int, now_us: int) -> None:
+        """Note that an answer was handed to the connection; whether the client read it, only the client knows."""
+        self._answered_us[number] = now_us
+
+    def told(self) -> dict[str, Any]:
+        """Return the columns.
+
+        `bodies`: digests, empty for a body that was not read. `meanings`: `new` and `doubled` were taken, `conflict`
+        was refused for other bytes under the same serial, empty: not taken. `faults`: what was brought about, if
+        anything. `answered_us`, `opened_us` and `lost_us` (of the connection): 0 when that did not happen.
+        """
+        return {
+            "bodies": self._bodies,
+            "meanings": self._meanings,
+            "faults": self._faults,
+            "answered_us": self._answered_us.tolist(),
+            "opened_us": [0 if life is None else life.opened_us for life in self._lives],
+            "lost_us": [0 if life is None else life.lost_us for life in self._lives],
+        }
+
+
+def body_digest(body: bytes) -> str:
+    """Return what stands for a body in the record: 8 bytes in hex."""
+    return hashlib.blake2b(body, digest_size=8).hexdigest()
