@@ -293,9 +293,12 @@ def test_the_only_spec_that_is_left_is_probed_with_again_and_again(monkeypatch):
 
 
 def test_the_chunk_that_probes_goes_on_when_the_platform_answers_again():
-    ledger, outage = LedgerInHand(100), open_outage()
-    platform = ScriptedPlatform(ACCEPTED)
-    platform.by_body = {b'{"n":0}': [Answer(503), ACCEPTED]}
+    class FirstProbeFails(ScriptedPlatform):
+        async def submit(self, body, gate):
+            answer = await super().submit(body, gate)
+            return Answer(503) if sum(self.asked.values()) == 1 else answer
+
+    ledger, outage, platform = LedgerInHand(100), open_outage(), FirstProbeFails(ACCEPTED)
     summary, published = submit(ledger, platform, outage=outage)
     assert not outage.is_open
     assert {move.name for move in ledger.moves.values()} == {"accept"}
