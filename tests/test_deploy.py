@@ -17,9 +17,9 @@ from couponpress.settings import ENV_PREFIX
 from couponpress_worker import limiter
 from couponpress_worker.callback import CALLBACK_PATH
 from couponpress_worker.cli import register
+from couponpress_worker.completion import LAST_DELAYS_SECONDS
 from couponpress_worker.judgement import MAX_TRIES, RETRY_DELAYS_SECONDS
 from couponpress_worker.limiter import Bucket
-from couponpress_worker.overdue import LAST_DELAYS_SECONDS
 from couponpress_worker.redis_server import OPTIONS
 from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.settings import Settings
@@ -317,7 +317,7 @@ def test_the_log_lines_in_the_table_are_written_by_the_code():
     sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py"))
     section = (DEPLOY / "README.md").read_text("utf-8").partition("## Logs")[2]
     lines = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
-    assert len(lines) == 7
+    assert len(lines) == 9
     assert [line for line in lines if line not in sources] == []
 
 
