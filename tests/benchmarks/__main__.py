@@ -8,7 +8,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import backlog, callbacks, cost, enqueue, memory, rate, report, unthrottled, urgent
+from tests.benchmarks import (
+    backlog,
+    callbacks,
+    cost,
+    enqueue,
+    memory,
+    rate,
+    report,
+    throttled,
+    unthrottled,
+    urgent,
+)
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.machine import Machine
 
@@ -21,6 +32,7 @@ FIGURES = {
     "urgent": urgent.measure,
     "backlog": backlog.measure,
     "rate": rate.measure,
+    "throttled": throttled.measure,
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
+from tests.benchmarks import clocks
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.processes import Others
 from tests.benchmarks.stage import Stage, stage
@@ -68,6 +69,7 @@ class Scenario:
         faults: of the sandbox, in percent of the requests.
         goal: whether the share of the limit is promised here.
         env: settings of the workers that differ.
+        ahead_seconds: how far each worker's wall clock is ahead; none: all are right.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Scenario:
     faults: dict[str, float] = field(default_factory=dict)
     goal: bool = False
     env: dict[str, str] = field(default_factory=dict)
+    ahead_seconds: tuple[float, ...] = ()
 
 
 SCENARIOS = (
@@ -86,6 +89,7 @@ SCENARIOS = (
     Scenario("6 workers", 6),
     Scenario("workers join and leave", 2, _join_and_leave),
     Scenario("a worker stalls for 2 s", 2, _stall),
+    Scenario("3 workers, clocks 5 s behind, right, 5 s ahead", 3, ahead_seconds=(-5.0, 0.0, 5.0)),
     Scenario("limiter keys deleted", 1, _flush_limiter),
     Scenario("Redis restarted", 1, _restart_redis),
     Scenario("a new TLS connection for one request in ten, tried again", 2, tls=True, faults={"resets_before": 10}),
@@ -112,7 +116,7 @@ class _Seen:
 
 def _play(bench: Bench, scenario: Scenario) -> _Seen:
     with stage(bench, "rate", tls=scenario.tls, faults=scenario.faults) as one:
-        one.start_workers(scenario.workers, **scenario.env)
+        _start_workers(one, scenario)
         one.enqueue(
             bench, round(LIMIT * (SCENARIO_SECONDS + 22 if scenario.act is _join_and_leave else SCENARIO_SECONDS + 6))
         )
@@ -135,6 +139,13 @@ def _play(bench: Bench, scenario: Scenario) -> _Seen:
         lag_ms=counted["lag_ms"],
         others=told,
     )
+
+
+def _start_workers(one: Stage, scenario: Scenario) -> None:
+    if not scenario.ahead_seconds:
+        one.start_workers(scenario.workers, **scenario.env)
+    for seconds in scenario.ahead_seconds:
+        clocks.start_worker(one, seconds)
 
 
 def _lines(scenario: Scenario, seen: list[_Seen]) -> list[Line]:
