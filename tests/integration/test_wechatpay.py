@@ -451,6 +451,26 @@ def test_a_submit_that_is_cancelled_at_the_gate_gives_the_connection_back(keys):
     asyncio.run(scenario())
 
 
+def test_a_connection_that_only_missed_slots_is_not_young_again(keys):
+    """The platform closes a connection 8 s after the last request, however often it was taken and given back since."""
+
+    async def scenario():
+        async with meeting(keys, keep_alive_seconds=0.3) as (platform, client):
+
+            async def too_late():
+                raise SlotPassed
+
+            assert judge(await submit(client)) == Accepted()
+            for _ in range(4):
+                await asyncio.sleep(0.1)  # the very thing: time goes by, and each time the pool sees a young one
+                with pytest.raises(SlotPassed):
+                    await submit(client, too_late)
+            assert judge(await submit(client)) == Accepted()
+            assert len(platform.wires) == 2
+
+    asyncio.run(scenario())
+
+
 @BOTH
 def test_a_connection_that_is_closed_at_the_gate_was_not_used(keys, tls):
     async def scenario():

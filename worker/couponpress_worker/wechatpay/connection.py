@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -58,7 +59,17 @@ passage_in_hand: ContextVar[Passage] = ContextVar("passage_in_hand")
 
 
 class GatedConnector(aiohttp.TCPConnector):
-    """A connection pool whose every connection is handed out at the moment that the request's gate allows."""
+    """A connection pool whose every connection is handed out at the moment that the request's gate allows.
+
+    The pool counts a connection's rest from when it was given back. One that was taken for a request which then missed
+    its slot, again and again, would look young while the far end counts on: so its rest is counted here, from the
+    last request that it carried.
+    """
+
+    def __init__(self, *, keepalive_timeout: float, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(keepalive_timeout=keepalive_timeout, **options)
+        self._rest_seconds = keepalive_timeout
+        self._last_sent: WeakKeyDictionary[asyncio.BaseProtocol, float] = WeakKeyDictionary()
 
     async def connect(
         self,
@@ -77,6 +88,9 @@ class GatedConnector(aiohttp.TCPConnector):
         if passage.passed:
             raise RepeatRefused("the connection broke before an answer came")
         connection = await super().connect(req, traces, timeout)
+        while self._rested(connection) > self._rest_seconds:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
         if passage.gate is not None:
             try:
                 await passage.gate()
@@ -87,8 +101,16 @@ class GatedConnector(aiohttp.TCPConnector):
                 connection.close()
                 raise aiohttp.ClientConnectionError("the far end closed the connection while it waited for its slot")
         passage.passed = True
-        passage.patience.reschedule(self._loop.time() + passage.seconds)
+        now = self._loop.time()
+        passage.patience.reschedule(now + passage.seconds)
+        if connection.protocol is not None:
+            self._last_sent[connection.protocol] = now
         return connection
+
+    def _rested(self, connection: Connection) -> float:
+        """Return how long a connection has carried no request, seconds; a new one begins to rest now."""
+        protocol, now = connection.protocol, self._loop.time()
+        return 0.0 if protocol is None else now - self._last_sent.setdefault(protocol, now)
 
 
 class PromptRequest(aiohttp.ClientRequest):
