@@ -1,6 +1,8 @@
 """What several tests build: request bodies, specs, settings for a server, and a ledger with something in it."""
 
 import asyncio
+import struct
+import zlib
 from base64 import b64encode
 
 import redis
@@ -226,3 +228,17 @@ def assert_consistent(client):
 def basic(text):
     """Base64 as text."""
     return b64encode(text).decode()
+
+
+def png(number=1, *, padding=0):
+    """A whole picture of one pixel; another number is another picture, and padding makes it larger."""
+
+    def part(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    text = b"Comment\0" + str(number).encode() + b" " * padding
+    pixel = zlib.compress(b"\0\xff\0\0")
+    return (
+        b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"tEXt", text) + part(b"IDAT", pixel) + part(b"IEND", b"")
+    )

@@ -70,7 +70,7 @@ def within(names, *homes):
 
 #: All that the fleet may know of the producers' package.
 GROUND_FLOOR = ("couponpress.spec", "couponpress.outcome", "couponpress.keys", "couponpress.ledger")
-GROUND_FLOOR += ("couponpress.settings", "couponpress.errors")
+GROUND_FLOOR += ("couponpress.settings", "couponpress.errors", "couponpress.pictures")
 
 #: Modules at the rim, which are producers as well, and what they need for it.
 RIM = {
@@ -136,6 +136,7 @@ def test_celery_is_spoken_in_three_places():
 def test_http_is_spoken_at_the_rim():
     spoken = importers_of("httpx", "httpx_aiohttp", "aiohttp", "requests", "urllib.request", "http.client")
     rim = ("couponpress_worker.wechatpay", "couponpress_worker.forwarding", "couponpress_worker.demo")
+    rim += ("couponpress_worker.fetching",)
     assert not spoken - within(spoken, *rim, "couponpress_worker.sandbox")
 
 

@@ -21,14 +21,17 @@ from typing import Annotated, Any, TextIO
 import typer
 from rich.console import Console
 
-from couponpress.client import Client
-from couponpress.errors import CouponpressError, InputError
+from couponpress.catalog import OwnPictures
+from couponpress.client import Client, Receipt
+from couponpress.errors import CouponpressError, InputError, OwnPictureFoundError
 from couponpress.keys import Lane
 from couponpress.ledger.flight import write_proof
 from couponpress.outcome import RunStatus
+from couponpress.pictures import PictureChoices
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
 from couponpress.spec import TaskSpec
 from couponpress.uploading import CatalogUpload, default_run_name, row_counter
+from couponpress.uploading_pictures import check_files, upload_pictures
 from couponpress.watching import counts_line, rate_lines, summary, watch
 
 DONE, ENDED_BADLY, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -63,24 +66,27 @@ def submit(
     errors: Annotated[
         Path | None, typer.Option(help="Where broken rows go; default: beside the catalog, as STEM.errors.SUFFIX.")
     ] = None,
+    own_pictures: Annotated[
+        bool, typer.Option("--upload/--no-upload", help="Upload the pictures that rows name as files or URLs.")
+    ] = True,
+    convert: Annotated[bool, typer.Option(help="Scale and convert pictures that the platform would refuse.")] = False,
+    private_urls: Annotated[bool, typer.Option(help="Fetch pictures from private networks too.")] = False,
 ) -> None:
     """Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."""
     run = run or default_run_name(files)
-    upload = CatalogUpload(files, format_name=format_name, strict=strict, errors=errors)
+    pictures = OwnPictures("find" if own_pictures else "refuse")
+    upload = CatalogUpload(files, format_name=format_name, strict=strict, errors=errors, pictures=pictures)
     upload.check()
     if dry_run:
         _dry_run(upload, run)
         return
     with Client() as client:
         client.ping()
-        with _counter() as on_progress:
-            receipt = client.enqueue_many(
-                upload.specs(),
-                run=run,
-                lane=lane,
-                on_progress=on_progress,
-                on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
-            )
+        try:
+            receipt = _enqueue(client, upload, run, lane)
+        except OwnPictureFoundError:
+            upload_pictures(upload, PictureChoices(convert, private_urls), stderr)
+            receipt = _enqueue(client, upload, run, lane)
         stderr.print(upload.report())
         known = f", {receipt.known} known before (the same work)" if receipt.known else ""
         enqueued = receipt.new + receipt.known > 0
@@ -212,15 +218,29 @@ def options(
     """Take the options that every command shares."""
 
 
+def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane) -> Receipt:
+    with _counter() as on_progress:
+        return client.enqueue_many(
+            upload.specs(),
+            run=run,
+            lane=lane,
+            on_progress=on_progress,
+            on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
+        )
+
+
 def _dry_run(upload: CatalogUpload, run: str) -> None:
+    if upload.pictures.phase == "find":
+        upload.pictures.phase = "gather"
     bodies: Iterator[TaskSpec] = (spec.identified(run) for spec in upload.specs())
     for spec in islice(bodies, 3):
         typer.echo(spec.body())
     for _ in bodies:
         pass
+    refused = check_files(upload.pictures, stderr) if upload.pictures.sources else 0
     stderr.print(upload.report())
     stderr.print(f"dry run: {upload.good} specs would be enqueued in run {run}; nothing was.")
-    raise typer.Exit(ENDED_BADLY if upload.broken else DONE)
+    raise typer.Exit(ENDED_BADLY if upload.broken or refused else DONE)
 
 
 @contextmanager

@@ -4,8 +4,10 @@ CouponpressError            the root: catch this to catch them all
 ├── InputError              what was given cannot be used; nothing was enqueued
 │   ├── SpecError           a spec breaks a rule; `problems` names each field, rule and value
 │   ├── CatalogError        a catalog file cannot be read as a whole
+│   │   └── OwnPictureFoundError  it names a picture that must be uploaded first
 │   ├── SettingsError       a setting is missing or wrong
-│   └── ConflictError       a task_id is already known with another body
+│   ├── ConflictError       a task_id is already known with another body
+│   └── PictureError        a picture of the merchant's own cannot be used
 ├── UnknownRunError         no run of that name
 └── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
 """
@@ -53,6 +55,13 @@ class CatalogError(InputError):
     """A catalog cannot be read as a whole: missing, not UTF-8, without a usable header."""
 
 
+class OwnPictureFoundError(CatalogError):
+    """A catalog names a picture that must be uploaded before its row can be enqueued."""
+
+    def __init__(self, cell: str) -> None:
+        super().__init__(f"the picture {cell!r} is not at the platform yet; `couponpress submit` uploads it first.")
+
+
 class SettingsError(InputError):
     """A setting is missing or wrong; the sentence names each one."""
 
@@ -67,6 +76,10 @@ class ConflictError(InputError):
         )
         self.task_id = task_id
         self.known_run = known_run
+
+
+class PictureError(InputError):
+    """A picture of the merchant's own cannot be used; the message is the rule that it breaks."""
 
 
 class UnknownRunError(CouponpressError):

@@ -24,6 +24,9 @@ INDEX_BUCKETS = 4096
 #: The score of an open chunk that a hold keeps back: later than any moment.
 HELD_SCORE = 10**15
 
+#: How long an uploaded picture is remembered after it was last asked for.
+PICTURE_SECONDS = 30 * 86400
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -156,6 +159,10 @@ class Keys:
     def doctor(self) -> str:
         """STREAM: what the doctor tries a server with. TTL: a second."""
         return f"{self.prefix}doctor"
+
+    def picture(self, digest: str) -> str:
+        """STRING: where the platform keeps the picture with this content. TTL: 30 days after it was last asked for."""
+        return f"{self.prefix}picture:{digest}"
 
     @property
     def leader(self) -> str:

@@ -38,6 +38,7 @@ class CatalogUpload:
         strict: bool = False,
         errors: Path | None = None,
         on_broken: Callable[[catalog.BrokenRow], None] = lambda _: None,
+        pictures: catalog.OwnPictures | None = None,
     ) -> None:
         if errors is not None and len(files) > 1:
             raise InputError("--errors names one file, but several catalogs were given; leave it out.")
@@ -46,10 +47,17 @@ class CatalogUpload:
         self._strict = strict
         self._errors = errors
         self._on_broken = on_broken
+        #: Those of the merchant's own; where none were handed in, their rows are broken.
+        self.pictures = pictures or catalog.OwnPictures("refuse")
         self._notes: Counter[str] = Counter()
         self._unused: dict[str, tuple[str, ...]] = {}
         self.good = self.broken = 0
         self.error_files: list[Path] = []
+
+    @property
+    def from_standard_input(self) -> bool:
+        """Whether a catalog comes from there, so that all of them can be read but once."""
+        return "-" in self._files
 
     def check(self) -> None:
         """Open every catalog and understand its header, before anything else is done.
@@ -67,13 +75,23 @@ class CatalogUpload:
         Raises:
             CatalogError: a catalog cannot be read, or with strict: at least one row is broken (said at the end, when
                 the error file names them all).
+            OwnPictureFoundError: a row names a picture that must be uploaded first; see `OwnPictures`.
         """
+        self.good = self.broken = 0
+        self.error_files.clear()
+        self._notes.clear()
         with ExitStack() as opened:
             # All are opened first, so that a misspelt second name does not show after the first million rows.
             prefixes = catalog.row_prefixes(self._files)
             catalogs = [
                 opened.enter_context(
-                    catalog.read(name, format=self._format_name, strict=self._strict, row_prefix=prefix)
+                    catalog.read(
+                        name,
+                        format=self._format_name,
+                        strict=self._strict,
+                        row_prefix=prefix,
+                        pictures=self.pictures,
+                    )
                 )
                 for name, prefix in zip(self._files, prefixes, strict=True)
             ]
@@ -90,6 +108,7 @@ class CatalogUpload:
         path = self._errors or _beside(one)
         with catalog.ErrorFile(path, one) as errors:
             for row in one:
+                self.pictures.note_row(good=isinstance(row, catalog.Row))
                 if isinstance(row, catalog.BrokenRow):
                     self.broken += 1
                     errors.write(row)

@@ -18,6 +18,9 @@
     wechatpay       the platform over HTTP: one exchange in, one value out
     judgement       what an answer means, and when to try again
     recorder        moves of specs, many in one write
+    pictures        pictures of the merchant's own, uploaded before their rows are enqueued
+    fetching        one such picture from its URL, guarded
+    picture_scaling one that the platform would refuse becomes one that it takes
     flight_recorder when each request left, as proof
     callback_service one path, a bounded body, a bounded time
     callback        the platform calls back: is it true, and what is it about

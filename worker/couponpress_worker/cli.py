@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ import typer
 from rich.console import Console
 
 from couponpress.cli import DONE, ENDED_BADLY
+from couponpress.pictures import PictureChoices, Settled, join_upload
 
 if TYPE_CHECKING:
     from couponpress_worker.settings import Settings
@@ -26,9 +28,16 @@ Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 insid
 
 
 def register(app: typer.Typer) -> None:
-    """Add the fleet's commands to the `couponpress` command."""
+    """Add the fleet's commands to the `couponpress` command, and the upload of pictures to its `submit`."""
+    join_upload(_upload_pictures)
     for command in (worker, scheduler, callback, callback_url, sandbox, redis, doctor, health, demo):
         app.command()(command)
+
+
+def _upload_pictures(sources: Sequence[str], choices: PictureChoices, on_settled: Callable[[Settled], None]) -> None:
+    from couponpress_worker.pictures import upload_pictures
+
+    upload_pictures(sources, choices, on_settled)
 
 
 def worker(

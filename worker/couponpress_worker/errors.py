@@ -5,6 +5,7 @@ CouponpressError (couponpress.errors)
     ├── KeyFileError        a key file is missing, unreadable or of the wrong kind
     ├── DecryptError        a sealed resource does not open with the APIv3 key
     ├── PlatformError       the platform did not do what a person asked of it by a command
+    ├── PictureUploadError  the platform takes no pictures now, or not from us
     └── ServiceError        a service cannot start here: no server program, port taken, extra not installed
 """
 
@@ -27,6 +28,13 @@ class DecryptError(WorkerError):
 
 class PlatformError(WorkerError):
     """The platform did not do what a person asked of it by a command."""
+
+
+class PictureUploadError(WorkerError):
+    """The platform takes no pictures now, or not from us; the sentence holds the cure."""
+
+    def __init__(self, reason: str, cure: str) -> None:
+        super().__init__(f"pictures cannot be uploaded ({reason}). {cure} Those that were uploaded are remembered.")
 
 
 class ServiceError(WorkerError):

@@ -87,6 +87,13 @@ def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
     )
 
 
+def paced(settings: Settings, client: Redis, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
+    """Return the pace and the slots of one of the partner's limits, over a client that fails fast."""
+    lateness_seconds = settings.lateness_ms / 1000
+    pace = Pace(client, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
+    return pace, Slots(pace.acquire, lateness_seconds=lateness_seconds, pace=pace)
+
+
 class Process:
     """One process's wiring, from `start` to `close`."""
 
@@ -245,9 +252,7 @@ class Process:
             self._call(self._recorder.flush()).result(LAST_WORDS_SECONDS)
 
     def _paced(self, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
-        lateness_seconds = self._settings.lateness_ms / 1000
-        pace = Pace(self._limiter_redis, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
-        return pace, Slots(pace.acquire, lateness_seconds=lateness_seconds, pace=pace)
+        return paced(self._settings, self._limiter_redis, keys, name, rate)
 
     async def _watch_holds(self) -> None:
         """Learn of holds that other processes or a person set or released."""

@@ -8,13 +8,26 @@
                 client_takes(row.written)
 
 `source` opens and decodes, `columns` understands a header, `cells` understands a cell, `table` and `json_lines` make
-rows, `offers` remembers what was checked already, `reader` is the catalog as a whole, `error_file` writes the broken
-rows back. The reader's page is `docs/catalog.md`. Nothing here knows Redis, runs or the client.
+rows, `offers` remembers what was checked already, `own_pictures` knows which pictures are not at the platform yet,
+`reader` is the catalog as a whole, `error_file` writes the broken rows back. The reader's page is `docs/catalog.md`.
+Nothing here knows Redis, runs or the client.
 """
 
 from couponpress.catalog.error_file import ErrorFile
+from couponpress.catalog.own_pictures import NOT_UPLOADED_YET, OwnPictures
 from couponpress.catalog.reader import Catalog, read, row_prefixes
 from couponpress.catalog.rows import BrokenRow, Given, Row
 from couponpress.catalog.source import FORMATS
 
-__all__ = ["FORMATS", "BrokenRow", "Catalog", "ErrorFile", "Given", "Row", "read", "row_prefixes"]
+__all__ = [
+    "FORMATS",
+    "NOT_UPLOADED_YET",
+    "BrokenRow",
+    "Catalog",
+    "ErrorFile",
+    "Given",
+    "OwnPictures",
+    "Row",
+    "read",
+    "row_prefixes",
+]

@@ -50,7 +50,7 @@ VOCABULARY: Final = (
     Meaning("exchange_price", cells.cents, ("exchange_price", "换购价(分)")),
     Meaning("exchange_price", cells.yuan, ("exchange_price_yuan", "换购价(元)", "兑换价(元)")),
     Meaning("background_color", str.strip, ("background_color", "背景色", "背景颜色")),
-    Meaning("image_url", str.strip, ("image_url", "商品图", "商品图片", "商品图URL")),
+    Meaning("image_url", str.strip, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
 )
 
 #: Fields without which no head picture, or no cut-out, can be described.

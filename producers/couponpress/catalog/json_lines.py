@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
 
+from couponpress.catalog.cells import CellError
 from couponpress.catalog.offers import Offers
+from couponpress.catalog.own_pictures import PicturesOfCatalog
 from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Row
 from couponpress.errors import Problem, SpecError
 from couponpress.spec import TaskSpec
@@ -31,10 +33,11 @@ class _UnreadableError(ValueError):
 class JsonLines:
     """Turns the lines of one JSONL catalog into rows."""
 
-    def __init__(self, *, strict: bool, row_prefix: str) -> None:
+    def __init__(self, *, strict: bool, row_prefix: str, pictures: PicturesOfCatalog | None = None) -> None:
         self._strict = strict
         self._row_prefix = row_prefix
         self._offers = Offers()
+        self._pictures = pictures
 
     def rows(self, lines: Iterable[str]) -> Iterator[Row | BrokenRow]:
         """Turn lines into rows; blank lines are skipped."""
@@ -72,17 +75,39 @@ class JsonLines:
         image_url = None
         picture = offer.get("cut_out")
         if isinstance(picture, dict) and picture.keys() == {"image_url"}:
-            image_url = picture["image_url"]
+            image_url = self._at_once(picture["image_url"])
             offer["cut_out"] = ...  # its repr is that of no JSON value
         # Of plain JSON data the repr is exact: 1, 1.0 and True differ in it.
         key = repr(offer)
         known = self._offers.written(key, raw.get("brand_id"), raw.get("task_id"), raw.get("row_id"), image_url)
         if known:
             return known
-        spec, notes = TaskSpec.parse(raw, strict=self._strict)
+        spec, notes = TaskSpec.parse(self._with_stored_picture(raw), strict=self._strict)
         if len(key) <= _LONGEST:
             return self._offers.learn(key, spec, notes), notes
         return WrittenSpec.of(spec), notes
+
+    def _at_once(self, image_url: object) -> object:
+        if self._pictures is None or not isinstance(image_url, str):
+            return image_url
+        return self._pictures.url_at_once(image_url)
+
+    def _with_stored_picture(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Put the platform's URL in the place of a picture of the merchant's own.
+
+        Raises:
+            SpecError: the picture is refused.
+        """
+        picture = raw.get("cut_out")
+        if self._pictures is None or raw.get("image_generation_type") != "CUT_OUT" or not isinstance(picture, dict):
+            return raw
+        image_url = picture.get("image_url")
+        if not isinstance(image_url, str) or not image_url:
+            return raw
+        try:
+            return {**raw, "cut_out": {**picture, "image_url": self._pictures.url(image_url)}}
+        except CellError as error:
+            raise SpecError((Problem("cut_out.image_url", str(error), image_url),)) from None
 
 
 def _object_of(text: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import BinaryIO, Self
 from couponpress.catalog.columns import Plan, plan_of
 from couponpress.catalog.csv_records import BadText, records
 from couponpress.catalog.json_lines import JsonLines
+from couponpress.catalog.own_pictures import OwnPictures
 from couponpress.catalog.rows import BrokenRow, Row
 from couponpress.catalog.source import Source, not_utf8, unreadable
 from couponpress.catalog.table import Table
@@ -36,8 +37,9 @@ class Catalog:
         broken: how many broken ones.
     """
 
-    def __init__(self, source: Source, *, strict: bool, row_prefix: str) -> None:
+    def __init__(self, source: Source, *, strict: bool, row_prefix: str, pictures: OwnPictures | None = None) -> None:
         self._source = source
+        of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
         self.name, self.path, self.format, self.bom = source.name, source.path, source.format, source.bom
         self.notes: Counter[str] = Counter()
         self.good = self.broken = 0
@@ -46,9 +48,9 @@ class Catalog:
         if source.format == "csv":
             found = records(source.lines)
             plan = self._plan(found)
-            self._rows = _table_rows(found, Table(plan, strict=strict, row_prefix=row_prefix))
+            self._rows = _table_rows(found, Table(plan, strict=strict, row_prefix=row_prefix, pictures=of_catalog))
         else:
-            self._rows = JsonLines(strict=strict, row_prefix=row_prefix).rows(source.lines)
+            self._rows = JsonLines(strict=strict, row_prefix=row_prefix, pictures=of_catalog).rows(source.lines)
         self.header, self.unused_columns = plan.header, plan.unused
 
     def __iter__(self) -> Iterator[Row | BrokenRow]:
@@ -106,6 +108,7 @@ def read(
     format: str | None = None,  # noqa: A002
     strict: bool = False,
     row_prefix: str = "",
+    pictures: OwnPictures | None = None,
 ) -> Catalog:
     """Open a catalog and understand its header.
 
@@ -115,13 +118,14 @@ def read(
         strict: refuse a row for what is otherwise left out and noted.
         row_prefix: what a row's line number is prefixed with to become its id, when the row brings none of its own;
             see `row_prefixes`.
+        pictures: what becomes of pictures that are not at the platform yet; without it their rows are broken.
 
     Raises:
         CatalogError: it cannot be read as a whole: missing, empty, not UTF-8, of no known format, no usable header.
     """
     source = Source(origin, format)
     try:
-        return Catalog(source, strict=strict, row_prefix=row_prefix)
+        return Catalog(source, strict=strict, row_prefix=row_prefix, pictures=pictures)
     except BaseException:
         source.close()
         raise

@@ -8,6 +8,7 @@ Written for speed where every row passes: a combination of offer cells that was 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
 from couponpress.catalog.offers import Offers
+from couponpress.catalog.own_pictures import PicturesOfCatalog
 from couponpress.catalog.rows import LINE, BrokenRow, Row
 from couponpress.errors import Problem, SpecError
 from couponpress.spec import RULE_OF_TYPE, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
@@ -32,8 +34,11 @@ _OFFER_FIELDS: Final = (*_COMBINE_FIELDS, *dict.fromkeys(name for names in _RULE
 class Table:
     """Turns the records of one table into rows."""
 
-    def __init__(self, plan: Plan, *, strict: bool, row_prefix: str) -> None:
+    def __init__(self, plan: Plan, *, strict: bool, row_prefix: str, pictures: PicturesOfCatalog | None = None) -> None:
+        if pictures is not None and "image_url" in plan.reader:
+            plan = dataclasses.replace(plan, reader={**plan.reader, "image_url": pictures.url})
         self._plan = plan
+        self._pictures = pictures
         self._strict = strict
         self._row_prefix = row_prefix
         self._width = width = len(plan.header)
@@ -53,6 +58,8 @@ class Table:
             padded = [*cells[: self._width], *[""] * (self._width - len(cells)), ""]
         row_id, task_id, brand_id, image_url, first_line = map(str.strip, self._own_cells(padded))
         default_row_id = first_line or f"{self._row_prefix}{line}"
+        if self._pictures is not None:
+            image_url = self._pictures.url_at_once(image_url)
         own_task_id = task_id or None
         settled_row_id = row_id or (None if task_id else default_row_id)
         key = (self._offer_cells(padded), not image_url)

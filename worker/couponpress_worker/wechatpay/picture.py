@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from couponpress.errors import InputError
+from couponpress.pictures import PICTURE_LIMIT_BYTES
 
 PICTURE_TYPES: Final = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "bmp": "image/bmp", "png": "image/png"}
-PICTURE_LIMIT_BYTES: Final = 2 * 1024 * 1024
 
 #: A name that needs no escape inside the form, so that it reads the same there and in the signed part.
 _FILE_NAME = re.compile(r'[^\x00-\x1f\x7f"\\/]{1,150}')

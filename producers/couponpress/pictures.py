@@ -1,0 +1,149 @@
+"""Pictures of the merchant's own: what the platform takes, and where their upload is plugged in.
+
+Decides what a usable picture is, by its content. Refuses to know HTTP, keys and limits: uploading takes the partner's
+key, so the fleet's package joins here when it is installed, and a producer stays light. Rules: the platform's upload
+page, pay.weixin.qq.com/doc/v3/partner/4015781275.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+from couponpress.errors import InputError, PictureError
+
+PICTURE_LIMIT_BYTES: Final = 2 * 1024 * 1024
+#: Where the platform keeps pictures; what lies there needs no upload.
+STORED_AT: Final = "https://wxpaylogo.qpic.cn/"
+
+_PNG_END: Final = b"IEND\xaeB`\x82"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureChoices:
+    """What a person decided about the upload.
+
+    Attributes:
+        convert: scale and convert what is too large or of another format, instead of refusing it.
+        private_urls: fetch pictures from addresses of private networks too.
+    """
+
+    convert: bool = False
+    private_urls: bool = False
+
+
+class Settled(NamedTuple):
+    """What became of one picture.
+
+    Attributes:
+        source: the file's absolute path, or the URL.
+        url: where the platform keeps it; empty when it is refused.
+        reason: why it is refused.
+        known: whether it was uploaded before, by this call or an earlier one.
+    """
+
+    source: str
+    url: str = ""
+    reason: str = ""
+    known: bool = False
+
+
+#: Uploads pictures, within the upload limit; tells of each as soon as it is settled.
+PictureUpload: TypeAlias = Callable[[Sequence[str], PictureChoices, Callable[[Settled], None]], None]
+
+_joined: list[PictureUpload] = []
+
+
+def join_upload(upload: PictureUpload) -> None:
+    """Let pictures be uploaded by `upload` from now on; the fleet's package calls this as its commands join."""
+    _joined[:] = [upload]
+
+
+def joined_upload() -> PictureUpload:
+    """Return who uploads pictures.
+
+    Raises:
+        InputError: the fleet's package is not installed.
+    """
+    if not _joined:
+        raise InputError(
+            "this catalog names pictures of your own, and only couponpress[worker] can upload them: install that extra "
+            "and give the fleet's settings (deploy/README.md), or let such rows be broken with --no-upload."
+        )
+    return _joined[0]
+
+
+def picture_suffix(content: bytes) -> str:
+    """Return `jpg`, `png` or `bmp`, by content.
+
+    Raises:
+        PictureError: another format, a picture without its end, or one of more than 2 MB.
+    """
+    suffix = _suffix(content)
+    if suffix is None:
+        raise PictureError("is neither JPG nor PNG nor BMP, and the platform takes no other format")
+    if not _is_whole(suffix, content):
+        raise PictureError(f"is a {suffix.upper()} without its end: save it or copy it again")
+    if len(content) > PICTURE_LIMIT_BYTES:
+        raise PictureError(f"has {len(content) / 2**20:.1f} MB, and the platform takes at most 2 MB")
+    return suffix
+
+
+def read_picture_file(path: str, limit_bytes: int) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        PictureError: it cannot be read, is no ordinary file, or has more than `limit_bytes`.
+    """
+    try:
+        # A pipe without a writer would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise PictureError("is no file")
+            content = stream.read(limit_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise PictureError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if len(content) > limit_bytes:
+        raise PictureError(f"has {found.st_size / 2**20:.1f} MB, and at most {limit_bytes / 2**20:.0f} MB are taken")
+    return content
+
+
+def source_of(cell: str, home: Path) -> str:
+    """Return the absolute path or the URL that a cell names; a relative path starts at `home`.
+
+    Raises:
+        PictureError: it names neither.
+    """
+    scheme, separator, rest = cell.partition("://")
+    if separator and scheme.isalnum():
+        if scheme.lower() not in {"http", "https"} or not rest:
+            raise PictureError("must be a file or an http(s) URL")
+        return cell
+    if not cell.isprintable():
+        raise PictureError("must be a file or an http(s) URL, without control characters")
+    return os.path.join(home.absolute(), cell)  # noqa: PTH118 - text to text, for every row
+
+
+def _suffix(content: bytes) -> str | None:
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if content.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if content.startswith(b"BM") and len(content) > 26:
+        return "bmp"
+    return None
+
+
+def _is_whole(suffix: str, content: bytes) -> bool:
+    """Whether the picture's end is there, as far as it can be told without decoding it."""
+    if suffix == "png":
+        return _PNG_END in content
+    if suffix == "jpg":  # inside of scan data FF is followed by 00 or a restart mark, so this end is a real one
+        return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
+    return int.from_bytes(content[2:6], "little") <= len(content)

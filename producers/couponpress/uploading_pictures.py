@@ -1,0 +1,119 @@
+"""Pictures of the merchant's own come to the platform before their rows are enqueued.
+
+Decides the order: gather what the catalogs name, upload it, then read the catalogs again with the URLs. A body is made
+once and holds the picture's URL, so the picture comes first; and nothing is enqueued before all of them are settled,
+so that an interruption leaves nothing half done: what was uploaded is remembered, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from couponpress.catalog import OwnPictures
+from couponpress.errors import InputError, PictureError
+from couponpress.pictures import (
+    PICTURE_LIMIT_BYTES,
+    PictureChoices,
+    Settled,
+    joined_upload,
+    picture_suffix,
+    read_picture_file,
+)
+from couponpress.uploading import CatalogUpload
+
+#: How often a plain line is written where there is no terminal.
+LINE_EVERY_SECONDS = 5.0
+#: How many refused pictures are named before they are only counted.
+_NAMED = 8
+
+
+def upload_pictures(upload: CatalogUpload, choices: PictureChoices, console: Console) -> None:
+    """Upload every picture that good rows of the catalogs name; afterwards `upload.specs()` knows their URLs.
+
+    Raises:
+        CatalogError: as `CatalogUpload.specs`.
+        InputError: a catalog comes from standard input, or nothing can upload pictures here.
+        CouponpressError: uploading cannot go on; the sentence says why. What was uploaded is remembered.
+    """
+    if upload.from_standard_input:
+        raise InputError(
+            "a catalog that names pictures of your own is read more than once, and standard input cannot be: "
+            "save it to a file first."
+        )
+    pictures = upload.pictures
+    pictures.phase = "gather"
+    for _ in upload.specs():
+        pass
+    if pictures.sources:
+        store = joined_upload()
+        with _shown(console, len(pictures.sources)) as show:
+
+            def settled(one: Settled) -> None:
+                pictures.settle(one)
+                show(one)
+
+            store(list(pictures.sources), choices, settled)
+    pictures.phase = "settled"
+
+
+def check_files(pictures: OwnPictures, console: Console) -> int:
+    """Look at the gathered pictures that are files; name those that cannot be uploaded, and return how many."""
+    refused = 0
+    for source in pictures.sources:
+        if "://" in source:
+            continue
+        try:
+            picture_suffix(read_picture_file(source, PICTURE_LIMIT_BYTES))
+        except PictureError as error:
+            refused += 1
+            if refused <= _NAMED:
+                console.print(f"{source}: {error}")
+    unseen = f", {refused} of them cannot be" if refused else ""
+    console.print(f"{len(pictures.sources)} pictures would be uploaded first{unseen}; URLs were not fetched")
+    return refused
+
+
+@contextmanager
+def _shown(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
+    counts = {"uploaded": 0, "known before": 0, "refused": 0}
+
+    def count(one: Settled) -> str:
+        counts["refused" if not one.url else "known before" if one.known else "uploaded"] += 1
+        return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+
+    with _told_at_the_end(console, counts, total):
+        yield from _display(console, total, count)
+
+
+@contextmanager
+def _told_at_the_end(console: Console, counts: Mapping[str, int], total: int) -> Iterator[None]:
+    """Say how far it came, also when it was interrupted."""
+    try:
+        yield
+    finally:
+        told = ", ".join(f"{name} {number}" for name, number in counts.items() if number) or "none settled"
+        console.print(f"{sum(counts.values())} of {total} pictures: {told}")
+
+
+def _display(console: Console, total: int, count: Callable[[Settled], str]) -> Iterator[Callable[[Settled], None]]:
+    if console.is_terminal:
+        columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+            task = progress.add_task("", total=total)
+            yield lambda one: progress.update(task, advance=1, description=count(one))
+    else:
+        last_line_at = time.monotonic()
+
+        def line(one: Settled) -> None:
+            nonlocal last_line_at
+            told = count(one)
+            if time.monotonic() - last_line_at >= LINE_EVERY_SECONDS:
+                last_line_at = time.monotonic()
+                console.print(f"pictures, of {total}: {told}")
+
+        yield line
