@@ -30,7 +30,7 @@ from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
 from couponpress.spec import TaskSpec
-from couponpress.uploading import CatalogUpload, default_run_name, row_counter
+from couponpress.uploading import CatalogUpload, default_run_name, picture_counter, row_counter
 from couponpress.uploading_pictures import check_files, upload_pictures
 from couponpress.watching import counts_line, rate_lines, summary, watch
 
@@ -137,10 +137,19 @@ def results(
     run: Annotated[str, typer.Argument(help="The run's name.")],
     format_name: Annotated[ResultFormat, typer.Option("--format", help="csv or jsonl.")] = "csv",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file; default: standard output.")] = None,
+    download: Annotated[
+        Path | None,
+        typer.Option(
+            help="Fetch the pictures into this folder; what is there is skipped. With -o, lines are written as well.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write one line per spec: row id, task id, outcome, picture URL or reason."""
     with Client() as client:
-        client.run(run)  # an unknown run must not leave an empty file behind
+        status = client.run(run)  # an unknown run must not leave an empty file behind
+        if download is not None and output is None:
+            raise typer.Exit(_download(client, status, download))
         if output is None:
             sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
             write_results(client.outcomes(run), sys.stdout, format_name)
@@ -149,7 +158,9 @@ def results(
             if format_name == "csv":
                 stream.write(BYTE_ORDER_MARK)
             written = write_results(client.outcomes(run), stream, format_name)
-    stderr.print(f"{written} lines written to {output}")
+        stderr.print(f"{written} lines written to {output}")
+        if download is not None:
+            raise typer.Exit(_download(client, status, download))
 
 
 @app.command()
@@ -250,6 +261,22 @@ def _written(path: Path) -> Iterator[TextIO]:
             yield stream
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.") from None
+
+
+def _download(client: Client, status: RunStatus, directory: Path) -> int:
+    """Fetch a run's pictures, and return the exit code."""
+    from couponpress import downloading  # noqa: PLC0415 - loads an HTTP client, which nothing else here needs
+
+    with picture_counter(stderr, status.succeeded) as on_progress:
+        done = downloading.download(client.outcomes(status.run), directory, on_progress=on_progress)
+    for row_id, reason in done.failed[:20]:
+        stderr.print(f"not fetched: {row_id}: {reason}")
+    told = [f"{done.fetched} pictures fetched into {directory}"]
+    told += [f"{done.there} were there"] if done.there else []
+    told += [f"{done.without} specs have none (yet)"] if done.without else []
+    told += [f"{len(done.failed)} could not be fetched; the same command tries them again"] if done.failed else []
+    stderr.print(", ".join(told))
+    return ENDED_BADLY if done.failed else DONE
 
 
 def _watch(client: Client, run: str) -> int:

@@ -9,6 +9,7 @@ it is the whole public face of the package in one class.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from couponpress.errors import ConflictError, InputError, RedisUnavailableError
 from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.flight import Sent, read_record
+from couponpress.ledger.following import Follower
 from couponpress.ledger.holding import HoldingLedger
 from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.pacing import PacingLedger, RateInForce
@@ -211,14 +213,24 @@ class Client:
         with self._asking():
             return [self._ledger.status(number) for number in self._ledger.run_numbers()]
 
-    def outcomes(self, run: str) -> Iterator[Outcome]:
+    def outcomes(self, run: str, *, follow: bool = False, look_every_seconds: float = 1.0) -> Iterator[Outcome]:
         """Yield a line per spec of a run, in the order of enqueueing; `outcome` is empty while a spec is open.
+
+        With `follow`, yield each spec once, when it has ended, until the run is finished.
 
         Raises:
             UnknownRunError, RedisUnavailableError: as `run`.
         """
         with self._asking():
-            yield from self._ledger.outcomes(self._ledger.number_of(run))
+            number = self._ledger.number_of(run)
+            if not follow:
+                yield from self._ledger.outcomes(number)
+                return
+            follower = Follower(self._redis, self._keys, number)
+            yield from follower.look()
+            while not follower.finished:
+                time.sleep(look_every_seconds)
+                yield from follower.look()
 
     def reasons(self, run: str) -> dict[str, int]:
         """Return how many specs of a run ended badly, by `outcome code`, the most frequent first."""

@@ -78,18 +78,28 @@ def joined_upload() -> PictureUpload:
 
 
 def picture_suffix(content: bytes) -> str:
-    """Return `jpg`, `png` or `bmp`, by content.
+    """Return `jpg`, `png` or `bmp`, by content, of a picture that the platform takes.
 
     Raises:
         PictureError: another format, a picture without its end, or one of more than 2 MB.
     """
-    suffix = _suffix(content)
-    if suffix is None:
-        raise PictureError("is neither JPG nor PNG nor BMP, and the platform takes no other format")
-    if not _is_whole(suffix, content):
-        raise PictureError(f"is a {suffix.upper()} without its end: save it or copy it again")
+    suffix = whole_picture_suffix(content)
     if len(content) > PICTURE_LIMIT_BYTES:
         raise PictureError(f"has {len(content) / 2**20:.1f} MB, and the platform takes at most 2 MB")
+    return suffix
+
+
+def whole_picture_suffix(content: bytes) -> str:
+    """Return `jpg`, `png` or `bmp`, by content, of a picture of any size.
+
+    Raises:
+        PictureError: another format, or a picture without its end.
+    """
+    suffix = _suffix(content)
+    if suffix is None:
+        raise PictureError("is neither JPG nor PNG nor BMP")
+    if not _is_whole(suffix, content):
+        raise PictureError(f"is a {suffix.upper()} without its end: save it or copy it again")
     return suffix
 
 

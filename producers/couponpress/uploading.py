@@ -11,7 +11,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from couponpress import catalog
 from couponpress.errors import CatalogError, InputError
@@ -152,6 +160,15 @@ def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("rows", total=None)
         yield lambda rows: progress.update(task, completed=rows)
+
+
+@contextmanager
+def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]]:
+    """Show how many of a run's pictures are fetched, for a terminal."""
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.update(task, advance=1)
 
 
 def _beside(one: catalog.Catalog) -> Path:

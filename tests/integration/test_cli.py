@@ -31,9 +31,11 @@ from tests.builders import (
     cut_out_body,
     fleet_values,
     moved,
+    png,
     producer_settings,
     stored,
 )
+from tests.shop import shop
 
 PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "limit"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
@@ -475,6 +477,26 @@ EXPECTED = [
     ["row 3", "cut-out-000003", "120344", "", "", "", "", "0"],
 ]
 COLUMNS = ["row_id", "task_id", "brand_id", "outcome", "image_url", "code", "message", "attempts"]
+
+
+def test_pictures_are_downloaded_and_the_command_goes_on_where_it_stopped(couponpress, redis_url, server, tmp_path):
+    answers = {"/1.png": (200, {}, png(1)), "/2.png": (404, {}, b"")}
+    with shop(answers) as base:
+        urls = [Move(number, "succeed", image_url=f"{base}/{number + 1}.png") for number in range(2)]
+        moved(redis_url, stored(redis_url, 3), *urls)
+        ran = couponpress("results", "may", "--download", "pictures")
+        assert ran.code == 1
+        assert "not fetched: row 2: " in ran.err
+        assert "1 pictures fetched into pictures, 1 specs have none (yet), 1 could not be fetched" in ran.err
+        assert not ran.out
+        answers["/2.png"] = answers["/1.png"]
+        ran = couponpress("results", "may", "--download", "pictures", "-o", "may.csv")
+        assert (ran.code, "1 pictures fetched into pictures, 1 were there" in ran.err) == (0, True)
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [
+        "row_1.cut-out-000001.png",
+        "row_2.cut-out-000002.png",
+    ]
+    assert "row 3" in (tmp_path / "may.csv").read_text(encoding="utf-8")
 
 
 def test_results_are_a_csv_table_on_standard_output(couponpress, ended):

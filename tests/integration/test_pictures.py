@@ -7,10 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import redis
@@ -28,6 +25,7 @@ from couponpress_worker.sandbox.credentials import MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
 from tests.builders import png
+from tests.shop import shop
 
 KEYS = Keys(MCHID)
 
@@ -174,39 +172,6 @@ def test_without_redis_nothing_is_uploaded(sandbox, upload, photo):
 
 
 # --- URLs -------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def shop(answers):
-    """A web server; `answers` are status, headers and body by path."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            status, headers, body = answers[self.path]
-            if callable(body):
-                body = body()
-            self.send_response(status)
-            for name, value in {"Content-Length": len(body), **headers}.items():
-                if value is not None:
-                    self.send_header(name, value)
-            self.end_headers()
-            try:
-                self.wfile.write(body)
-            except OSError:  # the client had enough
-                self.close_connection = True
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 PICTURE_TYPE = {"Content-Type": "image/png"}

@@ -91,7 +91,7 @@ class ReadingLedger:
                 for sequence in range(first, min(first + READ_BATCH, chunks + 1)):
                     pipeline.hgetall(self._keys.chunk(f"{number}.{sequence}"))
                 for fields in cast(list[dict[bytes, bytes]], pipeline.execute()):
-                    yield from _outcomes_of_chunk(fields)
+                    yield from outcomes_of_chunk(fields)
 
     def reasons(self, number: str) -> dict[str, int]:
         """Return how many specs of a run ended badly, by `outcome code`, the most frequent first."""
@@ -112,7 +112,8 @@ class ReadingLedger:
         return {lane: self._client.zcard(self._keys.open(lane)) for lane in LANES}
 
 
-def _outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
+def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
+    """Yield every spec of a chunk, from the fields of its record."""
     if not fields:  # discarded with its upload, or forgotten
         return
     states, tries = fields[b"s"].decode(), fields[b"t"]
