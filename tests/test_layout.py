@@ -136,7 +136,7 @@ def test_celery_is_spoken_in_three_places():
 def test_http_is_spoken_at_the_rim():
     spoken = importers_of("httpx", "httpx_aiohttp", "aiohttp", "requests", "urllib.request", "http.client")
     rim = ("couponpress_worker.wechatpay", "couponpress_worker.forwarding", "couponpress_worker.demo")
-    rim += ("couponpress_worker.fetching", "couponpress.downloading")
+    rim += ("couponpress_worker.fetching", "couponpress.downloading", "couponpress_worker.hooks")
     assert not spoken - within(spoken, *rim, "couponpress_worker.sandbox")
 
 

@@ -66,6 +66,9 @@ def submit(
     errors: Annotated[
         Path | None, typer.Option(help="Where broken rows go; default: beside the catalog, as STEM.errors.SUFFIX.")
     ] = None,
+    hook: Annotated[
+        str | None, typer.Option(help="A URL that is told when the run is finished.", show_default=False)
+    ] = None,
     own_pictures: Annotated[
         bool, typer.Option("--upload/--no-upload", help="Upload the pictures that rows name as files or URLs.")
     ] = True,
@@ -83,10 +86,10 @@ def submit(
     with Client() as client:
         client.ping()
         try:
-            receipt = _enqueue(client, upload, run, lane)
+            receipt = _enqueue(client, upload, run, lane, hook)
         except OwnPictureFoundError:
             upload_pictures(upload, PictureChoices(convert, private_urls), stderr)
-            receipt = _enqueue(client, upload, run, lane)
+            receipt = _enqueue(client, upload, run, lane, hook)
         stderr.print(upload.report())
         known = f", {receipt.known} known before (the same work)" if receipt.known else ""
         enqueued = receipt.new + receipt.known > 0
@@ -229,12 +232,13 @@ def options(
     """Take the options that every command shares."""
 
 
-def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane) -> Receipt:
+def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:
     with _counter() as on_progress:
         return client.enqueue_many(
             upload.specs(),
             run=run,
             lane=lane,
+            hook=hook,
             on_progress=on_progress,
             on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
         )

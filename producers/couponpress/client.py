@@ -27,13 +27,14 @@ from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.flight import Sent, read_record
 from couponpress.ledger.following import Follower
 from couponpress.ledger.holding import HoldingLedger
+from couponpress.ledger.hooks import set_hook
 from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.pacing import PacingLedger, RateInForce
 from couponpress.ledger.reading import Hold, ReadingLedger
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.uploading import Enqueued, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
-from couponpress.settings import ProducerSettings
+from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
 from couponpress.written import WrittenSpec
 
@@ -102,10 +103,13 @@ class Client:
         with self._asking():
             self._redis.ping()
 
-    def enqueue(self, spec: TaskSpec | Mapping[str, Any], *, run: str, lane: Lane = "urgent") -> Receipt:
+    def enqueue(
+        self, spec: TaskSpec | Mapping[str, Any], *, run: str, lane: Lane = "urgent", hook: str | None = None
+    ) -> Receipt:
         """Enqueue one spec; it may be on the wire before this returns.
 
-        The same spec of the same run again is the same work: `known` is 1, and nothing is sent twice.
+        The same spec of the same run again is the same work: `known` is 1, and nothing is sent twice. For `hook` see
+        `enqueue_many`.
 
         Raises:
             SpecError: the spec breaks a rule.
@@ -115,7 +119,7 @@ class Client:
         """
         with self._asking():
             (chunk,) = _chunks([spec], _checked_name(run))
-            stored = self._enqueue_open(run, lane, chunk)
+            stored = self._enqueue_open(run, lane, chunk, self._hook(hook))
             return Receipt(run, stored.new, stored.known)
 
     def enqueue_many(
@@ -125,6 +129,7 @@ class Client:
         run: str,
         lane: Lane = "bulk",
         all_or_none: bool = True,
+        hook: str | None = None,
         on_progress: Callable[[int], None] | None = None,
         on_wait: Callable[[], None] | None = None,
     ) -> Receipt:
@@ -137,6 +142,7 @@ class Client:
             all_or_none: when True, nothing is submitted before the last spec is stored, and an error, also one
                 that the iterable raises, leaves nothing behind. When False, each chunk may be submitted at once,
                 and an error leaves the chunks before it enqueued.
+            hook: a URL that is told when the run is finished, see docs/hooks.md; None: COUPONPRESS_HOOK_URL, if set.
             on_progress: called with the number of specs seen so far, after each chunk.
             on_wait: called once if another producer's upload into the same run must be waited for.
 
@@ -147,20 +153,22 @@ class Client:
         """
         with self._asking():
             if all_or_none:
-                return self._upload(specs, _checked_name(run), lane, on_progress, on_wait)
+                return self._upload(specs, _checked_name(run), lane, self._hook(hook), on_progress, on_wait)
             new = known = 0
             for chunk in _chunks(specs, _checked_name(run)):
-                stored = self._enqueue_open(run, lane, chunk)
+                stored = self._enqueue_open(run, lane, chunk, self._hook(hook))
                 new, known = new + stored.new, known + stored.known
                 if on_progress is not None:
                     on_progress(new + known)
             return Receipt(run, new, known)
 
-    def _enqueue_open(self, run: str, lane: Lane, chunk: list[Identified]) -> Enqueued:
+    def _enqueue_open(self, run: str, lane: Lane, chunk: list[Identified], hook: str | None) -> Enqueued:
         """Store a chunk and announce it; opens the run anew if it was dropped or forgotten in between."""
         stored = None
         while stored is None:
             number = self._uploads.open_run(run, lane)
+            if hook is not None:
+                set_hook(self._redis, self._keys, number, hook)
             try:
                 stored = self._uploads.enqueue_open(number, chunk)
             except ConflictError:
@@ -175,6 +183,7 @@ class Client:
         specs: Iterable[TaskSpec | WrittenSpec | Mapping[str, Any]],
         run: str,
         lane: Lane,
+        hook: str | None,
         on_progress: Callable[[int], None] | None,
         on_wait: Callable[[], None] | None,
     ) -> Receipt:
@@ -182,6 +191,8 @@ class Client:
         while token is None:  # a run that another refused upload drops at this moment is opened anew
             number = self._uploads.open_run(run, lane)
             token = self._uploads.lock_upload(number, on_wait)
+        if hook is not None:
+            set_hook(self._redis, self._keys, number, hook)
         new = known = 0
         try:
             for chunk in _chunks(specs, run):
@@ -197,6 +208,14 @@ class Client:
             self._announce(released)
         self._uploads.drop_if_empty(number)
         return Receipt(run, new, known)
+
+    def _hook(self, url: str | None) -> str | None:
+        if url is None:
+            return self._settings.hook_url
+        try:
+            return checked_hook_url(url)
+        except ValueError as error:
+            raise InputError(f"a hook {error}, got {url!r}.") from None
 
     def run(self, name: str) -> RunStatus:
         """Return the progress of a run.

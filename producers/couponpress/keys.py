@@ -129,6 +129,11 @@ class Keys:
         return f"{self.prefix}finished"
 
     @property
+    def hooks(self) -> str:
+        """ZSET: run number -> when to look whether somebody is to be told of its end, ms. Forgotten with the run."""
+        return f"{self.prefix}hooks"
+
+    @property
     def index(self) -> str:
         """Prefix of HASHes `…index:000` to `…index:fff`: digest of a task_id -> digest of its body and its place.
 

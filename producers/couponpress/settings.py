@@ -32,6 +32,17 @@ def _redis_url(url: str) -> str:
     return url
 
 
+def checked_hook_url(url: str) -> str:
+    """Return a URL that can be told of a finished run.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(url) > 1024 or not re.fullmatch(r"https?://[^\s/?#@]+([/?][!-~]*)?", url):
+        raise ValueError("must be an http(s) URL of up to 1024 characters, without a user name in it")
+    return url
+
+
 class ProducerSettings(BaseSettings):
     """What a producer needs to know. Frozen; built once at the rim and passed on as values."""
 
@@ -47,6 +58,9 @@ class ProducerSettings(BaseSettings):
     mchid: str = Field(
         pattern=r"^[0-9A-Za-z_-]+$",
         description="The partner's merchant id (服务商商户号); every key is scoped by it.",
+    )
+    hook_url: Annotated[str, AfterValidator(checked_hook_url)] | None = Field(
+        None, description="Whom to tell that a run is finished, unless the run has a hook of its own: docs/hooks.md."
     )
     result_ttl: int = Field(7 * 86400, ge=60, description="Seconds for which a finished run's results are kept.")
 

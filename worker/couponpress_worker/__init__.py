@@ -30,6 +30,7 @@
     gathering       writes that arrive together are made together
     overdue         the platform did not call back: ask it
     turns           whose turn it is: runs one after the other
+    hooks           other programs are told that a run is finished
     recovery        what a crash, a lost message or a due retry left behind
     progress        whether a process gets on
     heartbeat       the sign of life that it leaves

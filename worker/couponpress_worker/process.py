@@ -27,6 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from couponpress.keys import Keys
+from couponpress.ledger.hooks import HookLedger
 from couponpress.ledger.outage import tell_down
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
@@ -34,6 +35,7 @@ from couponpress_worker.chunk_in_hand import Summary
 from couponpress_worker.flight_recorder import FlightRecorder
 from couponpress_worker.halt import Halt
 from couponpress_worker.heartbeat import Heartbeat, directory, fleet_prefix
+from couponpress_worker.hooks import HookSender
 from couponpress_worker.limiter import Bucket, Grant
 from couponpress_worker.outage import Outage
 from couponpress_worker.overdue import OverdueQuery
@@ -189,6 +191,7 @@ class Process:
             callback_span_seconds=settings.callback_span,
             expire_after_seconds=settings.expire_after,
         )
+        hooks = HookSender(HookLedger(self._redis, keys), mchid=settings.mchid, secret=self._secret_keys.hook_secret)
         self._leadership = Leadership(self._redis, keys.leader, owner)
         self._background = [
             asyncio.create_task(self._watch_holds()),
@@ -205,6 +208,7 @@ class Process:
             ),
             asyncio.create_task(flight.run(self._stopped)),
             asyncio.create_task(self._watchdog.run(self._stopped)),
+            asyncio.create_task(hooks.run(self._leadership, self._stopped)),
             asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk).run(self._stopped)),
             asyncio.create_task(overdue.run(self._leadership, lambda: "partner" in self._halt.held, self._stopped)),
         ]

@@ -19,6 +19,9 @@ from couponpress.settings import ENV_PREFIX, ProducerSettings
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.signing import apiv3_key_from, private_key_from, public_key_from
 
+#: A shorter secret could be guessed.
+HOOK_SECRET_BYTES = 16
+
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -93,6 +96,10 @@ class Settings(ProducerSettings):
         description="Where to pass on callbacks of other kinds; without it they are acknowledged and counted.",
     )
 
+    hook_secret_file: Path | None = Field(
+        None, description="File with the secret that signs hooks, 16 bytes or more; without it none is sent."
+    )
+
     @model_validator(mode="after")
     def _expiry_after_callback(self) -> Self:
         if self.expire_after < self.callback_span:
@@ -107,6 +114,7 @@ class Secrets:
     private_key: RSAPrivateKey = field(repr=False)
     public_keys: dict[str, RSAPublicKey] = field(repr=False)
     apiv3_key: bytes = field(repr=False)
+    hook_secret: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, settings: Settings) -> Self:
@@ -124,6 +132,7 @@ class Secrets:
             }
             | _more_keys(settings.wechatpay_more_keys_dir),
             apiv3_key=apiv3_key_from(_content(settings.apiv3_key_file), str(settings.apiv3_key_file)),
+            hook_secret=_hook_secret(settings.hook_secret_file),
         )
 
 
@@ -134,6 +143,15 @@ def _more_keys(directory: Path | None) -> dict[str, RSAPublicKey]:
     if not directory.is_dir():
         raise KeyFileError(f"{directory} is no directory; it should hold one PEM file for each key, named by its id.")
     return {path.stem: public_key_from(_content(path), str(path)) for path in sorted(directory.glob("*.pem"))}
+
+
+def _hook_secret(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    secret = _content(path).strip()
+    if len(secret) < HOOK_SECRET_BYTES:
+        raise KeyFileError(f"{path} holds {len(secret)} bytes; a hook's secret has at least {HOOK_SECRET_BYTES}.")
+    return secret
 
 
 def _content(path: Path) -> bytes:

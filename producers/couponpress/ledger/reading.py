@@ -64,24 +64,8 @@ class ReadingLedger:
             pipeline.hgetall(self._keys.run(number))
             pipeline.hmget(self._keys.holds, ["partner", f"run:{number}"])
             fields, holds = cast(tuple[dict[bytes, bytes], list[bytes | None]], pipeline.execute())
-
-        def count(name: str) -> int:
-            return int(fields.get(name.encode(), 0))
-
-        uploading = count("uploading")
-        finished_ms = 0 if uploading else count("finished_ms")
         hold = next((Hold.from_json("", text) for text in holds if text), None)
-        return RunStatus(
-            run=fields.get(b"name", b"").decode(),
-            lane=lane_of(number),
-            **{state.value: count(state.value) for state in STATE_OF_LETTER.values()},
-            total=count("total"),
-            uploading=uploading,
-            throttled=count("throttled"),
-            created_at=count("created_ms") / 1000,
-            finished_at=finished_ms / 1000 if finished_ms else None,
-            hold=hold.reason if hold else None,
-        )
+        return run_status(number, fields, hold=hold.reason if hold else None)
 
     def outcomes(self, number: str) -> Iterator[Outcome]:
         """Yield every spec of a run in the order in which it was enqueued, ended or not, in constant memory."""
@@ -110,6 +94,27 @@ class ReadingLedger:
     def queue_lengths(self) -> dict[str, int]:
         """Return how many open chunks each lane has."""
         return {lane: self._client.zcard(self._keys.open(lane)) for lane in LANES}
+
+
+def run_status(number: str, fields: dict[bytes, bytes], *, hold: str | None) -> RunStatus:
+    """Return the progress of a run, from the fields of its record."""
+
+    def count(name: str) -> int:
+        return int(fields.get(name.encode(), 0))
+
+    uploading = count("uploading")
+    finished_ms = 0 if uploading else count("finished_ms")
+    return RunStatus(
+        run=fields.get(b"name", b"").decode(),
+        lane=lane_of(number),
+        **{state.value: count(state.value) for state in STATE_OF_LETTER.values()},
+        total=count("total"),
+        uploading=uploading,
+        throttled=count("throttled"),
+        created_at=count("created_ms") / 1000,
+        finished_at=finished_ms / 1000 if finished_ms else None,
+        hold=hold,
+    )
 
 
 def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:

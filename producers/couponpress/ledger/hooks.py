@@ -1,0 +1,90 @@
+"""Who is to be told when a run is finished, and who was.
+
+The hook lives as long as its run: a run that gets more rows is told of again when it is finished again. So a hook is
+never struck off for having been told, and no order of enqueueing, finishing and telling can lose one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+from redis.asyncio import Redis
+
+from couponpress.keys import Keys
+from couponpress.ledger.reading import run_status
+from couponpress.ledger.scripts import script
+from couponpress.outcome import RunStatus
+
+#: An unfinished run is looked at so often.
+UNFINISHED_MS = 1_000
+#: A run that was told of is looked at so often: it may get more rows.
+TOLD_MS = 10_000
+#: Whoever took a hook up must have said within this time how it went; longer than a POST may take.
+TAKEN_MS = 30_000
+
+
+def set_hook(client: redis.Redis, keys: Keys, number: str, url: str) -> None:
+    """Let `url` be told when a run is finished; one that is gone stays gone."""
+    client.register_script(script("set_hook"))([keys.run(number), keys.hooks], [number, url])
+
+
+@dataclass(frozen=True, slots=True)
+class DueHook:
+    """A finished run that somebody waits for.
+
+    Attributes:
+        number: the run's number.
+        url: whom to tell.
+        finished_ms: when it was finished; tells this finish from an earlier one.
+        tries: how often it was tried in vain.
+        status: the run.
+    """
+
+    number: str
+    url: str
+    finished_ms: int
+    tries: int
+    status: RunStatus
+
+
+class HookLedger:
+    """The fleet's side of the hooks, over an asyncio client that answers in bytes."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._keys = keys
+        self._due = client.register_script(script("due_hooks"))
+        self._tried = client.register_script(script("hook_tried"))
+
+    async def due(self, limit: int) -> list[DueHook]:
+        """Take up hooks of finished runs; nobody else gets them for TAKEN_MS."""
+        reply = cast(
+            list[Any],
+            await self._due([self._keys.hooks], [limit, self._keys.run(""), UNFINISHED_MS, TOLD_MS, TAKEN_MS]),
+        )
+        return [
+            _due_hook(number.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
+            for number, flat in zip(reply[::2], reply[1::2], strict=True)
+        ]
+
+    async def told(self, hook: DueHook) -> None:
+        """Note that somebody took it."""
+        await self._note(hook, str(hook.finished_ms), TOLD_MS)
+
+    async def not_told(self, hook: DueHook, delay_ms: int) -> None:
+        """Note that nobody took it, and when to try again."""
+        await self._note(hook, "", delay_ms)
+
+    async def _note(self, hook: DueHook, finished_ms: str, delay_ms: int) -> None:
+        await self._tried([self._keys.run(hook.number), self._keys.hooks], [hook.number, finished_ms, delay_ms])
+
+
+def _due_hook(number: str, fields: dict[bytes, bytes]) -> DueHook:
+    return DueHook(
+        number,
+        fields[b"hook"].decode(),
+        int(fields[b"finished_ms"]),
+        int(fields.get(b"hook_tries", 0)),
+        run_status(number, fields, hold=None),
+    )

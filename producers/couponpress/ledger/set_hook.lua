@@ -1,0 +1,8 @@
+-- Let somebody be told when a run is finished, each time that it is.
+-- KEYS[1] run   KEYS[2] hooks
+-- ARGV[1] run number   ARGV[2] URL
+-- Returns 1, or 0 when the run is gone.
+if redis.call('HEXISTS', KEYS[1], 'name') == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'hook', ARGV[2])
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+return 1
