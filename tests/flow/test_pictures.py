@@ -1,0 +1,55 @@
+"""A merchant's own photos go in, and cut-outs come out as files; an app is told when they are ready."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from couponpress_worker.demo import fleet, statistics
+from tests.builders import png
+from tests.shop import shop
+
+pytestmark = pytest.mark.flow
+
+
+def run(env, *words):
+    command = [sys.executable, "-m", "couponpress", *map(str, words)]
+    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=120, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def test_photos_go_in_and_cut_outs_come_out(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_bytes(b"a secret of some length")
+    monkeypatch.setenv("COUPONPRESS_HOOK_SECRET_FILE", str(tmp_path / "secret"))
+    home = tmp_path / "shop"
+    home.mkdir()
+    rows = ["row_id,brand_id,商品图"]
+    for number in range(30):
+        (home / f"{number}.png").write_bytes(png(number % 25))
+        rows.append(f"SP-{number},120344,{number}.png")
+    catalog = home / "autumn.csv"
+    catalog.write_text("\n".join([*rows, "SP-30,120344,absent.png"]) + "\n", encoding="utf-8")
+    taken = []
+    with fleet(tmp_path) as (_, env), shop({"/told": (204, {}, b"")}, taken) as app:
+        done = run(env, "submit", catalog, "--watch", "--hook", f"{app}/told")
+        assert done.returncode == 1
+        assert "31 of 31 pictures: uploaded 25, known before 5, refused 1" in done.stderr
+        deadline = time.monotonic() + 30
+        while not taken:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        done = run(env, "results", "autumn", "--download", tmp_path / "cut-outs")
+        assert done.returncode == 0, done.stderr
+        seen = statistics(env["COUPONPRESS_BASE_URL"])
+    assert seen["accepted"] == 30
+    assert seen["calls"]["upload"]["received"] == 25
+    assert seen["calls"]["upload"]["throttled"] == 0
+    pictures = list((tmp_path / "cut-outs").iterdir())
+    assert len(pictures) == 30
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    ((_, body),) = taken
+    assert json.loads(body)["succeeded"] == 30
