@@ -110,6 +110,8 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
             return
         for one in shown:
             typer.echo(counts_line(one))
+            if one.hook_trouble:
+                typer.echo(f"  hook: {one.hook_trouble}; it is tried again as long as the run is kept")
         if run is not None:
             for reason, count in client.reasons(run).items():
                 typer.echo(f"  {count:>8}  {reason}")

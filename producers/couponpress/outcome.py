@@ -83,6 +83,7 @@ class RunStatus:
         created_at: when the run was first named, seconds since 1970 on Redis's clock.
         finished_at: when the last spec got its outcome; None while any is open.
         hold: why submitting is stopped, when it is.
+        hook_trouble: why the run's hook did not take that the run is finished, while it is still to be told.
     """
 
     run: str
@@ -102,6 +103,7 @@ class RunStatus:
     created_at: float
     finished_at: float | None
     hold: str | None = None
+    hook_trouble: str | None = None
 
     @property
     def finished(self) -> bool:

@@ -7,9 +7,11 @@ import json
 import pytest
 import redis
 from redis.asyncio import Redis
+from typer.testing import CliRunner
 
 from couponpress import Client, InputError
-from couponpress.ledger.hooks import HookLedger
+from couponpress.cli import app as command
+from couponpress.ledger.hooks import TAKEN_MS, HookLedger
 from couponpress.ledger.uploading import UploadLedger
 from couponpress.ledger.working import Move
 from couponpress.outcome import State
@@ -126,6 +128,47 @@ def test_nobody_there_is_a_try_in_vain(redis_url, client, producer, told):
     assert int(client.hget(KEYS.run("u1"), "hook_tries")) == 1
 
 
+def test_the_status_tells_a_hook_that_nobody_takes_until_somebody_does(
+    redis_url, client, producer, told, taken, app, monkeypatch
+):
+    url, answers = app
+    answers["/hook"] = (500, {}, b"")
+    producer.enqueue(cut_out_body(1), run="may", hook=url)
+    end(redis_url, client)
+    assert producer.run("may").hook_trouble is None
+    told(secret=None)
+    trouble = producer.run("may").hook_trouble
+    assert trouble == "tries in vain: 1, the last one: COUPONPRESS_HOOK_SECRET_FILE is not set"
+    told()
+    trouble = producer.run("may").hook_trouble
+    assert trouble == "tries in vain: 2, the last one: status 500"
+    monkeypatch.setenv("COUPONPRESS_REDIS_URL", redis_url)
+    monkeypatch.setenv("COUPONPRESS_MCHID", MCHID)
+    shown = CliRunner().invoke(command, ["status", "may"]).output
+    assert f"  hook: {trouble}; it is tried again" in shown
+    assert json.loads(CliRunner().invoke(command, ["status", "may", "--json"]).output)["hook_trouble"] == trouble
+    answers["/hook"] = (204, {}, b"")
+    told()
+    assert producer.run("may").hook_trouble is None
+    assert "hook:" not in CliRunner().invoke(command, ["status", "may"]).output
+    first, second = (body for _, body in taken)
+    assert first == second
+
+
+def test_a_long_reason_is_cut_off(redis_url, client, producer, app):
+    producer.enqueue(cut_out_body(1), run="may", hook=app[0])
+    end(redis_url, client)
+
+    async def try_in_vain():
+        async with Redis.from_url(redis_url) as server:
+            ledger = HookLedger(server, KEYS)
+            (hook,) = await ledger.due(16)
+            await ledger.not_told(hook, 1000, "长" * 5000)
+
+    asyncio.run(try_in_vain())
+    assert producer.run("may").hook_trouble.endswith("one: " + "长" * 200)
+
+
 def test_gone_ends_it(redis_url, client, producer, told, taken, app):
     url, answers = app
     answers["/hook"] = (410, {}, b"")
@@ -231,6 +274,22 @@ def test_two_leaders_tell_once(redis_url, client, producer, app):
 
     first, second = asyncio.run(due())
     assert (len(first), len(second)) == (1, 0)
+
+
+def test_a_hook_whose_teller_died_is_taken_up_again(redis_url, client, producer, told, taken, app):
+    producer.enqueue(cut_out_body(1), run="may", hook=app[0])
+    end(redis_url, client)
+
+    async def take_up():
+        async with Redis.from_url(redis_url) as server:
+            return await HookLedger(server, KEYS).due(16)
+
+    assert len(asyncio.run(take_up())) == 1
+    seconds, microseconds = client.time()
+    wait_ms = client.zscore(KEYS.hooks, "u1") - seconds * 1000 - microseconds / 1000
+    assert TAKEN_MS / 2 < wait_ms <= TAKEN_MS
+    told()
+    assert len(taken) == 1
 
 
 def test_a_hook_that_is_no_url_is_refused_before_anything_is_stored(producer, client):

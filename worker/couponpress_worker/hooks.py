@@ -32,6 +32,7 @@ AT_ONCE: Final = 16
 #: After the first try in vain, and what it doubles to.
 FIRST_DELAY_SECONDS: Final = 2
 LONGEST_DELAY_SECONDS: Final = 3600
+UNSIGNED: Final = "COUPONPRESS_HOOK_SECRET_FILE is not set"
 #: How often it is looked whether there is a secret now.
 WITHOUT_SECRET_SECONDS: Final = 60
 
@@ -64,8 +65,8 @@ class HookSender:
 
     async def _tell(self, hook: DueHook) -> None:
         if self._secret is None:
-            log.error("run %s is finished, but COUPONPRESS_HOOK_SECRET_FILE is not set: not told", hook.status.run)
-            await self._ledger.not_told(hook, WITHOUT_SECRET_SECONDS * 1000)
+            log.error("run %s is finished, but %s: not told", hook.status.run, UNSIGNED)
+            await self._ledger.not_told(hook, WITHOUT_SECRET_SECONDS * 1000, UNSIGNED)
             return
         objection = await self._objection(hook, self._secret)
         if objection is None:
@@ -81,7 +82,7 @@ class HookSender:
                 objection,
                 delay_seconds,
             )
-            await self._ledger.not_told(hook, delay_seconds * 1000)
+            await self._ledger.not_told(hook, delay_seconds * 1000, objection)
 
     async def _objection(self, hook: DueHook, secret: bytes) -> str | None:
         """POST, and return why it was not taken; None when it was, or when nobody wants it."""

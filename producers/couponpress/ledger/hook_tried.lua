@@ -1,11 +1,15 @@
 -- Note how telling of a finished run went.
 -- KEYS[1] run   KEYS[2] hooks
 -- ARGV[1] run number   ARGV[2] the finish that was told of, ms; '' when nobody took it   ARGV[3] ms until the next look
+-- ARGV[4] why nobody took it
 -- Returns how often it was tried in vain since it was last told, or -1 when the run is gone.
 if redis.call('HEXISTS', KEYS[1], 'name') == 0 then return -1 end
 local now = redis.call('TIME')
 redis.call('ZADD', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3], ARGV[1])
-if ARGV[2] == '' then return redis.call('HINCRBY', KEYS[1], 'hook_tries', 1) end
+if ARGV[2] == '' then
+  redis.call('HSET', KEYS[1], 'hook_objection', ARGV[4])
+  return redis.call('HINCRBY', KEYS[1], 'hook_tries', 1)
+end
 redis.call('HSET', KEYS[1], 'hook_told_ms', ARGV[2])
-redis.call('HDEL', KEYS[1], 'hook_tries')
+redis.call('HDEL', KEYS[1], 'hook_tries', 'hook_objection')
 return 0

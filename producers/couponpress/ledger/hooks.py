@@ -6,7 +6,7 @@ never struck off for having been told, and no order of enqueueing, finishing and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import redis
@@ -23,6 +23,8 @@ UNFINISHED_MS = 1_000
 TOLD_MS = 10_000
 #: Whoever took a hook up must have said within this time how it went; longer than a POST may take.
 TAKEN_MS = 30_000
+#: How much of the reason why nobody took a hook is kept, characters.
+OBJECTION_LIMIT = 200
 
 
 def set_hook(client: redis.Redis, keys: Keys, number: str, url: str) -> None:
@@ -70,14 +72,15 @@ class HookLedger:
 
     async def told(self, hook: DueHook) -> None:
         """Note that somebody took it."""
-        await self._note(hook, str(hook.finished_ms), TOLD_MS)
+        await self._note(hook, str(hook.finished_ms), TOLD_MS, "")
 
-    async def not_told(self, hook: DueHook, delay_ms: int) -> None:
-        """Note that nobody took it, and when to try again."""
-        await self._note(hook, "", delay_ms)
+    async def not_told(self, hook: DueHook, delay_ms: int, objection: str) -> None:
+        """Note that nobody took it, when to try again, and why, for the run's status."""
+        await self._note(hook, "", delay_ms, objection[:OBJECTION_LIMIT])
 
-    async def _note(self, hook: DueHook, finished_ms: str, delay_ms: int) -> None:
-        await self._tried([self._keys.run(hook.number), self._keys.hooks], [hook.number, finished_ms, delay_ms])
+    async def _note(self, hook: DueHook, finished_ms: str, delay_ms: int, objection: str) -> None:
+        values: list[str | int] = [hook.number, finished_ms, delay_ms, objection]
+        await self._tried([self._keys.run(hook.number), self._keys.hooks], values)
 
 
 def _due_hook(number: str, fields: dict[bytes, bytes]) -> DueHook:
@@ -86,5 +89,6 @@ def _due_hook(number: str, fields: dict[bytes, bytes]) -> DueHook:
         fields[b"hook"].decode(),
         int(fields[b"finished_ms"]),
         int(fields.get(b"hook_tries", 0)),
-        run_status(number, fields, hold=None),
+        # What is told is the same at every try.
+        replace(run_status(number, fields, hold=None), hook_trouble=None),
     )

@@ -114,7 +114,16 @@ def run_status(number: str, fields: dict[bytes, bytes], *, hold: str | None) -> 
         created_at=count("created_ms") / 1000,
         finished_at=finished_ms / 1000 if finished_ms else None,
         hold=hold,
+        hook_trouble=_hook_trouble(fields),
     )
+
+
+def _hook_trouble(fields: dict[bytes, bytes]) -> str | None:
+    objection = fields.get(b"hook_objection")
+    if objection is None:
+        return None
+    tries = int(fields.get(b"hook_tries", 0))
+    return f"tries in vain: {tries}, the last one: {objection.decode()}"
 
 
 def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
