@@ -17,8 +17,9 @@ from couponpress import Client, ProducerSettings
 from couponpress.errors import InputError, RedisUnavailableError, SettingsError
 from couponpress.keys import Keys
 from couponpress.pictures import PICTURE_LIMIT_BYTES, PictureChoices
+from couponpress_worker import fetching
 from couponpress_worker.errors import PictureUploadError
-from couponpress_worker.fetching import Fetcher
+from couponpress_worker.fetching import Fetcher, require_public
 from couponpress_worker.pictures import upload_pictures
 from couponpress_worker.redis_server import free_port
 from couponpress_worker.sandbox.credentials import MCHID
@@ -225,6 +226,20 @@ def test_an_address_of_a_private_network_is_not_fetched_unless_allowed(sandbox, 
     assert all("which is no public address; --private-urls allows it" in one.reason for one in found)
     assert not fetched
     assert received(sandbox) == 0
+
+
+def test_a_redirect_to_a_private_network_is_not_followed(sandbox, upload, monkeypatch):
+    def all_but_the_shop(host, address):  # a shop at a public address is not to be had here
+        if str(address) != "127.0.0.1":
+            require_public(host, address)
+
+    monkeypatch.setattr(fetching, "require_public", all_but_the_shop)
+    answers = {"/a.png": (200, PICTURE_TYPE, png(1)), "/moved": (302, {"Location": "http://127.0.0.2:9/a.png"}, b"")}
+    with shop(answers) as base:
+        good, moved = upload([f"{base}/a.png", f"{base}/moved"])
+    assert good.url
+    assert "127.0.0.2 leads to 127.0.0.2, which is no public address" in moved.reason
+    assert received(sandbox) == 1
 
 
 def test_a_server_that_never_ends_is_left():

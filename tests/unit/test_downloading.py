@@ -1,5 +1,8 @@
 """A run's pictures in a folder: whole files under safe names, and what is there is not fetched again."""
 
+import subprocess
+import sys
+
 import pytest
 
 from couponpress.downloading import download, file_stem
@@ -66,6 +69,31 @@ def test_what_is_there_is_not_fetched_again(tmp_path):
     assert (done.fetched, done.there) == (1, 1)
     assert fetched == [1, 2]
     assert names(tmp_path) == ["row_1.task-1.png", "row_2.task-2.png"]
+
+
+NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from couponpress.downloading import download
+from couponpress.errors import InputError
+from couponpress.outcome import Outcome
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+try:
+    download([Outcome("row 1", "task-1", "1", "succeeded", sys.argv[1])], Path(sys.argv[2]))
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_could_not_be_written_whole_is_no_picture(tmp_path):
+    with shop({"/1": (200, TYPE, png(1))}) as base:
+        command = [sys.executable, "-c", NO_ROOM, f"{base}/1", str(tmp_path)]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        assert "cannot be written (File too large)" in told
+        assert [name for name in names(tmp_path) if not name.startswith(".")] == []
+        assert download([outcome(1, f"{base}/1")], tmp_path).fetched == 1
+    assert names(tmp_path) == ["row_1.task-1.png"]
+    assert (tmp_path / "row_1.task-1.png").read_bytes() == png(1)
 
 
 def test_specs_without_a_picture_are_counted(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 
 import pytest
 
@@ -33,6 +34,18 @@ def test_a_name_that_leads_to_this_machine_is_refused_however_it_is_spelt(name):
         return await PublicResolver().resolve(name, 80)
 
     with pytest.raises(PrivateAddressError):
+        asyncio.run(resolve())
+
+
+def test_a_name_is_refused_when_any_of_its_addresses_is_not_public(monkeypatch):
+    def found(*_, **__):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)) for address in ("8.8.8.8", "10.0.0.1")]
+
+    async def resolve():
+        return await PublicResolver().resolve("shop.example", 80)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    with pytest.raises(PrivateAddressError, match=r"leads to 10\.0\.0\.1"):
         asyncio.run(resolve())
 
 
