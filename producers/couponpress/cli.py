@@ -26,6 +26,7 @@ from couponpress.client import Client, Receipt
 from couponpress.errors import CouponpressError, InputError, OwnPictureFoundError
 from couponpress.keys import Lane
 from couponpress.ledger.flight import write_proof
+from couponpress.ledger.reading import Hold
 from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
@@ -50,6 +51,7 @@ stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emo
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+BrandOption = Annotated[str | None, typer.Option(help="A brand's id, instead of a run.", show_default=False)]
 
 
 @app.command()
@@ -104,8 +106,9 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
     """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
     with Client() as client:
         shown = client.runs() if run is None else [client.run(run)]
+        holds = client.holds()
         if as_json:
-            told = [_as_json(one) for one in shown]
+            told = [_as_json(one, holds) for one in shown]
             typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
             return
         for one in shown:
@@ -115,8 +118,8 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
         if run is not None:
             for reason, count in client.reasons(run).items():
                 typer.echo(f"  {count:>8}  {reason}")
-        for hold in client.holds():
-            typer.echo(f"held: {hold.scope}: {hold.reason}\n      cure: {hold.cure}")
+        for hold in holds:
+            typer.echo(f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}")
         if down := client.outage():
             since = time.strftime("%H:%M:%S", time.localtime(down.since))
             typer.echo(f"the platform seems to be down since {since} ({down.reason}): only probes are sent")
@@ -169,17 +172,34 @@ def results(
 
 
 @app.command()
-def pause(run: RunArgument = None) -> None:
-    """Stop submitting a run, or everything; requests in flight end, nothing is lost."""
+def pause(run: RunArgument = None, brand: BrandOption = None) -> None:
+    """Stop submitting a run, a brand, or everything; requests in flight end, nothing is lost."""
     with Client() as client:
-        stderr.print("paused" if client.pause(run) else "it was held already; `couponpress status` says why")
+        held = client.pause(run, brand=brand)
+        stderr.print("paused" if held else "it was held already; `couponpress status` says why")
 
 
 @app.command()
-def resume(run: RunArgument = None) -> None:
-    """Let a run, or everything, go on from where it stopped."""
+def resume(run: RunArgument = None, brand: BrandOption = None) -> None:
+    """Let a run, a brand, or everything, go on from where it stopped."""
     with Client() as client:
-        stderr.print("goes on" if client.resume(run) else "nothing was held there; `couponpress status` shows holds")
+        released = client.resume(run, brand=brand)
+        stderr.print("goes on" if released else "nothing was held there; `couponpress status` shows holds")
+
+
+@app.command()
+def cancel(
+    run: RunArgument = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Cancel every run without asking, for scripts.")] = False,
+) -> None:
+    """Take back what the platform has not accepted, of a run or of every run; accepted specs go on to completion."""
+    with Client() as client:
+        if run is None and not (yes or _confirmed(client)):
+            stderr.print("nothing was cancelled")
+            return
+        with _counter() as on_progress:
+            cancelled = client.cancel(run, on_progress=on_progress)
+    stderr.print(f"{cancelled} specs cancelled; what was accepted before goes on to completion")
 
 
 @app.command()
@@ -291,8 +311,18 @@ def _watch(client: Client, run: str) -> int:
     return last.ended_badly
 
 
-def _as_json(one: RunStatus) -> dict[str, Any]:
-    return {**asdict(one), "finished": one.finished}
+def _as_json(one: RunStatus, holds: list[Hold]) -> dict[str, Any]:
+    # A brand is held in every run.
+    of_run = [asdict(hold) for hold in holds if hold.kind != "run" or hold.scope == one.run]
+    return {**asdict(one), "finished": one.finished, "holds": of_run}
+
+
+def _confirmed(client: Client) -> bool:
+    open_runs = [one for one in client.runs() if not one.finished]
+    specs = sum(one.waiting + one.retrying + one.looking for one in open_runs)
+    if not sys.stdin.isatty():
+        raise InputError(f"that would cancel {specs} specs of {len(open_runs)} runs; name one run, or give --yes.")
+    return typer.confirm(f"Cancel {specs} specs of {len(open_runs)} runs?", err=True)
 
 
 def _counter() -> AbstractContextManager[Callable[[int], None] | None]:

@@ -8,6 +8,8 @@ it is the whole public face of the package in one class.
 
 from __future__ import annotations
 
+import re
+import shlex
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +25,7 @@ from celery import Celery
 
 from couponpress.errors import ConflictError, InputError, RedisUnavailableError
 from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
+from couponpress.ledger.cancelling import CancellingLedger
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.flight import Sent, read_record
 from couponpress.ledger.following import Follower
@@ -76,6 +79,7 @@ class Client:
         self._uploads = UploadLedger(self._redis, self._keys)
         self._ledger = ReadingLedger(self._redis, self._keys)
         self._holds = HoldingLedger(self._redis, self._keys)
+        self._cancelling = CancellingLedger(self._redis, self._keys)
         self._pacing = PacingLedger(self._redis, self._keys)
         self._celery = Celery("couponpress", broker=self._settings.redis_url, set_as_current=False)
         if self._settings.redis_url.startswith("rediss:"):  # else Celery would trust any certificate
@@ -266,18 +270,75 @@ class Client:
         with self._asking():
             return read_down(self._redis, self._keys)
 
-    def pause(self, run: str | None = None, *, reason: str = "paused by hand") -> bool:
-        """Hold a run, or with None everything. Requests in flight end; False when it was held already."""
-        with self._asking():
-            number = None if run is None else self._ledger.number_of(run)
-            return self._holds.hold(number, reason, "`couponpress resume` lets it go on")
+    def pause(self, run: str | None = None, *, brand: str | None = None, reason: str = "paused by hand") -> bool:
+        """Hold a run, or a brand's specs in every run, or with neither everything.
 
-    def resume(self, run: str | None = None) -> bool:
-        """Release the hold of a run, or with None the partner's; False when there was none."""
+        Every worker hears of it at once; requests in flight end. False when it was held already.
+
+        Raises:
+            InputError: a run and a brand were given.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
         with self._asking():
-            freed = self._holds.release(None if run is None else self._ledger.number_of(run))
-            self._announce(freed or [])
-            return freed is not None
+            number = self._one_scope(run, brand)
+            cure = " ".join(["couponpress resume", *([] if run is None else [shlex.quote(run)])])
+            cure += "" if brand is None else f" --brand {brand}"
+            return self._holds.hold(number, reason, f"`{cure}` lets it go on", brand_id=brand)
+
+    def resume(self, run: str | None = None, *, brand: str | None = None) -> bool:
+        """Release the hold of a run, of a brand, or with neither the partner's; False when there was none.
+
+        Each hold is released by itself: what another one keeps back as well stays where it is.
+
+        Raises:
+            InputError: a run and a brand were given.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        with self._asking():
+            return self._release(self._one_scope(run, brand), brand)
+
+    def cancel(self, run: str | None = None, *, on_progress: Callable[[int], None] | None = None) -> int:
+        """Take back every spec of a run, or with None of every run, that the platform has not accepted.
+
+        The runs are held at once, and nothing of them is sent once this returns. Requests in flight end by their
+        answers, which are waited for; accepted specs go on to completion; chunks of an upload that was not finished are
+        taken out. Interrupted, the runs stay held, and the same call goes on. `on_progress` is called with the number
+        of specs cancelled so far.
+
+        Returns how many specs were cancelled.
+
+        Raises:
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        with self._asking():
+            numbers = self._ledger.run_numbers() if run is None else [self._ledger.number_of(run)]
+            names = {number: one.run for number in numbers if not (one := self._ledger.status(number)).finished}
+            for number, name in names.items():
+                cure = f"`couponpress cancel {shlex.quote(name)}` again finishes it"
+                self._holds.hold(number, "being cancelled", cure)
+            total = 0
+            for number in names:
+                if (token := self._uploads.take_over_upload(number)) is not None:
+                    self._uploads.discard(number, token)
+                for cancelled in self._cancelling.cancel(number):
+                    total += cancelled
+                    if on_progress is not None:
+                        on_progress(total)
+                self._release(number, None)
+            return total
+
+    def _one_scope(self, run: str | None, brand: str | None) -> str | None:
+        """Return the number of the run, if one is given; a brand alone, or nothing, is a scope as well."""
+        if run is not None and brand is not None:
+            raise InputError("give a run or a brand, not both: a brand is held in every run.")
+        if brand is not None and not re.fullmatch("[0-9A-Za-z_-]+", brand):
+            raise InputError(f"a brand's id is digits, letters, _ or -, got {brand!r}.")
+        return None if run is None else self._ledger.number_of(run)
+
+    def _release(self, number: str | None, brand: str | None) -> bool:
+        freed = self._holds.release(number, brand_id=brand)
+        self._announce(freed or [], again=True)
+        return freed is not None
 
     def rate(self) -> RateInForce:
         """Return the rate at which the fleet submits now, and why."""
@@ -301,12 +362,13 @@ class Client:
         with self._asking():
             return read_record(self._redis, self._keys)
 
-    def _announce(self, chunk_ids: list[str]) -> None:
-        """Publish one hint per chunk, many in one round trip."""
+    def _announce(self, chunk_ids: list[str], *, again: bool = False) -> None:
+        """Publish one hint per chunk, many in one round trip; `again`: before the bulk chunks that nobody had yet."""
         declared: set[str] = set()
         with self._celery.producer_or_acquire() as producer, producer.batch():
             for chunk_id in chunk_ids:
-                queue = self._keys.queue(lane_of(chunk_id))
+                lane = lane_of(chunk_id)
+                queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
                 self._celery.send_task(
                     SUBMIT_TASK,
                     args=[chunk_id],

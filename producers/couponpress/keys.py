@@ -72,7 +72,8 @@ class Keys:
     def run(self, number: str) -> str:
         """HASH: a run's name, lane, moments (ms), number of chunks, and how many specs are in each state.
 
-        Forgotten with the run.
+        `canary`: how many specs the platform rejected before it took any; `passed` once it took one. Forgotten with
+        the run.
         """
         return f"{self.prefix}run:{number}"
 
@@ -93,7 +94,8 @@ class Keys:
 
         Fields: `v` record version, `z` compressed row ids and bodies, `s` a state letter per spec, `t` tries per
         spec (the character n places after "0"), `owner` who leases it, `accepted_ms` when a spec was last accepted,
-        and `0`..`99` how each spec ended: a JSON list of picture URL, code and message.
+        `kept` the scopes of the brand holds that keep all the rest back, with blanks between, `cancelled` once `cancel`
+        met it, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message.
         """
         return f"{self.prefix}chunk:{chunk_id}"
 
@@ -143,13 +145,18 @@ class Keys:
 
     @property
     def holds(self) -> str:
-        """HASH: scope (`partner` or `run:NUMBER`) -> the reason in JSON. TTL: none, deleted by resume."""
+        """HASH: scope (`partner`, `run:NUMBER` or `brand:ID`) -> the reason in JSON. TTL: none, deleted by resume."""
         return f"{self.prefix}holds"
 
     @property
     def outage(self) -> str:
         """STRING: since when and why a process finds the platform down, JSON. TTL: 5 s, renewed while it does."""
         return f"{self.prefix}outage"
+
+    @property
+    def holds_changed(self) -> str:
+        """CHANNEL: the scope of a hold that was set or released just now. TTL: none, nothing is kept."""
+        return f"{self.prefix}holds-changed"
 
     @property
     def events(self) -> str:
@@ -188,6 +195,20 @@ class Keys:
         allow it; `throttle.lua` describes its fields. TTL: none.
         """  # noqa: D205 - the type comes first
         return f"{self.prefix}pace:{name}"
+
+
+#: What a hold of the whole partner is stored under.
+PARTNER_SCOPE = "partner"
+
+
+def run_scope(number: str) -> str:
+    """Return what a run's hold is stored under."""
+    return f"run:{number}"
+
+
+def brand_scope(brand_id: str) -> str:
+    """Return what a brand's hold is stored under."""
+    return f"brand:{brand_id}"
 
 
 def lane_of(number: str) -> Lane:

@@ -37,7 +37,7 @@ from tests.builders import (
 )
 from tests.shop import shop
 
-PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "limit"]
+PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "cancel", "limit"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 PRODUCERS_OWN = app.registered_commands.copy()
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
@@ -574,7 +574,71 @@ def test_the_status_tells_holds_and_their_cures(couponpress, server, redis_url):
     couponpress("pause", "may")
     ran = couponpress("status")
     assert "HELD: paused by hand" in ran.out
-    assert "held: may: paused by hand\n      cure: `couponpress resume` lets it go on" in ran.out
+    assert "held: run may: paused by hand\n      cure: `couponpress resume may` lets it go on" in ran.out
+
+
+def test_a_brand_is_paused_and_resumed(couponpress, server, redis_url):
+    stored(redis_url)
+    assert couponpress("pause", "--brand", "7").err == "paused\n"
+    assert "held: brand 7: paused by hand\n      cure: `couponpress resume --brand 7` lets it go on" in (
+        couponpress("status").out
+    )
+    assert couponpress("resume", "--brand", "7").err == "goes on\n"
+    assert is_one_sentence(couponpress("pause", "may", "--brand", "7"))
+
+
+def test_holds_are_told_as_json_with_the_runs_that_they_concern(couponpress, server, redis_url):
+    stored(redis_url)
+    stored(redis_url, run="june", first=2)
+    for words in (["may"], ["--brand", "7"]):
+        couponpress("pause", *words)
+    runs = {one["run"]: one["holds"] for one in json.loads(couponpress("status", "--json").out)}
+    assert {run: [(hold["kind"], hold["scope"]) for hold in holds] for run, holds in runs.items()} == {
+        "may": [("run", "may"), ("brand", "7")],
+        "june": [("brand", "7")],
+    }
+    (hold,) = json.loads(couponpress("status", "june", "--json").out)["holds"]
+    assert (hold["reason"], hold["cure"]) == ("paused by hand", "`couponpress resume --brand 7` lets it go on")
+    assert hold["since"] > 1.7e9
+
+
+# --- cancel -----------------------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """A person who types."""
+
+    def isatty(self):
+        return True
+
+
+def test_cancelling_a_run_says_how_many(couponpress, server, redis_url):
+    stored(redis_url, 3)
+    ran = couponpress("cancel", "may")
+    assert (ran.code, ran.err) == (0, "3 specs cancelled; what was accepted before goes on to completion\n")
+    assert json.loads(couponpress("status", "may", "--json").out)["cancelled"] == 3
+    assert "CANCELLED,taken back by `cancel` before the platform accepted it" in couponpress("results", "may").out
+
+
+def test_cancelling_everything_asks_and_a_script_must_say_so(couponpress, server, redis_url):
+    stored(redis_url, 3)
+    ran = couponpress("cancel")
+    assert is_one_sentence(ran)
+    assert "3 specs of 1 runs" in ran.err
+    assert "--yes" in ran.err
+    assert couponpress("cancel", "--yes").err.startswith("3 specs cancelled")
+
+
+@pytest.mark.parametrize(("typed", "cancelled"), [("y\n", 2), ("n\n", 0), ("\n", 0)])
+def test_a_person_is_asked_before_everything_is_cancelled(
+    couponpress, server, redis_url, monkeypatch, typed, cancelled
+):
+    stored(redis_url, 2)
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    ran = couponpress("cancel")
+    assert ran.code == 0
+    assert "Cancel 2 specs of 1 runs?" in ran.out + ran.err
+    assert json.loads(couponpress("status", "may", "--json").out)["cancelled"] == cancelled
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------
@@ -592,6 +656,8 @@ ASKING = [
     ["pause", "may"],
     ["resume"],
     ["resume", "may"],
+    ["cancel", "--yes"],
+    ["cancel", "may"],
 ]
 
 

@@ -440,7 +440,7 @@ def test_a_pause_keeps_chunks_back_and_a_resume_announces_them(client, server, r
     assert [lease(redis_url, chunk_id) for chunk_id in ("b1.1", "b1.2")] == ["held", "held"]
     assert client.run("may").hold == "paused by hand"
     assert client.resume(run)
-    assert sorted(announced(server)) == ["b1.1", "b1.2"]
+    assert sorted(announced(server, "again")) == ["b1.1", "b1.2"]  # before what nobody had in hand yet
     assert client.run("may").hold is None
     assert isinstance(lease(redis_url, "b1.1"), Leased)
 
@@ -467,6 +467,89 @@ def test_a_pause_tells_its_reason_and_its_cure(client):
     assert "couponpress resume" in hold.cure
 
 
+def test_a_brand_is_paused_and_resumed_in_every_run(client, server):
+    assert client.pause(brand="7")
+    assert not client.pause(brand="7")
+    (hold,) = client.holds()
+    assert (hold.kind, hold.scope, hold.shown) == ("brand", "7", "brand 7")
+    assert hold.cure == "`couponpress resume --brand 7` lets it go on"
+    assert client.resume(brand="7")
+    assert not client.resume(brand="7")
+
+
+@pytest.mark.parametrize("scope", [{"run": "may", "brand": "7"}, {"brand": ""}, {"brand": "7 8"}], ids=repr)
+def test_what_is_no_scope_is_refused(client, scope):
+    client.enqueue(spec(1), run="may")
+    for act in (client.pause, client.resume):
+        with pytest.raises(InputError):
+            act(**scope)
+    assert client.holds() == []
+
+
+def test_cancelling_a_run_ends_what_was_not_accepted_and_leaves_no_hold(client, redis_url):
+    client.enqueue_many(specs(range(250)), run="may")
+    client.enqueue_many(specs([1000]), run="june")
+    moved(redis_url, "b1.1", Move(0, "accept"), Move(1, "succeed"))
+    told = []
+    assert client.cancel("may", on_progress=told.append) == 248
+    assert told[-1] == 248
+    may, june = client.run("may"), client.run("june")
+    assert (may.cancelled, may.accepted, may.succeeded, may.waiting, may.finished) == (248, 1, 1, 0, False)
+    assert (june.waiting, june.cancelled) == (1, 0)
+    assert client.holds() == []
+    assert client.cancel("may") == 0
+
+
+def test_cancelling_everything_cancels_every_run(client):
+    client.enqueue_many(specs([1, 2]), run="may")
+    client.enqueue(spec(3), run="now")
+    assert client.cancel() == 3
+    assert [run.finished for run in client.runs()] == [True, True]
+
+
+def test_a_cancelled_run_is_not_leased_and_takes_new_specs_later(client, redis_url):
+    client.enqueue_many(specs([1]), run="may")
+    client.cancel("may")
+    assert lease(redis_url, "b1.1") == "nothing"
+    client.enqueue_many(specs([2]), run="may")
+    assert isinstance(lease(redis_url, "b1.2"), Leased)
+
+
+def test_an_interrupted_cancel_keeps_the_run_held_and_is_finished_by_another(client, redis_url):
+    client.enqueue_many(specs(range(3000)), run="may")
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client.cancel("may", on_progress=interrupt)
+    (hold,) = client.holds()
+    assert (hold.scope, hold.reason) == ("may", "being cancelled")
+    assert hold.cure == "`couponpress cancel may` again finishes it"
+    assert lease(redis_url, "b1.30") == "held"
+    cancelled = client.run("may").cancelled
+    assert 0 < cancelled < 3000
+    assert client.cancel("may") == 3000 - cancelled
+    assert (client.run("may").finished, client.holds()) == (True, [])
+
+
+def test_cancelling_takes_out_what_an_unfinished_upload_left(client, server):
+    number = UploadLedger(server, KEYS).open_run("may", "bulk")
+    uploads = UploadLedger(server, KEYS)
+    uploads.enqueue_open(number, identified([1]))
+    token = uploads.lock_upload(number)  # alive, or dead for less than its lock's time
+    uploads.enqueue_staged(number, token, identified([2]))
+    assert client.cancel("may") == 1
+    assert (client.run("may").uploading, client.run("may").total) == (0, 1)
+    with pytest.raises(InputError, match="another producer took over"):
+        uploads.enqueue_staged(number, token, identified([3]))
+
+
+def test_cancelling_an_unknown_run_says_so(client):
+    with pytest.raises(UnknownRunError):
+        client.cancel("nobody")
+
+
 def test_specs_can_be_enqueued_while_everything_is_held(client):
     client.pause()
     assert client.enqueue(spec(1), run="may").new == 1
@@ -488,6 +571,7 @@ ASKING = {
     "outage": lambda client: client.outage(),
     "pause": lambda client: client.pause(),
     "resume": lambda client: client.resume(),
+    "cancel": lambda client: client.cancel(),
 }
 
 

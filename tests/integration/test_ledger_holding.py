@@ -6,8 +6,8 @@ import pytest
 
 from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.holding import HoldingLedger
-from couponpress.ledger.working import Leased
-from tests.builders import KEYS, on_ledger, stored
+from couponpress.ledger.working import Leased, Move
+from tests.builders import KEYS, moved, on_ledger, stored
 
 
 @pytest.fixture
@@ -136,3 +136,112 @@ def test_a_chunk_that_is_worked_on_is_not_touched_by_a_release(redis_url, client
     holding.hold(None, "reason", "cure")
     assert holding.release(None) == []
     assert score(client, chunks[0]) == before
+
+
+# --- brands -----------------------------------------------------------------------------------------------------------
+
+
+def give_back(url, chunk_id, kept):
+    return on_ledger(url, lambda ledger: ledger.give_back(chunk_id, "worker", kept))
+
+
+def kept_back(url, chunk_id, *brands):
+    """Lease a chunk of which nothing can be sent for the holds of these brands; returns what giving it back told."""
+    count = len(lease(url, chunk_id).rows)
+    return give_back(url, chunk_id, {position: f"brand:{brands[position % len(brands)]}" for position in range(count)})
+
+
+@pytest.fixture
+def two(redis_url, client):
+    """A chunk of two specs."""
+    return stored(redis_url, 2)
+
+
+def test_a_chunk_whose_rest_is_of_held_brands_is_nobodys_business(redis_url, client, holding, two):
+    assert holding.hold(None, "reason", "cure", brand_id="7")
+    assert kept_back(redis_url, two, "7") == -2
+    assert score(client, two) == HELD_SCORE
+
+    async def found(ledger):
+        return await ledger.abandoned() + await ledger.unannounced() + await ledger.waiting("bulk", 10)
+
+    assert on_ledger(redis_url, found) == []
+
+
+def test_a_chunk_that_waits_for_a_brand_goes_on_at_once_when_it_is_released(redis_url, client, holding, two):
+    holding.hold(None, "reason", "cure", brand_id="7")
+    kept_back(redis_url, two, "7")
+    assert holding.release(None, brand_id="7") == [two]
+    assert score(client, two) == 0
+    assert lease(redis_url, two).waiting() == [0, 1]
+    assert client.hget(KEYS.chunk(two), "kept") is None
+
+
+def test_one_of_two_brands_is_enough_to_go_on(redis_url, client, holding, two):
+    for brand in ("7", "8"):
+        holding.hold(None, "reason", "cure", brand_id=brand)
+    kept_back(redis_url, two, "7", "8")
+    assert holding.release(None, brand_id="8") == [two]
+    assert isinstance(lease(redis_url, two), Leased)
+    assert give_back(redis_url, two, {0: "brand:7"}) == 2  # position 1 may be sent
+
+
+@pytest.mark.parametrize(
+    ("number", "brand"), [(None, "9"), ("b1", None), ("b2", None), (None, None)], ids=["brand", "run", "other", "all"]
+)
+def test_the_release_of_another_hold_leaves_it_kept_back(redis_url, client, holding, two, number, brand):
+    holding.hold(None, "reason", "cure", brand_id="7")
+    kept_back(redis_url, two, "7")
+    holding.hold(number, "reason", "cure", brand_id=brand)
+    assert holding.release(number, brand_id=brand) == []
+    assert score(client, two) == HELD_SCORE
+
+
+def test_a_brand_that_is_released_while_the_run_is_held_waits_for_both(redis_url, client, holding, two):
+    holding.hold(None, "reason", "cure", brand_id="7")
+    kept_back(redis_url, two, "7")
+    holding.hold("b1", "reason", "cure")
+    assert holding.release(None, brand_id="7") == []
+    assert holding.release("b1") == [two]
+
+
+def test_a_brand_that_was_released_meanwhile_keeps_nothing_back(redis_url, client, holding, two):
+    assert kept_back(redis_url, two, "7") == 2
+    assert client.hget(KEYS.chunk(two), "kept") is None
+
+
+def test_what_kept_a_chunk_back_once_is_forgotten_when_its_run_is_held(redis_url, client, holding, two):
+    holding.hold(None, "reason", "cure", brand_id="7")
+    kept_back(redis_url, two, "7")
+    moved(redis_url, two, Move(0, "again", delay_ms=0))
+    moved(redis_url, two, Move(0, "release"))  # of another brand, say: now something may be sent
+    holding.hold("b1", "reason", "cure")
+    assert lease(redis_url, two) == "held"
+    assert holding.release("b1") == [two]
+
+
+def test_a_retry_that_falls_due_opens_a_chunk_that_is_kept_back(redis_url, client, holding, two):
+    holding.hold(None, "reason", "cure", brand_id="7")
+    lease(redis_url, two)
+    moved(redis_url, two, Move(0, "again", delay_ms=0))
+    assert give_back(redis_url, two, {1: "brand:7"}) == -2
+    assert on_ledger(redis_url, lambda ledger: ledger.release_due_retries()) == [two]
+    assert lease(redis_url, two).waiting() == [0, 1]
+
+
+# --- the channel ------------------------------------------------------------------------------------------------------
+
+
+def test_every_change_is_called_out_and_nothing_else(redis_url, client, holding):
+    with client.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(KEYS.holds_changed)
+        while channel.get_message(timeout=1):
+            pass
+        holding.hold("b1", "reason", "cure")
+        holding.hold("b1", "again", "cure")
+        on_ledger(redis_url, lambda ledger: ledger.hold("brand:7", "reason", "cure", 1.0))
+        holding.release("b1")
+        holding.release("b1")
+        heard = [channel.get_message(timeout=5)["data"] for _ in range(3)]
+        assert heard == [b"run:b1", b"brand:7", b"run:b1"]
+        assert channel.get_message(timeout=0.2) is None

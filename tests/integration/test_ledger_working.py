@@ -8,7 +8,7 @@ from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.holding import HoldingLedger
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import LEASE_MS, TAKE_UP_MS, Leased, Move, Place
+from couponpress.ledger.working import CANARY_SPECS, LEASE_MS, TAKE_UP_MS, Leased, Move, Place
 from couponpress.outcome import State
 from tests.builders import (
     KEYS,
@@ -843,3 +843,113 @@ def test_whatever_happens_every_spec_ends_in_one_outcome(redis_url, client, seed
         assert all(one.outcome for one in outcomes(client, number))
     assert client.zcard(KEYS.open("bulk")) == client.zcard(KEYS.open("urgent")) == 0
     assert client.zcard(KEYS.retries) == client.zcard(KEYS.looks) == client.zcard(KEYS.awaiting) == 0
+
+
+# --- the canary -------------------------------------------------------------------------------------------------------
+
+
+def rejected(url, count, *, run="may", first=1):
+    """Enqueue a chunk and let the platform reject all of it but the last spec, which waits."""
+    chunk_id = stored(url, count + 1, run=run, first=first)
+    moves = [Move(position, "reject", tries=1, code="PARAM_ERROR", message="too long") for position in range(count)]
+    assert all(moved(url, chunk_id, *moves))
+    return chunk_id
+
+
+def holds_of(client):
+    return {hold.shown: hold for hold in ReadingLedger(client, KEYS).holds()}
+
+
+def test_a_run_whose_first_specs_are_all_rejected_is_held(redis_url, client):
+    rejected(redis_url, 30)
+    rejected(redis_url, CANARY_SPECS - 31, first=101)
+    assert holds_of(client) == {}
+    rejected(redis_url, 1, first=201)
+    (hold,) = holds_of(client).values()
+    assert (hold.kind, hold.scope) == ("run", "may")
+    assert (
+        hold.reason == "the platform rejected its first 50 specs and took none, the last one with PARAM_ERROR: too long"
+    )
+    assert "`couponpress cancel may`" in hold.cure
+    assert "`couponpress resume may`" in hold.cure
+
+
+def test_the_rejections_of_other_runs_do_not_count(redis_url, client):
+    rejected(redis_url, CANARY_SPECS - 1)
+    rejected(redis_url, CANARY_SPECS - 1, run="june", first=101)
+    assert holds_of(client) == {}
+
+
+@pytest.mark.parametrize("name", ["accept", "succeed", "fail"])
+def test_one_spec_that_was_taken_lets_a_run_go_on(redis_url, client, name):
+    moved(redis_url, stored(redis_url), Move(0, name))
+    for first in (101, 201):
+        rejected(redis_url, 99, first=first)
+    assert holds_of(client) == {}
+
+
+@pytest.mark.parametrize("name", ["again", "look", "cancel", "expire"])
+def test_what_is_no_rejection_neither_trips_nor_calms_the_canary(redis_url, client, name):
+    chunk_id = stored(redis_url, 100)
+    moved(redis_url, chunk_id, *(Move(position, name) for position in range(100)))
+    assert holds_of(client) == {}
+    rejected(redis_url, CANARY_SPECS, first=101)
+    assert holds_of(client).keys() == {"run may"}
+
+
+def test_a_rejection_after_a_look_is_no_answer_to_a_row(redis_url, client):
+    chunk_id = stored(redis_url, 100)
+    moved(redis_url, chunk_id, *(Move(position, "look") for position in range(100)))
+    moved(redis_url, chunk_id, *(Move(position, "reject", code="GAVE_UP") for position in range(100)))
+    assert holds_of(client) == {}
+
+
+def test_a_run_that_has_ended_is_not_held(redis_url, client):
+    chunk_id = stored(redis_url, 100)
+    moved(redis_url, chunk_id, *(Move(position, "reject", code="PARAM_ERROR") for position in range(100)))
+    assert holds_of(client) == {}
+
+
+def test_a_rejection_told_twice_counts_once(redis_url, client):
+    chunk_id = rejected(redis_url, CANARY_SPECS - 1)
+    moved(redis_url, chunk_id, *(Move(position, "reject") for position in range(CANARY_SPECS - 1)))
+    assert holds_of(client) == {}
+
+
+def test_the_moves_are_told_as_ever_when_the_canary_trips(redis_url, client):
+    chunk_id = stored(redis_url, 61)
+    moves = [Move(position, "reject") for position in [*range(60), 3]]
+    assert moved(redis_url, chunk_id, *moves) == [True] * 60 + [False]
+    assert holds_of(client).keys() == {"run may"}
+
+
+def test_after_a_resume_the_canary_wants_new_evidence(redis_url, client):
+    rejected(redis_url, 60)
+    holding = HoldingLedger(client, KEYS)
+    assert holding.release("b1") == []
+    rejected(redis_url, CANARY_SPECS - 1, first=101)
+    assert holds_of(client) == {}
+    rejected(redis_url, 1, first=301)
+    assert holds_of(client).keys() == {"run may"}
+
+
+def test_a_run_that_passed_and_was_paused_is_not_watched_again(redis_url, client):
+    moved(redis_url, stored(redis_url), Move(0, "accept"))
+    holding = HoldingLedger(client, KEYS)
+    holding.hold("b1", "paused by hand", "cure")
+    holding.release("b1")
+    rejected(redis_url, 99, first=101)
+    assert holds_of(client) == {}
+
+
+# --- what was accepted lately -----------------------------------------------------------------------------------------
+
+
+def test_whether_anything_was_accepted_lately(redis_url, client):
+    assert not on_ledger(redis_url, lambda ledger: ledger.accepted_within(60))
+    chunk_id = stored(redis_url)
+    moved(redis_url, chunk_id, Move(0, "accept"))
+    assert on_ledger(redis_url, lambda ledger: ledger.accepted_within(60))
+    client.hincrby(KEYS.chunk(chunk_id), "accepted_ms", -61_000)
+    on_ledger(redis_url, lambda ledger: ledger.queried(chunk_id))  # a query is no acceptance
+    assert not on_ledger(redis_url, lambda ledger: ledger.accepted_within(60))

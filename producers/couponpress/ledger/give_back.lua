@@ -1,14 +1,40 @@
--- End a lease: close the chunk, or leave its rest for another lease.
--- KEYS[1] chunk   KEYS[2] open chunks of its lane
--- ARGV[1] chunk id   ARGV[2] owner   ARGV[3] ms within which the rest is to be taken up
--- Returns how many specs of the chunk still wait to be sent, or -1 when the lease was lost.
+-- End a lease: close the chunk, leave its rest for another lease, or keep it back until a brand's hold is released.
+-- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds
+-- ARGV[1] chunk id   ARGV[2] owner   ARGV[3] ms within which the rest is to be taken up   ARGV[4] score of held chunks
+-- ARGV[5] JSON object: position -> scope of the hold because of which its spec was not sent
+-- Returns how many specs of the chunk still wait to be sent, -1 when the lease was lost, or -2 when holds keep all of
+-- them back: then the chunk is nobody's business until a release.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return -1 end
 redis.call('HDEL', KEYS[1], 'owner')
-local _, waiting = string.gsub(redis.call('HGET', KEYS[1], 's'), 'w', '')
+local states = redis.call('HGET', KEYS[1], 's')
+local _, waiting = string.gsub(states, 'w', '')
 if waiting == 0 then
   redis.call('ZREM', KEYS[2], ARGV[1])
-else
-  local now = redis.call('TIME')
-  redis.call('ZADD', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3], ARGV[1])
+  return 0
 end
+
+local function scopes_that_keep_all() -- nil when any spec may be sent: a hold may be over by now
+  local kept, found, scopes = cjson.decode(ARGV[5]), {}, {}
+  for at = 1, #states do
+    if string.sub(states, at, at) == 'w' then
+      local scope = kept[tostring(at - 1)]
+      if not scope then return nil end
+      if not found[scope] then
+        if redis.call('HEXISTS', KEYS[3], scope) == 0 then return nil end
+        found[scope] = true
+        scopes[#scopes + 1] = scope
+      end
+    end
+  end
+  return table.concat(scopes, ' ')
+end
+
+local scopes = scopes_that_keep_all()
+if scopes then
+  redis.call('HSET', KEYS[1], 'kept', scopes)
+  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+  return -2
+end
+local now = redis.call('TIME')
+redis.call('ZADD', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3], ARGV[1])
 return waiting

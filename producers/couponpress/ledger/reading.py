@@ -5,33 +5,57 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import redis
 
 from couponpress.errors import UnknownRunError
-from couponpress.keys import LANES, Keys, lane_of
+from couponpress.keys import LANES, PARTNER_SCOPE, Keys, lane_of, run_scope
 from couponpress.ledger.chunks import unpack
-from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus
+from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus, State
 
 #: How many chunks are fetched in one round trip when outcomes are read: some 300 KB.
 READ_BATCH = 20
+#: Code and message of a cancelled spec; not stored a hundred thousand times.
+CANCELLED_WORDS = ("CANCELLED", "taken back by `cancel` before the platform accepted it")
+
+
+HoldKind = Literal["partner", "run", "brand"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Submitting is stopped for `scope` (`partner` or a run's name), and why."""
+    """Submitting is stopped, and why.
+
+    Attributes:
+        scope: what is held: `partner`, a run's name, or a brand's id.
+        reason: why, in words.
+        cure: what a person can do about it.
+        since: when it was set, seconds since 1970.
+        kind: which of the three the scope is.
+    """
 
     scope: str
     reason: str
     cure: str
     since: float
+    kind: HoldKind = "partner"
 
     @classmethod
-    def from_json(cls, scope: str, text: bytes | str) -> Hold:
+    def from_json(cls, scope: str, text: bytes | str, kind: HoldKind = "partner") -> Hold:
         """Read a hold as it is stored."""
         stored = json.loads(text)
-        return cls(scope, stored["reason"], stored["cure"], stored["since"])
+        return cls(scope, stored["reason"], stored["cure"], stored["since"], kind)
+
+    def to_json(self) -> str:
+        """Return the hold as it is stored; what it is of stands beside it."""
+        stored = {"reason": self.reason, "cure": self.cure, "since": self.since}
+        return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
+
+    @property
+    def shown(self) -> str:
+        """What is held, for people."""
+        return self.scope if self.kind == "partner" else f"{self.kind} {self.scope}"
 
 
 class ReadingLedger:
@@ -62,7 +86,7 @@ class ReadingLedger:
         """Return the progress of a run, in one round trip."""
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(self._keys.run(number))
-            pipeline.hmget(self._keys.holds, ["partner", f"run:{number}"])
+            pipeline.hmget(self._keys.holds, [PARTNER_SCOPE, run_scope(number)])
             fields, holds = cast(tuple[dict[bytes, bytes], list[bytes | None]], pipeline.execute())
         hold = next((Hold.from_json("", text) for text in holds if text), None)
         return run_status(number, fields, hold=hold.reason if hold else None)
@@ -83,13 +107,15 @@ class ReadingLedger:
         return {reason.decode(): int(count) for reason, count in sorted(counts.items(), key=lambda item: -int(item[1]))}
 
     def holds(self) -> list[Hold]:
-        """Return every hold; the scope of a run's hold is the run's name."""
+        """Return every hold, the oldest first; the scope of a run's hold is the run's name."""
         found = []
-        for scope, text in cast(dict[bytes, bytes], self._client.hgetall(self._keys.holds)).items():
-            kind, _, number = scope.decode().partition(":")
-            name = cast(bytes | None, self._client.hget(self._keys.run(number), "name")) if number else None
-            found.append(Hold.from_json(name.decode() if name else kind, text))
-        return found
+        for stored_under, text in cast(dict[bytes, bytes], self._client.hgetall(self._keys.holds)).items():
+            kind, _, scope = stored_under.decode().partition(":")
+            if kind == "run":
+                name = cast(bytes | None, self._client.hget(self._keys.run(scope), "name"))
+                scope = name.decode() if name else scope
+            found.append(Hold.from_json(scope or kind, text, cast(HoldKind, kind)))
+        return sorted(found, key=lambda hold: hold.since)
 
     def queue_lengths(self) -> dict[str, int]:
         """Return how many open chunks each lane has."""
@@ -134,7 +160,8 @@ def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
     for position, row in enumerate(unpack(fields[b"z"])):
         state = STATE_OF_LETTER[states[position]]
         record = fields.get(str(position).encode())
-        image_url, code, message = json.loads(record) if record else ("", "", "")
+        told = ("", *CANCELLED_WORDS) if state is State.CANCELLED else ("", "", "")
+        image_url, code, message = json.loads(record) if record else told
         body = row.body_fields()
         yield Outcome(
             row_id=row.row_id,

@@ -1,12 +1,33 @@
--- Release a hold, and let every chunk go on that no hold keeps back any more.
--- KEYS[1] holds   KEYS[2] open urgent chunks   KEYS[3] open bulk chunks
--- ARGV[1] scope: partner or run:NUMBER   ARGV[2] score of held chunks
+-- Release a hold, tell every process at once, and let every chunk go on that no hold keeps back any more.
+-- KEYS[1] holds   KEYS[2] open urgent chunks   KEYS[3] open bulk chunks   KEYS[4] channel of changed holds
+-- ARGV[1] scope: partner, run:NUMBER or brand:ID   ARGV[2] score of held chunks   ARGV[3] prefix of chunk keys
+-- ARGV[4] prefix of run keys
 -- Returns {1 or 0: whether it was held, chunk id, ...}.
 local reply = {redis.call('HDEL', KEYS[1], ARGV[1])}
-if redis.call('HEXISTS', KEYS[1], 'partner') == 1 then return reply end
+if reply[1] == 1 then
+  redis.call('PUBLISH', KEYS[4], ARGV[1])
+  local number = string.match(ARGV[1], '^run:(.+)')
+  if number and redis.call('HGET', ARGV[4] .. number, 'canary') ~= 'passed' then
+    redis.call('HDEL', ARGV[4] .. number, 'canary') -- else the same rejections would hold the run again
+  end
+end
+local held = {}
+for _, scope in ipairs(redis.call('HKEYS', KEYS[1])) do held[scope] = true end
+if held['partner'] then return reply end
+
+local function kept_back(chunk_id)
+  if held['run:' .. string.match(chunk_id, '^[^.]+')] then return true end
+  local kept = redis.call('HGET', ARGV[3] .. chunk_id, 'kept')
+  if not kept then return false end
+  for scope in string.gmatch(kept, '%S+') do
+    if not held[scope] then return false end
+  end
+  return true
+end
+
 for lane = 2, 3 do
   for _, chunk_id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[lane], ARGV[2], ARGV[2])) do
-    if redis.call('HEXISTS', KEYS[1], 'run:' .. string.match(chunk_id, '^[^.]+')) == 0 then
+    if not kept_back(chunk_id) then
       redis.call('ZADD', KEYS[lane], 0, chunk_id)
       reply[#reply + 1] = chunk_id
     end

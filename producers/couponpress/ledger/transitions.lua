@@ -4,7 +4,9 @@
 -- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] ms within which released specs are to be taken up
 -- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record]
--- Returns per move 1 when it was made, 0 when the spec was in no state for it.
+-- ARGV[5] the canary: after so many rejected specs of a run, with none taken, the run is to be held
+-- Returns per move 1 when it was made, 0 when the spec was in no state for it; and after them -1 when the run's canary
+-- says that it is to be held.
 
 -- move -> the state it leads to, and the states it may leave
 local MOVES = {
@@ -15,9 +17,10 @@ local MOVES = {
 local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
                f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
-local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner')
+local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled')
 if not chunk[1] then return {} end
 local states, tries, moved, counts = chunk[1], chunk[2], {}, {}
+local taken, refused = false, 0 -- what the platform said of specs that were sent to it
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 
@@ -32,6 +35,10 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
   moved[number] = 0
   if state ~= '' and string.find(from, state, 1, true) then
     moved[number] = 1
+    -- What was accepted goes on although its run is cancelled; what was not accepted after all is not sent again.
+    if chunk[4] and state == 'a' and to == 'y' then to = 'c' end
+    if string.find('asf', to, 1, true) then taken = true end
+    if state == 'w' and to == 'r' then refused = refused + 1 end
     local place = ARGV[1] .. '/' .. position
     states = replace(states, at, to)
     tries = replace(tries, at, string.char(math.min(126, string.byte(tries, at) + move[3])))
@@ -65,9 +72,15 @@ if not chunk[3] then -- nobody holds the lease, so nobody else will open or clos
     redis.call('ZADD', KEYS[4], now_ms + ARGV[3], ARGV[1])
   end
 end
+local run = redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'accepted', 'canary')
 local open = 0
-for _, count in ipairs(redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'accepted')) do
-  open = open + (tonumber(count) or 0)
+for state = 1, 4 do open = open + (tonumber(run[state]) or 0) end
+if run[5] ~= 'passed' then
+  if taken then
+    redis.call('HSET', KEYS[2], 'canary', 'passed')
+  elseif refused > 0 and redis.call('HINCRBY', KEYS[2], 'canary', refused) >= tonumber(ARGV[5]) and open > 0 then
+    moved[#moved + 1] = -1
+  end
 end
 if open == 0 then
   redis.call('HSET', KEYS[2], 'finished_ms', now_ms)

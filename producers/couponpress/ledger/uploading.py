@@ -16,7 +16,7 @@ from typing import cast
 import redis
 
 from couponpress.errors import ConflictError, InputError
-from couponpress.keys import Keys, Lane, lane_of, run_of
+from couponpress.keys import Keys, Lane, lane_of, run_of, run_scope
 from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
 from couponpress.ledger.scripts import script
 
@@ -171,6 +171,19 @@ class UploadLedger:
         self.drop_if_empty(number)
         return discarded
 
+    def take_over_upload(self, number: str) -> str | None:
+        """Return a token that makes this process the only one that uploads into the run, whoever did; None: no run.
+
+        Another producer that is still uploading is told so with its next chunk.
+        """
+        token = secrets.token_hex(8)
+        names = [self._keys.run(number), self._keys.upload_lock(number)]
+        with self._client.pipeline() as pipeline:
+            pipeline.delete(self._keys.upload_lock(number))
+            self._lock_upload(names, [token, UPLOAD_LOCK_SECONDS], pipeline)
+            _, locked = pipeline.execute()
+        return token if locked == 1 else None
+
     def unlock_upload(self, number: str, token: str) -> None:
         """Let others upload into the run, if this producer still holds it."""
         lock = self._keys.upload_lock(number)
@@ -181,7 +194,7 @@ class UploadLedger:
         """Forget a run into which nothing was ever enqueued, so that a refused upload leaves no trace."""
         keys = self._keys
         names = [keys.run(number), keys.run_numbers, keys.runs, keys.upload_lock(number), keys.holds]
-        self._drop_run(names, [number, f"run:{number}"])
+        self._drop_run(names, [number, run_scope(number)])
 
     def _run_name(self, place: str) -> str:
         name = cast(bytes | None, self._client.hget(self._keys.run(run_of(place)), "name"))

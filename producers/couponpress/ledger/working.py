@@ -6,6 +6,8 @@ Over an asyncio client that answers in bytes. Every act may be repeated after a 
 from __future__ import annotations
 
 import json
+import shlex
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any, Literal, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from couponpress.keys import HELD_SCORE, LANES, Keys, index_entry, lane_of, run_of
+from couponpress.keys import HELD_SCORE, LANES, Keys, index_entry, lane_of, run_of, run_scope
 from couponpress.ledger.chunks import Row, digests_of_rows, unpack
 from couponpress.ledger.reading import Hold
 from couponpress.ledger.scripts import script
@@ -23,6 +25,8 @@ from couponpress.ledger.scripts import script
 LEASE_MS = 30_000
 #: Within this time whoever was told of a chunk's rest must have taken it up; else it is published again.
 TAKE_UP_MS = 20_000
+#: The canary: a run is held when the platform rejected its first specs, so many of them, and took none.
+CANARY_SPECS = 50
 
 MoveName = Literal[
     "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail"
@@ -99,6 +103,7 @@ class WorkLedger:
         self._renew = client.register_script(script("renew"))
         self._give_back = client.register_script(script("give_back"))
         self._transitions = client.register_script(script("transitions"))
+        self._hold = client.register_script(script("hold"))
         self._abandoned = client.register_script(script("abandoned"))
         self._forget = client.register_script(script("forget"))
         self._forget_run = client.register_script(script("forget_run"))
@@ -110,7 +115,7 @@ class WorkLedger:
             list[bytes],
             await self._lease(
                 [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds],
-                [chunk_id, owner, LEASE_MS, f"run:{run_of(chunk_id)}", HELD_SCORE],
+                [chunk_id, owner, LEASE_MS, run_scope(run_of(chunk_id)), HELD_SCORE],
             ),
         )
         if told != b"leased":
@@ -123,10 +128,21 @@ class WorkLedger:
         keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id))]
         return bool(await self._renew(keys, [chunk_id, owner, LEASE_MS]))
 
-    async def give_back(self, chunk_id: str, owner: str) -> int:
-        """End a lease. Returns how many specs still wait to be sent: if any, the chunk is to be published again."""
-        keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id))]
-        return int(cast(int, await self._give_back(keys, [chunk_id, owner, TAKE_UP_MS])))
+    async def give_back(self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None) -> int:
+        """End a lease.
+
+        Args:
+            chunk_id: the chunk.
+            owner: who leased it.
+            kept: positions that were not sent, and the scope of the hold that keeps each of them back.
+
+        Returns:
+            how many specs still wait to be sent: if any, the chunk is to be published again. -1 when the lease was
+            lost, -2 when holds keep everything back that waits: then a release brings the chunk back.
+        """
+        keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id)), self._keys.holds]
+        values: list[str | int] = [chunk_id, owner, TAKE_UP_MS, HELD_SCORE, _compact(dict(kept or {}))]
+        return int(cast(int, await self._give_back(keys, values)))
 
     async def move(self, moves: Mapping[str, Sequence[Move]]) -> dict[str, list[bool]]:
         """Make the moves of several chunks in one round trip. Returns per chunk and move whether it was made."""
@@ -135,8 +151,11 @@ class WorkLedger:
         except NoScriptError:  # the server is new, or forgot its scripts; moves already made change nothing again
             await self._client.script_load(script("transitions"))
             replies = await self._send_moves(moves)
+        for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True):
+            if reply[len(steps) :]:
+                await self._hold_rejected_run(run_of(chunk_id), steps)
         return {
-            chunk_id: [bool(made) for made in reply] or [False] * len(steps)
+            chunk_id: [bool(made) for made in reply[: len(steps)]] or [False] * len(steps)
             for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True)
         }
 
@@ -145,12 +164,22 @@ class WorkLedger:
         keys = self._keys
         pipeline = self._client.pipeline(transaction=False)
         for chunk_id, steps in moves.items():
-            number = run_of(chunk_id)
-            names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
-            names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
-            values = [chunk_id, number, str(TAKE_UP_MS), _compact([step.wire() for step in steps])]
+            names, values = transitions_call(keys, chunk_id, steps)
             pipeline.evalsha(self._transitions.sha, len(names), *names, *values)
         return cast(list[list[int]], await pipeline.execute())
+
+    async def _hold_rejected_run(self, number: str, steps: Sequence[Move]) -> None:
+        """Hold a run of which the platform has taken nothing: with the rest of it every further call would fail."""
+        name = await cast(Awaitable[bytes | None], self._client.hget(self._keys.run(number), "name"))
+        last = next((step for step in reversed(steps) if step.name == "reject"), None)
+        why = f", the last one with {last.code}: {last.message}" if last else ""
+        run = shlex.quote((name or number.encode()).decode())
+        cure = (
+            f"Look at the catalog. If it is wrong: `couponpress cancel {run}`, mend it, and submit it under a new run "
+            f"name. If it is right: `couponpress resume {run}` goes on from where it stopped."
+        )
+        reason = f"the platform rejected its first {CANARY_SPECS} specs and took none{why}"
+        await self.hold(run_scope(number), reason, cure, time.time())
 
     async def places(self, task_ids: Sequence[str]) -> list[Place | None]:
         """Return where each task_id stands, in one round trip; None for one that is not known."""
@@ -262,14 +291,23 @@ class WorkLedger:
         return [member.decode() for member in found]
 
     async def hold(self, scope: str, reason: str, cure: str, since: float) -> bool:
-        """Stop submitting for `partner` or `run:NUMBER`; False when it is held already (the first reason stays)."""
-        stored = _compact({"reason": reason, "cure": cure, "since": since})
-        return bool(await self._client.hsetnx(self._keys.holds, scope, stored))
+        """Stop submitting for `partner`, `run:NUMBER` or `brand:ID`; every process hears of it at once.
+
+        Returns False when it is held already: the first reason stays.
+        """
+        names = [self._keys.holds, self._keys.holds_changed]
+        return bool(await self._hold(names, [scope, Hold(scope, reason, cure, since).to_json()]))
 
     async def holds(self) -> dict[str, Hold]:
         """Return every hold by its scope."""
         found = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(self._keys.holds))
         return {scope.decode(): Hold.from_json(scope.decode(), text) for scope, text in found.items()}
+
+    async def accepted_within(self, seconds: float) -> bool:
+        """Whether the platform accepted a spec of this partner within so long, as far as those still open tell."""
+        newest = await cast(Awaitable[list[bytes]], self._client.zrange(self._keys.awaiting, 0, 19, desc=True))
+        moments = [int((await self._fields(chunk_id.decode(), "accepted_ms"))[0] or 0) for chunk_id in newest]
+        return max(moments, default=0) >= await self.now_ms() - seconds * 1000
 
     async def count_throttled(self, chunk_id: str, answers: int) -> None:
         """Count answers that said "too fast" for the chunk's run."""
@@ -292,10 +330,19 @@ class WorkLedger:
             if await self._forget_run(
                 [keys.run(number), keys.run_numbers, keys.runs, keys.finished, keys.reasons(number)]
                 + [keys.upload_lock(number), keys.holds],
-                [number, f"run:{number}"],
+                [number, run_scope(number)],
             ):
                 forgotten.append(number)
         return forgotten
+
+
+def transitions_call(keys: Keys, chunk_id: str, steps: Sequence[Move]) -> tuple[list[str], list[str]]:
+    """Return the names and the values that transitions.lua takes for the moves of one chunk."""
+    number = run_of(chunk_id)
+    names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
+    names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
+    moves = _compact([step.wire() for step in steps])
+    return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS)]
 
 
 def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:
