@@ -28,7 +28,8 @@ MADE = Answer(200, content={"task_state": "SUCCESS", "cut_out_result": {"image_u
 FAILED = Answer(200, content={"task_state": "FAIL"})
 PROCESSING = Answer(200, content={"task_state": "PROCESSING"})
 ABSENT = Answer(404, code="RESOURCE_NOT_EXISTS")
-REFUSED = Answer(403, code="NO_AUTH", message="the brand did not authorise")
+REFUSED = Answer(403, code="RULE_LIMIT", message="a rule of business forbids it")
+NOT_AUTHORISED = Answer(403, code="NO_AUTH", message="the brand did not authorise")
 THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=7.0)
 WRONG_KEY = Answer(401, code="SIGN_ERROR", message="签名错误")
 BROKEN = Answer(502)
@@ -152,7 +153,7 @@ def test_only_accepted_specs_of_a_chunk_are_asked_about(redis_url, client):
     assert [task_id for task_id, *_ in platform.asked] == ["cut-out-000001"]
 
 
-@pytest.mark.parametrize("answer", [PROCESSING, THROTTLED, WRONG_KEY, BROKEN, SILENT, REFUSED], ids=repr)
+@pytest.mark.parametrize("answer", [PROCESSING, THROTTLED, NOT_AUTHORISED, BROKEN, SILENT, REFUSED], ids=repr)
 def test_a_spec_that_nothing_new_is_known_of_stays_accepted_and_is_silent_anew(redis_url, client, answer):
     chunk_id = accepted(redis_url, client)
     platform = FakePlatform(answer)
@@ -296,6 +297,24 @@ def test_a_wrong_key_is_told_with_its_cure(redis_url, client, caplog):
     assert "COUPONPRESS_MCH_PRIVATE_KEY_FILE" in caplog.text
 
 
+def test_a_wrong_key_holds_the_partner_after_one_query(redis_url, client):
+    for first in (1, 101):
+        chunk_id = stored(redis_url, 100, first=first)
+        bring_to(redis_url, chunk_id, [State.LOOKING, *[State.ACCEPTED] * 99])
+    let_pass(client, KEYS.awaiting, SPAN + 1)
+    platform = FakePlatform(WRONG_KEY)
+    rounds(redis_url, platform)
+    assert len(platform.asked) == 1
+    (hold,) = ReadingLedger(client, KEYS).holds()
+    assert (hold.kind, hold.reason) == ("partner", "SIGN_ERROR: 签名错误")
+
+
+def test_a_brand_that_withdrew_its_permission_holds_no_spec_open_for_ever(redis_url, client):
+    accepted(redis_url, client, ago=EXPIRY + 1)
+    rounds(redis_url, FakePlatform(NOT_AUTHORISED))
+    assert outcomes(client)[0].outcome == "expired"
+
+
 # --- looks ------------------------------------------------------------------------------------------------------------
 
 
@@ -359,11 +378,11 @@ def test_a_look_that_the_platform_refuses_ends_the_spec(redis_url, client):
     looking(redis_url)
     rounds(redis_url, FakePlatform(REFUSED))
     (told,) = outcomes(client)
-    assert (told.outcome, told.code) == ("rejected", "NO_AUTH")
-    assert "the brand did not authorise" in told.message
+    assert (told.outcome, told.code) == ("rejected", "RULE_LIMIT")
+    assert "a rule of business forbids it" in told.message
 
 
-@pytest.mark.parametrize("answer", [THROTTLED, WRONG_KEY, BROKEN, SILENT], ids=repr)
+@pytest.mark.parametrize("answer", [THROTTLED, NOT_AUTHORISED, BROKEN, SILENT], ids=repr)
 def test_a_look_that_taught_nothing_is_taken_up_later(redis_url, client, answer):
     chunk_id = looking(redis_url)
     platform = FakePlatform(answer)

@@ -59,8 +59,8 @@ TABLE = [
     (401, "SIGN_ERROR", "签名错误", 0, Stop, Stop),
     (401, "", "", 0, Stop, Stop),
     (400, "SIGN_ERROR", "签名错误", 0, Stop, Stop),
-    (403, "NO_AUTH", "商户无权限", 0, Rejected, Rejected),
-    (403, "NO_AUTH", "商户无权限", 268579803, Rejected, Rejected),
+    (403, "NO_AUTH", "商户无权限", 0, Stop, Stop),
+    (403, "NO_AUTH", "商户无权限", 268579803, Stop, Stop),
     (403, "RULE_LIMIT", "业务规则限制", 0, Rejected, Rejected),
     (403, "FORBIDDEN", "", 0, Rejected, Rejected),
     (404, "NOT_FOUND", "", 0, Stop, NotFound),
@@ -133,14 +133,16 @@ def test_a_message_about_the_row_stops_nobody(message):
 
 def test_a_rejection_names_code_message_and_field():
     told = answer(400, "PARAM_ERROR", "参数错误 (too long)", field="/combine_image/background_color")
-    assert judge(told) == Rejected("PARAM_ERROR", "参数错误 (too long)", "/combine_image/background_color", "spec")
+    assert judge(told) == Rejected("PARAM_ERROR", "参数错误 (too long)", "/combine_image/background_color")
 
 
 @pytest.mark.parametrize(("code", "number"), [("NO_AUTH", 0), ("NO_AUTH", 268579803), ("INVALID_REQUEST", 268579803)])
 def test_a_missing_permission_is_about_the_brand(code, number):
-    verdict = judge(answer(403, code, number=number))
-    assert isinstance(verdict, Rejected)
-    assert verdict.scope == "brand"
+    for verdict in (judge(answer(403, code, number=number)), judge_query(answer(403, code, number=number))):
+        assert isinstance(verdict, Stop)
+        assert (verdict.scope, verdict.code) == ("brand", code)
+        assert "authorise" in verdict.cure
+        assert "authorise" in judge(answer(403, "INVALID_REQUEST", "", 268579803)).message
 
 
 def test_a_404_that_names_a_field_has_found_the_path():
@@ -162,7 +164,6 @@ def test_a_404_that_names_a_field_has_found_the_path():
         (268578704, "app id"),
         (268578404, "picture is missing"),
         (268578927, "used before with other data"),
-        (268579803, "authorise"),
         (268586067, "progressive"),
         (268573590, "date"),
         (270087680, "size limit"),

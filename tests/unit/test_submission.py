@@ -9,13 +9,15 @@ import pytest
 from couponpress.ledger.chunks import Row
 from couponpress.ledger.working import Leased
 from couponpress_worker import submission
+from couponpress_worker.fault import BRANDS_IN_A_ROW
 from couponpress_worker.halt import Halt
 from couponpress_worker.judgement import Again, Answer, NoAnswer
 from couponpress_worker.limiter import Grant
 from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.slots import Slots
-from couponpress_worker.submission import Submitter
+from couponpress_worker.submission import SIGN_AHEAD, Submitter
+from couponpress_worker.trial import BRAND_AT_ONCE, PARTNER_AT_ONCE
 from couponpress_worker.wechatpay import SlotPassed
 
 CHUNK = "b1.1"
@@ -28,8 +30,12 @@ THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=0.0)
 class LedgerInHand:
     """A ledger for one chunk: says what was leased, keeps what was moved, and is open as long as anything waits."""
 
-    def __init__(self, specs, tries=0, lease="leased"):
-        self.rows = [Row(str(position), b'{"n":%d}' % position) for position in range(specs)]
+    def __init__(self, specs, tries=0, lease="leased", brands=("1",)):
+        brand_of = [brands[position % len(brands)] for position in range(specs)]
+        self.rows = [
+            Row(str(position), b'{"brand_id":"%s","n":%d}' % (brand.encode(), position))
+            for position, brand in enumerate(brand_of)
+        ]
         self.tries, self.lease_reply = tries, lease
         self.moves = {}
         self.throttled = 0
@@ -45,8 +51,10 @@ class LedgerInHand:
         self.renewed += 1
         return True
 
-    async def give_back(self, chunk_id, owner):
-        return len(self.rows) - len(self.moves)
+    async def give_back(self, chunk_id, owner, kept):
+        self.kept = kept
+        rest = len(self.rows) - len(self.moves)
+        return -2 if rest and rest == len(kept) else rest
 
     async def move(self, moves):
         for move in moves.get(CHUNK, []):
@@ -60,6 +68,9 @@ class LedgerInHand:
     async def hold(self, scope, reason, cure, since):
         self.held.append((scope, reason, cure))
         return True
+
+    async def accepted_within(self, seconds):
+        return False
 
 
 class ScriptedPlatform:
@@ -142,7 +153,7 @@ def test_a_hint_that_finds_nothing_to_do_sends_nothing(why_not):
     [
         (ACCEPTED, 0, "accept", ""),
         (Answer(400, code="PARAM_ERROR", message="bad", field="/brand_id"), 0, "reject", "PARAM_ERROR"),
-        (Answer(403, code="NO_AUTH", message="no"), 0, "reject", "NO_AUTH"),
+        (Answer(403, code="RULE_LIMIT", message="no"), 0, "reject", "RULE_LIMIT"),
         (Answer(500, code="SYSTEM_ERROR", message="later"), 0, "again", "SYSTEM_ERROR"),
         (Answer(502), 0, "again", "HTTP_502"),
         (NoAnswer("open", "silence"), 0, "again", "NO_ANSWER"),
@@ -181,7 +192,7 @@ def test_one_fault_of_ours_holds_the_partner_and_stops_the_chunk():
     summary, published = submit(ledger, platform, halt=halt)
     assert ledger.held[0][:2] == ("partner", "SIGN_ERROR: wrong key")
     assert "COUPONPRESS_MCH_PRIVATE_KEY_FILE" in ledger.held[0][2]
-    assert summary.sent < 50
+    assert summary.sent == 1  # the first spec goes ahead of the others
     assert ledger.moves == {}  # no spec is blamed for it
     assert (summary.note, summary.handed_on, published) == ("handed on", 100, [CHUNK])
     assert halt.stops("b1")
@@ -199,6 +210,62 @@ def test_a_shutdown_hands_the_rest_back_at_once():
     assert 10 <= summary.sent < 100
     assert len(ledger.moves) == summary.sent  # what was sent is recorded
     assert (summary.handed_on, published) == (100 - summary.sent, [CHUNK])
+
+
+REFUSED = Answer(403, code="NO_AUTH", message="not authorised")
+
+
+def of_brand(ledger, brand):
+    return [row.body for row in ledger.rows if b'"brand_id":"%s"' % brand.encode() in row.body]
+
+
+def test_a_brand_without_permission_is_held_and_its_specs_wait_while_the_others_go_on():
+    ledger = LedgerInHand(100, brands=("1", "2"))
+    platform = ScriptedPlatform(ACCEPTED, by_body={body: [REFUSED] for body in of_brand(ledger, "2")})
+    halt = Halt()
+    summary, published = submit(ledger, platform, halt=halt)
+    assert [one[:2] for one in ledger.held] == [("brand:2", "NO_AUTH: not authorised")]
+    assert "`couponpress resume --brand 2`" in ledger.held[0][2]
+    assert sum(platform.asked[body] for body in of_brand(ledger, "2")) <= BRAND_AT_ONCE
+    assert sorted(ledger.moves) == list(range(0, 100, 2))
+    assert {move.name for move in ledger.moves.values()} == {"accept"}
+    assert ledger.kept == dict.fromkeys(range(1, 100, 2), "brand:2")
+    assert (summary.note, summary.handed_on, published) == ("kept back", 0, [])
+    assert halt.keeps_back("2")
+    assert not halt.stops("b1")
+
+
+def test_a_brand_that_loses_its_permission_in_mid_chunk_costs_what_was_signed():
+    ledger = LedgerInHand(100)
+    refused_after = 20
+
+    class Withdraws(ScriptedPlatform):
+        async def submit(self, body, gate):
+            await gate()
+            self.asked[body] += 1
+            return ACCEPTED if sum(self.asked.values()) <= refused_after else REFUSED
+
+    platform = Withdraws()
+    summary, _ = submit(ledger, platform)
+    assert summary.sent <= refused_after + SIGN_AHEAD
+    assert len(ledger.moves) == refused_after
+    assert ledger.kept.keys() == set(range(100)) - ledger.moves.keys()
+
+
+def test_a_chunk_of_a_held_brand_is_kept_back_unsent():
+    ledger, platform, halt = LedgerInHand(5), ScriptedPlatform(ACCEPTED), Halt()
+    halt.held = frozenset({"brand:1"})
+    summary, published = submit(ledger, platform, halt=halt)
+    assert (summary.note, summary.sent, published, dict(platform.asked)) == ("kept back", 0, [], {})
+
+
+def test_brands_refused_one_after_the_other_mean_the_partner():
+    brands = [f"{number}" for number in range(100)]
+    ledger, platform = LedgerInHand(100, brands=brands), ScriptedPlatform(REFUSED)
+    summary, published = submit(ledger, platform)
+    assert BRANDS_IN_A_ROW <= summary.sent < BRANDS_IN_A_ROW + PARTNER_AT_ONCE
+    assert "partner" in {scope for scope, *_ in ledger.held}
+    assert (ledger.moves, published) == ({}, [CHUNK])
 
 
 def test_a_hold_of_another_run_does_not_stop_this_one():
@@ -242,7 +309,7 @@ def test_a_request_whose_slot_passed_is_sent_in_a_later_one():
 
 def test_a_lost_lease_sends_nothing_more(monkeypatch):
     class LostAtOnce(LedgerInHand):
-        async def give_back(self, chunk_id, owner):
+        async def give_back(self, chunk_id, owner, kept):
             return -1
 
     monkeypatch.setattr(submission, "LEASE_MS", -1000)  # the lease had run out before its reply arrived

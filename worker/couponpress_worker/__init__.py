@@ -8,6 +8,8 @@
     submission      one chunk from lease to outcomes
     chunk_in_hand   what is known of a chunk in between
     halt            whether this process may send at all
+    hold_watch      holds that others set or released
+    trial           what the platform has taken nothing of yet goes a little at a time
     outage          who waits while the platform is down
     breaker         whether it is
     slots           who in this process sends next, and whether a slot is still in time
@@ -17,6 +19,7 @@
     signing         what is signed and how; verification, decryption
     wechatpay       the platform over HTTP: one exchange in, one value out
     judgement       what an answer means, and when to try again
+    fault           what the platform refuses as a whole is held, not repeated
     recorder        moves of specs, many in one write
     pictures        pictures of the merchant's own, uploaded before their rows are enqueued
     fetching        one such picture from its URL, guarded

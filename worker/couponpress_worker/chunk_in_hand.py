@@ -9,10 +9,11 @@ import asyncio
 import dataclasses
 import time
 from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from couponpress.keys import run_of
+from couponpress.keys import brand_scope, run_of
 from couponpress.ledger.working import Leased
 from couponpress_worker.wechatpay import SignedRequest
 
@@ -54,6 +55,8 @@ class ChunkInHand:
         sent: how many requests were answered, or given up as unanswered.
         throttled: how many answers said "too fast".
         judgements: how often each judgement was made.
+        brands: the brand of each spec.
+        kept_back: positions that are not sent because their brand is held, and the scope of the hold.
     """
 
     def __init__(self, leased: Leased, leased_until: float, hand_on_seconds: float, rank: int) -> None:
@@ -72,6 +75,18 @@ class ChunkInHand:
         self.judgements: Counter[str] = Counter()
         self.sent = 0
         self.throttled = 0
+        self.brands = [row.body_fields().get("brand_id", "") for row in leased.rows]
+        self.kept_back: dict[int, str] = {}
+
+    def keep_back(self, positions: Iterable[int], held: Callable[[str], bool]) -> list[int]:
+        """Keep back those whose brand is held; returns the others."""
+        free = []
+        for position in positions:
+            if held(self.brands[position]):
+                self.kept_back[position] = brand_scope(self.brands[position])
+            else:
+                free.append(position)
+        return free
 
     @property
     def over(self) -> bool:

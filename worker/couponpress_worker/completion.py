@@ -70,7 +70,8 @@ def move_when_overdue(
 
     An ending counts whenever it comes. Unknown to the platform: the same bytes again, while tries are left. Not
     ended by the deadline: expired; when the platform gave no usable answer, one callback span later, so that
-    nothing is given up for a moment's outage. A limit or a wrong set-up says nothing about the spec.
+    nothing is given up for a moment's outage. A limit or a wrong set-up of the partner says nothing about the spec; a
+    brand's refusal counts as an answer, for it may never pass.
 
     Args:
         judgement: what the answer means.
@@ -88,7 +89,7 @@ def move_when_overdue(
         case NotFound():
             told = f"accepted, yet the platform does not know it after {tries} tries"
             return Move(position, "expire", code=EXPIRED_CODE, message=told)
-        case Throttled() | Stop():
+        case Throttled() | Stop(scope="partner"):
             return None
         case Again():
             expire_after_seconds += callback_span_seconds

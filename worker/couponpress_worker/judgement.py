@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from couponpress.outcome import State
 
-Scope = Literal["spec", "brand", "partner"]
+Scope = Literal["brand", "partner"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Never to be repeated. Scope `brand`: the platform refuses the brand, not this one spec."""
+    """Never to be repeated: the platform refuses this one spec."""
 
     code: str
     message: str
     field: str = ""
-    scope: Scope = "spec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The set-up is wrong and every further call would fail: hold the scope, and show the cure to a person."""
+    """Every further call for the partner, or for the brand, would fail: hold that, and show the cure to a person."""
 
     scope: Scope
     code: str
@@ -171,6 +170,10 @@ _CURE_ADDRESS = (
 _CURE_CALL = (
     "The platform refuses the form of the call, not the row: look for a proxy that changes requests on their way, and "
     "for a newer couponpress; then `couponpress resume`."
+)
+_CURE_BRAND = (
+    "The brand must authorise the partner on the merchant platform (or the partner lacks the permission for product "
+    "coupons, if every brand is refused)."
 )
 #: What the request id says about a signature, and the cure.
 _SIGNING_CURES: Mapping[int, str] = {
@@ -300,12 +303,13 @@ def _judge_query(answer: Answer) -> QueryJudgement:
     return _refused(answer)
 
 
-def _refused(answer: Answer) -> Rejected | Again:
+def _refused(answer: Answer) -> Rejected | Again | Stop:
     """A refusal counts when the platform itself speaks; a proxy's page books no permanent failure."""
     if not answer.code or not 400 <= answer.status < 500:
         return Again(f"HTTP_{answer.status}", _words(answer))
-    of_brand = answer.code == "NO_AUTH" or answer.number == _NO_PERMISSION
-    return Rejected(answer.code, _words(answer), answer.field, "brand" if of_brand else "spec")
+    if answer.code == "NO_AUTH" or answer.number == _NO_PERMISSION:
+        return Stop("brand", answer.code, _words(answer), _CURE_BRAND)
+    return Rejected(answer.code, _words(answer), answer.field)
 
 
 def _throttles(answer: Answer) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from functools import partial
 from itertools import islice
 from math import ceil
 
-from couponpress.keys import run_of
+from couponpress.keys import PARTNER_SCOPE, run_of
 from couponpress.ledger.chunks import Row
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import Move, Place, WorkLedger
@@ -84,14 +85,20 @@ class OverdueQuery:
         #: Of each overdue chunk, the positions that were asked about since it became overdue. Lost with the process:
         #: the next leader asks about them again.
         self._asked: dict[str, set[int]] = {}
+        #: The platform refuses every query: nothing more is asked in this round.
+        self._refused = False
 
     async def run(self, leadership: Leadership, halted: Callable[[], bool], stopped: asyncio.Event) -> None:
         """Query while this process leads and nothing is held, until it is stopped and its slots are closed."""
+
+        async def may_ask() -> bool:
+            return not halted() and await leadership.mine()
+
         while not stopped.is_set():
             asked = 0
             try:
-                if not halted() and await leadership.mine():
-                    asked = await self.round(leadership.mine)
+                if await may_ask():
+                    asked = await self.round(may_ask)
             except REDIS_AWAY as error:
                 log.warning("overdue queries wait for Redis: %s", error)
             except SlotsClosedError:
@@ -99,11 +106,15 @@ class OverdueQuery:
             if not asked:
                 await rest(stopped, TICK_SECONDS)
 
-    async def round(self, still_leading: Callable[[], Awaitable[bool]]) -> int:
-        """Ask about the specs whose turn it is, and book what comes back. Returns how many were asked about."""
+    async def round(self, may_ask: Callable[[], Awaitable[bool]]) -> int:
+        """Ask about the specs whose turn it is, and book what comes back; a wrong set-up ends it at once.
+
+        Returns how many were asked about and answered.
+        """
+        self._refused = False
         questions = await self._questions()
         # All of them end before one's trouble is told, for a Redis call that is cancelled may swallow it.
-        asked = await asyncio.gather(*(self._ask(one, still_leading) for one in questions), return_exceptions=True)
+        asked = await asyncio.gather(*(self._ask(one, may_ask) for one in questions), return_exceptions=True)
         for one in asked:
             if isinstance(one, BaseException):
                 raise one
@@ -162,9 +173,9 @@ class OverdueQuery:
             await self._ledger.queried(chunk_id)
             self._asked.pop(chunk_id, None)
 
-    async def _ask(self, question: Question, still_leading: Callable[[], Awaitable[bool]]) -> bool:
+    async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
         place = question.place
-        judgement = await self._query(question.row.body_fields(), still_leading)
+        judgement = await self._query(question.row.body_fields(), may_ask)
         if judgement is None:
             return False
         if question.accepted_seconds_ago is None:
@@ -193,8 +204,9 @@ class OverdueQuery:
         spans = (self._expire_after_seconds, self._callback_span_seconds)
         return move_when_overdue(judgement, place.position, tries, ago_seconds, *spans)
 
-    async def _query(self, body: dict[str, str], still_leading: Callable[[], Awaitable[bool]]) -> QueryJudgement | None:
-        asked = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"], still_leading)
+    async def _query(self, body: dict[str, str], may_ask: Callable[[], Awaitable[bool]]) -> QueryJudgement | None:
+        """Ask. None when nothing was asked or the platform refuses every query: then the partner is held."""
+        asked = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"], may_ask)
         if asked is None:
             return None
         answer, slot = asked
@@ -205,24 +217,30 @@ class OverdueQuery:
             self._slots.answered(slot)
         if isinstance(judgement, Stop):
             log.error("a query was refused: %s %s. %s", judgement.code, judgement.message, judgement.cure)
+            if judgement.scope == "partner":
+                self._refused = True
+                reason = f"{judgement.code}: {judgement.message}"
+                await self._ledger.hold(PARTNER_SCOPE, reason, judgement.cure, time.time())
+                return None
         if isinstance(judgement, Again):
             log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
         return judgement
 
     async def _answer(
-        self, task_id: str, brand_id: str, image_generation_type: str, still_leading: Callable[[], Awaitable[bool]]
+        self, task_id: str, brand_id: str, image_generation_type: str, may_ask: Callable[[], Awaitable[bool]]
     ) -> tuple[Answer | NoAnswer, Slot] | None:
-        """Query inside a slot; one that passes unused is followed by another. None once another process leads."""
-        while True:
+        """Query inside a slot; one that passes unused is followed by another. None once nothing may be asked."""
+        while not self._refused:
             slot = await self._slots.take()
-            if not await still_leading():
+            if not await may_ask():
                 return None
             try:
                 gate = partial(self._gate, slot)
                 return await self._platform.query(task_id, brand_id, image_generation_type, gate), slot
             except SlotPassed:
                 continue
+        return None
 
     async def _gate(self, slot: Slot) -> None:
-        if not await self._slots.due(slot):
+        if not await self._slots.due(slot) or self._refused:
             raise SlotPassed

@@ -26,7 +26,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from couponpress.keys import Keys
+from couponpress.keys import PARTNER_SCOPE, Keys
 from couponpress.ledger.hooks import HookLedger
 from couponpress.ledger.outage import tell_down
 from couponpress.ledger.scripts import REDIS_AWAY
@@ -35,6 +35,7 @@ from couponpress_worker.chunk_in_hand import Summary
 from couponpress_worker.flight_recorder import FlightRecorder
 from couponpress_worker.halt import Halt
 from couponpress_worker.heartbeat import Heartbeat, directory, fleet_prefix
+from couponpress_worker.hold_watch import HoldWatch
 from couponpress_worker.hooks import HookSender
 from couponpress_worker.limiter import Bucket, Grant
 from couponpress_worker.outage import Outage
@@ -42,7 +43,7 @@ from couponpress_worker.overdue import OverdueQuery
 from couponpress_worker.pace import Pace
 from couponpress_worker.progress import Sight
 from couponpress_worker.recorder import Recorder
-from couponpress_worker.recovery import Leadership, recover, rest
+from couponpress_worker.recovery import Leadership, recover
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.signing import Signer, Verifier
 from couponpress_worker.slots import Slots
@@ -53,8 +54,6 @@ from couponpress_worker.wechatpay import WeChatPay
 
 log = logging.getLogger(__name__)
 
-#: How often a process looks for holds that others set.
-HOLDS_EVERY_SECONDS = 0.5
 #: A slot that is due within this time was open: nobody had asked for it ahead.
 OPEN_SLOT_US = 10_000
 #: How long a process that is stuck may take to write down what it knows.
@@ -193,8 +192,9 @@ class Process:
         )
         hooks = HookSender(HookLedger(self._redis, keys), mchid=settings.mchid, secret=self._secret_keys.hook_secret)
         self._leadership = Leadership(self._redis, keys.leader, owner)
+        watch = HoldWatch(self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew)
         self._background = [
-            asyncio.create_task(self._watch_holds()),
+            asyncio.create_task(watch.run(self._stopped)),
             asyncio.create_task(self._pace.tell_configured(settings.rate, self._stopped)),
             asyncio.create_task(self._query_pace.tell_configured(settings.query_rate, self._stopped)),
             asyncio.create_task(
@@ -210,7 +210,7 @@ class Process:
             asyncio.create_task(self._watchdog.run(self._stopped)),
             asyncio.create_task(hooks.run(self._leadership, self._stopped)),
             asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk).run(self._stopped)),
-            asyncio.create_task(overdue.run(self._leadership, lambda: "partner" in self._halt.held, self._stopped)),
+            asyncio.create_task(overdue.run(self._leadership, lambda: self._halt.holds(PARTNER_SCOPE), self._stopped)),
         ]
 
     async def _submit_or_pass_on(self, chunk_id: str) -> Summary:
@@ -226,20 +226,21 @@ class Process:
         if down := self._outage.told:
             with suppress(redis.exceptions.RedisError, OSError):  # people are told by the log as well
                 await tell_down(self._limiter_redis, Keys(self._settings.mchid), down)
+        sent, held_back = self._sent, self._submitter.held_back
         if excuse := self._excuse():
-            return Sight(self._sent, work_waits=False, excuse=excuse)
+            return Sight(sent, work_waits=False, excuse=excuse, held_back=held_back)
         try:
             waits = self._submitter.in_hand > 0 or (self._takes_hints and await self._hints_wait())
             answer = await self._pace.acquire(1) if ask_for_slot and waits else None
         except (redis.exceptions.RedisError, OSError):
-            return Sight(self._sent, work_waits=False, excuse="Redis away")
+            return Sight(sent, work_waits=False, excuse="Redis away", held_back=held_back)
         open_now = isinstance(answer, Grant) and answer.first_us <= OPEN_SLOT_US
-        return Sight(self._sent, work_waits=waits, slot_open=open_now if ask_for_slot else None)
+        return Sight(sent, work_waits=waits, slot_open=open_now if ask_for_slot else None, held_back=held_back)
 
     def _excuse(self) -> str:
         if self._halt.stopping:
             return "stopping"
-        if "partner" in self._halt.held:
+        if self._halt.holds(PARTNER_SCOPE):
             return "held"
         return "platform down" if self._outage.is_open else ""
 
@@ -257,21 +258,6 @@ class Process:
 
     def _paced(self, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
         return paced(self._settings, self._limiter_redis, keys, name, rate)
-
-    async def _watch_holds(self) -> None:
-        """Learn of holds that other processes or a person set or released."""
-        while not self._stopped.is_set():
-            try:
-                held = await self._ledger.holds()
-            except REDIS_AWAY:
-                pass  # no slot is given out meanwhile, and the recorder says that Redis is away
-            else:
-                for scope in held.keys() - self._halt.held:
-                    log.warning("submitting is held (%s): %s", scope, held[scope].reason)
-                for scope in self._halt.held - held.keys():
-                    log.info("submitting goes on (%s)", scope)
-                self._halt.held = frozenset(held)
-            await rest(self._stopped, HOLDS_EVERY_SECONDS)
 
     async def _close(self) -> None:
         self._stopped.set()

@@ -25,12 +25,14 @@ class Sight:
         work_waits: whether hints wait in the queues, or chunks are in hand.
         excuse: why nothing may be sent just now; empty when nothing stands in the way.
         slot_open: whether the bucket had a slot that nobody took; None when it was not asked.
+        held_back: how many chunks the process took up of which nothing may be sent, for their run or brands are held.
     """
 
     sent: int
     work_waits: bool
     excuse: str = ""
     slot_open: bool | None = None
+    held_back: int = 0
 
 
 class Progress:
@@ -38,6 +40,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._sent = 0
+        self._held_back = 0
         self._still = 0
 
     @property
@@ -53,9 +56,11 @@ class Progress:
     def look(self, sight: Sight) -> str:
         """Take in a look; returns the process's state in a word or two."""
         sending, self._sent = sight.sent != self._sent, sight.sent
-        if sending or sight.excuse or not sight.work_waits:
+        # Who goes through chunks that are held gets on, for each of them leaves the queues; when all have, nothing waits.
+        holding, self._held_back = sight.held_back != self._held_back, sight.held_back
+        if sending or holding or sight.excuse or not sight.work_waits:
             self._still = 0
-            return sight.excuse or ("sending" if sending else "idle")
+            return sight.excuse or ("sending" if sending else "held" if holding else "idle")
         if sight.slot_open is False:  # others use the limit up, or the platform has the fleet pause
             self._still = STUCK_LOOKS - SLOT_LOOKS
         else:

@@ -14,11 +14,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from couponpress.keys import LANES, lane_of
+from couponpress.keys import LANES, brand_scope, lane_of, run_scope
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
 from couponpress_worker.breaker import Pass
 from couponpress_worker.chunk_in_hand import ChunkInHand, Summary
+from couponpress_worker.fault import Fault
 from couponpress_worker.halt import Halt
 from couponpress_worker.judgement import (
     Accepted,
@@ -34,6 +35,7 @@ from couponpress_worker.judgement import (
 from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.slots import Slot, Slots, SlotsClosedError
+from couponpress_worker.trial import Trial
 from couponpress_worker.wechatpay import SignedRequest, SlotPassed, WeChatPay
 
 log = logging.getLogger(__name__)
@@ -75,8 +77,12 @@ class Submitter:
         self._note_sent = note_sent
         self._ranks = count()
         self._outage = outage or Outage(lambda: halt.stopping)
+        self._fault = Fault(ledger, recorder, halt)
+        self.trial = Trial()
         self.in_hand = 0
         """How many chunks this process has in hand."""
+        self.held_back = 0
+        """How many chunks it took up and found held, or of held brands only: there was nothing that it could send."""
         #: One thread per lane, so that an urgent spec waits for no bulk signature.
         self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
 
@@ -101,21 +107,48 @@ class Submitter:
         asked_at = time.monotonic()
         leased = await self._ledger.lease(chunk_id, self._owner)
         if not isinstance(leased, Leased):
+            self.held_back += leased == "held"
             return Summary(chunk_id, note=leased)
         chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, HAND_ON_SECONDS, rank=next(self._ranks))
         renewal = asyncio.create_task(self._renew(chunk))
         try:
-            await self._send_all(chunk)
+            await self._send_in_parts(chunk)
         finally:
             renewal.cancel()
             await self._recorder.flush()
             if chunk.throttled:
                 await self._ledger.count_throttled(chunk_id, chunk.throttled)
-            rest = await self._ledger.give_back(chunk_id, self._owner)
+            rest = await self._ledger.give_back(chunk_id, self._owner, chunk.kept_back)
         if rest > 0:
             await self._publish_again([chunk_id])
-        note = "lease lost" if rest < 0 else "handed on" if rest else "closed"
+        self.held_back += rest == -2
+        note = {0: "closed", -1: "lease lost", -2: "kept back"}.get(rest, "handed on")
         return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), max(rest, 0))
+
+    async def _send_in_parts(self, chunk: ChunkInHand) -> None:
+        """Send what waits and is not held; what the platform has taken nothing of yet goes a little at a time."""
+        waiting = list(chunk.to_sign)
+        chunk.to_sign.clear()
+        while (waiting := chunk.keep_back(waiting, self._halt.keeps_back)) and not self._stopped(chunk):
+            part = self.trial.begin(chunk.run_number, [(position, chunk.brands[position]) for position in waiting])
+            if not part.positions:
+                try:
+                    async with asyncio.timeout_at(chunk.hand_on_at):
+                        await self.trial.a_part_ended()
+                except TimeoutError:
+                    return
+                continue
+            chosen = set(part.positions)
+            waiting = [position for position in waiting if position not in chosen]
+            chunk.to_sign.extend(part.positions)
+            try:
+                await self._send_all(chunk)
+                if run_scope(chunk.run_number) in part.trying:
+                    await self._recorder.flush()  # so that the canary knows the answers before there are more
+            finally:
+                self.trial.end(part)
+            if chunk.to_sign or chunk.ready or chunk.signing is not None:  # out of time
+                return
 
     async def _send_all(self, chunk: ChunkInHand) -> None:
         """Send each waiting spec in its slot, until none is left or the chunk's time is over."""
@@ -167,25 +200,34 @@ class Submitter:
     async def _attempt(self, chunk: ChunkInHand, position: int, request: SignedRequest, slot: Slot) -> None:
         """Send one request inside its slot and act on the answer."""
 
+        def held() -> bool:
+            return self._halt.keeps_back(chunk.brands[position])
+
         async def gate() -> None:
-            if not await self._slots.due(slot, urgent=lane_of(chunk.chunk_id) == "urgent") or self._stopped(chunk):
+            in_time = await self._slots.due(slot, urgent=lane_of(chunk.chunk_id) == "urgent")
+            if not in_time or self._stopped(chunk) or held():
                 raise SlotPassed
             self._note_sent(self._slots.now_us(slot))
 
         given = self._outage.pass_now()
         try:
             if given is None:
-                given, slot = await self._turn(chunk)
+                given, slot = await self._turn(chunk, held)
             answer = await self._platform.submit(request, gate)
         except SlotPassed:
             self._outage.unused(given)
-            chunk.ready.appendleft((position, request))
+            if held():
+                self._keep_back(chunk, position)
+            else:
+                chunk.ready.appendleft((position, request))
         else:
             chunk.sent += 1
             judgement = judge(answer)
             chunk.judgements[type(judgement).__name__] += 1
             if not isinstance(judgement, Throttled):
                 self._slots.answered(slot)
+            self.trial.answered(chunk.run_number, chunk.brands[position], judgement)
+            self._fault.answered(judgement)
             if self._outage.answered(given, (chunk.chunk_id, position), judgement):
                 chunk.to_sign.append(position)
             else:
@@ -194,9 +236,9 @@ class Submitter:
             chunk.in_flight -= 1
             chunk.changed.set()
 
-    async def _turn(self, chunk: ChunkInHand) -> tuple[Pass, Slot]:
+    async def _turn(self, chunk: ChunkInHand, held: Callable[[], bool]) -> tuple[Pass, Slot]:
         """Wait for the breaker's pass, and then for another slot, for the one in hand is long over."""
-        given = await self._outage.pass_later(lambda: self._stopped(chunk) or chunk.over)
+        given = await self._outage.pass_later(lambda: self._stopped(chunk) or chunk.over or held())
         try:
             async with asyncio.timeout_at(chunk.hand_on_at):
                 return given, await self._slots.take(urgent=lane_of(chunk.chunk_id) == "urgent")
@@ -219,19 +261,17 @@ class Submitter:
                 self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], code, message))
             case Look(code=code, message=message):
                 self._recorder.record(chunk.chunk_id, Move(position, "look", tries=1, code=code, message=message))
-            case Stop(code=code, message=message, cure=cure):
-                await self._hold(f"{code}: {message}", cure)
+            case Stop():
+                await self._fault.hold(judgement, chunk.brands[position])
+                if judgement.scope == "brand":
+                    self._keep_back(chunk, position)
 
-    async def _hold(self, reason: str, cure: str) -> None:
-        """Stop the whole partner; this process stops at once, the others when they next look."""
-        self._halt.held |= {"partner"}
-        try:
-            first = await self._ledger.hold("partner", reason, cure, time.time())
-        except REDIS_AWAY as error:
-            log.warning("submitting should be held (%s), but Redis does not take the hold: %s", reason, error)
-        else:
-            if first:
-                log.error("submitting is held: %s. %s", reason, cure)
+    def _keep_back(self, chunk: ChunkInHand, position: int) -> None:
+        """Leave a spec whose brand is held where it is, and with it those of the chunk that are not signed yet."""
+        chunk.kept_back[position] = brand_scope(chunk.brands[position])
+        unsigned = chunk.keep_back(chunk.to_sign, self._halt.keeps_back)
+        chunk.to_sign.clear()
+        chunk.to_sign.extend(unsigned)
 
     def _stopped(self, chunk: ChunkInHand) -> bool:
         return chunk.lost or self._halt.stops(chunk.run_number)

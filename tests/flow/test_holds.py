@@ -1,0 +1,199 @@
+"""Our own faults with real workers: how many calls they cost, what goes on meanwhile, and what a person can do."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from couponpress import TaskSpec
+from couponpress.written import WrittenSpec
+from couponpress_worker.demo import fleet, statistics
+from tests.flow.test_fleet import client_of, wait_until
+
+pytestmark = pytest.mark.flow
+
+#: The far end takes so long that a second's limit would have this many tenths of it on the wire.
+LATENCY_MS = 100
+MOST_BAD_CALLS = 50
+
+
+def rows(count, *, brands=("1",), first=0):
+    """Request bodies."""
+    for number in range(first, first + count):
+        yield {
+            "brand_id": brands[number % len(brands)],
+            "row_id": str(number),
+            "image_generation_type": "CUT_OUT",
+            "cut_out": {"image_url": "https://wxpaylogo.qpic.cn/wxpaylogo/7.png"},
+        }
+
+
+def spoiled(count):
+    """Written specs with a field that the platform does not know; no producer's check has seen it."""
+    for body in rows(count):
+        written = WrittenSpec.of(TaskSpec.parse(body)[0])
+        yield written._replace(tail=written.tail[:-1] + b',"nonsense":1}')
+
+
+def control(env, **changes):
+    httpx.post(f"{env['COUPONPRESS_BASE_URL']}/sandbox/control", json=changes).raise_for_status()
+
+
+def received(env):
+    return statistics(env["COUPONPRESS_BASE_URL"])["received"]
+
+
+def calm(env, seconds=1.5):
+    """Wait until nothing was received for so long; returns how much was received in all."""
+    last, since = received(env), time.monotonic()
+    while time.monotonic() - since < seconds:
+        time.sleep(0.1)
+        if (now := received(env)) != last:
+            last, since = now, time.monotonic()
+    return last
+
+
+def command(env, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "couponpress", *words], env=os.environ | env, check=True, capture_output=True, timeout=60
+    )
+
+
+def more_workers(services, env, count=2):
+    for _ in range(count):
+        services.start("worker", env=env)
+
+
+def wait_for_workers(env, client, count=3):
+    """Wait until every process of the fleet listens for holds."""
+    channel = client._keys.holds_changed
+    wait_until(lambda: client._redis.pubsub_numsub(channel)[0][1] == count, 60, "the workers")
+
+
+def test_a_brand_without_permission_waits_and_all_others_go_on(tmp_path):
+    with fleet(tmp_path, "--unauthorized-brand", "13", "--latency-ms", str(LATENCY_MS)) as (services, env):
+        more_workers(services, env)
+        with client_of(env) as client:
+            wait_for_workers(env, client)
+            client.enqueue_many(rows(1000, brands=("1", "13", "3")), run="mixed")
+            client.enqueue_many(rows(400, brands=("13",), first=5000), run="bad")
+            client.enqueue_many(rows(300, brands=("1",), first=9000), run="good")
+            wait_until(lambda: client.run("good").finished, 60, "the end of the run that has no such brand")
+            wait_until(lambda: client.run("mixed").succeeded == 667, 60, "the other brands of the same chunks")
+            mixed, bad = client.run("mixed"), client.run("bad")
+            assert (mixed.waiting, mixed.rejected, bad.waiting, bad.rejected) == (333, 0, 400, 0)
+            bad_calls = calm(env) - 667 - 300
+            assert 1 <= bad_calls <= MOST_BAD_CALLS
+            (hold,) = client.holds()
+            assert (hold.kind, hold.scope) == ("brand", "13")
+            assert "NO_AUTH" in hold.reason
+            told = json.loads(command(env, "status", "bad", "--json").stdout)
+            assert told["holds"][0]["cure"].endswith("`couponpress resume --brand 13`.")
+            assert received(env) == bad_calls + 967  # nobody turns chunks round and round, nor sends
+
+            # Released without a cure: a few calls more, and held again.
+            command(env, "resume", "--brand", "13")
+            wait_until(lambda: [one.scope for one in client.holds()] == ["13"], 30, "the brand held again")
+            assert calm(env) - 967 - bad_calls <= MOST_BAD_CALLS
+
+            # Released with the cure.
+            control(env, unauthorized_brands=[])
+            command(env, "resume", "--brand", "13")
+            begun = time.monotonic()
+            wait_until(lambda: client.run("bad").waiting < 400, 10, "the first spec of the released brand")
+            assert time.monotonic() - begun < 5
+            for run in ("mixed", "bad"):
+                wait_until(lambda run=run: client.run(run).finished, 60, f"the end of {run}")
+            outcomes = [one for run in ("mixed", "bad") for one in client.outcomes(run)]
+            assert Counter(one.outcome for one in outcomes) == {"succeeded": 1400}
+            assert max(one.attempts for one in outcomes) == 1  # 0 where the callback overtook the answer
+
+
+def test_a_partner_without_permission_is_held_whatever_the_brands_are_called(tmp_path):
+    brands = [str(number) for number in range(100, 400)]
+    words = [word for brand in brands for word in ("--unauthorized-brand", brand)]
+    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS), *words) as (services, env):
+        more_workers(services, env)
+        with client_of(env) as client:
+            wait_for_workers(env, client)
+            client.enqueue_many(rows(3000, brands=brands), run="all")
+            wait_until(lambda: "partner" in {hold.kind for hold in client.holds()}, 60, "the hold of the partner")
+            assert calm(env) <= MOST_BAD_CALLS
+            assert client.run("all").waiting == 3000
+
+
+def test_a_wrong_key_costs_a_few_calls_however_many_workers_there_are(tmp_path):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env), client_of(env) as client:
+        wait_for_workers(env, client, 1)
+        client.pause()
+        more_workers(services, {**env, "COUPONPRESS_MCH_PRIVATE_KEY_FILE": str(wrong)}, 3)
+        wait_for_workers(env, client, 4)
+        client.enqueue_many(rows(3000), run="may")
+        client.resume()
+        wait_until(lambda: any("SIGN_ERROR" in hold.reason for hold in client.holds()), 30, "the hold of the partner")
+        calm(env)
+        assert 1 <= statistics(env["COUPONPRESS_BASE_URL"])["rejected"] <= MOST_BAD_CALLS
+        assert "COUPONPRESS_MCH_PRIVATE_KEY_FILE" in client.holds()[0].cure
+        assert client.run("may").rejected == 0
+
+
+def test_a_run_whose_every_row_is_rejected_is_stopped_and_others_are_not(tmp_path):
+    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env):
+        more_workers(services, env)
+        with client_of(env) as client:
+            wait_for_workers(env, client)
+            client.enqueue_many(spoiled(5000), run="bad")
+            client.enqueue_many(rows(500, first=9000), run="good")
+            wait_until(lambda: client.run("good").finished, 60, "the end of the good run")
+            wait_until(client.holds, 30, "the hold of the bad run")
+            first = calm(env) - 500
+            assert 50 <= first <= 50 + 3 * 10
+            (hold,) = client.holds()
+            assert (hold.kind, hold.scope) == ("run", "bad")
+            assert client.run("bad").rejected == first
+            # Resumed, it does not trip on the same evidence, but it does on as much again.
+            client.resume("bad")
+            wait_until(client.holds, 30, "the second hold")
+            second = calm(env) - 500 - first
+            assert 50 <= second <= 50 + 3 * 10
+            cancelled = client.cancel("bad")
+            assert cancelled == 5000 - first - second
+            status = client.run("bad")
+            assert (status.cancelled, status.finished, client.holds()) == (cancelled, True, [])
+
+
+def test_pause_resume_and_cancel_act_at_once_under_load(tmp_path):
+    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env):
+        more_workers(services, env)
+        with client_of(env) as client:
+            wait_for_workers(env, client)
+            client.enqueue_many(rows(20_000), run="long")
+            wait_until(lambda: client.run("long").succeeded > 200, 60, "a fleet at work")
+            client.pause("long")
+            paused = received(env)
+            after = calm(env)
+            assert after - paused <= 100  # a tenth of a second's slots that were on their way, and some
+            client.resume("long")
+            wait_until(lambda: received(env) > after + 100, 30, "the fleet at work again")
+
+            cancelled = client.cancel("long")
+            returned = received(env)
+            status = client.run("long")
+            assert calm(env) == returned == statistics(env["COUPONPRESS_BASE_URL"])["accepted"]
+            assert cancelled == status.cancelled == 20_000 - returned
+            assert status.waiting == status.retrying == status.looking == 0
+            end = wait_until(lambda: (s := client.run("long")).finished and s, 60, "the end of the accepted ones")
+            assert (end.succeeded, end.cancelled) == (returned, cancelled)
+            assert client.holds() == []
