@@ -309,6 +309,14 @@ def test_a_wrong_key_holds_the_partner_after_one_query(redis_url, client):
     assert (hold.kind, hold.reason) == ("partner", "SIGN_ERROR: 签名错误")
 
 
+def test_a_chunk_that_a_wrong_key_left_unasked_is_asked_about_right_after_the_release(redis_url, client):
+    accepted(redis_url, client, count=3)
+    rounds(redis_url, FakePlatform(WRONG_KEY))
+    platform = FakePlatform(MADE)
+    rounds(redis_url, platform)
+    assert len(platform.asked) == 3
+
+
 def test_a_brand_that_withdrew_its_permission_holds_no_spec_open_for_ever(redis_url, client):
     accepted(redis_url, client, ago=EXPIRY + 1)
     rounds(redis_url, FakePlatform(NOT_AUTHORISED))
@@ -445,6 +453,13 @@ def test_nothing_is_queried_while_everything_is_held(redis_url, client):
     platform = FakePlatform(MADE)
     run(redis_url, platform, halted=lambda: True)
     assert platform.asked == []
+
+
+def test_a_hold_that_comes_in_the_middle_of_a_round_ends_it(redis_url, client):
+    accepted(redis_url, client, count=5)
+    platform = FakePlatform(MADE)
+    run(redis_url, platform, halted=lambda: len(platform.asked) >= 2)
+    assert len(platform.asked) == 2
 
 
 def test_a_process_that_does_not_lead_queries_nothing(redis_url, client):

@@ -106,6 +106,7 @@ def test_an_ending_counts_whenever_it_comes(ago):
         (Again("HTTP_502", "bad gateway"), None, None, True),
         (Throttled(1.0), None, None, None),
         (Stop("partner", "SIGN_ERROR", "wrong", "mend it"), None, None, None),
+        (Stop("brand", "NO_AUTH", "not authorised", "mend it"), None, True, True),
     ],
     ids=lambda one: type(one).__name__,
 )

@@ -41,6 +41,7 @@ def test_the_bucket_is_asked_at_the_last_looks_only():
         (Sight(8, work_waits=True), "sending"),
         (Sight(7, work_waits=False), "idle"),
         (Sight(7, work_waits=True, excuse="held"), "held"),
+        (Sight(7, work_waits=True, held_back=1), "held"),
         (Sight(7, work_waits=False, excuse="platform down"), "platform down"),
         (Sight(7, work_waits=False, excuse="Redis away"), "Redis away"),
     ],
@@ -59,3 +60,11 @@ def test_a_limit_that_others_use_up_is_no_fault_of_this_process():
         progress.look(Sight(7, work_waits=True, slot_open=True))
     assert not progress.stuck
     assert progress.asks_for_slot
+
+
+def test_a_worker_that_goes_through_chunks_of_held_runs_or_brands_is_not_stuck_and_one_that_stopped_to_is():
+    progress, states = looked(*(Sight(7, work_waits=True, held_back=chunks) for chunks in range(1, 1000)))
+    assert set(states) == {"held"}
+    for _ in range(STUCK_LOOKS):
+        progress.look(Sight(7, work_waits=True, held_back=999))
+    assert progress.stuck

@@ -11,7 +11,7 @@ from couponpress.ledger.working import Leased
 from couponpress_worker import submission
 from couponpress_worker.fault import BRANDS_IN_A_ROW
 from couponpress_worker.halt import Halt
-from couponpress_worker.judgement import Again, Answer, NoAnswer
+from couponpress_worker.judgement import Accepted, Again, Answer, NoAnswer
 from couponpress_worker.limiter import Grant
 from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
@@ -23,6 +23,7 @@ from couponpress_worker.wechatpay import SlotPassed
 CHUNK = "b1.1"
 #: The moments that the last chunk noted for the flight record.
 SENT: list[int] = []
+HELD_BACK: list[int] = []
 ACCEPTED = Answer(200, content={"task_id": "t"})
 THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=0.0)
 
@@ -122,6 +123,7 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None):
         try:
             summary = await submitter.submit_chunk(CHUNK)
             assert submitter.in_hand == 0
+            HELD_BACK[:] = [submitter.held_back]
         finally:
             await slots.close()
             submitter.close()
@@ -370,6 +372,67 @@ def test_the_chunk_that_probes_goes_on_when_the_platform_answers_again():
     assert not outage.is_open
     assert {move.name for move in ledger.moves.values()} == {"accept"}
     assert (summary.note, summary.sent, published) == ("closed", 101, [])
+
+
+def test_a_failing_probe_proves_nothing_and_the_chunk_goes_on_a_little_at_a_time(monkeypatch):
+    monkeypatch.setattr(submission, "HAND_ON_SECONDS", 2.5)
+    ledger, platform = LedgerInHand(100, brands=("1", "2", "3", "4", "5")), ScriptedPlatform(Answer(503))
+    submit(ledger, platform, outage=open_outage())
+    assert 1 <= len(platform.asked) <= PARTNER_AT_ONCE  # the others of the chunk are not even tried
+
+
+def test_a_spec_that_waits_for_a_probe_is_kept_back_as_soon_as_its_brand_is_held():
+    ledger, platform, halt, outage = LedgerInHand(3), ScriptedPlatform(ACCEPTED), Halt(), open_outage()
+    began = time.monotonic()
+    outage._breaker.ask(began + 60)  # no probe for a minute
+
+    async def none_yet(wanted, urgent):
+        asyncio.get_running_loop().call_later(0.1, hold)
+        return await endless_slots(wanted, urgent)
+
+    def hold():
+        halt.held = frozenset({"brand:1"})
+
+    summary, published = submit(ledger, platform, acquire=none_yet, halt=halt, outage=outage)
+    assert (summary.note, dict(platform.asked), published) == ("kept back", {}, [])
+    assert ledger.kept == dict.fromkeys(range(3), "brand:1")
+    assert time.monotonic() - began < submission.HAND_ON_SECONDS - 1
+
+
+def test_a_wrong_key_that_a_probe_meets_holds_the_partner_and_opens_nothing_wide():
+    ledger, halt, outage = LedgerInHand(100), Halt(), open_outage()
+    summary, _ = submit(ledger, ScriptedPlatform(Answer(401, code="SIGN_ERROR")), halt=halt, outage=outage)
+    assert (summary.sent, halt.stops("b1"), ledger.moves) == (1, True, {})
+    assert outage.is_open
+
+
+@pytest.mark.parametrize("scope", ["brand:1", "partner"])
+def test_every_pass_of_a_request_that_a_hold_stops_is_given_back(scope):
+    """Two of three passes are in hand when the hold comes; whoever asks next finds them."""
+    ledger, halt, outage = LedgerInHand(4, brands=("1", "2", "3", "4")), Halt(), open_outage()
+    outage.answered(outage._breaker.ask(time.monotonic() + 10), "x", Accepted())
+    held_by = {"brand:1": {f"brand:{n}" for n in range(1, 5)}, "partner": {"partner"}}[scope]
+
+    class HeldBeforeTheGate(ScriptedPlatform):
+        async def submit(self, body, gate):
+            halt.held = frozenset(held_by)
+            return await super().submit(body, gate)
+
+    platform = HeldBeforeTheGate(ACCEPTED)
+    submit(ledger, platform, halt=halt, outage=outage)
+    assert dict(platform.asked) == {}
+    assert [outage.pass_now() is not None for _ in range(2)] == [True, True]
+
+
+def test_chunks_that_are_held_are_counted_for_they_excuse_silence():
+    assert submit(LedgerInHand(3, lease="held"), ScriptedPlatform(ACCEPTED))[0].note == "held"
+    assert HELD_BACK == [1]
+    halt = Halt()
+    halt.held = frozenset({"brand:1"})
+    submit(LedgerInHand(3), ScriptedPlatform(ACCEPTED), halt=halt)
+    assert HELD_BACK == [1]
+    submit(LedgerInHand(3), ScriptedPlatform(ACCEPTED))
+    assert HELD_BACK == [0]
 
 
 def test_a_process_that_stops_takes_nothing_in_hand():

@@ -56,7 +56,7 @@ class Progress:
     def look(self, sight: Sight) -> str:
         """Take in a look; returns the process's state in a word or two."""
         sending, self._sent = sight.sent != self._sent, sight.sent
-        # Who goes through chunks that are held gets on, for each of them leaves the queues; when all have, nothing waits.
+        # Who goes through chunks that are held gets on: each leaves the queues, and when all have, nothing waits.
         holding, self._held_back = sight.held_back != self._held_back, sight.held_back
         if sending or holding or sight.excuse or not sight.work_waits:
             self._still = 0
