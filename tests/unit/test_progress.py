@@ -42,6 +42,7 @@ def test_the_bucket_is_asked_at_the_last_looks_only():
         (Sight(7, work_waits=False), "idle"),
         (Sight(7, work_waits=True, excuse="held"), "held"),
         (Sight(7, work_waits=True, held_back=1), "held"),
+        (Sight(7, work_waits=True, unreached=1), "platform unreached"),
         (Sight(7, work_waits=False, excuse="platform down"), "platform down"),
         (Sight(7, work_waits=False, excuse="Redis away"), "Redis away"),
     ],

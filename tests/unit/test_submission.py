@@ -24,6 +24,7 @@ CHUNK = "b1.1"
 #: The moments that the last chunk noted for the flight record.
 SENT: list[int] = []
 HELD_BACK: list[int] = []
+UNREACHED: list[int] = []
 ACCEPTED = Answer(200, content={"task_id": "t"})
 THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=0.0)
 
@@ -124,6 +125,7 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None):
             summary = await submitter.submit_chunk(CHUNK)
             assert submitter.in_hand == 0
             HELD_BACK[:] = [submitter.held_back]
+            UNREACHED[:] = [submitter.unreached]
         finally:
             await slots.close()
             submitter.close()
@@ -422,6 +424,15 @@ def test_every_pass_of_a_request_that_a_hold_stops_is_given_back(scope):
     submit(ledger, platform, halt=halt, outage=outage)
     assert dict(platform.asked) == {}
     assert [outage.pass_now() is not None for _ in range(2)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("answer", "unreached"), [(NoAnswer("not_sent", "refused"), 3), (NoAnswer("open", "reset"), 0)]
+)
+def test_requests_that_never_left_are_counted_for_they_excuse_silence(answer, unreached):
+    """On trial they fail one by one, so that the breaker opens late, and none of them counts as sent."""
+    submit(LedgerInHand(3), ScriptedPlatform(answer))
+    assert [unreached] == UNREACHED
 
 
 def test_chunks_that_are_held_are_counted_for_they_excuse_silence():

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 
 import redis.exceptions
@@ -226,16 +227,21 @@ class Process:
         if down := self._outage.told:
             with suppress(redis.exceptions.RedisError, OSError):  # people are told by the log as well
                 await tell_down(self._limiter_redis, Keys(self._settings.mchid), down)
-        sent, held_back = self._sent, self._submitter.held_back
+        seen = Sight(
+            self._sent,
+            work_waits=False,
+            held_back=self._submitter.held_back,
+            unreached=self._submitter.unreached,
+        )
         if excuse := self._excuse():
-            return Sight(sent, work_waits=False, excuse=excuse, held_back=held_back)
+            return replace(seen, excuse=excuse)
         try:
             waits = self._submitter.in_hand > 0 or (self._takes_hints and await self._hints_wait())
             answer = await self._pace.acquire(1) if ask_for_slot and waits else None
         except (redis.exceptions.RedisError, OSError):
-            return Sight(sent, work_waits=False, excuse="Redis away", held_back=held_back)
+            return replace(seen, excuse="Redis away")
         open_now = isinstance(answer, Grant) and answer.first_us <= OPEN_SLOT_US
-        return Sight(sent, work_waits=waits, slot_open=open_now if ask_for_slot else None, held_back=held_back)
+        return replace(seen, work_waits=waits, slot_open=open_now if ask_for_slot else None)
 
     def _excuse(self) -> str:
         if self._halt.stopping:

@@ -26,6 +26,7 @@ class Sight:
         excuse: why nothing may be sent just now; empty when nothing stands in the way.
         slot_open: whether the bucket had a slot that nobody took; None when it was not asked.
         held_back: how many chunks the process took up of which nothing may be sent, for their run or brands are held.
+        unreached: how many requests it gave up unsent, for the platform could not be reached.
     """
 
     sent: int
@@ -33,14 +34,14 @@ class Sight:
     excuse: str = ""
     slot_open: bool | None = None
     held_back: int = 0
+    unreached: int = 0
 
 
 class Progress:
     """What the looks at one process tell, one after the other."""
 
     def __init__(self) -> None:
-        self._sent = 0
-        self._held_back = 0
+        self._before = Sight(0, work_waits=False)
         self._still = 0
 
     @property
@@ -55,14 +56,23 @@ class Progress:
 
     def look(self, sight: Sight) -> str:
         """Take in a look; returns the process's state in a word or two."""
-        sending, self._sent = sight.sent != self._sent, sight.sent
-        # Who goes through chunks that are held gets on: each leaves the queues, and when all have, nothing waits.
-        holding, self._held_back = sight.held_back != self._held_back, sight.held_back
-        if sending or holding or sight.excuse or not sight.work_waits:
+        before, self._before = self._before, sight
+        if gets_on := sight.excuse or _gets_on(before, sight):
             self._still = 0
-            return sight.excuse or ("sending" if sending else "held" if holding else "idle")
+            return gets_on
         if sight.slot_open is False:  # others use the limit up, or the platform has the fleet pause
             self._still = STUCK_LOOKS - SLOT_LOOKS
         else:
             self._still += 1
         return "stuck" if self.stuck else "waiting"
+
+
+def _gets_on(before: Sight, sight: Sight) -> str:
+    """Return what the process did since the look before, or that nothing waits; empty when it stands still."""
+    if sight.sent != before.sent:
+        return "sending"
+    if sight.held_back != before.held_back:  # each of them leaves the queues, and when all have, nothing waits
+        return "held"
+    if sight.unreached != before.unreached:  # while it is on trial, too few fail for the breaker to open soon
+        return "platform unreached"
+    return "" if sight.work_waits else "idle"

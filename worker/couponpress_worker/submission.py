@@ -26,6 +26,7 @@ from couponpress_worker.judgement import (
     Again,
     Judgement,
     Look,
+    NoAnswer,
     Rejected,
     Stop,
     Throttled,
@@ -83,6 +84,8 @@ class Submitter:
         """How many chunks this process has in hand."""
         self.held_back = 0
         """How many chunks it took up and found held, or of held brands only: there was nothing that it could send."""
+        self.unreached = 0
+        """How many requests it gave up unsent, for the platform could not be reached."""
         #: One thread per lane, so that an urgent spec waits for no bulk signature.
         self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
 
@@ -222,6 +225,7 @@ class Submitter:
                 chunk.ready.appendleft((position, request))
         else:
             chunk.sent += 1
+            self.unreached += isinstance(answer, NoAnswer) and answer.kind == "not_sent"
             judgement = judge(answer)
             chunk.judgements[type(judgement).__name__] += 1
             if not isinstance(judgement, Throttled):
