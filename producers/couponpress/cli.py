@@ -27,13 +27,15 @@ from couponpress.errors import CouponpressError, InputError, OwnPictureFoundErro
 from couponpress.keys import Lane
 from couponpress.ledger.flight import write_proof
 from couponpress.ledger.reading import Hold
+from couponpress.ledger.redriving import RedrivenOutcome
+from couponpress.ledger.setting_aside import SetAsideChunk
 from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
 from couponpress.spec import TaskSpec
 from couponpress.uploading import CatalogUpload, default_run_name, picture_counter, row_counter
 from couponpress.uploading_pictures import check_files, upload_pictures
-from couponpress.watching import counts_line, rate_lines, summary, watch
+from couponpress.watching import counts_line, rate_lines, set_aside_lines, summary, watch
 
 DONE, ENDED_BADLY, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -106,9 +108,11 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
     """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
     with Client() as client:
         shown = client.runs() if run is None else [client.run(run)]
-        holds = client.holds()
+        holds, aside = client.holds(), client.set_aside_chunks()
         if as_json:
-            told = [_as_json(one, holds) for one in shown]
+            told = [_as_json(one, holds, aside) for one in shown]
+            if run is not None:
+                told[0]["reasons"] = client.reasons(run)
             typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
             return
         for one in shown:
@@ -123,6 +127,8 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
         if down := client.outage():
             since = time.strftime("%H:%M:%S", time.localtime(down.since))
             typer.echo(f"the platform seems to be down since {since} ({down.reason}): only probes are sent")
+        for line in set_aside_lines(aside, *client.set_aside_messages(), run):
+            typer.echo(line)
         if not shown:
             typer.echo("no run yet; `couponpress submit FILE` makes one")
 
@@ -200,6 +206,26 @@ def cancel(
         with _counter() as on_progress:
             cancelled = client.cancel(run, on_progress=on_progress)
     stderr.print(f"{cancelled} specs cancelled; what was accepted before goes on to completion")
+
+
+@app.command()
+def redrive(
+    run: Annotated[str, typer.Argument(help="The run's name.")],
+    code: Annotated[str | None, typer.Option(help="Only specs whose reason has this code.")] = None,
+    outcome: Annotated[
+        RedrivenOutcome | None, typer.Option(help="Only specs that ended so; default: all that ended badly.")
+    ] = None,
+) -> None:
+    """Send ended specs of a run again, same task_id and bytes, tries anew; never those that succeeded.
+
+    It helps where the cause lay outside the row and is gone: an outage, a permission, a chunk that was set aside. A row
+    that is wrong, and a picture that the platform could not make, need a new task_id: submit them under a new run name.
+    """
+    with Client() as client:
+        with _counter() as on_progress:
+            again = client.redrive(run, outcome=outcome, code=code, on_progress=on_progress)
+        more = f"`couponpress watch {run}` shows its progress." if again else f"`couponpress status {run}` says why."
+        stderr.print(f"run {run}: {again} specs go again. {more}")
 
 
 @app.command()
@@ -311,10 +337,11 @@ def _watch(client: Client, run: str) -> int:
     return last.ended_badly
 
 
-def _as_json(one: RunStatus, holds: list[Hold]) -> dict[str, Any]:
+def _as_json(one: RunStatus, holds: list[Hold], aside: list[SetAsideChunk]) -> dict[str, Any]:
     # A brand is held in every run.
     of_run = [asdict(hold) for hold in holds if hold.kind != "run" or hold.scope == one.run]
-    return {**asdict(one), "finished": one.finished, "holds": of_run}
+    set_aside = sum(chunk.run == one.run for chunk in aside)
+    return {**asdict(one), "finished": one.finished, "holds": of_run, "chunks_set_aside": set_aside}
 
 
 def _confirmed(client: Client) -> bool:

@@ -34,7 +34,9 @@ from couponpress.ledger.hooks import set_hook
 from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.pacing import PacingLedger, RateInForce
 from couponpress.ledger.reading import Hold, ReadingLedger
+from couponpress.ledger.redriving import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.setting_aside import SetAsideChunk, SetAsideLedger, SetAsideMessage
 from couponpress.ledger.uploading import Enqueued, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings, checked_hook_url
@@ -81,6 +83,8 @@ class Client:
         self._holds = HoldingLedger(self._redis, self._keys)
         self._cancelling = CancellingLedger(self._redis, self._keys)
         self._pacing = PacingLedger(self._redis, self._keys)
+        self._redrives = RedriveLedger(self._redis, self._keys)
+        self._set_aside = SetAsideLedger(self._redis, self._keys)
         self._celery = Celery("couponpress", broker=self._settings.redis_url, set_as_current=False)
         if self._settings.redis_url.startswith("rediss:"):  # else Celery would trust any certificate
             self._celery.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
@@ -339,6 +343,48 @@ class Client:
         freed = self._holds.release(number, brand_id=brand)
         self._announce(freed or [], again=True)
         return freed is not None
+
+    def redrive(
+        self,
+        run: str,
+        *,
+        outcome: RedrivenOutcome | None = None,
+        code: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Send ended specs of a run again, with the same task_id and the same bytes; returns how many.
+
+        Their tries start anew, their old reasons count no more, and the run is unfinished again. Specs that succeeded
+        are never touched. May be broken off and repeated. docs/operations.md says what it can bring about.
+
+        Args:
+            run: the run's name.
+            outcome: only specs that ended so; None for all that ended badly.
+            code: only specs whose reason has this code; None for all.
+            on_progress: called with the number of specs that go again so far, step by step.
+
+        Raises:
+            InputError: specs of that outcome are not sent again.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        with self._asking():
+            again = 0
+            for specs, chunk_ids in self._redrives.redrive(self._ledger.number_of(run), outcome, code):
+                self._announce(chunk_ids)
+                again += specs
+                if on_progress is not None:
+                    on_progress(again)
+            return again
+
+    def set_aside_chunks(self) -> list[SetAsideChunk]:
+        """Return the chunks that were set aside and not redriven since, the latest first."""
+        with self._asking():
+            return self._set_aside.chunks()
+
+    def set_aside_messages(self) -> tuple[int, list[SetAsideMessage]]:
+        """Return how many messages in the queues were no hints and were set aside lately, and the latest of them."""
+        with self._asking():
+            return self._set_aside.messages()
 
     def rate(self) -> RateInForce:
         """Return the rate at which the fleet submits now, and why."""

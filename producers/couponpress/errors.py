@@ -9,6 +9,7 @@ CouponpressError            the root: catch this to catch them all
 │   ├── ConflictError       a task_id is already known with another body
 │   └── PictureError        a picture of the merchant's own cannot be used
 ├── UnknownRunError         no run of that name
+├── DamagedChunkError       a stored chunk cannot be read
 └── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
 """
 
@@ -88,6 +89,10 @@ class UnknownRunError(CouponpressError):
     def __init__(self, run: str) -> None:
         super().__init__(f"there is no run named {run!r}; `couponpress status` lists the runs that exist.")
         self.run = run
+
+
+class DamagedChunkError(CouponpressError):
+    """A stored chunk cannot be read; the sentence says what is wrong with it."""
 
 
 class RedisUnavailableError(CouponpressError):

@@ -7,6 +7,7 @@ Every key is scoped by partner, so that partners can share a server. "Forgotten"
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,8 @@ HELD_SCORE = 10**15
 
 #: How long an uploaded picture is remembered after it was last asked for.
 PICTURE_SECONDS = 30 * 86400
+#: What a chunk's id looks like: a run's number, a dot, a count.
+CHUNK_ID = re.compile(r"[bu][0-9a-f]+\.[1-9][0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,10 @@ class Keys:
         """HASH: up to 100 specs, the truth about them. Forgotten with the run.
 
         Fields: `v` record version, `z` compressed row ids and bodies, `s` a state letter per spec, `t` tries per
-        spec (the character n places after "0"), `owner` who leases it, `accepted_ms` when a spec was last accepted,
-        `kept` the scopes of the brand holds that keep all the rest back, with blanks between, `cancelled` once `cancel`
-        met it, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message.
+        spec (the character n places after "0"), `owner` who leases it, `lost` how many leases ran out in a row and
+        `lost_by` who had the last of them, `accepted_ms` when a spec was last accepted, `kept` the scopes of the brand
+        holds that keep all the rest back, with blanks between, `cancelled` once `cancel` met it, and `0`..`99` how each
+        spec ended: a JSON list of picture URL, code and message.
         """
         return f"{self.prefix}chunk:{chunk_id}"
 
@@ -106,6 +110,20 @@ class Keys:
         no spec of theirs waits to be sent.
         """
         return f"{self.prefix}open:{lane}"
+
+    def suspect(self, owner: str) -> str:
+        """STRING: the chunk that a process has in hand although its leases were lost again and again. TTL: an hour."""
+        return f"{self.prefix}suspect:{owner}"
+
+    @property
+    def set_aside(self) -> str:
+        """HASH: chunk id -> why it was set aside, in JSON. Forgotten with the run; members leave with a redrive."""
+        return f"{self.prefix}set-aside"
+
+    @property
+    def set_aside_messages(self) -> str:
+        """STREAM: the latest messages that stood in a queue and were no hints. TTL: a week after the latest."""
+        return f"{self.prefix}set-aside-messages"
 
     @property
     def retries(self) -> str:
@@ -227,3 +245,8 @@ def index_entry(task_id: str) -> bytes:
     80 bits: among ten million task_ids the chance of one collision is below 1 in 10^10.
     """
     return hashlib.sha256(task_id.encode()).digest()[:10]
+
+
+def index_bucket(entry: bytes) -> str:
+    """Return the end of the name of the index hash that holds an entry: its first 12 bits. The scripts know it too."""
+    return f"{entry[0] * 16 + (entry[1] >> 4):03x}"

@@ -17,12 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from couponpress.ledger.pacing import RateInForce
+from couponpress.ledger.setting_aside import SET_ASIDE_CODE, SetAsideChunk, SetAsideMessage
 from couponpress.outcome import RunStatus
 
 #: How often the ledger is asked.
 ASK_EVERY_SECONDS = 0.5
 #: How often a plain line is written where there is no terminal.
 LINE_EVERY_SECONDS = 5.0
+#: How many of the chunks that were set aside are named.
+_NAMED = 5
 #: The rate shown is the mean over this span.
 RATE_SPAN_SECONDS = 5.0
 
@@ -93,6 +96,23 @@ def _rare(status: RunStatus) -> list[tuple[str, int]]:
         ("throttled", status.throttled),
         ("uploading", status.uploading),
     ]
+
+
+def set_aside_lines(
+    chunks: list[SetAsideChunk], messages: int, latest: list[SetAsideMessage], run: str | None
+) -> list[str]:
+    """Return what was set aside, of one run or with None of all, in a few lines."""
+    shown = [chunk for chunk in chunks if run in {None, chunk.run}]
+    lines = []
+    for chunk in shown[:_NAMED]:
+        lines.append(f"set aside: chunk {chunk.chunk_id} of {chunk.run}, {chunk.specs} specs: {chunk.reason}")
+        lines.append(f"      cure: mend the cause, then `couponpress redrive {chunk.run} --code {SET_ASIDE_CODE}`")
+    if len(shown) > _NAMED:
+        lines.append(f"set aside: {len(shown) - _NAMED} more chunks")
+    if messages and run is None:
+        lines.append(f"set aside: {messages} messages that were no hints; nothing of any run is lost with them")
+        lines += [f"      {_moment(one.since)} {one.queue}: {one.reason}: {one.text[:80]}" for one in latest[:3]]
+    return lines
 
 
 def watch(

@@ -38,8 +38,9 @@ TABLE = {
     "reject": (State.REJECTED, {WAITING, RETRYING, LOOKING}),
     "expire": (State.EXPIRED, {WAITING, RETRYING, LOOKING, ACCEPTED}),
     "cancel": (State.CANCELLED, {WAITING, RETRYING, LOOKING}),
-    "succeed": (State.SUCCEEDED, {WAITING, RETRYING, LOOKING, ACCEPTED}),
+    "succeed": (State.SUCCEEDED, {WAITING, RETRYING, LOOKING, ACCEPTED, State.EXPIRED}),
     "fail": (State.FAILED, {WAITING, RETRYING, LOOKING, ACCEPTED}),
+    "set_aside": (State.EXPIRED, {WAITING, RETRYING}),
 }
 CASES = [(name, state) for name in TABLE for state in State]
 MADE = [(name, state) for name, state in CASES if state in TABLE[name][1]]
@@ -108,9 +109,11 @@ def test_a_lease_lives_for_its_time(redis_url, client, chunk):
     assert before + LEASE_MS <= client.zscore(KEYS.open("bulk"), chunk) <= now_ms(client) + LEASE_MS
 
 
-def test_a_lease_that_ran_out_goes_to_the_next(redis_url, client, chunk):
+def test_a_lease_that_ran_out_goes_to_the_next_once_recovery_saw_it(redis_url, client, chunk):
     lease(redis_url, chunk)
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
+    assert lease(redis_url, chunk, "worker-2") == "taken"
+    assert abandoned(redis_url) == [chunk]
     assert isinstance(lease(redis_url, chunk, "worker-2"), Leased)
     assert not renew(redis_url, chunk)
     assert give_back(redis_url, chunk) == -1
@@ -140,9 +143,9 @@ def test_a_chunk_that_does_not_exist_is_nothing_to_do(redis_url):
     assert give_back(redis_url, "b99.1") == -1
 
 
-def test_an_open_chunk_whose_record_is_gone_is_nothing_to_do_and_closed(redis_url, client):
+def test_an_open_chunk_whose_record_is_gone_is_set_aside_and_closed(redis_url, client):
     client.zadd(KEYS.open("bulk"), {"b9.9": 1})
-    assert lease(redis_url, "b9.9") == "nothing"
+    assert lease(redis_url, "b9.9") == "set aside"
     assert client.zscore(KEYS.open("bulk"), "b9.9") is None
 
 
@@ -249,7 +252,7 @@ def test_a_move_that_is_repeated_changes_nothing(redis_url, client, name):
 
 
 def test_the_table_holds_every_move_there_is(client):
-    assert set(MOVE_TO.values()) | {"release", "absent"} == set(TABLE)
+    assert set(MOVE_TO.values()) | {"release", "absent", "set_aside"} == set(TABLE)
 
 
 def test_moves_of_one_call_are_made_in_their_order(redis_url, client, chunk):

@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from couponpress.ledger.reading import ReadingLedger
+from couponpress.ledger.setting_aside import SET_ASIDE_CODE
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.completion import EXPIRED_CODE, GAVE_UP_CODE, LAST_DELAYS_SECONDS
@@ -323,6 +324,19 @@ def test_a_brand_that_withdrew_its_permission_holds_no_spec_open_for_ever(redis_
     assert outcomes(client)[0].outcome == "expired"
 
 
+def test_specs_whose_rows_cannot_be_read_wait_for_callbacks_until_they_are_given_up(redis_url, client):
+    chunk_id = accepted(redis_url, client, count=2)
+    client.hset(KEYS.chunk(chunk_id), "z", b"garbage")
+    platform = FakePlatform(MADE)
+    rounds(redis_url, platform)
+    assert states_of(client, chunk_id) == [State.ACCEPTED] * 2
+    let_pass(client, KEYS.awaiting, SPAN + 1)
+    client.hset(KEYS.chunk(chunk_id), "accepted_ms", 1)
+    rounds(redis_url, platform)
+    assert states_of(client, chunk_id) == [State.EXPIRED] * 2
+    assert platform.asked == []
+
+
 # --- looks ------------------------------------------------------------------------------------------------------------
 
 
@@ -417,6 +431,16 @@ def test_a_look_whose_chunk_is_gone_is_struck_off_unasked(redis_url, client):
     assert client.zcard(KEYS.looks) == 0
 
 
+def test_a_look_at_a_row_that_cannot_be_read_is_given_up(redis_url, client):
+    chunk_id = looking(redis_url, count=2)
+    client.hset(KEYS.chunk(chunk_id), "z", b"garbage")
+    platform = FakePlatform(MADE)
+    rounds(redis_url, platform)
+    assert states_of(client, chunk_id) == [State.EXPIRED] * 2
+    assert {one.code for one in outcomes(client)} == {SET_ASIDE_CODE}
+    assert platform.asked == []
+
+
 # --- the loop ---------------------------------------------------------------------------------------------------------
 
 
@@ -473,3 +497,9 @@ def test_closed_slots_end_the_queries(redis_url, client):
     chunk_id = accepted(redis_url, client)
     run(redis_url, FakePlatform(MADE), slots=FakeSlots(closed=True))
     assert states_of(client, chunk_id) == [State.ACCEPTED]
+
+
+def test_a_fault_of_our_own_is_told_and_does_not_end_the_queries(redis_url, client, caplog):
+    accepted(redis_url, client)
+    run(redis_url, FakePlatform(ZeroDivisionError("ours")))
+    assert "overdue queries failed and go on" in caplog.text

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from couponpress.errors import DamagedChunkError
 from couponpress.keys import index_entry
 from couponpress.ledger.chunks import (
     CHUNK_SIZE,
@@ -47,7 +48,15 @@ def test_the_stored_form_is_compressed_lines():
 
 def test_a_damaged_chunk_is_not_taken_for_a_shorter_one():
     stored = zlib.compress(b'["1","2"]\n{}')
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(DamagedChunkError, match="shorter"):
+        unpack(stored)
+
+
+@pytest.mark.parametrize(
+    "stored", [b"", b"garbage", zlib.compress(b"{"), zlib.compress(b"\xff"), zlib.compress(b"3\n{}")]
+)
+def test_bytes_of_another_kind_are_a_damaged_chunk(stored):
+    with pytest.raises(DamagedChunkError, match="cannot be unpacked"):
         unpack(stored)
 
 

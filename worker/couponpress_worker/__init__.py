@@ -3,6 +3,7 @@
     settings        who the partner is, where things are, how fast; the keys, read from their files
     app             the Celery app, and this process's wiring, made once and never shared across a fork
     process         what one process holds open: an event loop, Redis, the platform
+    screening       what comes out of a queue and is no hint is set aside
     tasks           a hint arrives: submit this chunk
     urgent          the urgent lane, looked at without waiting for a hint
     submission      one chunk from lease to outcomes

@@ -23,6 +23,7 @@ from kombu.utils.uuid import uuid
 from couponpress.errors import CouponpressError
 from couponpress.keys import SUBMIT_TASK, Keys
 from couponpress_worker.process import Process
+from couponpress_worker.screening import transport_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.shutdown import bound_shutdown
 
@@ -42,6 +43,7 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
     tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if settings.redis_url.startswith("rediss:") else None
     return {
         "broker_url": settings.redis_url,
+        "broker_transport": transport_for(settings.redis_url),
         "broker_use_ssl": tls,
         "result_backend": settings.redis_url,
         "redis_backend_use_ssl": tls,
@@ -55,6 +57,7 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
             # The queues are emptied in the order given: urgent, then what was in hand before, then bulk.
             "queue_order_strategy": "priority",
             "visibility_timeout": HINT_SECONDS,
+            "screened_mchid": settings.mchid,
         },
         "broker_connection_retry_on_startup": True,
         # One hint is fetched ahead per thread: fetching takes Celery up to a second, in which no slot may be lost.

@@ -18,11 +18,13 @@ from functools import partial
 from itertools import islice
 from math import ceil
 
+from couponpress.errors import DamagedChunkError
 from couponpress.keys import PARTNER_SCOPE, run_of
-from couponpress.ledger.chunks import Row
+from couponpress.ledger.chunks import CHUNK_SIZE, Row
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.setting_aside import SET_ASIDE_CODE
 from couponpress.ledger.working import Move, Place, WorkLedger
-from couponpress_worker.completion import move_after_query, move_when_absent, move_when_overdue
+from couponpress_worker.completion import EXPIRED_CODE, move_after_query, move_when_absent, move_when_overdue
 from couponpress_worker.judgement import (
     Again,
     Answer,
@@ -103,6 +105,8 @@ class OverdueQuery:
                 log.warning("overdue queries wait for Redis: %s", error)
             except SlotsClosedError:
                 return
+            except Exception:  # whatever one chunk does to it: the others need it
+                log.exception("overdue queries failed and go on")
             if not asked:
                 await rest(stopped, TICK_SECONDS)
 
@@ -143,7 +147,13 @@ class OverdueQuery:
     async def _looks(self, places: Iterable[Place]) -> list[Question]:
         found = []
         for place in places:
-            rows, states = await self._ledger.rows(place.chunk_id)
+            try:
+                rows, states = await self._ledger.rows(place.chunk_id)
+            except DamagedChunkError as error:
+                given_up = Move(place.position, "expire", code=SET_ASIDE_CODE, message=f"it cannot be queried: {error}")
+                await self._ledger.move({place.chunk_id: [given_up]})
+                await self._ledger.drop_look(place)
+                continue
             if rows and states[place.position] == "l":
                 found.append(Question(place, rows[place.position]))
             else:
@@ -156,14 +166,28 @@ class OverdueQuery:
         for chunk_id in chunk_ids:
             if len(found) >= most:
                 break
-            rows, states = await self._ledger.rows(chunk_id)
-            done, ago = self._asked.get(chunk_id, set()), await self._ledger.accepted_seconds_ago(chunk_id)
+            ago = await self._ledger.accepted_seconds_ago(chunk_id)
+            try:
+                rows, states = await self._ledger.rows(chunk_id)
+            except DamagedChunkError as error:
+                await self._pass_over(chunk_id, ago, error)
+                continue
+            done = self._asked.get(chunk_id, set())
             accepted = (position for position, letter in enumerate(states) if letter == "a" and position not in done)
             of_chunk = [Question(Place(chunk_id, position), rows[position], ago) for position in accepted]
             if not of_chunk:
                 await self._close_pass(chunk_id)
             found += of_chunk[: most - len(found)]
         return found
+
+    async def _pass_over(self, chunk_id: str, ago_seconds: float, error: DamagedChunkError) -> None:
+        """Leave a chunk whose rows cannot be read to callbacks, which find its specs by the index, until the deadline."""
+        log.warning("chunk %s cannot be queried: %s", chunk_id, error)
+        if ago_seconds > self._expire_after_seconds:
+            message = f"accepted, but it cannot be queried: {error}"
+            moves = [Move(position, "expire", code=EXPIRED_CODE, message=message) for position in range(CHUNK_SIZE)]
+            await self._ledger.move({chunk_id: moves})
+        await self._ledger.queried(chunk_id)
 
     async def _close_pass(self, chunk_id: str) -> None:
         """Note that a chunk was queried, once all of its accepted specs were: its silence starts anew."""

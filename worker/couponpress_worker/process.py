@@ -194,24 +194,29 @@ class Process:
         hooks = HookSender(HookLedger(self._redis, keys), mchid=settings.mchid, secret=self._secret_keys.hook_secret)
         self._leadership = Leadership(self._redis, keys.leader, owner)
         watch = HoldWatch(self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew)
+        recovery = asyncio.create_task(
+            recover(
+                self._ledger,
+                self._leadership,
+                self._publish_again,
+                result_ttl_seconds=settings.result_ttl,
+                stopped=self._stopped,
+            )
+        )
+
+        def asks_nothing() -> bool:  # nor keeps the lead for a recovery that has ended
+            return recovery.done() or self._halt.holds(PARTNER_SCOPE)
+
         self._background = [
             asyncio.create_task(watch.run(self._stopped)),
             asyncio.create_task(self._pace.tell_configured(settings.rate, self._stopped)),
             asyncio.create_task(self._query_pace.tell_configured(settings.query_rate, self._stopped)),
-            asyncio.create_task(
-                recover(
-                    self._ledger,
-                    self._leadership,
-                    self._publish_again,
-                    result_ttl_seconds=settings.result_ttl,
-                    stopped=self._stopped,
-                )
-            ),
+            recovery,
             asyncio.create_task(flight.run(self._stopped)),
             asyncio.create_task(self._watchdog.run(self._stopped)),
             asyncio.create_task(hooks.run(self._leadership, self._stopped)),
             asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk).run(self._stopped)),
-            asyncio.create_task(overdue.run(self._leadership, lambda: self._halt.holds(PARTNER_SCOPE), self._stopped)),
+            asyncio.create_task(overdue.run(self._leadership, asks_nothing, self._stopped)),
         ]
 
     async def _submit_or_pass_on(self, chunk_id: str) -> Summary:

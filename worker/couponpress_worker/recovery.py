@@ -69,6 +69,8 @@ async def recover(
                 ticks += 1
         except REDIS_AWAY as error:
             log.warning("recovery waits for Redis: %s", error)
+        except Exception:  # whatever one chunk does to it: the others need it
+            log.exception("recovery failed and goes on")
         await rest(stopped, TICK_SECONDS)
 
 

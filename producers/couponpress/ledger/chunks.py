@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from couponpress.errors import DamagedChunkError
 from couponpress.keys import index_entry
 from couponpress.spec import TaskSpec, task_ids_of
 from couponpress.written import WrittenSpec
@@ -66,9 +67,16 @@ def pack(rows: Sequence[Row]) -> bytes:
 
 
 def unpack(stored: bytes) -> list[Row]:
-    """Return the rows of a stored chunk, in their order."""
-    row_ids, *bodies = zlib.decompress(stored).split(b"\n")
-    return [Row(row_id, body) for row_id, body in zip(json.loads(row_ids), bodies, strict=True)]
+    """Return the rows of a stored chunk, in their order.
+
+    Raises:
+        DamagedChunkError: the bytes are not what `pack` writes.
+    """
+    try:
+        row_ids, *bodies = zlib.decompress(stored).split(b"\n")
+        return [Row(str(row_id), body) for row_id, body in zip(json.loads(row_ids), bodies, strict=True)]
+    except (zlib.error, ValueError, TypeError) as error:
+        raise DamagedChunkError(f"its stored bytes cannot be unpacked ({error})") from None
 
 
 def digests(specs: Sequence[Identified]) -> bytes:

@@ -4,9 +4,16 @@
 -- ARGV[5] JSON object: position -> scope of the hold because of which its spec was not sent
 -- Returns how many specs of the chunk still wait to be sent, -1 when the lease was lost, or -2 when holds keep all of
 -- them back: then the chunk is nobody's business until a release.
-if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return -1 end
-redis.call('HDEL', KEYS[1], 'owner')
-local states = redis.call('HGET', KEYS[1], 's')
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then
+  -- It lives: the lease ran out while Redis was away or the worker stood still, and not because the chunk killed it.
+  if redis.call('HGET', KEYS[1], 'lost_by') == ARGV[2] then
+    redis.call('HDEL', KEYS[1], 'lost_by')
+    if redis.call('HINCRBY', KEYS[1], 'lost', -1) < 1 then redis.call('HDEL', KEYS[1], 'lost') end
+  end
+  return -1
+end
+redis.call('HDEL', KEYS[1], 'owner', 'lost', 'lost_by')
+local states = redis.call('HGET', KEYS[1], 's') or ''
 local _, waiting = string.gsub(states, 'w', '')
 if waiting == 0 then
   redis.call('ZREM', KEYS[2], ARGV[1])

@@ -1,14 +1,17 @@
 -- Take a chunk in hand. The message that led here was only a hint: the chunk decides.
--- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds
+-- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds   KEYS[4] the suspect that this owner has in hand
 -- ARGV[1] chunk id   ARGV[2] owner   ARGV[3] lease, ms   ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
--- Returns {'leased', rows, states, tries}, or {why not}: 'nothing', 'taken', 'held'.
+-- ARGV[6] after how many leases lost in a row a chunk is to be set aside   ARGV[7] prefix of chunk keys
+-- Returns {'leased', rows, states, tries, record version}, or {why not}: 'nothing', 'taken', 'held', 'suspect',
+-- 'damaged'.
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score then return {'nothing'} end
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner', 'kept')
+local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner', 'v', 'lost', 'kept')
+if not (chunk[1] and chunk[2] and chunk[5]) then return {'damaged'} end
 if chunk[4] and tonumber(score) > now_ms then return {'taken'} end
-if not (chunk[2] and string.find(chunk[2], 'w', 1, true)) then
+if not string.find(chunk[2], 'w', 1, true) then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('HDEL', KEYS[1], 'owner')
   return {'nothing'}
@@ -18,7 +21,16 @@ if redis.call('HEXISTS', KEYS[3], 'partner') == 1 or redis.call('HEXISTS', KEYS[
   redis.call('HDEL', KEYS[1], 'owner', 'kept')
   return {'held'}
 end
+if chunk[4] then return {'taken'} end -- its lease ran out: recovery counts that, and publishes it
+local lost, limit = tonumber(chunk[6] or 0), tonumber(ARGV[6])
+if lost >= limit then return {'suspect'} end -- it is being set aside
+if lost == limit - 1 then
+  -- The last chance. Of all chunks that a dying worker has in hand, at most one may be condemned by it.
+  local other = redis.call('GET', KEYS[4])
+  if other and other ~= ARGV[1] and redis.call('HGET', ARGV[7] .. other, 'owner') == ARGV[2] then return {'suspect'} end
+  redis.call('SET', KEYS[4], ARGV[1], 'EX', 3600)
+end
 redis.call('HSET', KEYS[1], 'owner', ARGV[2])
-if chunk[5] then redis.call('HDEL', KEYS[1], 'kept') end -- whether brands keep it back is found out anew
+if chunk[7] then redis.call('HDEL', KEYS[1], 'kept') end -- whether brands keep it back is found out anew
 redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
-return {'leased', chunk[1], chunk[2], chunk[3]}
+return {'leased', chunk[1], chunk[2], chunk[3] or '', chunk[5]}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal, cast
 
 import redis
 
-from couponpress.errors import UnknownRunError
+from couponpress.errors import DamagedChunkError, UnknownRunError
 from couponpress.keys import LANES, PARTNER_SCOPE, Keys, lane_of, run_scope
 from couponpress.ledger.chunks import unpack
 from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus, State
@@ -156,20 +157,31 @@ def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
     """Yield every spec of a chunk, from the fields of its record."""
     if not fields:  # discarded with its upload, or forgotten
         return
-    states, tries = fields[b"s"].decode(), fields[b"t"]
-    for position, row in enumerate(unpack(fields[b"z"])):
-        state = STATE_OF_LETTER[states[position]]
+    states, tries = fields.get(b"s", b"").decode(errors="replace"), fields.get(b"t", b"")
+    rows = _rows_of(fields, len(states))
+    tries = tries.ljust(len(rows), b"0")
+    for position, (row, letter) in enumerate(zip_longest(rows, states)):
+        state = STATE_OF_LETTER.get(letter)
         record = fields.get(str(position).encode())
         told = ("", *CANCELLED_WORDS) if state is State.CANCELLED else ("", "", "")
         image_url, code, message = json.loads(record) if record else told
-        body = row.body_fields()
+        row_id, task_id, brand_id = row or ("", "", "")
         yield Outcome(
-            row_id=row.row_id,
-            task_id=body["task_id"],
-            brand_id=body["brand_id"],
-            outcome=state.value if state.ended else "",
+            row_id=row_id,
+            task_id=task_id,
+            brand_id=brand_id,
+            outcome=state.value if state and state.ended else "",
             image_url=image_url,
             code=code,
             message=message,
             attempts=tries[position] - ord("0"),
         )
+
+
+def _rows_of(fields: dict[bytes, bytes], specs: int) -> list[tuple[str, str, str]]:
+    """Return row id, task id and brand of each row; empty ones of rows that cannot be read, so that none is missing."""
+    try:
+        bodies = [(row.row_id, row.body_fields()) for row in unpack(fields.get(b"z", b""))]
+        return [(row_id, body["task_id"], body["brand_id"]) for row_id, body in bodies]
+    except (DamagedChunkError, ValueError, KeyError, TypeError):
+        return [("", "", "")] * specs

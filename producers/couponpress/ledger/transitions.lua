@@ -1,4 +1,4 @@
--- Move specs of one chunk from state to state; the only script that changes a spec's state.
+-- Move specs of one chunk from state to state; with redrive.lua the only script that changes a spec's state.
 -- A move that the table does not allow changes nothing, so every call may be repeated.
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
 -- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs
@@ -12,14 +12,15 @@
 local MOVES = {
   accept  = {'a', 'wyl'},  again   = {'y', 'w'},    look   = {'l', 'w'},     release = {'w', 'y'},
   absent  = {'y', 'la'},   reject  = {'r', 'wyl'},  expire = {'x', 'wyla'},  cancel  = {'c', 'wyl'},
-  succeed = {'s', 'wyla'}, fail    = {'f', 'wyla'},
+  succeed = {'s', 'wylax'}, fail   = {'f', 'wyla'}, set_aside = {'x', 'wy'},
 }
 local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
                f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
-local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled')
+local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled', 'lost')
 if not chunk[1] then return {} end
-local states, tries, moved, counts = chunk[1], chunk[2], {}, {}
+local states, moved, counts, answered = chunk[1], {}, {}, false
+local tries = (chunk[2] or '') .. string.rep('0', #states - #(chunk[2] or ''))
 local taken, refused = false, 0 -- what the platform said of specs that were sent to it
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -42,6 +43,13 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     local place = ARGV[1] .. '/' .. position
     states = replace(states, at, to)
     tries = replace(tries, at, string.char(math.min(126, string.byte(tries, at) + move[3])))
+    if state == 'w' then answered = true end
+    if state == 'x' then -- a picture that came after it was given up: the reason counts no more
+      local told = redis.call('HGET', KEYS[1], position)
+      local code = told and cjson.decode(told)[2] or ''
+      local reason = WORDS[state] .. ' ' .. code
+      if code ~= '' and redis.call('HINCRBY', KEYS[3], reason, -1) < 1 then redis.call('HDEL', KEYS[3], reason) end
+    end
     counts[state] = (counts[state] or 0) - 1
     counts[to] = (counts[to] or 0) + 1
     if state == 'y' then redis.call('ZREM', KEYS[6], place) end
@@ -61,6 +69,7 @@ end
 if not next(counts) then return moved end
 
 redis.call('HSET', KEYS[1], 's', states, 't', tries)
+if chunk[5] and answered then redis.call('HDEL', KEYS[1], 'lost', 'lost_by') end
 for letter, change in pairs(counts) do
   if change ~= 0 then redis.call('HINCRBY', KEYS[2], WORDS[letter], change) end
 end

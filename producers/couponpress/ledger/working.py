@@ -6,6 +6,7 @@ Over an asyncio client that answers in bytes. Every act may be repeated after a 
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import time
 from collections import defaultdict
@@ -16,10 +17,21 @@ from typing import Any, Literal, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from couponpress.keys import HELD_SCORE, LANES, Keys, index_entry, lane_of, run_of, run_scope
+from couponpress.errors import DamagedChunkError
+from couponpress.keys import HELD_SCORE, LANES, Keys, index_bucket, index_entry, lane_of, run_of, run_scope
 from couponpress.ledger.chunks import Row, digests_of_rows, unpack
+from couponpress.ledger.lost_records import count_anew, digests_by_index, restore_states
 from couponpress.ledger.reading import Hold
 from couponpress.ledger.scripts import script
+from couponpress.ledger.setting_aside import (
+    LOST_LEASES,
+    RECORD_LOST,
+    SET_ASIDE_CODE,
+    SetAsideChunk,
+    killed_its_workers,
+)
+
+log = logging.getLogger(__name__)
 
 #: How long a lease lives without being renewed.
 LEASE_MS = 30_000
@@ -29,7 +41,7 @@ TAKE_UP_MS = 20_000
 CANARY_SPECS = 50
 
 MoveName = Literal[
-    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail"
+    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail", "set_aside"
 ]  # the table of transitions.lua
 
 
@@ -90,7 +102,10 @@ class Leased:
         return [position for position, letter in enumerate(self.states) if letter == "w"]
 
 
-NotLeased = Literal["nothing", "taken", "held"]
+NotLeased = Literal["nothing", "taken", "held", "suspect", "set aside"]
+
+#: The version of chunk records that this code reads and writes.
+RECORD_VERSION = b"1"
 
 
 class WorkLedger:
@@ -111,17 +126,54 @@ class WorkLedger:
     async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
         """Take a chunk in hand for LEASE_MS, or say why not."""
         keys = self._keys
+        scope = run_scope(run_of(chunk_id))
         told, *rest = cast(
             list[bytes],
             await self._lease(
-                [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds],
-                [chunk_id, owner, LEASE_MS, run_scope(run_of(chunk_id)), HELD_SCORE],
+                [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds, keys.suspect(owner)],
+                [chunk_id, owner, LEASE_MS, scope, HELD_SCORE, LOST_LEASES, keys.chunk("")],
             ),
         )
+        if told == b"damaged":
+            await self.set_aside(chunk_id, "its record is not whole")
+            return "set aside"
         if told != b"leased":
             return cast(NotLeased, told.decode())
-        stored, states, tries = rest
-        return Leased(chunk_id, unpack(stored), states.decode(), [letter - ord("0") for letter in tries])
+        stored, states, tries, version = rest
+        if version != RECORD_VERSION:  # nobody may touch what he cannot read; a newer worker can
+            cure = "upgrade every worker, then `couponpress resume` the run"
+            await self.hold(scope, f"chunk {chunk_id} has a record of version {version.decode()!r}", cure, time.time())
+            await self.give_back(chunk_id, owner)
+            return "held"
+        try:
+            rows = _rows(stored, states)
+        except DamagedChunkError as error:
+            await self.set_aside(chunk_id, str(error))
+            await self.give_back(chunk_id, owner)
+            return "set aside"
+        spent = [letter - ord("0") for letter in tries.ljust(len(rows), b"0")]
+        return Leased(chunk_id, rows, states.decode(errors="replace"), spent)
+
+    async def set_aside(self, chunk_id: str, reason: str) -> None:
+        """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
+        (states,) = await self._fields(chunk_id, "s")
+        lost = not states
+        if lost:
+            states = await restore_states(self._client, self._keys, chunk_id)
+        steps = [
+            Move(position, "set_aside", code=SET_ASIDE_CODE, message=f"its chunk was set aside: {reason}")
+            for position, letter in enumerate(states)
+            if letter in b"wy"
+        ]
+        aside = SetAsideChunk(chunk_id, run_of(chunk_id), reason if states else RECORD_LOST, len(steps), time.time())
+        await self._client.hset(self._keys.set_aside, chunk_id, aside.stored())
+        log.error("chunk %s is set aside, with %d waiting specs: %s", chunk_id, aside.specs, aside.reason)
+        if states:
+            await self.move({chunk_id: steps})
+        else:
+            await self._client.zrem(self._keys.open(lane_of(chunk_id)), chunk_id)
+        if lost:
+            await count_anew(self._client, self._keys, chunk_id)
 
     async def renew(self, chunk_id: str, owner: str) -> bool:
         """Keep a lease for another LEASE_MS; False when it is lost, and nothing of the chunk may be sent."""
@@ -186,15 +238,24 @@ class WorkLedger:
         pipeline = self._client.pipeline(transaction=False)
         for task_id in task_ids:
             entry = index_entry(task_id)
-            bucket = f"{self._keys.index}{entry[0] * 16 + (entry[1] >> 4):03x}"
-            pipeline.hget(bucket, cast(str, entry))
+            pipeline.hget(self._keys.index + index_bucket(entry), cast(str, entry))
         found = cast(list[bytes | None], await pipeline.execute())
         return [Place.parse(value[8:].decode()) if value else None for value in found]
 
     async def rows(self, chunk_id: str) -> tuple[list[Row], str]:
-        """Return the rows of a chunk and their state letters; nothing of a chunk that is forgotten."""
+        """Return the rows of a chunk and their state letters; nothing of a chunk that is forgotten.
+
+        Raises:
+            DamagedChunkError: the rows cannot be read.
+        """
         stored, states = await self._fields(chunk_id, "z", "s")
-        return (unpack(stored), states.decode()) if stored else ([], "")
+        return (_rows(stored, states), states.decode(errors="replace")) if stored or states else ([], "")
+
+    async def _digests(self, chunk_id: str) -> bytes:
+        try:
+            return digests_of_rows((await self.rows(chunk_id))[0])
+        except (DamagedChunkError, ValueError, KeyError):
+            return await digests_by_index(self._client, self._keys, chunk_id)
 
     async def history(self, place: Place) -> tuple[int, str, str]:
         """Return how many tries a spec has spent, and the code and message of the last one."""
@@ -262,11 +323,18 @@ class WorkLedger:
         await self._client.zadd(self._keys.awaiting, {chunk_id: await self.now_ms()}, xx=True)
 
     async def abandoned(self, limit: int = 500) -> list[str]:
-        """Return chunks that nobody took up, or whose lease ran out; the lease is over and their time starts anew."""
+        """Return chunks that nobody took up, or whose lease ran out; the lease is over and their time starts anew.
+
+        Those whose leases were lost LOST_LEASES times in a row are set aside instead.
+        """
         chunks: list[str] = []
         for lane in LANES:
-            found = await self._abandoned([self._keys.open(lane)], [limit, self._keys.chunk(""), TAKE_UP_MS])
-            chunks += [chunk_id.decode() for chunk_id in cast(list[bytes], found)]
+            values: list[int | str] = [limit, self._keys.chunk(""), TAKE_UP_MS, LOST_LEASES]
+            publish, condemned = cast(list[list[bytes]], await self._abandoned([self._keys.open(lane)], values))
+            chunks += [chunk_id.decode() for chunk_id in publish]
+            for chunk_id in condemned:
+                (lost_by,) = await self._fields(chunk_id.decode(), "lost_by")
+                await self.set_aside(chunk_id.decode(), killed_its_workers(lost_by.decode()))
         return chunks
 
     async def waiting(self, lane: str, limit: int) -> list[str]:
@@ -321,12 +389,12 @@ class WorkLedger:
             chunks = await cast(Awaitable[bytes | None], self._client.hget(keys.run(number), "chunks"))
             for sequence in range(1, int(chunks or 0) + 1):
                 chunk_id = f"{number}.{sequence}"
-                rows, _ = await self.rows(chunk_id)
                 if not await self._forget(
                     [keys.chunk(chunk_id), keys.finished, keys.run(number), keys.upload_lock(number)],
-                    [number, keys.index, digests_of_rows(rows)],
+                    [number, keys.index, await self._digests(chunk_id)],
                 ):
                     break
+                await self._client.hdel(keys.set_aside, chunk_id)
             if await self._forget_run(
                 [keys.run(number), keys.run_numbers, keys.runs, keys.finished, keys.reasons(number)]
                 + [keys.upload_lock(number), keys.holds],
@@ -343,6 +411,13 @@ def transitions_call(keys: Keys, chunk_id: str, steps: Sequence[Move]) -> tuple[
     names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
     moves = _compact([step.wire() for step in steps])
     return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS)]
+
+
+def _rows(stored: bytes, states: bytes) -> list[Row]:
+    rows = unpack(stored)
+    if len(rows) != len(states):
+        raise DamagedChunkError(f"it holds {len(rows)} rows and {len(states)} states")
+    return rows
 
 
 def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:

@@ -1,0 +1,61 @@
+"""What is left to do when a chunk's record is lost or cannot be read: its states, its places in the index, the counts.
+
+Nothing of couponpress loses a record; a person with a Redis console or a broken server can. These acts read far more
+than any other, and are done for no other reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import cast
+
+from redis.asyncio import Redis
+
+from couponpress.errors import DamagedChunkError
+from couponpress.keys import INDEX_BUCKETS, Keys, index_bucket, run_of
+from couponpress.ledger.chunks import unpack
+from couponpress.ledger.scripts import script
+
+#: How many buckets of the index are read in one round trip.
+BUCKETS_AT_ONCE = 64
+
+
+async def digests_by_index(client: Redis, keys: Keys, chunk_id: str) -> bytes:
+    """Return the digests of a chunk's specs, as `digests_of_rows` does, found by looking through the whole index."""
+    found = []
+    place = f"{chunk_id}/".encode()
+    for first in range(0, INDEX_BUCKETS, BUCKETS_AT_ONCE):
+        pipeline = client.pipeline(transaction=False)
+        for number in range(first, first + BUCKETS_AT_ONCE):
+            pipeline.hgetall(f"{keys.index}{number:03x}")
+        for bucket in cast(list[dict[bytes, bytes]], await pipeline.execute()):
+            found += [entry + value[:8] for entry, value in bucket.items() if value[8:].startswith(place)]
+    return b"".join(found)
+
+
+async def restore_states(client: Redis, keys: Keys, chunk_id: str) -> bytes:
+    """Write the states of a chunk anew whose rows can be read but whose states are lost: waiting, all of them.
+
+    Returns them, or nothing when the rows are lost too; then its specs can be enqueued again.
+    """
+    stored = await cast(Awaitable[bytes | None], client.hget(keys.chunk(chunk_id), "z"))
+    try:
+        specs = len(unpack(stored or b""))
+    except DamagedChunkError:
+        digests = await digests_by_index(client, keys, chunk_id)
+        for at in range(0, len(digests), 18):
+            entry = digests[at : at + 10]
+            await client.hdel(keys.index + index_bucket(entry), cast(str, entry))
+        await client.delete(keys.chunk(chunk_id))
+        return b""
+    states = b"w" * specs
+    await client.hset(keys.chunk(chunk_id), mapping={"s": states, "t": b"0" * specs})
+    return states
+
+
+async def count_anew(client: Redis, keys: Keys, chunk_id: str) -> None:
+    """Let the run of a lost chunk count what is left of it, so that it can finish."""
+    number = run_of(chunk_id)
+    if await client.exists(keys.run(number)):
+        recount = client.register_script(script("recount"))
+        await recount([keys.run(number), keys.staged(number), keys.finished], [number, keys.chunk("")])

@@ -1,0 +1,47 @@
+-- Send the ended specs of one chunk again, those that ended as asked for: their tries start anew.
+-- Never touches a spec that succeeded or is open. A chunk that was set aside is tried again.
+-- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
+-- KEYS[6] chunks set aside
+-- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
+-- Returns how many specs go again, and 1 when the chunk must be published.
+local WORDS = {f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
+
+local states, tries, owner = unpack(redis.call('HMGET', KEYS[1], 's', 't', 'owner'))
+if not states then return {0, 0} end
+tries = (tries or '') .. string.rep('0', #states - #(tries or ''))
+local states_after, tries_after, again, counts, reasons = {}, {}, {}, {}, {}
+for position = 0, #states - 1 do
+  local at = position + 1
+  local letter, spent = string.sub(states, at, at), string.sub(tries, at, at)
+  local word = string.find(ARGV[3], letter, 1, true) and WORDS[letter]
+  if word then
+    local told = redis.call('HGET', KEYS[1], position)
+    local code = told and cjson.decode(told)[2] or ''
+    if ARGV[4] == '' or ARGV[4] == code then
+      again[#again + 1] = position
+      counts[word] = (counts[word] or 0) + 1
+      if code ~= '' then reasons[word .. ' ' .. code] = (reasons[word .. ' ' .. code] or 0) + 1 end
+      letter, spent = 'w', '0'
+    end
+  end
+  states_after[at], tries_after[at] = letter, spent
+end
+if #again == 0 then return {0, 0} end
+
+redis.call('HSET', KEYS[1], 's', table.concat(states_after), 't', table.concat(tries_after))
+-- What was cancelled goes on now, so that what was accepted before may be sent again, too.
+redis.call('HDEL', KEYS[1], 'lost', 'lost_by', 'cancelled', unpack(again))
+redis.call('HDEL', KEYS[6], ARGV[1])
+for word, count in pairs(counts) do redis.call('HINCRBY', KEYS[2], word, -count) end
+for reason, count in pairs(reasons) do
+  if redis.call('HINCRBY', KEYS[3], reason, -count) < 1 then redis.call('HDEL', KEYS[3], reason) end
+end
+redis.call('HINCRBY', KEYS[2], 'waiting', #again)
+if redis.call('HGET', KEYS[2], 'canary') ~= 'passed' then
+  redis.call('HDEL', KEYS[2], 'canary') -- else rejections whose cause is gone would hold the run again
+end
+redis.call('HDEL', KEYS[2], 'finished_ms')
+redis.call('ZREM', KEYS[5], ARGV[2])
+if owner then return {#again, 0} end -- whoever has it in hand hands them on
+redis.call('ZADD', KEYS[4], 0, ARGV[1])
+return {#again, 1}

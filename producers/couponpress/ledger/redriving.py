@@ -1,0 +1,59 @@
+"""A person's act on ended specs: send them again, those that ended as asked for.
+
+Same task_id, same bytes; the tries start anew and the old reason counts no more. Never touches a spec that succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, cast, get_args
+
+import redis
+
+from couponpress.errors import InputError
+from couponpress.keys import Keys, lane_of
+from couponpress.ledger.scripts import script
+from couponpress.outcome import LETTERS, State
+
+RedrivenOutcome = Literal["rejected", "failed", "expired", "cancelled"]
+#: How many chunks one round trip sends again: some milliseconds of Redis.
+REDRIVE_BATCH = 50
+
+
+class RedriveLedger:
+    """The redriving side of the ledger, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._redrive = client.register_script(script("redrive"))
+
+    def redrive(
+        self, number: str, outcome: RedrivenOutcome | None, code: str | None
+    ) -> Iterator[tuple[int, list[str]]]:
+        """Let a run's ended specs wait again, those of an outcome and of a code, or with None of any.
+
+        Yields, step by step, how many specs go again and which chunks are to be published. May be broken off and
+        repeated: what waits again is not touched again.
+
+        Raises:
+            InputError: specs of that outcome are not sent again.
+        """
+        outcomes = get_args(RedrivenOutcome) if outcome is None else (outcome,)
+        if not set(outcomes) <= set(get_args(RedrivenOutcome)):
+            raise InputError(
+                f"specs are sent again that ended as {', '.join(get_args(RedrivenOutcome))}, not {outcome}."
+            )
+        letters = "".join(LETTERS[State(one)] for one in outcomes)
+        keys = self._keys
+        names = [keys.run(number), keys.reasons(number), keys.open(lane_of(number)), keys.finished, keys.set_aside]
+        chunks = int(cast(bytes | None, self._client.hget(keys.run(number), "chunks")) or 0)
+        for first in range(1, chunks + 1, REDRIVE_BATCH):
+            ids = [f"{number}.{sequence}" for sequence in range(first, min(first + REDRIVE_BATCH, chunks + 1))]
+            with self._client.pipeline(transaction=False) as pipeline:
+                for chunk_id in ids:
+                    values = [chunk_id, number, letters, code or ""]
+                    self._redrive([keys.chunk(chunk_id), *names], values, client=pipeline)
+                replies = cast(list[tuple[int, int]], pipeline.execute())
+            to_publish = [chunk_id for chunk_id, (_, publish) in zip(ids, replies, strict=True) if publish]
+            yield sum(specs for specs, _ in replies), to_publish

@@ -1,0 +1,120 @@
+"""What was set aside, so that it stops nothing else: chunks that kill workers, chunks and messages that cannot be read.
+
+Decides when a chunk is set aside, and how that is told. A chunk that is set aside ends its waiting specs as `expired`
+with SET_ASIDE_CODE: nobody waits for them, and a redrive has them tried again. A message is only a hint, so one that is
+set aside costs nothing but the look at it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import redis
+
+from couponpress.keys import Keys, run_of
+
+#: After so many leases lost in a row, with no answer for any waiting spec in between, a chunk is set aside.
+LOST_LEASES = 3
+SET_ASIDE_CODE = "SET_ASIDE"
+RECORD_LOST = (
+    "its record is lost, and with it up to 100 specs; submit the same catalog again under the same run name, "
+    "which stores again what is missing"
+)
+#: How many messages are kept, and how much of each.
+MESSAGES_KEPT = 100
+MESSAGE_SHOWN = 500
+MESSAGES_TTL_SECONDS = 7 * 86400
+#: How many are read when they are shown.
+MESSAGES_READ = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideChunk:
+    """A chunk that was set aside.
+
+    Attributes:
+        chunk_id: which one.
+        run: the run's number in the ledger; its name where it is told to people.
+        reason: why, in words.
+        specs: how many specs ended for it.
+        since: when, seconds since 1970.
+    """
+
+    chunk_id: str
+    run: str
+    reason: str
+    specs: int
+    since: float
+
+    def stored(self) -> str:
+        """Return it as it is stored under its chunk id."""
+        return json.dumps({"reason": self.reason, "specs": self.specs, "since": self.since}, ensure_ascii=False)
+
+    @classmethod
+    def read(cls, chunk_id: str, run: str, text: bytes) -> Self:
+        """Read it as it is stored."""
+        told = json.loads(text)
+        return cls(chunk_id, run, told["reason"], told["specs"], told["since"])
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideMessage:
+    """A message that stood in a queue and was no hint; `text` is its beginning, with unprintable bytes escaped."""
+
+    queue: str
+    reason: str
+    text: str
+    since: float
+
+
+def killed_its_workers(lost_by: str) -> str:
+    """Return the reason of a chunk whose leases were lost too often."""
+    return (
+        f"{LOST_LEASES} workers in a row ended or stood still with it in hand and without an answer for any of its "
+        f"specs, the last one {lost_by}; see that worker's log"
+    )
+
+
+def note_message(client: Any, keys: Keys, queue: str, reason: str, message: bytes) -> None:  # noqa: ANN401 - any redis
+    """Keep a message that is no hint, among the latest MESSAGES_KEPT. The client is kombu's, hence untyped."""
+    text = message[:MESSAGE_SHOWN].decode(errors="backslashreplace")
+    told = {"queue": queue, "reason": reason, "text": text}
+    client.xadd(keys.set_aside_messages, told, maxlen=MESSAGES_KEPT, approximate=False)
+    client.expire(keys.set_aside_messages, MESSAGES_TTL_SECONDS)
+
+
+class SetAsideLedger:
+    """Reads what was set aside, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def chunks(self) -> list[SetAsideChunk]:
+        """Return the chunks that were set aside, the latest first, with their runs' names."""
+        found = []
+        for member, text in cast(dict[bytes, bytes], self._client.hgetall(self._keys.set_aside)).items():
+            chunk_id = member.decode()
+            name = cast(bytes | None, self._client.hget(self._keys.run(run_of(chunk_id)), "name"))
+            found.append(SetAsideChunk.read(chunk_id, name.decode() if name else "(forgotten)", text))
+        return sorted(found, key=lambda one: -one.since)
+
+    def messages(self) -> tuple[int, list[SetAsideMessage]]:
+        """Return how many messages were set aside in the last week or more, and the latest MESSAGES_READ of them."""
+        key = self._keys.set_aside_messages
+        entries = cast(list[Any], self._client.xrevrange(key, count=MESSAGES_READ))
+        if not entries:
+            return 0, []
+        told = self._client.xinfo_stream(key)
+        latest = [
+            SetAsideMessage(
+                queue=fields[b"queue"].decode(),
+                reason=fields[b"reason"].decode(),
+                text=fields[b"text"].decode(),
+                since=int(moment.partition(b"-")[0]) / 1000,
+            )
+            for moment, fields in entries
+        ]
+        return int(told.get("entries-added") or told["length"]), latest

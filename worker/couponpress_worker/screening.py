@@ -1,0 +1,146 @@
+"""Screens what comes out of the queues: what is no hint is set aside, before Celery sees it.
+
+Celery reads a message's envelope before it looks for a task. An element of a queue that is not JSON, or lacks what the
+envelope must have, ends the whole worker, and one that was noted as unacknowledged comes back and ends the next one.
+So every element is compared with what a hint looks like, and only hints pass. Decides what a hint is; strictness costs
+nothing, for the chunk of a hint that did not pass is found by recovery. Other queues than ours pass unseen.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import logging
+from base64 import b64decode
+from typing import Any, Literal
+
+from kombu.transport import redis as kombu_redis
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from couponpress.keys import CHUNK_ID, SUBMIT_TASK, Keys
+from couponpress.ledger.setting_aside import note_message
+
+log = logging.getLogger(__name__)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Headers(_Strict):
+    """What Celery's main process reads of a message's headers; any others pass."""
+
+    task: str
+    id: str
+    root_id: str | None = None
+    parent_id: str | None = None
+    group: str | None = None
+    shadow: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    ignore_result: bool | None = None
+    retries: int | None = None
+    eta: None = None
+    expires: None = None
+    compression: None = None
+    timelimit: list[float | None] | None = Field(None, min_length=2, max_length=2)
+
+
+class _DeliveryInfo(_Strict):
+    exchange: str
+    routing_key: str
+
+
+class _Properties(_Strict):
+    delivery_tag: str
+    delivery_info: _DeliveryInfo
+    body_encoding: Literal["base64"]
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+
+
+class _Envelope(_Strict):
+    body: str
+    headers: _Headers
+    properties: _Properties
+    content_type: Literal["application/json"] = Field(alias="content-type")
+    content_encoding: Literal["utf-8"] = Field(alias="content-encoding")
+
+
+def reason_against(element: bytes) -> str | None:
+    """Return why an element of a queue is no hint, or None when it is one."""
+    try:
+        envelope = _Envelope.model_validate(json.loads(element.decode()))
+        if envelope.headers.task != SUBMIT_TASK:
+            return f"headers.task: there is no task {envelope.headers.task[:100]!r}"
+        body = json.loads(b64decode(envelope.body, validate=True))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'message'}: {first['msg']}"
+    except binascii.Error as error:
+        return f"body: not base64 ({error})"
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})"
+    match body:
+        case [[str(chunk_id)], dict(kwargs), dict() | None] if not kwargs and CHUNK_ID.fullmatch(chunk_id):
+            return None
+    return "body: not the arguments of a hint, which are one chunk's id"
+
+
+class _Screening:
+    """What a channel of kombu's needs to look at each element of a partner's queues as it is taken out."""
+
+    #: The partner whose queues are screened; a transport option.
+    screened_mchid = ""
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - kombu's own signature
+        client = super()._create_client(asynchronous)  # type: ignore[misc]
+        if asynchronous:  # the one that waits for messages
+            client.set_response_callback("BRPOP", self._screened)
+        return client
+
+    def _screened(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes] | None:
+        """Return a reply of BRPOP as it is; for an element that is no hint as if there had been none."""
+        if not reply:
+            return None
+        queue, element = reply
+        keys = Keys(self.screened_mchid)
+        name = queue.decode().rsplit(self.sep, 1)[0]  # type: ignore[attr-defined]
+        reason = reason_against(element) if name in keys.queues else None
+        if reason is None:
+            return queue, element
+        log.error("a message in %s is no hint and is set aside: %s: %r", name, reason, element[:200])
+        with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+            note_message(client, keys, name, reason, element)
+        return None
+
+
+class ScreeningChannel(_Screening, kombu_redis.Channel):
+    """kombu's channel to one server."""
+
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "screened_mchid")
+
+
+class ScreeningSentinelChannel(_Screening, kombu_redis.SentinelChannel):
+    """kombu's channel to the primary that Sentinels name."""
+
+    from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, "screened_mchid")
+
+
+class ScreeningTransport(kombu_redis.Transport):
+    """kombu's transport over screening channels."""
+
+    Channel = ScreeningChannel
+
+
+class ScreeningSentinelTransport(kombu_redis.SentinelTransport):
+    """The same, for a primary that Sentinels name."""
+
+    Channel = ScreeningSentinelChannel
+
+
+def transport_for(broker_url: str) -> str:
+    """Return the name of the transport for an address, as Celery wants it."""
+    transport = ScreeningSentinelTransport if broker_url.startswith("sentinel") else ScreeningTransport
+    return f"{transport.__module__}:{transport.__qualname__}"
