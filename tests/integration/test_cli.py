@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from couponpress import Client
 from couponpress.cli import app, main
 from couponpress.ledger.outage import PlatformDown, tell_down
+from couponpress.ledger.setting_aside import note_message
 from couponpress.ledger.working import Move
 from couponpress.outcome import State
 from couponpress_worker.redis_server import free_port
@@ -31,6 +32,7 @@ from tests.builders import (
     cut_out_body,
     fleet_values,
     moved,
+    on_ledger,
     png,
     producer_settings,
     stored,
@@ -843,3 +845,37 @@ def test_a_missing_file_is_told_before_missing_settings(tmp_path):
     assert done.returncode == 2
     assert "nowhere.csv cannot be read (No such file or directory)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# --- redrive and what was set aside -----------------------------------------------------------------------------------
+
+
+def test_redrive_sends_again_by_filter_and_says_how_many(couponpress, redis_url, server):
+    chunk_id = stored(redis_url, 3)
+    moved(redis_url, chunk_id, Move(0, "reject", code="NO_AUTH"), Move(1, "fail", code="FAIL"), Move(2, "succeed"))
+    ran = couponpress("redrive", "may", "--code", "NO_AUTH")
+    assert ran.code == 0
+    assert "run may: 1 specs go again. `couponpress watch may`" in ran.err
+    ran = couponpress("redrive", "may", "--outcome", "rejected")
+    assert "run may: 0 specs go again. `couponpress status may`" in ran.err
+    assert "1 specs go again" in couponpress("redrive", "may").err
+    assert couponpress("redrive", "may", "--outcome", "succeeded").code == 2
+    assert couponpress("redrive", "nobody's").code == 2
+
+
+def test_status_tells_reasons_and_what_was_set_aside(couponpress, redis_url, server):
+    chunk_id = stored(redis_url, 2)
+    moved(redis_url, chunk_id, Move(0, "reject", code="NO_AUTH"))
+    server.hset(KEYS.chunk(chunk_id), "z", b"garbage")
+    on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me"))
+    note_message(server, KEYS, KEYS.queue("bulk"), "not JSON", b"what is \xff this")
+    told = json.loads(couponpress("status", "may", "--json").out)
+    assert told["reasons"] == {"rejected NO_AUTH": 1, "expired SET_ASIDE": 1}
+    assert told["chunks_set_aside"] == 1
+    assert told["finished"] is True
+    shown = couponpress("status").out
+    assert "set aside: chunk b1.1 of may, 1 specs: its stored bytes cannot be unpacked" in shown
+    assert "couponpress redrive may --code SET_ASIDE" in shown
+    assert "set aside: 1 messages that were no hints" in shown
+    assert "not JSON: what is \\xff this" in shown
+    assert "messages" not in couponpress("status", "may").out

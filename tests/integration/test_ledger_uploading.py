@@ -5,6 +5,7 @@ import redis
 
 from couponpress.errors import ConflictError, InputError
 from couponpress.keys import lane_of
+from couponpress.ledger import uploading
 from couponpress.ledger.chunks import CHUNK_SIZE, digests, unpack
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.uploading import SEAL_BATCH, UPLOAD_LOCK_SECONDS, Enqueued, UploadLedger
@@ -412,3 +413,14 @@ def test_discarding_works_while_the_server_is_full(client, uploads, run):
     finally:
         client.config_set("maxmemory", 0)
     assert chunk_ids(client) == []
+
+
+def test_a_producer_does_not_wait_for_ever_for_another(client, monkeypatch):
+    uploads = UploadLedger(client, KEYS)
+    run = uploads.open_run("may", "bulk")
+    assert uploads.lock_upload(run)
+    monkeypatch.setattr(uploading, "UPLOAD_LOCK_SECONDS", 1)
+    waited = []
+    with pytest.raises(InputError, match="another producer is uploading"):
+        uploads.lock_upload(run, lambda: waited.append(True))
+    assert waited == [True]

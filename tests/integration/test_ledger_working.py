@@ -304,6 +304,13 @@ def test_tries_are_counted_to_an_end_that_prints(redis_url, client, chunk):
     assert outcomes(client)[0].attempts == ord("~") - ord("0")
 
 
+@pytest.mark.parametrize("name", ["accept", "succeed", "fail"])
+def test_a_callback_that_comes_before_the_answer_proves_a_try(redis_url, client, chunk, name):
+    moved(redis_url, chunk, Move(0, name))
+    moved(redis_url, chunk, Move(0, "accept", tries=1))  # the answer, recorded late
+    assert outcomes(client)[0].attempts == 1
+
+
 def test_a_picture_is_stored_with_its_spec(redis_url, client, chunk):
     moved(redis_url, chunk, Move(2, "succeed", image_url=PICTURE))
     assert [one.image_url for one in outcomes(client)] == ["", "", PICTURE]
