@@ -70,11 +70,19 @@ class SettingsError(InputError):
 class ConflictError(InputError):
     """A task_id is already known with another body: the platform would refuse it, so nothing is enqueued."""
 
-    def __init__(self, task_id: str, known_run: str) -> None:
-        super().__init__(
-            f"task_id {task_id} is already known in run {known_run!r} with another body. "
-            "Nothing was enqueued. Give the changed spec another task_id, or submit under a new run name (--run NAME)."
-        )
+    def __init__(self, task_id: str, known_run: str, rows: tuple[str, str] | None = None) -> None:
+        """Tell where it is known: in a run, or with `rows` in two rows of the very same upload."""
+        if rows is None:
+            told = (
+                f"task_id {task_id} is already known in run {known_run!r} with another body. Nothing was enqueued. "
+                "Give the changed spec another task_id, or submit under a new run name (--run NAME)."
+            )
+        else:
+            told = (
+                f"task_id {task_id} stands twice in this upload with different bodies, in the rows {rows[0]!r} and "
+                f"{rows[1]!r}. Nothing was enqueued. Give one of them another task_id, or take one of them out."
+            )
+        super().__init__(told)
         self.task_id = task_id
         self.known_run = known_run
 

@@ -424,3 +424,12 @@ def test_a_producer_does_not_wait_for_ever_for_another(client, monkeypatch):
     with pytest.raises(InputError, match="another producer is uploading"):
         uploads.lock_upload(run, lambda: waited.append(True))
     assert waited == [True]
+
+
+def test_two_rows_of_one_upload_that_conflict_are_both_named(client):
+    uploads = UploadLedger(client, KEYS)
+    one, other = identified([1]) + identified([2])
+    twin = other._replace(task_id=one.task_id)
+    with pytest.raises(ConflictError, match=r"stands twice in this upload .* 'row 1' and 'row 2'"):
+        uploads.enqueue_open(uploads.open_run("may", "bulk"), [one, one, twin])
+    assert chunk_ids(client) == []

@@ -206,10 +206,10 @@ def _distinct(specs: Sequence[Identified]) -> Iterator[Identified]:
     if len({spec.task_id for spec in specs}) == len(specs):
         yield from specs
         return
-    seen: dict[str, bytes] = {}
+    seen: dict[str, Identified] = {}
     for spec in specs:
-        if spec.task_id not in seen:
-            seen[spec.task_id] = spec.row.body
+        first = seen.setdefault(spec.task_id, spec)
+        if first is spec:
             yield spec
-        elif seen[spec.task_id] != spec.row.body:
-            raise ConflictError(spec.task_id, "of this very upload")
+        elif first.row.body != spec.row.body:
+            raise ConflictError(spec.task_id, "", (first.row.row_id, spec.row.row_id))
