@@ -357,6 +357,8 @@ def _endings(evidence: Evidence, specs: Mapping[str, Spec]) -> Iterator[Finding]
             yield Finding(LOST, task_id, f"row {spec.row_id} of {spec.run} has no outcome")
             continue
         changed = before[task_id] - {(last.outcome, last.image_url, last.code)}
+        if last.outcome == "succeeded":  # a picture that came after its spec was given up is taken
+            changed = {one for one in changed if one[0] != "expired"}
         if changed:
             yield Finding(ENDED_TWICE, task_id, f"was {sorted(changed)} before it was {last.outcome}")
         wrong = _wrong(spec, last, evidence.tasks.get(task_id), whose)

@@ -8,7 +8,7 @@ from couponpress import Client, InputError, UnknownRunError
 from couponpress.keys import HELD_SCORE
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.redriving import REDRIVE_BATCH, RedriveLedger
-from couponpress.ledger.working import LEASE_MS, Leased, Move
+from couponpress.ledger.working import CANARY_SPECS, LEASE_MS, Leased, Move
 from couponpress.outcome import State
 from couponpress_worker.recovery import chunks_to_publish
 from tests.builders import (
@@ -199,3 +199,54 @@ def test_a_chunk_that_died_before_its_redrive_has_all_its_chances_again(redis_ur
         assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(ended, "dead")), Leased)
         let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
         assert on_ledger(redis_url, lambda ledger: ledger.abandoned()) == [ended]
+
+
+# --- beside holds and cancelling --------------------------------------------------------------------------------------
+
+
+def test_cancelled_specs_go_again_by_the_code_that_they_are_shown_with(redis_url, client, producer):
+    chunk_id = stored(redis_url, 3)
+    assert producer.cancel("may") == 3
+    assert {one.code for one in producer.outcomes("may")} == {"CANCELLED"}
+    assert producer.redrive("may", code="NO_AUTH") == 0
+    assert producer.redrive("may", code="CANCELLED") == 3
+    assert states_of(client, chunk_id) == [WAITING] * 3
+
+
+def test_after_a_redrive_what_was_accepted_before_the_cancelling_may_go_again(redis_url, client, producer):
+    chunk_id = stored(redis_url, 3)
+    moved(redis_url, chunk_id, Move(0, "accept"), Move(1, "accept"))
+    assert producer.cancel("may") == 1
+    moved(redis_url, chunk_id, Move(0, "absent"))
+    assert states_of(client, chunk_id)[0] is State.CANCELLED
+    assert producer.redrive("may") == 2
+    moved(redis_url, chunk_id, Move(1, "absent"))
+    assert states_of(client, chunk_id) == [WAITING, State.RETRYING, WAITING]
+
+
+def test_rejections_from_before_a_redrive_do_not_hold_the_run(redis_url, client, producer):
+    chunk_id = stored(redis_url, 40)
+    for _ in range(2):
+        moved(redis_url, chunk_id, *(Move(position, "reject", tries=1, code="NO_AUTH") for position in range(39)))
+        assert producer.holds() == []
+        assert producer.redrive("may") == 39
+
+
+def test_a_redrive_of_a_run_that_the_canary_held_waits_for_the_resume(redis_url, client, producer):
+    chunk_id = stored(redis_url, CANARY_SPECS + 1)
+    moved(redis_url, chunk_id, *(Move(position, "reject", tries=1, code="NO_AUTH") for position in range(CANARY_SPECS)))
+    assert [hold.scope for hold in producer.holds()] == ["may"]
+    assert producer.redrive("may") == CANARY_SPECS
+    assert on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")) == "held"
+    producer.resume("may")
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")), Leased)
+
+
+def test_a_redriven_chunk_of_a_held_brand_is_kept_back_again(redis_url, client, producer):
+    chunk_id = stored(redis_url, 2)
+    moved(redis_url, chunk_id, Move(0, "reject", code="GAVE_UP"), Move(1, "accept"))
+    producer.pause(brand="120344")
+    assert producer.redrive("may") == 1
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")), Leased)
+    assert on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "me", {0: "brand:120344"})) == -2
+    assert client.zscore(KEYS.open("bulk"), chunk_id) == HELD_SCORE

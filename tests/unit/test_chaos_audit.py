@@ -83,6 +83,13 @@ def test_an_outcome_that_changed_is_a_second_end(before):
     assert told.keys() == {rules.ENDED_TWICE}
 
 
+def test_a_picture_may_come_after_its_spec_was_given_up_and_nothing_else_may():
+    given_up = result(1, "expired", code="NO_ANSWER")
+    assert not broken(earlier=[given_up])
+    failed = [result(1, "failed", code="FAIL"), *GOOD.results[1:]]
+    assert rules.ENDED_TWICE in broken(earlier=[given_up], results=failed, counts={})
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -3,7 +3,7 @@
 Two kinds are asked about: those whose submitting ended open (looks), and those accepted so long ago that every
 repetition of the callback has passed (overdue). Decides who is asked about when: the oldest first, runs in turns.
 Refuses to know what an answer makes of a spec (`completion`). Callbacks are the main channel: at 20 queries a second,
-a hundred thousand specs would take 83 minutes.
+a hundred thousand specs would take 83 minutes. Long, for choosing, asking and booking share one round.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class OverdueQuery:
         return found
 
     async def _pass_over(self, chunk_id: str, ago_seconds: float, error: DamagedChunkError) -> None:
-        """Leave a chunk whose rows cannot be read to callbacks, which find its specs by the index, until the deadline."""
+        """Leave a chunk whose rows cannot be read to callbacks, till the deadline: they find its specs by the index."""
         log.warning("chunk %s cannot be queried: %s", chunk_id, error)
         if ago_seconds > self._expire_after_seconds:
             message = f"accepted, but it cannot be queried: {error}"

@@ -3,6 +3,7 @@
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
 -- KEYS[6] chunks set aside
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
+-- ARGV[5] the code by which cancelled specs are shown that have none of their own
 -- Returns how many specs go again, and 1 when the chunk must be published.
 local WORDS = {f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
@@ -17,7 +18,8 @@ for position = 0, #states - 1 do
   if word then
     local told = redis.call('HGET', KEYS[1], position)
     local code = told and cjson.decode(told)[2] or ''
-    if ARGV[4] == '' or ARGV[4] == code then
+    local shown = code == '' and letter == 'c' and ARGV[5] or code
+    if ARGV[4] == '' or ARGV[4] == shown then
       again[#again + 1] = position
       counts[word] = (counts[word] or 0) + 1
       if code ~= '' then reasons[word .. ' ' .. code] = (reasons[word .. ' ' .. code] or 0) + 1 end
