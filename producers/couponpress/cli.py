@@ -115,22 +115,28 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
                 told[0]["reasons"] = client.reasons(run)
             typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
             return
-        for one in shown:
-            typer.echo(counts_line(one))
-            if one.hook_trouble:
-                typer.echo(f"  hook: {one.hook_trouble}; it is tried again as long as the run is kept")
-        if run is not None:
-            for reason, count in client.reasons(run).items():
-                typer.echo(f"  {count:>8}  {reason}")
-        for hold in holds:
-            typer.echo(f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}")
-        if down := client.outage():
-            since = time.strftime("%H:%M:%S", time.localtime(down.since))
-            typer.echo(f"the platform seems to be down since {since} ({down.reason}): only probes are sent")
-        for line in set_aside_lines(aside, *client.set_aside_messages(), run):
+        for line in _status_lines(client, shown, run, holds, aside):
             typer.echo(line)
-        if not shown:
-            typer.echo("no run yet; `couponpress submit FILE` makes one")
+
+
+def _status_lines(
+    client: Client, shown: list[RunStatus], run: str | None, holds: list[Hold], aside: list[SetAsideChunk]
+) -> Iterator[str]:
+    """Yield what people are told: counts, reasons, and whatever keeps specs from going on."""
+    for one in shown:
+        yield counts_line(one)
+        if one.hook_trouble:
+            yield f"  hook: {one.hook_trouble}; it is tried again as long as the run is kept"
+    if run is not None:
+        yield from (f"  {count:>8}  {reason}" for reason, count in client.reasons(run).items())
+    for hold in holds:
+        yield f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}"
+    if down := client.outage():
+        since = time.strftime("%H:%M:%S", time.localtime(down.since))
+        yield f"the platform seems to be down since {since} ({down.reason}): only probes are sent"
+    yield from set_aside_lines(aside, *client.set_aside_messages(), run)
+    if not shown:
+        yield "no run yet; `couponpress submit FILE` makes one"
 
 
 @app.command("watch")
