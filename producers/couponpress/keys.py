@@ -1,6 +1,6 @@
 """Every name in Redis, and every Celery queue and task name: no other module builds one.
 
-Every key is scoped by partner, so that partners can share a server. "Forgotten" below means: deleted by
+Long, for every name stands here with its type and how long it lives. Every key is scoped by partner, so that partners can share a server. "Forgotten" below means: deleted by
 `recovery` once the run has been finished for RESULT_TTL seconds.
 """
 

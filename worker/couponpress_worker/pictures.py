@@ -219,8 +219,6 @@ def _why_again(judgement: Judgement) -> str:
     match judgement:
         case Stop(code=code, message=message, cure=cure):
             raise PictureUploadError(f"{code} {message}", cure)
-        case Rejected(scope="brand", code=code, message=message):
-            raise PictureUploadError(f"{code} {message}", "Ask the platform for the permission, then submit again.")
         case Rejected(code=code, message=message):
             raise PictureError(f"is refused by the platform: {code} {message}")
         case Again(code=code, message=message):
