@@ -70,7 +70,7 @@ def within(names, *homes):
 
 #: All that the fleet may know of the producers' package.
 GROUND_FLOOR = ("couponpress.spec", "couponpress.outcome", "couponpress.keys", "couponpress.ledger")
-GROUND_FLOOR += ("couponpress.settings", "couponpress.errors", "couponpress.pictures")
+GROUND_FLOOR += ("couponpress.settings", "couponpress.errors", "couponpress.pictures", "couponpress.redis_address")
 
 #: Modules at the rim, which are producers as well, and what they need for it.
 RIM = {
@@ -129,7 +129,7 @@ def test_modules_import_downwards():
 
 def test_celery_is_spoken_in_four_places():
     spoken = importers_of("celery", "kombu")
-    assert spoken == {"couponpress.client", "couponpress_worker.app", "couponpress_worker.screening"}
+    assert spoken == {f"couponpress_worker.{name}" for name in ("app", "broker", "screening")} | {"couponpress.client"}
     assert "couponpress_worker.app" in imports_of("couponpress_worker.tasks")
 
 

@@ -8,9 +8,9 @@ it is the whole public face of the package in one class.
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +22,16 @@ from typing import Any, Self
 import kombu.exceptions
 import redis
 from celery import Celery
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
-from couponpress.errors import ConflictError, InputError, RedisUnavailableError
+from couponpress.errors import (
+    ConflictError,
+    InputError,
+    RedisFullError,
+    RedisRestartedError,
+    RedisUnavailableError,
+)
 from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
 from couponpress.ledger.cancelling import CancellingLedger
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
@@ -42,6 +50,8 @@ from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
 from couponpress.written import WrittenSpec
+
+log = logging.getLogger(__name__)
 
 #: A run's name is shown to people and stored once; any letters will do.
 _RUN_NAME_MAX = 100
@@ -77,7 +87,10 @@ class Client:
     def __init__(self, settings: ProducerSettings | None = None) -> None:
         self._settings = settings or ProducerSettings.load()
         self._keys = Keys(self._settings.mchid)
-        self._redis = redis.Redis.from_url(self._settings.redis_url, socket_timeout=30, socket_connect_timeout=5)
+        address = self._settings.redis_address
+        # A connection that was cut is made anew; every act of a producer may be repeated.
+        retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), 3, supported_errors=(redis.ConnectionError,))
+        self._redis = address.client(socket_timeout=30, socket_connect_timeout=5, retry=retry)
         self._uploads = UploadLedger(self._redis, self._keys)
         self._ledger = ReadingLedger(self._redis, self._keys)
         self._holds = HoldingLedger(self._redis, self._keys)
@@ -85,9 +98,8 @@ class Client:
         self._pacing = PacingLedger(self._redis, self._keys)
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._set_aside = SetAsideLedger(self._redis, self._keys)
-        self._celery = Celery("couponpress", broker=self._settings.redis_url, set_as_current=False)
-        if self._settings.redis_url.startswith("rediss:"):  # else Celery would trust any certificate
-            self._celery.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+        self._celery = Celery("couponpress", set_as_current=False)
+        self._celery.conf.update(address.celery())
 
     def __enter__(self) -> Self:
         return self
@@ -175,11 +187,11 @@ class Client:
         stored = None
         while stored is None:
             number = self._uploads.open_run(run, lane)
-            if hook is not None:
-                set_hook(self._redis, self._keys, number, hook)
             try:
+                if hook is not None:
+                    set_hook(self._redis, self._keys, number, hook)
                 stored = self._uploads.enqueue_open(number, chunk)
-            except ConflictError:
+            except (ConflictError, redis.OutOfMemoryError):
                 self._uploads.drop_if_empty(number)
                 raise
         if stored.chunk_id is not None:
@@ -198,9 +210,14 @@ class Client:
         token = None
         while token is None:  # a run that another refused upload drops at this moment is opened anew
             number = self._uploads.open_run(run, lane)
-            token = self._uploads.lock_upload(number, on_wait)
-        if hook is not None:
-            set_hook(self._redis, self._keys, number, hook)
+            try:
+                token = self._uploads.lock_upload(number, on_wait)
+                if token is not None and hook is not None:
+                    set_hook(self._redis, self._keys, number, hook)
+            except redis.OutOfMemoryError:
+                self._uploads.drop_if_empty(number)
+                raise
+        server = self._uploads.server()
         new = known = 0
         try:
             for chunk in _chunks(specs, run):
@@ -208,8 +225,12 @@ class Client:
                 new, known = new + stored.new, known + stored.known
                 if on_progress is not None:
                     on_progress(new + known)
+            self._check_server(server)
         except BaseException as error:
-            if not isinstance(error, redis.ConnectionError | redis.TimeoutError):  # then discarding would fail too
+            if type(error) is InputError:  # no upload took this one over if the server forgot whose it is
+                self._check_server(server)
+            # Without an answer discarding would fail too; after a restart the same command completes what is there.
+            if not isinstance(error, redis.ConnectionError | redis.TimeoutError | RedisRestartedError):
                 self._uploads.discard(number, token)
             raise
         for released in self._uploads.seal(number, token):
@@ -408,7 +429,18 @@ class Client:
         with self._asking():
             return read_record(self._redis, self._keys)
 
+    def _check_server(self, server: str) -> None:
+        if self._uploads.server() != server:
+            raise RedisRestartedError(self._settings.redis_url_shown)
+
     def _announce(self, chunk_ids: list[str], *, again: bool = False) -> None:
+        """Publish hints; the chunks are stored, so a failure is no failure of the call: they are found without."""
+        try:
+            self._publish(chunk_ids, again=again)
+        except (*REDIS_AWAY, kombu.exceptions.KombuError) as error:
+            log.warning("the fleet could not be told of %d chunks and will find them: %s", len(chunk_ids), error)
+
+    def _publish(self, chunk_ids: list[str], *, again: bool) -> None:
         """Publish one hint per chunk, many in one round trip; `again`: before the bulk chunks that nobody had yet."""
         declared: set[str] = set()
         with self._celery.producer_or_acquire() as producer, producer.batch():
@@ -431,6 +463,8 @@ class Client:
     def _asking(self) -> Iterator[None]:
         try:
             yield
+        except redis.OutOfMemoryError as error:
+            raise RedisFullError(self._settings.redis_url_shown) from error
         except (*REDIS_AWAY, redis.InvalidResponse, kombu.exceptions.KombuError) as error:
             raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
 

@@ -11,6 +11,8 @@ CouponpressError            the root: catch this to catch them all
 ├── UnknownRunError         no run of that name
 ├── DamagedChunkError       a stored chunk cannot be read
 └── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
+    ├── RedisFullError      Redis has no memory left; nothing of the call in hand was stored
+    └── RedisRestartedError Redis was restarted during an upload and may have forgotten a part of it
 """
 
 from __future__ import annotations
@@ -110,4 +112,27 @@ class RedisUnavailableError(CouponpressError):
         super().__init__(
             f"Redis at {url} does not answer ({cause}). Start it, or correct COUPONPRESS_REDIS_URL; "
             "then give the same command again: what was already stored is not stored twice."
+        )
+
+
+class RedisFullError(RedisUnavailableError):
+    """Redis has no memory left; nothing of the call in hand was stored."""
+
+    def __init__(self, url: str) -> None:
+        CouponpressError.__init__(
+            self,
+            f"Redis at {url} is full (maxmemory): nothing more was enqueued. What was enqueued before goes on. Raise "
+            "maxmemory, or wait until finished runs are forgotten (COUPONPRESS_RESULT_TTL); then give the same command "
+            "again: what was already stored is not stored twice.",
+        )
+
+
+class RedisRestartedError(RedisUnavailableError):
+    """Redis was restarted, or another server took over, during an upload: a part of it may be forgotten."""
+
+    def __init__(self, url: str) -> None:
+        CouponpressError.__init__(
+            self,
+            f"Redis at {url} was restarted during this upload and may have forgotten a part of it, so nothing of it is "
+            "sent yet. Give the same command again: what is still known is not stored twice.",
         )

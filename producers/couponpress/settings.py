@@ -12,23 +12,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.connection import parse_url
 
 from couponpress.errors import SettingsError
+from couponpress.redis_address import RedisAddress
 
 ENV_PREFIX = "COUPONPRESS_"
 
 
 def _redis_url(url: str) -> str:
-    """Take the addresses that both redis-py and Celery read: no unix:// and no sentinel://."""
-    try:
-        good = url.startswith(("redis://", "rediss://")) and bool(parse_url(url))  # type: ignore[no-untyped-call]
-    except ValueError:  # its own words may show a piece of the password
-        good = False
-    if not good:
-        raise ValueError(
-            "must read like redis://:password@host:6379/0 or rediss://…, with / # ? of a password percent-encoded"
-        )
+    RedisAddress.parse(url)
     return url
 
 
@@ -77,6 +69,11 @@ class ProducerSettings(BaseSettings):
             raise SettingsError(_sentence(error)) from None
 
     @property
+    def redis_address(self) -> RedisAddress:
+        """The Redis address, taken apart: it makes clients."""
+        return RedisAddress.parse(self.redis_url)
+
+    @property
     def redis_url_shown(self) -> str:
         """The Redis address without its password, for messages."""
         return without_password(self.redis_url)
@@ -84,7 +81,7 @@ class ProducerSettings(BaseSettings):
 
 def without_password(url: str) -> str:
     """Return a URL that can be shown: user name and password are cut out."""
-    return re.sub(r"([?&](?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))
+    return re.sub(r"([?&](?:sentinel_)?(?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))
 
 
 def _sentence(error: ValidationError) -> str:

@@ -98,9 +98,9 @@ def test_a_leased_chunk_is_taken(redis_url, chunk):
     assert lease(redis_url, chunk, "worker-2") == "taken"
 
 
-def test_a_hint_that_comes_twice_to_the_same_worker_finds_it_taken(redis_url, chunk):
-    lease(redis_url, chunk)
-    assert lease(redis_url, chunk) == "taken"
+def test_a_lease_that_is_asked_for_again_under_its_own_name_is_the_same_lease(redis_url, chunk):
+    """As after a lost answer; `Leases` gives each lease a name of its own."""
+    assert lease(redis_url, chunk) == lease(redis_url, chunk)
 
 
 def test_a_lease_lives_for_its_time(redis_url, client, chunk):

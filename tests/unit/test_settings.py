@@ -190,8 +190,8 @@ def test_settings_cannot_be_changed():
         "redis://:s3cret@h:6379/0",
         "redis://user:s3cret@h:6379/0",
         "rediss://user:s3%40cret@h:6379/0",
-        "redis://h:6379/0?password=s3cret",
-        "redis://h:6379/0?protocol=3&password=s3cret",
+        "sentinel://:s3cret@h:6379/0master/0",
+        "sentinel://user:s3cret@h:6379/0master/0?sentinel_password=s3cret",
     ],
 )
 def test_a_redis_password_is_never_shown(url):
@@ -201,7 +201,16 @@ def test_a_redis_password_is_never_shown(url):
     assert "h:6379/0" in settings.redis_url_shown
 
 
-@pytest.mark.parametrize("url", ["redis://:s3c#ret@h:6379", "redis://:s3/cret@h:6379", "redi://:s3cret@h"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3c#ret@h:6379",
+        "redis://:s3/cret@h:6379",
+        "redi://:s3cret@h",
+        "redis://h:6379/0?password=s3cret",
+        "sentinel://:s3cret@h/master/x",
+    ],
+)
 def test_a_redis_url_that_is_refused_is_not_shown_either(url):
     told = refusal(ProducerSettings, {"mchid": MCHID, "redis_url": url})
     assert "COUPONPRESS_REDIS_URL" in told

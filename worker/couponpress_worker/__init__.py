@@ -3,10 +3,15 @@
     settings        who the partner is, where things are, how fast; the keys, read from their files
     app             the Celery app, and this process's wiring, made once and never shared across a fork
     process         what one process holds open: an event loop, Redis, the platform
+    fleet_redis     the fleet's Redis client, which a full server does not refuse
+    redis_watch     whether Redis answers, said once
     screening       what comes out of a queue and is no hint is set aside
     tasks           a hint arrives: submit this chunk
+    broker          Celery's consumer of hints, patient with Redis
+    unhinted        chunks that no hint leads to
     urgent          the urgent lane, looked at without waiting for a hint
     submission      one chunk from lease to outcomes
+    leases          who has which chunk in hand, whatever answer of Redis was lost
     chunk_in_hand   what is known of a chunk in between
     halt            whether this process may send at all
     hold_watch      holds that others set or released

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import threading
 from typing import Any
 
@@ -39,14 +38,10 @@ SUMMARY_SECONDS = 3600
 def celery_configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's own settings, from ours."""
     keys = Keys(settings.mchid)
-    # Without these Celery would trust any certificate, or refuse the address.
-    tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if settings.redis_url.startswith("rediss:") else None
+    redis_servers = settings.redis_address.celery()
     return {
-        "broker_url": settings.redis_url,
-        "broker_transport": transport_for(settings.redis_url),
-        "broker_use_ssl": tls,
-        "result_backend": settings.redis_url,
-        "redis_backend_use_ssl": tls,
+        **redis_servers,
+        "broker_transport": transport_for(redis_servers["broker_url"]),
         "result_expires": SUMMARY_SECONDS,
         "accept_content": ["json"],
         "task_serializer": "json",
@@ -54,12 +49,20 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "task_queues": [Queue(name, routing_key=name) for name in keys.queues],
         "task_default_queue": keys.queue("bulk"),
         "broker_transport_options": {
+            **redis_servers["broker_transport_options"],
             # The queues are emptied in the order given: urgent, then what was in hand before, then bulk.
             "queue_order_strategy": "priority",
             "visibility_timeout": HINT_SECONDS,
             "screened_mchid": settings.mchid,
         },
         "broker_connection_retry_on_startup": True,
+        # Redis may stay away for as long as it likes, or refuse what it takes for granted: the consumer goes on.
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "worker_consumer": "couponpress_worker.broker:PatientConsumer",
+        # Both cost rate after a reconnection, for chunks in hand go on meanwhile.
+        "worker_enable_prefetch_count_reduction": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,  # of those that are acknowledged late: none
         # One hint is fetched ahead per thread: fetching takes Celery up to a second, in which no slot may be lost.
         "worker_prefetch_multiplier": 1,
         "worker_pool": "threads",

@@ -90,6 +90,7 @@ class CallbackReceiver:
         self._forward = forward
         self._missing = missing
         self._clock = clock
+        self._storing = True
 
     async def receive(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer one callback. `headers` must ignore case; `body` is what came, byte for byte."""
@@ -98,10 +99,16 @@ class CallbackReceiver:
             log.info("callback refused: %s", objection)
             return Reply(401, objection)
         try:
-            return await self._accept(headers, body)
+            answer = await self._accept(headers, body)
         except redis.exceptions.RedisError as error:
-            log.warning("callback not stored, the platform will repeat it: %s", error)
+            if self._storing:  # said once, not once for each of hundreds a second
+                log.warning("callbacks are not stored, the platform repeats them: %s", error)
+                self._storing = False
             return Reply(503, "not stored, please repeat")
+        if not self._storing:
+            log.info("callbacks are stored again")
+            self._storing = True
+        return answer
 
     def _look_for_certificate(self, serial: str) -> None:
         if self._missing is not None and serial not in self._verifier.keys and _SERIAL.fullmatch(serial):

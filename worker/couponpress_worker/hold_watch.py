@@ -27,14 +27,21 @@ class HoldWatch:
     """Keeps a process's `Halt` as the ledger has it; one per process, on its event loop."""
 
     def __init__(
-        self, client: Redis, channel: str, ledger: WorkLedger, halt: Halt, released: Callable[[str], None]
+        self,
+        client: Redis,
+        channel: str,
+        ledger: WorkLedger,
+        halt: Halt,
+        released: Callable[[str], None],
+        away: Callable[[Exception], None] = lambda _: None,
     ) -> None:
-        """Take what is to be told of each scope that is held no more."""
+        """Take what is to be told of each scope that is held no more, and each time that Redis did not answer."""
         self._client = client
         self._channel = channel
         self._ledger = ledger
         self._halt = halt
         self._released = released
+        self._away = away
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped."""
@@ -45,7 +52,8 @@ class HoldWatch:
                     while not stopped.is_set():
                         await self.look()
                         await channel.get_message(timeout=LOOK_EVERY_SECONDS)
-            except REDIS_AWAY:  # no slot is given out meanwhile, and the recorder says that Redis is away
+            except REDIS_AWAY as error:  # no slot is given out meanwhile
+                self._away(error)
                 await rest(stopped, LOOK_EVERY_SECONDS)
 
     async def look(self) -> None:

@@ -13,6 +13,7 @@ import hmac
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Final
 
@@ -37,6 +38,10 @@ UNSIGNED: Final = "COUPONPRESS_HOOK_SECRET_FILE is not set"
 WITHOUT_SECRET_SECONDS: Final = 60
 
 
+def _say_away(error: Exception) -> None:
+    log.warning("hooks wait for Redis: %s", error)
+
+
 class HookSender:
     """Tells of finished runs; one per process, busy only while the process leads."""
 
@@ -47,14 +52,16 @@ class HookSender:
         self._secret = secret
         self._session: aiohttp.ClientSession | None = None
 
-    async def run(self, leadership: Leadership, stopped: asyncio.Event) -> None:
-        """Tell while this process leads, until it is stopped."""
+    async def run(
+        self, leadership: Leadership, stopped: asyncio.Event, away: Callable[[Exception], None] = _say_away
+    ) -> None:
+        """Tell while this process leads, until it is stopped; `away` hears each time that Redis did not answer."""
         while not stopped.is_set():
             try:
                 if await leadership.mine():
                     await self.round()
             except REDIS_AWAY as error:
-                log.warning("hooks wait for Redis: %s", error)
+                away(error)
             await rest(stopped, TICK_SECONDS)
         if self._session is not None:
             await self._session.close()

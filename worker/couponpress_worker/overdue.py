@@ -67,6 +67,10 @@ class Question:
     accepted_seconds_ago: float | None = None
 
 
+def _say_away(error: Exception) -> None:
+    log.warning("overdue queries wait for Redis: %s", error)
+
+
 class OverdueQuery:
     """Queries specs and books what comes back; one per process, busy only while the process leads."""
 
@@ -90,8 +94,17 @@ class OverdueQuery:
         #: The platform refuses every query: nothing more is asked in this round.
         self._refused = False
 
-    async def run(self, leadership: Leadership, halted: Callable[[], bool], stopped: asyncio.Event) -> None:
-        """Query while this process leads and nothing is held, until it is stopped and its slots are closed."""
+    async def run(
+        self,
+        leadership: Leadership,
+        halted: Callable[[], bool],
+        stopped: asyncio.Event,
+        away: Callable[[Exception], None] = _say_away,
+    ) -> None:
+        """Query while this process leads and nothing is held, until it is stopped and its slots are closed.
+
+        `away` hears each time that Redis did not answer.
+        """
 
         async def may_ask() -> bool:
             return not halted() and await leadership.mine()
@@ -102,7 +115,7 @@ class OverdueQuery:
                 if await may_ask():
                     asked = await self.round(may_ask)
             except REDIS_AWAY as error:
-                log.warning("overdue queries wait for Redis: %s", error)
+                away(error)
             except SlotsClosedError:
                 return
             except Exception:  # whatever one chunk does to it: the others need it

@@ -24,8 +24,6 @@ import redis.exceptions
 import uvloop
 from limits import parse
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from couponpress.keys import PARTNER_SCOPE, Keys
 from couponpress.ledger.hooks import HookLedger
@@ -33,11 +31,13 @@ from couponpress.ledger.outage import tell_down
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.chunk_in_hand import Summary
+from couponpress_worker.fleet_redis import callback_redis, fleet_redis, limiter_redis
 from couponpress_worker.flight_recorder import FlightRecorder
 from couponpress_worker.halt import Halt
 from couponpress_worker.heartbeat import Heartbeat, directory, fleet_prefix
 from couponpress_worker.hold_watch import HoldWatch
 from couponpress_worker.hooks import HookSender
+from couponpress_worker.leases import Leases, give_strays_back
 from couponpress_worker.limiter import Bucket, Grant
 from couponpress_worker.outage import Outage
 from couponpress_worker.overdue import OverdueQuery
@@ -45,10 +45,12 @@ from couponpress_worker.pace import Pace
 from couponpress_worker.progress import Sight
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.recovery import Leadership, recover
+from couponpress_worker.redis_watch import Acquire, RedisWatch
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.signing import Signer, Verifier
 from couponpress_worker.slots import Slots
 from couponpress_worker.submission import STOPPING, Submitter
+from couponpress_worker.unhinted import Unhinted
 from couponpress_worker.urgent import UrgentLane
 from couponpress_worker.watchdog import Watchdog
 from couponpress_worker.wechatpay import WeChatPay
@@ -66,17 +68,17 @@ PublishAgain = Callable[[list[str]], Awaitable[None]]
 
 def redis_for(settings: Settings) -> Redis:
     """Return the asyncio client of a process; it connects when first used."""
-    return Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15)
+    return fleet_redis(settings.redis_address)
 
 
 def limiter_redis_for(settings: Settings) -> Redis:
     """Return the client that asks for slots: it fails fast and repeats nothing, for a late answer is a lost slot."""
-    return Redis.from_url(settings.redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+    return limiter_redis(settings.redis_address)
 
 
 def callback_redis_for(settings: Settings) -> Redis:
     """Return the client of the callback receiver: it says within the platform's 5 s that Redis is away."""
-    return Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 1))
+    return callback_redis(settings.redis_address)
 
 
 def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
@@ -89,11 +91,19 @@ def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
     )
 
 
-def paced(settings: Settings, client: Redis, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
+def paced(
+    settings: Settings,
+    client: Redis,
+    keys: Keys,
+    name: str,
+    rate: str,
+    patient: Callable[[Acquire], Acquire] | None = None,
+) -> tuple[Pace, Slots]:
     """Return the pace and the slots of one of the partner's limits, over a client that fails fast."""
     lateness_seconds = settings.lateness_ms / 1000
     pace = Pace(client, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
-    return pace, Slots(pace.acquire, lateness_seconds=lateness_seconds, pace=pace)
+    acquire = pace.acquire if patient is None else patient(pace.acquire)
+    return pace, Slots(acquire, lateness_seconds=lateness_seconds, pace=pace)
 
 
 class Process:
@@ -120,7 +130,8 @@ class Process:
     ) -> Self:
         """Wire this process and begin to look after what others left behind.
 
-        Without `takes_hints`, hints that wait in the queues are no work of its own.
+        Without `takes_hints`, hints that wait in the queues are no work of its own, nor are chunks that no hint leads
+        to.
         """
         process = cls(settings, secret_keys, publish_again, takes_hints=takes_hints)
         process._thread.start()
@@ -156,7 +167,11 @@ class Process:
         self._limiter_redis = limiter_redis_for(settings)
         self._ledger = WorkLedger(self._redis, keys)
         self._platform = platform_for(settings, self._secret_keys)
-        self._recorder = Recorder(self._ledger)
+        # A write that changes nothing: a replica or a full disk refuses it as well.
+        self._watch = RedisWatch(lambda: _awaited(self._redis.hdel(keys.holds, "")), lambda: self._halt.stopping)
+        away = self._watch.away
+        leases = Leases(self._redis, keys, self._watch)
+        self._recorder = Recorder(self._ledger, away)
         self._pace, self._slots = self._paced(keys, "submit", settings.rate)
         self._query_pace, self._query_slots = self._paced(keys, "query", settings.query_rate)
         flight = FlightRecorder(self._redis, keys, owner)
@@ -167,12 +182,12 @@ class Process:
             flight.note(moment_us)
 
         self._submitter = Submitter(
-            ledger=self._ledger,
+            ledger=leases,
             recorder=self._recorder,
             slots=self._slots,
             platform=self._platform,
             owner=owner,
-            publish_again=self._publish_again,
+            publish_again=self._publish_rest,
             halt=self._halt,
             note_sent=note_sent,
             outage=self._outage,
@@ -193,7 +208,9 @@ class Process:
         )
         hooks = HookSender(HookLedger(self._redis, keys), mchid=settings.mchid, secret=self._secret_keys.hook_secret)
         self._leadership = Leadership(self._redis, keys.leader, owner)
-        watch = HoldWatch(self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew)
+        watch = HoldWatch(
+            self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew, away
+        )
         recovery = asyncio.create_task(
             recover(
                 self._ledger,
@@ -201,6 +218,7 @@ class Process:
                 self._publish_again,
                 result_ttl_seconds=settings.result_ttl,
                 stopped=self._stopped,
+                away=away,
             )
         )
 
@@ -214,13 +232,25 @@ class Process:
             recovery,
             asyncio.create_task(flight.run(self._stopped)),
             asyncio.create_task(self._watchdog.run(self._stopped)),
-            asyncio.create_task(hooks.run(self._leadership, self._stopped)),
-            asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk).run(self._stopped)),
-            asyncio.create_task(overdue.run(self._leadership, asks_nothing, self._stopped)),
+            asyncio.create_task(hooks.run(self._leadership, self._stopped, away)),
+            asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk, away).run(self._stopped)),
+            asyncio.create_task(overdue.run(self._leadership, asks_nothing, self._stopped, away)),
+            asyncio.create_task(give_strays_back(leases, self._watch, owner, self._publish_again, self._stopped)),
         ]
+        self._unhinted = Unhinted(leases, self._submitter.submit_chunk, away, lambda: self._halt.stopping)
+        if self._takes_hints:
+            self._background.append(asyncio.create_task(self._unhinted.run(self._stopped)))
+
+    async def _publish_rest(self, chunk_ids: list[str]) -> None:
+        """Publish chunks that are handed on; while that cannot be done they are found without a hint."""
+        try:
+            await self._publish_again(chunk_ids)
+        except REDIS_AWAY as error:
+            self._watch.away(error)
 
     async def _submit_or_pass_on(self, chunk_id: str) -> Summary:
         """Submit a chunk; a process that stops gives the hint to another one instead."""
+        self._unhinted.hinted()
         summary = await self._submitter.submit_chunk(chunk_id)
         if summary.note == STOPPING:
             with suppress(*REDIS_AWAY):  # the ledger knows what waits
@@ -268,10 +298,11 @@ class Process:
             self._call(self._recorder.flush()).result(LAST_WORDS_SECONDS)
 
     def _paced(self, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
-        return paced(self._settings, self._limiter_redis, keys, name, rate)
+        return paced(self._settings, self._limiter_redis, keys, name, rate, self._watch.patient)
 
     async def _close(self) -> None:
         self._stopped.set()
+        await self._watch.close()
         await self._slots.close()
         await self._query_slots.close()
         await self._pace.close()
@@ -286,3 +317,8 @@ class Process:
         await self._platform.aclose()
         await self._limiter_redis.aclose()
         await self._redis.aclose()
+
+
+async def _awaited(reply: Awaitable[int] | int) -> object:
+    """Wait for a reply; redis-py's types leave open whether it must be waited for."""
+    return reply if isinstance(reply, int) else await reply

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import Move, WorkLedger
@@ -25,8 +26,10 @@ RETRY_SECONDS = 0.5
 class Recorder:
     """Gathers moves and writes them; one per process, on the process's event loop."""
 
-    def __init__(self, ledger: WorkLedger) -> None:
+    def __init__(self, ledger: WorkLedger, away: Callable[[Exception], None] | None = None) -> None:
+        """Take the ledger, and what hears when Redis did not answer; without it the recorder says so itself."""
         self._ledger = ledger
+        self._away = away
         self._gathered: dict[str, list[Move]] = {}
         self._last_write: asyncio.Task[None] | None = None
 
@@ -56,7 +59,9 @@ class Recorder:
             try:
                 await self._ledger.move(moves)
             except REDIS_AWAY as error:
-                if not told:
+                if self._away is not None:
+                    self._away(error)
+                elif not told:
                     log.warning("Redis does not answer (%s); answers wait here until it does", error)
                     told = True
                 await asyncio.sleep(RETRY_SECONDS)

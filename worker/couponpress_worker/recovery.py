@@ -49,6 +49,10 @@ class Leadership:
             await self._client.delete(self._key)
 
 
+def _say_away(error: Exception) -> None:
+    log.warning("recovery waits for Redis: %s", error)
+
+
 async def recover(
     ledger: WorkLedger,
     leadership: Leadership,
@@ -56,19 +60,24 @@ async def recover(
     *,
     result_ttl_seconds: int,
     stopped: asyncio.Event,
+    away: Callable[[Exception], None] = _say_away,
 ) -> None:
-    """Look after everything once a second, while this process leads, until it is stopped."""
+    """Look after everything once a second, while this process leads, until it is stopped.
+
+    `away` hears each time that Redis did not answer.
+    """
     ticks = 0
     while not stopped.is_set():
         try:
             if await leadership.mine():
-                await publish_again(await chunks_to_publish(ledger))
+                # First what makes room: hints cannot be published while Redis is full.
                 if ticks % FORGET_EVERY_TICKS == 0:
                     for number in await ledger.forget_finished(result_ttl_seconds):
                         log.info("forgot run %s: its results lived %d s", number, result_ttl_seconds)
                 ticks += 1
+                await publish_again(await chunks_to_publish(ledger))
         except REDIS_AWAY as error:
-            log.warning("recovery waits for Redis: %s", error)
+            away(error)
         except Exception:  # whatever one chunk does to it: the others need it
             log.exception("recovery failed and goes on")
         await rest(stopped, TICK_SECONDS)

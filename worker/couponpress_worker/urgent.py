@@ -24,9 +24,16 @@ MOST_IN_HAND = 32
 class UrgentLane:
     """Takes up urgent chunks as they are stored; one per process, on its event loop."""
 
-    def __init__(self, ledger: WorkLedger, submit: Callable[[str], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        ledger: WorkLedger,
+        submit: Callable[[str], Awaitable[object]],
+        away: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        """Take what submits a chunk, and what hears each time that Redis did not answer."""
         self._ledger = ledger
         self._submit = submit
+        self._away = away
         self._in_hand: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, stopped: asyncio.Event) -> None:
@@ -34,7 +41,8 @@ class UrgentLane:
         while not stopped.is_set():
             try:
                 await self.look()
-            except REDIS_AWAY:  # nothing is sent meanwhile; the recorder and the slots say so
+            except REDIS_AWAY as error:
+                self._away(error)
                 await rest(stopped, 1.0)
             await rest(stopped, LOOK_EVERY_SECONDS)
         if self._in_hand:

@@ -13,7 +13,7 @@ import redis
 
 from couponpress.keys import HELD_SCORE, LANES, PARTNER_SCOPE, Keys, brand_scope, run_scope
 from couponpress.ledger.reading import Hold
-from couponpress.ledger.scripts import script
+from couponpress.ledger.scripts import ALLOW_OOM, script
 
 
 class HoldingLedger:
@@ -22,8 +22,9 @@ class HoldingLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._hold = client.register_script(script("hold"))
-        self._release = client.register_script(script("release"))
+        # A full server takes either: the one is small and may be urgent, the other lets the fleet drain.
+        self._hold = client.register_script(ALLOW_OOM + script("hold"))
+        self._release = client.register_script(ALLOW_OOM + script("release"))
 
     def hold(self, number: str | None, reason: str, cure: str, *, brand_id: str | None = None) -> bool:
         """Hold one run, a brand, or with neither the partner; False when it is held already: the first reason stays."""

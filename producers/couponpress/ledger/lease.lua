@@ -1,6 +1,6 @@
 -- Take a chunk in hand. The message that led here was only a hint: the chunk decides.
--- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds   KEYS[4] the suspect that this owner has in hand
--- ARGV[1] chunk id   ARGV[2] owner   ARGV[3] lease, ms   ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
+-- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds   KEYS[4] the suspect that the owner's process has in hand
+-- ARGV[1] chunk id   ARGV[2] owner: a process, and after a / which of its leases   ARGV[3] lease, ms   ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
 -- ARGV[6] after how many leases lost in a row a chunk is to be set aside   ARGV[7] prefix of chunk keys
 -- Returns {'leased', rows, states, tries, record version}, or {why not}: 'nothing', 'taken', 'held', 'suspect',
 -- 'damaged'.
@@ -10,7 +10,8 @@ local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner', 'v', 'lost', 'kept')
 if not (chunk[1] and chunk[2] and chunk[5]) then return {'damaged'} end
-if chunk[4] and tonumber(score) > now_ms then return {'taken'} end
+local leased = chunk[4] and chunk[4] ~= ARGV[2] -- a repeated ask is none
+if leased and tonumber(score) > now_ms then return {'taken'} end
 if not string.find(chunk[2], 'w', 1, true) then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('HDEL', KEYS[1], 'owner')
@@ -21,13 +22,16 @@ if redis.call('HEXISTS', KEYS[3], 'partner') == 1 or redis.call('HEXISTS', KEYS[
   redis.call('HDEL', KEYS[1], 'owner', 'kept')
   return {'held'}
 end
-if chunk[4] then return {'taken'} end -- its lease ran out: recovery counts that, and publishes it
+if leased then return {'taken'} end -- its lease ran out: recovery counts that, and publishes it
 local lost, limit = tonumber(chunk[6] or 0), tonumber(ARGV[6])
 if lost >= limit then return {'suspect'} end -- it is being set aside
 if lost == limit - 1 then
   -- The last chance. Of all chunks that a dying worker has in hand, at most one may be condemned by it.
+  local function process(owner) return owner and string.match(owner, '^[^/]*') end
   local other = redis.call('GET', KEYS[4])
-  if other and other ~= ARGV[1] and redis.call('HGET', ARGV[7] .. other, 'owner') == ARGV[2] then return {'suspect'} end
+  if other and other ~= ARGV[1] and process(redis.call('HGET', ARGV[7] .. other, 'owner')) == process(ARGV[2]) then
+    return {'suspect'}
+  end
   redis.call('SET', KEYS[4], ARGV[1], 'EX', 3600)
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[2])

@@ -17,6 +17,10 @@ REDIS_AWAY: Final = (
 )
 
 
+#: What a script begins with that a full server may run as well: it drains, or makes room. Redis 7 and later.
+ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
+
+
 @cache
 def script(name: str) -> str:
     """Return the text of `name`.lua."""

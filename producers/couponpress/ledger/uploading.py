@@ -18,7 +18,7 @@ import redis
 from couponpress.errors import ConflictError, InputError
 from couponpress.keys import Keys, Lane, lane_of, run_of, run_scope
 from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
-from couponpress.ledger.scripts import script
+from couponpress.ledger.scripts import ALLOW_OOM, script
 
 #: After so long without a chunk an upload counts as dead, and another may go on with its run.
 UPLOAD_LOCK_SECONDS = 10
@@ -41,12 +41,13 @@ class UploadLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        # On a full server an upload can be ended either way, and none begun.
         self._open_run = client.register_script(script("open_run"))
         self._enqueue = client.register_script(script("enqueue"))
-        self._seal = client.register_script(script("seal"))
-        self._discard = client.register_script(script("discard"))
+        self._seal = client.register_script(ALLOW_OOM + script("seal"))
+        self._discard = client.register_script(ALLOW_OOM + script("discard"))
         self._lock_upload = client.register_script(script("lock_upload"))
-        self._drop_run = client.register_script(script("drop_run"))
+        self._drop_run = client.register_script(ALLOW_OOM + script("drop_run"))
 
     def open_run(self, name: str, lane: Lane) -> str:
         """Return the number of the run of that name, made if need be.
@@ -131,6 +132,10 @@ class UploadLedger:
             return cast(bytes, rest[0]).decode(), []
         known = cast(list[tuple[int, int, bytes]], rest)
         return None, [(position, bool(same), place.decode()) for position, same, place in known]
+
+    def server(self) -> str:
+        """Return which server answers: another one after a restart or a failover, which may forget what was stored."""
+        return str(self._client.info("server")["run_id"])  # type: ignore[index, unused-ignore]
 
     def seal(self, number: str, token: str) -> Iterator[list[str]]:
         """Release every staged chunk of the run; yields the ids of those released, in batches.

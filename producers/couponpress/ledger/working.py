@@ -124,13 +124,14 @@ class WorkLedger:
         self._forget_run = client.register_script(script("forget_run"))
 
     async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
-        """Take a chunk in hand for LEASE_MS, or say why not."""
+        """Take a chunk in hand for LEASE_MS, or say why not; an owner is a process, and after a `/` which lease."""
         keys = self._keys
+        suspect = keys.suspect(owner.partition("/")[0])
         scope = run_scope(run_of(chunk_id))
         told, *rest = cast(
             list[bytes],
             await self._lease(
-                [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds, keys.suspect(owner)],
+                [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds, suspect],
                 [chunk_id, owner, LEASE_MS, scope, HELD_SCORE, LOST_LEASES, keys.chunk("")],
             ),
         )
@@ -201,7 +202,7 @@ class WorkLedger:
         try:
             replies = await self._send_moves(moves)
         except NoScriptError:  # the server is new, or forgot its scripts; moves already made change nothing again
-            await self._client.script_load(script("transitions"))
+            await self._client.script_load(self._transitions.script)
             replies = await self._send_moves(moves)
         for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True):
             if reply[len(steps) :]:

@@ -71,7 +71,7 @@ def _told_back(answer: Answer | NoAnswer, message: str) -> Finding:
 
 def _came_back(settings: Settings, message: str, callback_url: str) -> Finding:
     began = time.monotonic()
-    with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+    with settings.redis_address.client(socket_timeout=5) as client:
         while (waited := time.monotonic() - began) < PATIENCE_SECONDS:
             if echo_came(client, Keys(settings.mchid), message):
                 return Finding("way back", good=True, seen=f"{callback_url} was reached, in {waited:.1f} s")

@@ -32,7 +32,7 @@ _LISTPACK_ENTRIES = 512
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
     """Check the server, then the rates that are kept there; nothing but `redis` when it does not answer."""
-    with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+    with settings.redis_address.client(socket_timeout=5) as client:
         try:
             yield _answers(client, settings)
             told: dict[str, Any] = cast(dict[str, Any], client.info())

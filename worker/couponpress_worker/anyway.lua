@@ -1,0 +1,5 @@
+-- Make one write of the fleet on a full server: it keeps the fleet going, and what is stored already gets its outcome.
+-- KEYS[1] the key that the command writes
+-- ARGV[1] the command   ARGV[2..] what follows the key
+-- Returns the command's reply.
+return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))

@@ -1,0 +1,68 @@
+"""Celery's consumer of hints, made patient: it comes back within a second of Redis, and says little meanwhile.
+
+Decides how Celery waits for Redis. Celery's own consumer waits up to 30 s between two tries, gives up after a hundred,
+ends when a full Redis refuses what it takes for granted, and says each of it at length. Hints that are lost on the way
+are nobody's concern here: the ledger knows what waits.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+from redis.exceptions import RedisError
+
+if TYPE_CHECKING:
+    from kombu import Connection
+
+log = get_logger(__name__)
+
+RETRY_SECONDS = 1
+
+
+class PatientConsumer(Consumer):
+    """Tries once a second to connect, for ever, and takes no hint while Redis is full."""
+
+    def ensure_connected(self, conn: Connection) -> Connection:
+        """Return the connection once it stands and can be written to."""
+        conn.ensure_connection(
+            self._tell,
+            interval_start=RETRY_SECONDS,
+            interval_step=0,
+            interval_max=RETRY_SECONDS,
+            callback=maybe_shutdown,
+        )
+        self._wait_for_room(conn)
+        self.first_connection_attempt = False
+        return conn
+
+    def _tell(self, error: Exception, _: float) -> None:
+        # Later on the process itself says that Redis is away, once.
+        if self.first_connection_attempt:
+            self.first_connection_attempt = False
+            log.warning("no hints come before Redis answers: %s", error)
+
+    def _wait_for_room(self, conn: Connection) -> None:
+        """Wait while the server refuses writes that need memory: a hint taken then would be lost at once."""
+        told = False
+        while (refusal := _refusal(conn)) is not None:
+            if not told:
+                log.warning("Redis takes no hints (%s); workers find their chunks without them", refusal)
+                told = True
+            maybe_shutdown()
+            time.sleep(RETRY_SECONDS)
+        if told:
+            log.info("Redis takes hints again")
+
+
+def _refusal(conn: Any) -> RedisError | None:  # noqa: ANN401 - kombu has no types
+    """Return why the server would refuse to note a hint; what is written changes nothing."""
+    try:
+        with conn.channel() as channel:
+            channel.client.execute_command("ZADD", channel.unacked_index_key, "XX", 0, "none")
+    except RedisError as error:
+        return error
+    return None

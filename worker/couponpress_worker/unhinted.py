@@ -1,0 +1,75 @@
+"""Chunks are found without hints when no hints come: a process with free hands looks into the ledger itself.
+
+Hints travel through Celery, whose consumer may be deaf: it is still coming back to a Redis that was away, or Redis is
+full and refuses its notes. The ledger knows what waits, so a process that was told of nothing for a while and has
+room takes up what nobody has in hand. The lease decides who gets a chunk; a hint that comes later finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress_worker.leases import Leases
+from couponpress_worker.recovery import rest
+
+log = logging.getLogger(__name__)
+
+#: Without a hint for so long a process looks itself. A fleet that is busy is given hints more often than that.
+QUIET_SECONDS = 2.0
+#: And so often: eight chunks last longer than that at any limit that the platform is known to have.
+LOOK_EVERY_SECONDS = 0.5
+#: How many chunks a process has in hand at most, hinted ones included.
+MOST_IN_HAND = 8
+
+
+class Unhinted:
+    """Takes up chunks that no hint led to; one per process, on its event loop."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        submit: Callable[[str], Awaitable[object]],
+        away: Callable[[Exception], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._leases = leases
+        self._submit = submit
+        self._away = away
+        self._stopping = stopping
+        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._hinted_at = float("-inf")
+
+    def hinted(self) -> None:
+        """Hear that a hint came."""
+        self._hinted_at = asyncio.get_running_loop().time()
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Look until the process is stopped; then wait for the chunks in hand."""
+        while not stopped.is_set():
+            quiet = asyncio.get_running_loop().time() - self._hinted_at > QUIET_SECONDS
+            if quiet and not self._stopping():
+                try:
+                    await self.look()
+                except REDIS_AWAY as error:
+                    self._away(error)
+            await rest(stopped, LOOK_EVERY_SECONDS)
+        if self._in_hand:
+            await asyncio.wait(self._in_hand.values())
+
+    async def look(self) -> None:
+        """Take up what nobody has in hand, as far as this process has room."""
+        room = MOST_IN_HAND - self._leases.in_hand
+        for chunk_id in await self._leases.untaken(room) if room > 0 else ():
+            if chunk_id not in self._in_hand:
+                self._in_hand[chunk_id] = asyncio.create_task(self._take_up(chunk_id))
+
+    async def _take_up(self, chunk_id: str) -> None:
+        try:
+            await self._submit(chunk_id)
+        except REDIS_AWAY as error:  # the lease runs out, and recovery publishes the chunk
+            self._away(error)
+        finally:
+            del self._in_hand[chunk_id]
