@@ -170,15 +170,15 @@ def let_pass(client, key, seconds):
             client.zincrby(key, -seconds * 1000, member)
 
 
-def chunk_ids(client):
+def chunk_ids(client, keys=KEYS):
     """Every chunk that is stored."""
-    prefix = KEYS.chunk("")
+    prefix = keys.chunk("")
     return sorted(key.decode().removeprefix(prefix) for key in client.scan_iter(prefix + "*"))
 
 
-def indexed(client):
+def indexed(client, keys=KEYS):
     """How many task_ids are known."""
-    return sum(client.hlen(key) for key in client.scan_iter(KEYS.index + "*"))
+    return sum(client.hlen(key) for key in client.scan_iter(keys.index + "*"))
 
 
 def hints(client, queue):
@@ -186,13 +186,13 @@ def hints(client, queue):
     return client.lrange(queue, 0, -1)
 
 
-def assert_consistent(client):
+def assert_consistent(client, keys=KEYS):
     """Whatever happened: the counts, the sorted sets and the index say what the chunks say."""
-    staged = {chunk.decode() for key in client.scan_iter(KEYS.staged("*")) for chunk in client.lrange(key, 0, -1)}
+    staged = {chunk.decode() for key in client.scan_iter(keys.staged("*")) for chunk in client.lrange(key, 0, -1)}
     counts, places = {}, 0
     expected = {"retries": set(), "looks": set(), "awaiting": set()}
-    for chunk_id in chunk_ids(client):
-        letters = client.hget(KEYS.chunk(chunk_id), "s").decode()
+    for chunk_id in chunk_ids(client, keys):
+        letters = client.hget(keys.chunk(chunk_id), "s").decode()
         places += len(letters)
         run = counts.setdefault(run_of(chunk_id), dict.fromkeys([*map(str, State), "uploading", "total"], 0))
         if chunk_id in staged:
@@ -208,21 +208,21 @@ def assert_consistent(client):
                 expected["looks"].add(f"{chunk_id}/{position}")
             if letter == LETTERS[State.ACCEPTED]:
                 expected["awaiting"].add(chunk_id)
-        is_open = client.zscore(KEYS.open(lane_of(chunk_id)), chunk_id) is not None
-        leased = client.hget(KEYS.chunk(chunk_id), "owner") is not None
+        is_open = client.zscore(keys.open(lane_of(chunk_id)), chunk_id) is not None
+        leased = client.hget(keys.chunk(chunk_id), "owner") is not None
         assert is_open or "w" not in letters, f"{chunk_id} waits, but is not open"
         assert not is_open or "w" in letters or leased, f"{chunk_id} is open for nothing"
     for name, members in expected.items():
-        assert {member.decode() for member in client.zrange(getattr(KEYS, name), 0, -1)} == members, name
-    assert indexed(client) == places
-    for number in (member.decode() for member in client.zrange(KEYS.runs, 0, -1)):
-        stored_counts = client.hgetall(KEYS.run(number))
+        assert {member.decode() for member in client.zrange(getattr(keys, name), 0, -1)} == members, name
+    assert indexed(client, keys) == places
+    for number in (member.decode() for member in client.zrange(keys.runs, 0, -1)):
+        stored_counts = client.hgetall(keys.run(number))
         told = counts.get(number, {})
         for name in [*map(str, State), "uploading", "total"]:
             assert int(stored_counts.get(name.encode(), 0)) == told.get(name, 0), (number, name)
         is_open = any(told.get(str(state)) for state in State if not state.ended)
         ended = bool(told.get("total")) and not is_open
-        assert (client.zscore(KEYS.finished, number) is not None) == ended, number
+        assert (client.zscore(keys.finished, number) is not None) == ended, number
 
 
 def basic(text):

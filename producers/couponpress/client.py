@@ -43,7 +43,7 @@ from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.pacing import PacingLedger, RateInForce
 from couponpress.ledger.reading import Hold, ReadingLedger
 from couponpress.ledger.redriving import RedriveLedger, RedrivenOutcome
-from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
 from couponpress.ledger.setting_aside import SetAsideChunk, SetAsideLedger, SetAsideMessage
 from couponpress.ledger.uploading import Enqueued, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
@@ -467,6 +467,10 @@ class Client:
             raise RedisFullError(self._settings.redis_url_shown) from error
         except (*REDIS_AWAY, redis.InvalidResponse, kombu.exceptions.KombuError) as error:
             raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
+        except redis.ResponseError as error:
+            if str(error).startswith(PASSING_REFUSALS):
+                raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
+            raise
 
 
 def _written(spec: TaskSpec | WrittenSpec | Mapping[str, Any]) -> WrittenSpec:

@@ -7,23 +7,48 @@ Needs Redis 7 or Valkey, for older ones know no flags of scripts.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
-from couponpress.ledger.scripts import ALLOW_OOM
+from couponpress.ledger.scripts import ALLOW_OOM, PASSING_REFUSALS
 from couponpress.redis_address import RedisAddress
+
+
+async def _answer(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever Redis says
+    """Wait for an answer; a server that refuses every write for now counts as one that does not answer."""
+    try:
+        return await answer
+    except ResponseError as error:
+        if str(error).startswith(PASSING_REFUSALS):
+            raise RedisConnectionError(str(error)) from error
+        raise
+
+
+class _FleetPipeline(Pipeline):
+    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # noqa: ANN401 - as the base
+        return await _answer(super().parse_response(connection, command_name, **options))
 
 
 class FleetRedis(Redis):
     """An asyncio client whose scripts and single writes a full server does not refuse."""
+
+    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # noqa: ANN401 - as the base
+        """Read an answer; see `_answer`."""
+        return await _answer(super().parse_response(connection, command_name, **options))
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        """Return a pipeline that reads answers as this client does."""
+        return _FleetPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
     def register_script(self, script: Any) -> AsyncScript:  # type: ignore[override] # noqa: ANN401 - as the base has it
         """Register a script that may run while `maxmemory` is exceeded."""

@@ -17,6 +17,8 @@ REDIS_AWAY: Final = (
 )
 
 
+#: How answers begin by which a server refuses every write for now: its disk or its replicas fail, or it is no master.
+PASSING_REFUSALS: Final = ("MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "UNBLOCKED ")
 #: What a script begins with that a full server may run as well: it drains, or makes room. Redis 7 and later.
 ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
 

@@ -1,0 +1,91 @@
+"""kill -9 of what is no worker: producer in mid-upload, scheduler, leader, callback receiver. Everything still ends."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import redis
+
+from couponpress import Client
+from couponpress.keys import Keys
+from couponpress_worker import sample_catalog
+from couponpress_worker.demo import fleet, statistics
+from tests.builders import MCHID, assert_consistent, producer_settings
+from tests.flow.test_fleet import IN_FLIGHT_AT_MOST, client_of, wait_until
+from tests.flow.test_redis import arrivals, bodies, finished, killed, process_of, wait_received
+
+pytestmark = pytest.mark.flow
+
+
+def test_a_producer_killed_in_mid_upload_leaves_a_run_that_says_so_and_the_same_command_completes_it(
+    tmp_path, redis_url
+):
+    catalog = tmp_path / "catalog.csv"
+    sample_catalog.write(catalog, rows=10_000)
+    env = os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
+    submit = [sys.executable, "-m", "couponpress", "submit", str(catalog)]
+    producer = subprocess.Popen(submit, env=env, stderr=subprocess.DEVNULL)
+    with Client(producer_settings(redis_url)) as client, redis.Redis.from_url(redis_url) as plain:
+        try:
+            wait_until(lambda: (runs := client.runs()) and runs[0].uploading > 1000, 60, "an upload under way")
+        finally:
+            producer.kill()
+            producer.wait()
+        half = client.run("catalog")
+        assert half.uploading > 1000, "the upload ended before it was killed"
+        assert (half.total, half.finished) == (0, False)
+        assert_consistent(plain)
+        told = subprocess.run(
+            [sys.executable, "-m", "couponpress", "status"], env=env, check=True, capture_output=True, text=True
+        )
+        assert "uploading" in told.stdout
+        # Exit code 1: the sample holds broken rows, which went to the error file.
+        again = subprocess.run(submit, env=env, check=False, capture_output=True, text=True, timeout=120)
+        assert again.returncode == 1, again.stderr
+        assert f"{half.uploading} known before" in again.stderr
+        whole = client.run("catalog")
+        rows = [one.row_id for one in client.outcomes("catalog")]
+        assert_consistent(plain)
+    assert (whole.uploading, whole.total) == (0, len(rows))
+    assert len(set(rows)) == len(rows) > half.uploading
+
+
+def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "4")
+    # Some pictures are told by no callback, so that whoever leads has queries to make.
+    faults = ["--fault", "lost_callbacks=2", "--fault", "errors=2", "--seed", "3"]
+    with fleet(tmp_path, "--callback-interval", "1", *faults) as (services, env), client_of(env) as client:
+        base_url, keys = env["COUPONPRESS_BASE_URL"], Keys(env["COUPONPRESS_MCHID"])
+        with redis.Redis.from_url(env["COUPONPRESS_REDIS_URL"]) as plain:
+
+            def leads(process):
+                return (plain.get(keys.leader) or b"").decode().partition(":")[2].startswith(f"{process.pid}:")
+
+            worker = process_of(services, "worker")
+            wait_until(lambda: leads(worker), 30, "the worker's lead")
+            scheduler = services.start("scheduler", env=env)
+            callback_words = process_of(services, "callback").args[3:]
+            client.enqueue_many(bodies(1500), run="flow")
+            wait_received(base_url, 400)
+            killed(services, "callback")
+            killed(services, "worker")
+            killed_at = time.time()
+            wait_until(lambda: leads(scheduler), 15, "the scheduler's lead")
+            services.start(*callback_words, env=env)
+            worker = services.start("worker", env=env)
+            wait_received(base_url, 300)
+            killed(services, "scheduler")
+            wait_until(lambda: leads(worker), 15, "the lead of the new worker")
+            status = finished(client, "flow", 90)
+            moments, seen = arrivals(base_url), statistics(base_url)
+            outcomes = [one.task_id for one in client.outcomes("flow")]
+            assert_consistent(plain, keys)
+    assert (status.succeeded, len(set(outcomes))) == (1500, 1500)
+    assert seen["accepted"] == 1500
+    assert seen["callbacks"]["lost"] > 0
+    # Doubled are only what the worker had on the wire or not yet written down, and what a fault hit.
+    assert seen["received"] - 1500 <= sum(seen["faults"].values()) + IN_FLIGHT_AT_MOST
+    # The killed worker's own chunks too are on the wire again within a minute.
+    assert max(moments) < killed_at + 60 + 20

@@ -1,0 +1,222 @@
+"""The whole fleet while its Redis is killed, cut off, stopped, or fails over."""
+
+import signal
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+
+import httpx
+import pytest
+import redis
+
+from couponpress import Client, ProducerSettings
+from couponpress.redis_address import RedisAddress
+from couponpress_worker import redis_server
+from couponpress_worker.callback import CALLBACK_PATH
+from couponpress_worker.demo import LATENESS_MS, Services, fleet, statistics
+from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
+from tests.flow.test_fleet import client_of, wait_until
+
+pytestmark = pytest.mark.flow
+
+#: The promise: requests on the wire again so soon after Redis is back.
+BACK_SECONDS = 10
+
+
+def bodies(rows):
+    for number in range(rows):
+        picture = {"image_url": f"https://wxpaylogo.qpic.cn/wxpaylogo/{number}.png"}
+        yield {"row_id": str(number), "brand_id": "1", "image_generation_type": "CUT_OUT", "cut_out": picture}
+
+
+def arrivals(base_url):
+    """When each submit arrived, seconds since 1970."""
+    first = statistics(base_url)["first_arrival"]
+    offsets = httpx.get(f"{base_url}/sandbox/arrivals").json()["offsets"]
+    return [first + offset for offset in offsets]
+
+
+def wait_received(base_url, more):
+    before = statistics(base_url)["received"]
+    wait_until(lambda: statistics(base_url)["received"] >= before + more, 60, f"{more} more requests")
+
+
+def answering(url):
+    """Wait until Redis answers; returns when that was."""
+    with RedisAddress.parse(url).client(socket_timeout=1) as client:
+
+        def answers():
+            with suppress(redis.RedisError):
+                return client.ping()
+
+        wait_until(answers, 30, "an answer of Redis")
+    return time.time()
+
+
+def process_of(services, name):
+    return next(process for service, process in services._started if service == name)
+
+
+def killed(services, name):
+    process = process_of(services, name)
+    services.let_go(process)
+    process.kill()
+    process.wait()
+
+
+def restarted(services, env, directory):
+    """Start the killed Redis again, on its data; returns when it answered."""
+    port = env["COUPONPRESS_REDIS_URL"].rpartition(":")[2].partition("/")[0]
+    services.start("redis", "--port", port, "--dir", str(directory / "redis"), env=env)
+    return answering(env["COUPONPRESS_REDIS_URL"])
+
+
+def finished(client, run, seconds=60):
+    def ended():
+        status = client.run(run)
+        return status if status.finished else None
+
+    return wait_until(ended, seconds, f"the end of run {run}")
+
+
+def test_a_redis_that_goes_away_is_said_once_and_costs_seconds(tmp_path):
+    with fleet(tmp_path, "--callback-interval", "1") as (services, env), client_of(env) as client:
+        url, base_url = env["COUPONPRESS_REDIS_URL"], env["COUPONPRESS_BASE_URL"]
+        client.enqueue_many(bodies(4000), run="flow")
+        wait_received(base_url, 500)
+        killed(services, "redis")
+        time.sleep(1)
+        back = [restarted(services, env, tmp_path)]
+        wait_received(base_url, 500)
+        with redis.Redis.from_url(url) as plain:
+            for _ in range(3):
+                plain.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                time.sleep(0.3)
+        back.append(time.time())
+        wait_received(base_url, 500)
+        server = process_of(services, "redis")
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        server.send_signal(signal.SIGCONT)
+        back.append(answering(url))
+        status = finished(client, "flow")
+        moments, seen = arrivals(base_url), statistics(base_url)
+        task_ids = {one.task_id for one in client.outcomes("flow")}
+    log = (tmp_path / "worker.log").read_text()
+    assert (status.succeeded, len(task_ids)) == (4000, 4000)
+    waited = [min(moment for moment in moments if moment > since) - since for since in back]
+    (tmp_path / "waited.txt").write_text(f"{waited}")
+    assert max(waited) < BACK_SECONDS, waited
+    # Nor did anything wait for a lease that nobody held.
+    assert max(later - earlier for earlier, later in pairwise(moments)) < BACK_SECONDS + 3
+    assert seen["most_in_any_second"] <= 500
+    assert log.count("Redis is away") == log.count("Redis is back") <= 3
+    assert "Traceback" not in log
+    for line in ("gives no slots", "recovery waits", "overdue queries wait", "does not answer", "not taken up in time"):
+        assert line not in log
+
+
+# --- Sentinel ---------------------------------------------------------------------------------------------------------
+
+QUORUM = """
+port {port}
+bind 127.0.0.1
+dir {directory}
+sentinel monitor mymaster 127.0.0.1 {master} 2
+sentinel down-after-milliseconds mymaster 1000
+sentinel failover-timeout mymaster 5000
+"""
+
+
+@contextmanager
+def sentinel_set(directory):
+    """Run a master, a replica and three Sentinels; yields the address and the master's process."""
+    ports = [redis_server.free_port() for _ in range(5)]
+    started = []
+
+    def run(name, *words):
+        home = directory / name
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "log").open("ab") as log:
+            process = subprocess.Popen([redis_server.find_server(), *words], stdout=log, stderr=subprocess.STDOUT)
+        started.append(process)
+        return process
+
+    def words(name, port):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+        return redis_server.command_line(directory / name, port)[1:]
+
+    try:
+        master = run("master", *words("master", ports[0]))
+        run("replica", *words("replica", ports[1]), "--replicaof", f"127.0.0.1 {ports[0]}")
+        for number, port in enumerate(ports[2:]):
+            home = directory / f"sentinel-{number}"
+            home.mkdir(parents=True)
+            (home / "sentinel.conf").write_text(QUORUM.format(port=port, directory=home, master=ports[0]))
+            run(home.name, str(home / "sentinel.conf"), "--sentinel")
+        with redis.Redis(port=ports[2]) as sentinel:
+
+            def known():
+                with suppress(redis.RedisError):
+                    told = sentinel.sentinel_master("mymaster")
+                    return told["num-slaves"] == 1 and told["num-other-sentinels"] == 2
+
+            wait_until(known, 30, "a complete Sentinel set")
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports[2:])
+        yield f"sentinel://{hosts}/mymaster/0", master
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def fleet_on(directory, url):
+    """Run sandbox, callback receiver and one worker on a Redis that runs already."""
+    services = Services(directory)
+    callback_port, sandbox_port = redis_server.free_port(), redis_server.free_port()
+    env = {"COUPONPRESS_REDIS_URL": url, "COUPONPRESS_LATENESS_MS": str(LATENESS_MS)}
+    try:
+        notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
+        options = ["--port", str(sandbox_port), "--dir", str(directory / "sandbox"), "--notify-url", notify_url]
+        services.start("sandbox", *options, "--callback-interval", "1", env=env)
+        env_file = directory / "sandbox" / ENV_FILE
+        services.wait_for(env_file.read_text, "sandbox")
+        services.wait_for(lambda: statistics(f"http://127.0.0.1:{sandbox_port}"), "sandbox")
+        env |= read_env(env_file)
+        services.start("callback", "--port", str(callback_port), env=env)
+        services.wait_for(lambda: httpx.get(f"http://127.0.0.1:{callback_port}/"), "callback receiver")
+        services.start("worker", env=env)
+        yield services, env
+    finally:
+        services.stop()
+
+
+def test_a_failover_is_followed_by_producers_workers_and_celery(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "3")  # callbacks of what the replica had not yet are not repeated
+    with sentinel_set(tmp_path) as (url, master), fleet_on(tmp_path, url) as (_, env):
+        base_url = env["COUPONPRESS_BASE_URL"]
+        values = {"redis_url": url, "mchid": env["COUPONPRESS_MCHID"]}
+        with Client(ProducerSettings.load(values)) as client:
+            assert client.enqueue_many(bodies(2000), run="flow").new == 2000
+            wait_received(base_url, 500)
+            master.kill()
+            master.wait()
+            back = answering(url)
+            # The replica may lack the last moments; the same again completes them.
+            client.enqueue_many(bodies(2000), run="flow")
+            client.enqueue_many(bodies(100), run="afterwards")
+            runs = [finished(client, run) for run in ("flow", "afterwards")]
+            task_ids = {one.task_id for one in client.outcomes("flow")}
+        moments, seen = arrivals(base_url), statistics(base_url)
+    log = (tmp_path / "worker.log").read_text()
+    waited = min(moment for moment in moments if moment > back) - back
+    assert [(run.total, run.succeeded) for run in runs] == [(2000, 2000), (100, 100)]
+    assert len(task_ids) == 2000
+    (tmp_path / "waited.txt").write_text(f"{waited}")
+    assert waited < BACK_SECONDS
+    assert seen["most_in_any_second"] <= 500
+    assert seen["accepted"] == 2100
+    assert log.count("Redis is away") <= 2
+    assert "succeeded in" in log.partition("Redis is back")[2]  # Celery's hints and results follow as well
