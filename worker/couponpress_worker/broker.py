@@ -39,6 +39,13 @@ class PatientConsumer(Consumer):
         self.first_connection_attempt = False
         return conn
 
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of a broken connection."""
+        try:
+            super().on_connection_error_after_connected(exc)
+        except AttributeError as error:  # kombu 5.7 stumbles while it closes some of them, which would end the worker
+            log.info("a broken connection could not be closed in order: %s", error)
+
     def _tell(self, error: Exception, _: float) -> None:
         # Later on the process itself says that Redis is away, once.
         if self.first_connection_attempt:
