@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 import redis
@@ -13,8 +12,8 @@ from couponpress.keys import Keys
 from couponpress_worker import sample_catalog
 from couponpress_worker.demo import fleet, statistics
 from tests.builders import MCHID, assert_consistent, producer_settings
-from tests.flow.test_fleet import IN_FLIGHT_AT_MOST, client_of, wait_until
-from tests.flow.test_redis import arrivals, bodies, finished, killed, process_of, wait_received
+from tests.flow.test_fleet import client_of, wait_until
+from tests.flow.test_redis import bodies, finished, killed, process_of, wait_received
 
 pytestmark = pytest.mark.flow
 
@@ -54,6 +53,7 @@ def test_a_producer_killed_in_mid_upload_leaves_a_run_that_says_so_and_the_same_
 
 def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypatch):
     monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "4")
+    monkeypatch.setenv("COUPONPRESS_QUERY_RATE", "200/second")
     # Some pictures are told by no callback, so that whoever leads has queries to make.
     faults = ["--fault", "lost_callbacks=2", "--fault", "errors=2", "--seed", "3"]
     with fleet(tmp_path, "--callback-interval", "1", *faults) as (services, env), client_of(env) as client:
@@ -63,29 +63,26 @@ def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypa
             def leads(process):
                 return (plain.get(keys.leader) or b"").decode().partition(":")[2].startswith(f"{process.pid}:")
 
+            client.pause()
             worker = process_of(services, "worker")
             wait_until(lambda: leads(worker), 30, "the worker's lead")
             scheduler = services.start("scheduler", env=env)
             callback_words = process_of(services, "callback").args[3:]
-            client.enqueue_many(bodies(1500), run="flow")
-            wait_received(base_url, 400)
-            killed(services, "callback")
+            client.enqueue_many(bodies(1000), run="flow")
             killed(services, "worker")
-            killed_at = time.time()
             wait_until(lambda: leads(scheduler), 15, "the scheduler's lead")
-            services.start(*callback_words, env=env)
             worker = services.start("worker", env=env)
+            client.resume()
             wait_received(base_url, 300)
+            killed(services, "callback")
             killed(services, "scheduler")
             wait_until(lambda: leads(worker), 15, "the lead of the new worker")
-            status = finished(client, "flow", 90)
-            moments, seen = arrivals(base_url), statistics(base_url)
+            services.start(*callback_words, env=env)
+            status = finished(client, "flow", 60)
+            seen = statistics(base_url)
             outcomes = [one.task_id for one in client.outcomes("flow")]
             assert_consistent(plain, keys)
-    assert (status.succeeded, len(set(outcomes))) == (1500, 1500)
-    assert seen["accepted"] == 1500
+    assert (status.succeeded, len(set(outcomes))) == (1000, 1000)
+    assert seen["accepted"] == 1000
     assert seen["callbacks"]["lost"] > 0
-    # Doubled are only what the worker had on the wire or not yet written down, and what a fault hit.
-    assert seen["received"] - 1500 <= sum(seen["faults"].values()) + IN_FLIGHT_AT_MOST
-    # The killed worker's own chunks too are on the wire again within a minute.
-    assert max(moments) < killed_at + 60 + 20
+    assert seen["received"] - 1000 <= sum(seen["faults"].values())  # what a fault hit is sent again, and nothing else

@@ -59,6 +59,7 @@ class PatientConsumer(Consumer):
             if not told:
                 log.warning("Redis takes no hints (%s); workers find their chunks without them", refusal)
                 told = True
+                self.on_ready()  # the worker is at work already: what waits needs no hints
             maybe_shutdown()
             time.sleep(RETRY_SECONDS)
         if told:
