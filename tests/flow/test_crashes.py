@@ -22,18 +22,18 @@ def test_a_producer_killed_in_mid_upload_leaves_a_run_that_says_so_and_the_same_
     tmp_path, redis_url
 ):
     catalog = tmp_path / "catalog.csv"
-    sample_catalog.write(catalog, rows=10_000)
+    sample_catalog.write(catalog, rows=5000)
     env = os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
     submit = [sys.executable, "-m", "couponpress", "submit", str(catalog)]
     producer = subprocess.Popen(submit, env=env, stderr=subprocess.DEVNULL)
     with Client(producer_settings(redis_url)) as client, redis.Redis.from_url(redis_url) as plain:
         try:
-            wait_until(lambda: (runs := client.runs()) and runs[0].uploading > 1000, 60, "an upload under way")
+            wait_until(lambda: (runs := client.runs()) and runs[0].uploading > 500, 60, "an upload under way")
         finally:
             producer.kill()
             producer.wait()
         half = client.run("catalog")
-        assert half.uploading > 1000, "the upload ended before it was killed"
+        assert half.uploading > 500, "the upload ended before it was killed"
         assert (half.total, half.finished) == (0, False)
         assert_consistent(plain)
         told = subprocess.run(
@@ -55,7 +55,7 @@ def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypa
     monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "4")
     monkeypatch.setenv("COUPONPRESS_QUERY_RATE", "200/second")
     # Some pictures are told by no callback, so that whoever leads has queries to make.
-    faults = ["--fault", "lost_callbacks=2", "--fault", "errors=2", "--seed", "3"]
+    faults = ["--query-limit", "200", "--fault", "lost_callbacks=2", "--fault", "errors=2", "--seed", "3"]
     with fleet(tmp_path, "--callback-interval", "1", *faults) as (services, env), client_of(env) as client:
         base_url, keys = env["COUPONPRESS_BASE_URL"], Keys(env["COUPONPRESS_MCHID"])
         with redis.Redis.from_url(env["COUPONPRESS_REDIS_URL"]) as plain:
