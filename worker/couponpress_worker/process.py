@@ -272,6 +272,8 @@ class Process:
             return replace(seen, excuse=excuse)
         try:
             waits = self._submitter.in_hand > 0 or (self._takes_hints and await self._hints_wait())
+            if waits and not self._submitter.in_hand and await self._is_full():  # then nobody takes a hint
+                return replace(seen, excuse="Redis full")
             answer = await self._pace.acquire(1) if ask_for_slot and waits else None
         except (redis.exceptions.RedisError, OSError):
             return replace(seen, excuse="Redis away")
@@ -290,6 +292,10 @@ class Process:
         for queue in Keys(self._settings.mchid).queues:
             pipeline.llen(queue)
         return any(await pipeline.execute())
+
+    async def _is_full(self) -> bool:
+        told = await self._limiter_redis.info("memory")
+        return 0 < told["maxmemory"] < told["used_memory"]
 
     def _last_words(self) -> None:
         """Write down the answers that are known; from the watching thread, before the process exits."""

@@ -11,8 +11,6 @@ import secrets
 import time
 from collections.abc import Iterator
 
-import redis
-
 from couponpress.keys import Keys
 from couponpress.ledger.notices import echo_came
 from couponpress_worker.doctor.finding import Finding
