@@ -156,3 +156,24 @@ def test_what_nobody_has_in_hand_is_found_whether_it_was_hinted_or_not(redis_url
     found, first_two = on_leases(redis_url, act)
     assert found == [urgent, fresh, handed_on]
     assert first_two == [urgent, fresh]
+
+
+def test_answers_are_not_booked_to_another_chunk_of_the_same_id(redis_url, client):
+    chunk_id = stored(redis_url, 3)
+
+    async def act(leases, _):
+        leased = await leases.lease(chunk_id, OWNER)
+        before = await leases.move({chunk_id: [Move(0, "accept", tries=1)]})
+        client.flushall()  # the server forgot, and gives the id again
+        assert stored(redis_url, 3, first=7) == chunk_id
+        after = await leases.move({chunk_id: [Move(1, "reject", tries=1, code="NO"), Move(2, "accept", tries=1)]})
+        rest = await leases.give_back(chunk_id, OWNER)
+        again = await leases.lease(chunk_id, OWNER)
+        return leased, before, after, rest, again, await leases.move({chunk_id: [Move(1, "accept", tries=1)]})
+
+    leased, before, after, rest, again, then = on_leases(redis_url, act)
+    assert before == {chunk_id: [True]}
+    assert after == {chunk_id: [False, False]}
+    assert rest == -1
+    assert (again.states, leased.made != again.made) == ("www", True)
+    assert then == {chunk_id: [True]}

@@ -1,9 +1,9 @@
 """The leases of one process: none that it has is left to run out because an answer of Redis was lost.
 
-Decides what a lease is called (each one has a name of its own, so that an act may be repeated until it is answered)
-and which leases in the process's name are strays: those of chunks that it has not in hand. They come from requests
-that Redis took although their answer was lost, and from a Redis that forgot its last second. Refuses to know what is
-done with a chunk.
+Decides what a lease is called (each one has a name of its own, so that an act may be repeated until it is answered),
+which leases in the process's name are strays: those of chunks that it has not in hand. They come from requests
+that Redis took although their answer was lost, and from a Redis that forgot its last second; and that what happened to
+a chunk in hand is not booked to a later one of the same id. Refuses to know what is done with a chunk.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Leases(WorkLedger):
         self._watch = watch
         self._numbers = count(1)
         self._in_hand: dict[str, str] = {}
+        self._made_when: dict[str, bytes] = {}
 
     @property
     def in_hand(self) -> int:
@@ -56,7 +57,9 @@ class Leases(WorkLedger):
         try:
             leased = await self._watch.until_answered(lambda: super(Leases, self).lease(chunk_id, name))
         finally:
-            if not isinstance(leased, Leased):
+            if isinstance(leased, Leased):
+                self._made_when[chunk_id] = leased.made
+            else:
                 self._in_hand.pop(chunk_id, None)
         return leased
 
@@ -71,6 +74,7 @@ class Leases(WorkLedger):
             return await self._watch.until_answered(lambda: super(Leases, self).give_back(chunk_id, name, kept))
         finally:
             self._in_hand.pop(chunk_id, None)
+            self._made_when.pop(chunk_id, None)
 
     async def count_throttled(self, chunk_id: str, answers: int) -> None:
         """Count answers that said "too fast"; a count is not worth a lease."""
@@ -96,6 +100,9 @@ class Leases(WorkLedger):
             found = await self._open(lane, 0)
             chunks += [chunk_id for chunk_id, name in found.items() if not name and chunk_id not in self._in_hand]
         return chunks[:limit]
+
+    def _made_of(self, chunk_id: str) -> bytes:
+        return self._made_when.get(chunk_id, b"")
 
     async def _leased(self) -> dict[str, str]:
         now_ms = await self.now_ms()

@@ -171,7 +171,7 @@ class Process:
         self._watch = RedisWatch(lambda: _awaited(self._redis.hdel(keys.holds, "")), lambda: self._halt.stopping)
         away = self._watch.away
         leases = Leases(self._redis, keys, self._watch)
-        self._recorder = Recorder(self._ledger, away)
+        self._recorder = Recorder(leases, away)
         self._pace, self._slots = self._paced(keys, "submit", settings.rate)
         self._query_pace, self._query_slots = self._paced(keys, "query", settings.query_rate)
         flight = FlightRecorder(self._redis, keys, owner)

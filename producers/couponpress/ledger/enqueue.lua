@@ -46,7 +46,9 @@ if indexed < count then
   return known
 end
 
-redis.call('HSET', ARGV[5] .. chunk_id, 'v', 1, 'z', ARGV[3],
+-- A server that lost its last second may give a chunk id again: when the chunk was made tells the two apart.
+local now = redis.call('TIME')
+redis.call('HSET', ARGV[5] .. chunk_id, 'v', 1, 'z', ARGV[3], 'made', now[1] .. '.' .. now[2],
   's', string.rep('w', count), 't', string.rep('0', count))
 if ARGV[4] ~= '' then
   redis.call('RPUSH', KEYS[3], chunk_id)

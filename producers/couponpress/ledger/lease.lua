@@ -2,13 +2,13 @@
 -- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds   KEYS[4] the suspect that the owner's process has in hand
 -- ARGV[1] chunk id   ARGV[2] owner: a process, and after a / which of its leases   ARGV[3] lease, ms   ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
 -- ARGV[6] after how many leases lost in a row a chunk is to be set aside   ARGV[7] prefix of chunk keys
--- Returns {'leased', rows, states, tries, record version}, or {why not}: 'nothing', 'taken', 'held', 'suspect',
--- 'damaged'.
+-- Returns {'leased', rows, states, tries, record version, when the chunk was made}, or {why not}: 'nothing', 'taken',
+-- 'held', 'suspect', 'damaged'.
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score then return {'nothing'} end
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner', 'v', 'lost', 'kept')
+local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner', 'v', 'lost', 'kept', 'made')
 if not (chunk[1] and chunk[2] and chunk[5]) then return {'damaged'} end
 local leased = chunk[4] and chunk[4] ~= ARGV[2] -- a repeated ask is none
 if leased and tonumber(score) > now_ms then return {'taken'} end
@@ -37,4 +37,4 @@ end
 redis.call('HSET', KEYS[1], 'owner', ARGV[2])
 if chunk[7] then redis.call('HDEL', KEYS[1], 'kept') end -- whether brands keep it back is found out anew
 redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
-return {'leased', chunk[1], chunk[2], chunk[3] or '', chunk[5]}
+return {'leased', chunk[1], chunk[2], chunk[3] or '', chunk[5], chunk[8] or ''}

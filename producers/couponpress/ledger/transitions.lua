@@ -5,6 +5,7 @@
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] ms within which released specs are to be taken up
 -- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record]
 -- ARGV[5] the canary: after so many rejected specs of a run, with none taken, the run is to be held
+-- ARGV[6] when the chunk was made to which the moves belong, '' when nobody asked
 -- Returns per move 1 when it was made, 0 when the spec was in no state for it; and after them -1 when the run's canary
 -- says that it is to be held.
 
@@ -17,8 +18,9 @@ local MOVES = {
 local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
                f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
-local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled', 'lost')
+local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled', 'lost', 'made')
 if not chunk[1] then return {} end
+if ARGV[6] ~= '' and chunk[6] and chunk[6] ~= ARGV[6] then return {} end -- another chunk has its id
 local states, moved, counts, answered = chunk[1], {}, {}, false
 local tries = (chunk[2] or '') .. string.rep('0', #states - #(chunk[2] or ''))
 local taken, refused = false, 0 -- what the platform said of specs that were sent to it

@@ -90,12 +90,13 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A chunk in hand: its rows, and of each the state letter and the tries spent."""
+    """A chunk in hand: its rows, of each the state letter and the tries spent; and when it was made."""
 
     chunk_id: str
     rows: list[Row]
     states: str
     tries: list[int]
+    made: bytes = b""
 
     def waiting(self) -> list[int]:
         """Return the positions that are to be sent."""
@@ -140,7 +141,7 @@ class WorkLedger:
             return "set aside"
         if told != b"leased":
             return cast(NotLeased, told.decode())
-        stored, states, tries, version = rest
+        stored, states, tries, version, made = rest
         if version != RECORD_VERSION:  # nobody may touch what he cannot read; a newer worker can
             cure = "upgrade every worker, then `couponpress resume` the run"
             await self.hold(scope, f"chunk {chunk_id} has a record of version {version.decode()!r}", cure, time.time())
@@ -153,7 +154,7 @@ class WorkLedger:
             await self.give_back(chunk_id, owner)
             return "set aside"
         spent = [letter - ord("0") for letter in tries.ljust(len(rows), b"0")]
-        return Leased(chunk_id, rows, states.decode(errors="replace"), spent)
+        return Leased(chunk_id, rows, states.decode(errors="replace"), spent, made)
 
     async def set_aside(self, chunk_id: str, reason: str) -> None:
         """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
@@ -217,9 +218,14 @@ class WorkLedger:
         keys = self._keys
         pipeline = self._client.pipeline(transaction=False)
         for chunk_id, steps in moves.items():
-            names, values = transitions_call(keys, chunk_id, steps)
+            names, values = transitions_call(keys, chunk_id, steps, self._made_of(chunk_id))
             pipeline.evalsha(self._transitions.sha, len(names), *names, *values)
         return cast(list[list[int]], await pipeline.execute())
+
+    def _made_of(self, chunk_id: str) -> bytes:
+        """Return when the chunk was made that the moves are meant for; nothing when any chunk of that id is."""
+        del chunk_id
+        return b""
 
     async def _hold_rejected_run(self, number: str, steps: Sequence[Move]) -> None:
         """Hold a run of which the platform has taken nothing: with the rest of it every further call would fail."""
@@ -405,13 +411,15 @@ class WorkLedger:
         return forgotten
 
 
-def transitions_call(keys: Keys, chunk_id: str, steps: Sequence[Move]) -> tuple[list[str], list[str]]:
+def transitions_call(
+    keys: Keys, chunk_id: str, steps: Sequence[Move], made: bytes = b""
+) -> tuple[list[str], list[str]]:
     """Return the names and the values that transitions.lua takes for the moves of one chunk."""
     number = run_of(chunk_id)
     names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
     names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
     moves = _compact([step.wire() for step in steps])
-    return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS)]
+    return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS), made.decode()]
 
 
 def _rows(stored: bytes, states: bytes) -> list[Row]:
