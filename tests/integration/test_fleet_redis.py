@@ -92,11 +92,9 @@ def test_a_full_server_takes_nothing_new(full, client):
         producer.enqueue(spec(99), run="june")
 
 
-def test_a_full_server_lets_a_hold_go(full, client):
-    client.config_set("maxmemory", 0)
+def test_a_full_server_takes_a_hold_and_lets_it_go(full, client):
     with Client(producer_settings(full)) as producer:
-        producer.pause()
-        client.config_set("maxmemory", 1)
+        assert producer.pause()
         assert producer.resume()
 
 

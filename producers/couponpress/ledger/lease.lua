@@ -1,6 +1,8 @@
 -- Take a chunk in hand. The message that led here was only a hint: the chunk decides.
--- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds   KEYS[4] the suspect that the owner's process has in hand
--- ARGV[1] chunk id   ARGV[2] owner: a process, and after a / which of its leases   ARGV[3] lease, ms   ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
+-- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds
+-- KEYS[4] the suspect that the owner's process has in hand
+-- ARGV[1] chunk id   ARGV[2] owner: a process, and after a / which of its leases   ARGV[3] lease, ms
+-- ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
 -- ARGV[6] after how many leases lost in a row a chunk is to be set aside   ARGV[7] prefix of chunk keys
 -- Returns {'leased', rows, states, tries, record version, when the chunk was made}, or {why not}: 'nothing', 'taken',
 -- 'held', 'suspect', 'damaged'.
