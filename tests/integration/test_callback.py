@@ -549,12 +549,21 @@ def test_while_redis_is_away_a_burst_gets_no_2xx(platform_key):
     assert {answer.status_code for answer in away.bodies(tasks, together=True)} == {503}
 
 
-def test_a_full_redis_is_away_too(client, chunk, callbacks):
+def test_a_full_redis_takes_callbacks(client, chunk, callbacks):
     client.config_set("maxmemory", 1)
+    try:
+        assert callbacks.task(MADE).status_code == 204
+    finally:
+        client.config_set("maxmemory", 0)
+    assert states_of(client, chunk) == [State.SUCCEEDED]
+
+
+def test_a_redis_that_refuses_every_write_is_away_too(client, chunk, callbacks):
+    client.config_set("min-replicas-to-write", 1)
     try:
         assert refused(callbacks.task(MADE), 503)
     finally:
-        client.config_set("maxmemory", 0)
+        client.config_set("min-replicas-to-write", 0)
     assert states_of(client, chunk) == [State.ACCEPTED]
     assert callbacks.task(MADE).status_code == 204
 

@@ -10,6 +10,7 @@ from redis.exceptions import OutOfMemoryError
 
 from couponpress import Client, RedisFullError, RedisUnavailableError
 from couponpress.ledger.flight import pack_moments
+from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import Leased, Move, WorkLedger
 from couponpress.redis_address import RedisAddress
 from couponpress_worker.fleet_redis import fleet_redis, limiter_redis
@@ -51,7 +52,7 @@ def test_a_full_server_takes_every_act_that_drains(full, client):
         assert await ledger.give_back("b1.1", "me") == 0
         await ledger.move({"b1.1": [Move(0, "succeed", image_url="https://wxpaylogo.qpic.cn/1.png")]})
         await ledger.count_throttled("b1.1", 1)
-        await ledger.count_event("unknown")
+        await NoticeLedger(fleet, KEYS).count(["unknown"])
         assert await ledger.hold("run:b1", "why", "cure", 1.0)
         await fleet.xadd(KEYS.flight, {"process": "me", "moments": pack_moments([1])})
         assert await Leadership(fleet, KEYS.leader, "me").mine()

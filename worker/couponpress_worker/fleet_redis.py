@@ -35,6 +35,21 @@ async def _answer(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever Red
 
 
 class _FleetPipeline(Pipeline):
+    def __init__(self, fleet: FleetRedis, transaction: bool, shard_hint: str | None) -> None:
+        super().__init__(fleet.connection_pool, fleet.response_callbacks, transaction, shard_hint)
+        self._fleet = fleet
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        sent = list(self.command_stack)
+        replies: list[Any] = await super().execute(raise_on_error=False)
+        for number, reply in enumerate(replies):
+            if isinstance(reply, OutOfMemoryError):
+                replies[number] = await self._fleet.execute_command(*sent[number][0])
+        failed = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if raise_on_error and failed is not None:
+            raise failed
+        return replies
+
     async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:  # noqa: ANN401 - as the base
         return await _answer(super().parse_response(connection, command_name, **options))
 
@@ -48,7 +63,7 @@ class FleetRedis(Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """Return a pipeline that reads answers as this client does."""
-        return _FleetPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        return _FleetPipeline(self, transaction, shard_hint)
 
     def register_script(self, script: Any) -> AsyncScript:  # type: ignore[override] # noqa: ANN401 - as the base has it
         """Register a script that may run while `maxmemory` is exceeded."""

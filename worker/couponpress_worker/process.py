@@ -295,7 +295,7 @@ class Process:
 
     async def _is_full(self) -> bool:
         told = await self._limiter_redis.info("memory")
-        return 0 < told["maxmemory"] < told["used_memory"]
+        return 0 < int(told["maxmemory"]) < int(told["used_memory"])
 
     def _last_words(self) -> None:
         """Write down the answers that are known; from the watching thread, before the process exits."""
