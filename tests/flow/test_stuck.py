@@ -41,6 +41,6 @@ def test_a_worker_that_hears_no_hints_any_more_exits_and_says_why(tmp_path):
         assert "this worker is stuck: for 30 s work waits and slots are free, but nothing is sent" in log
         assert health(env) == {"healthy": False, "processes": []}
         services.start("worker", env=env)
-        wait_until(lambda: client.run("flow").succeeded == 300, 60, "the work, done by the next worker")
-        assert health(env)["healthy"]
+        wait_until(lambda: client.run("flow").succeeded == 300, 60, "the work, done without hints")
+        wait_until(lambda: health(env)["healthy"], 60, "a healthy worker")
         assert health(env, "--pid", str(deaf.pid)) == {"healthy": False, "processes": []}

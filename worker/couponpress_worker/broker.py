@@ -7,6 +7,7 @@ are nobody's concern here: the ledger knows what waits.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,20 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 RETRY_SECONDS = 1
+#: What kombu logs with a traceback every second while Redis is full and no hint comes; it changes nothing for hints.
+CHATTER = "maybe_refresh_binding_expiry"
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(CHATTER)
 
 
 class PatientConsumer(Consumer):
     """Tries once a second to connect, for ever, and takes no hint while Redis is full."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base has it
+        super().__init__(*args, **options)
+        logging.getLogger("kombu.transport.redis").addFilter(_is_worth_saying)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Return the connection once it stands and can be written to."""
