@@ -35,7 +35,8 @@ class Beat:
     Attributes:
         role: `worker` or `scheduler`.
         pid: the process.
-        state: in a word or two: sending, idle, waiting, held, platform down or unreached, Redis away, stopping, stuck.
+        state: in a word or two: sending, idle, waiting, held, platform down or unreached, Redis away or full,
+            stopping, stuck.
         sent: how many requests it has sent.
         in_hand: how many chunks it has in hand.
         at: when, seconds since 1970.
