@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from kombu.transport import redis as kombu_redis
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.keys import CHUNK_ID, SUBMIT_TASK, Keys
 from couponpress.ledger.setting_aside import note_message
@@ -95,7 +96,10 @@ class _Screening:
     screened_mchid = ""
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - kombu's own signature
-        client = super()._create_client(asynchronous)  # type: ignore[misc]
+        try:
+            client = super()._create_client(asynchronous)  # type: ignore[misc]
+        except AttributeError as error:  # kombu let the connection of this channel go; it knows how to take this one
+            raise RedisConnectionError("the connection of this channel is closed") from error
         if asynchronous:  # the one that waits for messages
             client.set_response_callback("BRPOP", self._screened)
         return client
