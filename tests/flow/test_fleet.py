@@ -17,7 +17,7 @@ from couponpress import Client, ProducerSettings
 from couponpress.ledger.chunks import CHUNK_SIZE
 from couponpress.uploading import CatalogUpload
 from couponpress_worker import sample_catalog
-from couponpress_worker.app import CHUNKS_IN_HAND
+from couponpress_worker.chunk_in_hand import CHUNKS_IN_HAND
 from couponpress_worker.demo import fleet, statistics
 
 pytestmark = pytest.mark.flow

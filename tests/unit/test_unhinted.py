@@ -4,7 +4,8 @@ import asyncio
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from couponpress_worker.unhinted import LOOK_EVERY_SECONDS, MOST_IN_HAND, QUIET_SECONDS, Unhinted
+from couponpress_worker.chunk_in_hand import CHUNKS_IN_HAND
+from couponpress_worker.unhinted import LOOK_EVERY_SECONDS, QUIET_SECONDS, Unhinted
 from tests.builders import run_fast
 
 
@@ -62,9 +63,9 @@ def test_a_process_whose_hints_end_looks_for_itself():
 
 
 def test_no_more_than_its_hands_can_hold():
-    assert looked(LeasesInHand("b1.1", in_hand=MOST_IN_HAND), 5) == ([], [])
+    assert looked(LeasesInHand("b1.1", in_hand=CHUNKS_IN_HAND), 5) == ([], [])
     chunks = [f"b1.{number}" for number in range(20)]
-    assert len(looked(LeasesInHand(*chunks, in_hand=MOST_IN_HAND - 3), LOOK_EVERY_SECONDS / 2)[0]) == 3
+    assert len(looked(LeasesInHand(*chunks, in_hand=CHUNKS_IN_HAND - 3), LOOK_EVERY_SECONDS / 2)[0]) == 3
 
 
 def test_a_process_that_ends_takes_up_nothing():

@@ -10,6 +10,7 @@
     broker          Celery's consumer of hints, patient with Redis
     unhinted        chunks that no hint leads to
     urgent          the urgent lane, looked at without waiting for a hint
+    taking_up       the chunks that these two found, in hand
     submission      one chunk from lease to outcomes
     leases          who has which chunk in hand, whatever answer of Redis was lost
     chunk_in_hand   what is known of a chunk in between

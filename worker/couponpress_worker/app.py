@@ -21,13 +21,12 @@ from kombu.utils.uuid import uuid
 
 from couponpress.errors import CouponpressError
 from couponpress.keys import SUBMIT_TASK, Keys
+from couponpress_worker.chunk_in_hand import CHUNKS_IN_HAND
 from couponpress_worker.process import Process
 from couponpress_worker.screening import transport_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.shutdown import bound_shutdown
 
-#: How many chunks a process has in hand: enough for a second of requests in flight beside the limit.
-CHUNKS_IN_HAND = 8
 #: A hint that a worker fetched and did not begin within so long is given to another. It would also do no harm to lose
 #: it, for the ledger knows what waits.
 HINT_SECONDS = 60

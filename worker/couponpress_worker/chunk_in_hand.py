@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from couponpress.keys import brand_scope, run_of
+from couponpress.keys import brand_scope, lane_of, run_of
 from couponpress.ledger.working import Leased
 from couponpress_worker.wechatpay import SignedRequest
+
+#: How many chunks a process has in hand: enough for a second of requests in flight beside the limit.
+CHUNKS_IN_HAND = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class ChunkInHand:
     Attributes:
         rank: the chunk that was taken in hand first has the lowest, and gets the slots: it ends, while those behind it
             sign; chunks that shared the slots would all begin and end together.
+        lane: the one that its run waits in.
         leased_until: until then nobody else may hold the lease, monotonic seconds.
         hand_on_at: when the rest is to be handed on, on the event loop's clock.
         to_sign: positions of specs that still have to be sent and are not signed.
@@ -64,6 +68,7 @@ class ChunkInHand:
         self.leased_until = leased_until
         self.chunk_id = leased.chunk_id
         self.run_number = run_of(leased.chunk_id)
+        self.lane = lane_of(leased.chunk_id)
         self.bodies = [row.body for row in leased.rows]
         self.tries = leased.tries
         self.to_sign = deque(leased.waiting())
@@ -87,6 +92,11 @@ class ChunkInHand:
             else:
                 free.append(position)
         return free
+
+    @property
+    def urgent(self) -> bool:
+        """Whether its requests go before those of bulk chunks."""
+        return self.lane == "urgent"
 
     @property
     def over(self) -> bool:

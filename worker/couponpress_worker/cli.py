@@ -195,9 +195,6 @@ def health(
 
     Reads the sign of life that each of them leaves in a file every second; asks neither Redis nor the platform.
     """
-    import json
-    from dataclasses import asdict
-
     from couponpress.settings import ProducerSettings
     from couponpress_worker import heartbeat
 

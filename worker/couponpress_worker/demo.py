@@ -109,17 +109,23 @@ class Services:
 
 
 @contextmanager
-def fleet(directory: Path, *sandbox_options: str) -> Iterator[tuple[Services, dict[str, str]]]:
-    """Run Redis, sandbox, callback receiver and one worker; yields the services and a client's environment."""
+def fleet(
+    directory: Path, *sandbox_options: str, redis_url: str | None = None
+) -> Iterator[tuple[Services, dict[str, str]]]:
+    """Run sandbox, callback receiver and one worker; yields the services and a client's environment.
+
+    Without a `redis_url` a Redis is started as well.
+    """
     services = Services(directory)
     redis_port, callback_port, sandbox_port = (redis_server.free_port() for _ in range(3))
     sandbox_directory = directory / "sandbox"
     env = {
-        "COUPONPRESS_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "COUPONPRESS_REDIS_URL": redis_url or f"redis://127.0.0.1:{redis_port}/0",
         "COUPONPRESS_LATENESS_MS": str(LATENESS_MS),
     }
     try:
-        services.start("redis", "--port", str(redis_port), "--dir", str(directory / "redis"), env=env)
+        if redis_url is None:
+            services.start("redis", "--port", str(redis_port), "--dir", str(directory / "redis"), env=env)
         notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
         options = ["--port", str(sandbox_port), "--dir", str(sandbox_directory), "--notify-url", notify_url]
         services.start("sandbox", *options, *sandbox_options, env=env)

@@ -208,7 +208,7 @@ class Process:
         )
         hooks = HookSender(HookLedger(self._redis, keys), mchid=settings.mchid, secret=self._secret_keys.hook_secret)
         self._leadership = Leadership(self._redis, keys.leader, owner)
-        watch = HoldWatch(
+        holds = HoldWatch(
             self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew, away
         )
         recovery = asyncio.create_task(
@@ -226,7 +226,7 @@ class Process:
             return recovery.done() or self._halt.holds(PARTNER_SCOPE)
 
         self._background = [
-            asyncio.create_task(watch.run(self._stopped)),
+            asyncio.create_task(holds.run(self._stopped)),
             asyncio.create_task(self._pace.tell_configured(settings.rate, self._stopped)),
             asyncio.create_task(self._query_pace.tell_configured(settings.query_rate, self._stopped)),
             recovery,

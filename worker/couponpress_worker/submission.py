@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from couponpress.keys import LANES, brand_scope, lane_of, run_scope
+from couponpress.keys import LANES, brand_scope, run_scope
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
 from couponpress_worker.breaker import Pass
@@ -155,14 +155,13 @@ class Submitter:
 
     async def _send_all(self, chunk: ChunkInHand) -> None:
         """Send each waiting spec in its slot, until none is left or the chunk's time is over."""
-        urgent = lane_of(chunk.chunk_id) == "urgent"
         async with asyncio.TaskGroup() as requests:
             while not self._stopped(chunk):
                 try:
                     async with asyncio.timeout_at(chunk.hand_on_at):
                         if not await self._ready(chunk):
                             return
-                        slots = await self._slots.take_some(len(chunk.ready), urgent=urgent, rank=chunk.rank)
+                        slots = await self._slots.take_some(len(chunk.ready), urgent=chunk.urgent, rank=chunk.rank)
                 except (TimeoutError, SlotsClosedError):
                     return
                 for slot in slots:
@@ -192,7 +191,7 @@ class Submitter:
             positions = [chunk.to_sign.popleft() for _ in range(min(SIGN_AHEAD, len(chunk.to_sign)))]
             bodies = [chunk.bodies[position] for position in positions]
             signed = await asyncio.get_running_loop().run_in_executor(
-                self._signers[lane_of(chunk.chunk_id)], lambda: [self._platform.sign_submit(body) for body in bodies]
+                self._signers[chunk.lane], lambda: [self._platform.sign_submit(body) for body in bodies]
             )
             chunk.ready.extend(zip(positions, signed, strict=True))
             chunk.signing = None
@@ -207,7 +206,7 @@ class Submitter:
             return self._halt.keeps_back(chunk.brands[position])
 
         async def gate() -> None:
-            in_time = await self._slots.due(slot, urgent=lane_of(chunk.chunk_id) == "urgent")
+            in_time = await self._slots.due(slot, urgent=chunk.urgent)
             if not in_time or self._stopped(chunk) or held():
                 raise SlotPassed
             self._note_sent(self._slots.now_us(slot))
@@ -245,7 +244,7 @@ class Submitter:
         given = await self._outage.pass_later(lambda: self._stopped(chunk) or chunk.over or held())
         try:
             async with asyncio.timeout_at(chunk.hand_on_at):
-                return given, await self._slots.take(urgent=lane_of(chunk.chunk_id) == "urgent")
+                return given, await self._slots.take(urgent=chunk.urgent)
         except (TimeoutError, SlotsClosedError):
             self._outage.unused(given)
             raise SlotPassed from None

@@ -12,8 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress_worker.chunk_in_hand import CHUNKS_IN_HAND
 from couponpress_worker.leases import Leases
 from couponpress_worker.recovery import rest
+from couponpress_worker.taking_up import TakingUp
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +23,6 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 2.0
 #: And so often: eight chunks last longer than that at any limit that the platform is known to have.
 LOOK_EVERY_SECONDS = 0.5
-#: How many chunks a process has in hand at most, hinted ones included.
-MOST_IN_HAND = 8
 
 
 class Unhinted:
@@ -36,10 +36,9 @@ class Unhinted:
         stopping: Callable[[], bool],
     ) -> None:
         self._leases = leases
-        self._submit = submit
         self._away = away
         self._stopping = stopping
-        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._taken_up = TakingUp(submit, away)
         self._hinted_at = float("-inf")
 
     def hinted(self) -> None:
@@ -56,20 +55,10 @@ class Unhinted:
                 except REDIS_AWAY as error:
                     self._away(error)
             await rest(stopped, LOOK_EVERY_SECONDS)
-        if self._in_hand:
-            await asyncio.wait(self._in_hand.values())
+        await self._taken_up.ended()
 
     async def look(self) -> None:
-        """Take up what nobody has in hand, as far as this process has room."""
-        room = MOST_IN_HAND - self._leases.in_hand
-        for chunk_id in await self._leases.untaken(room) if room > 0 else ():
-            if chunk_id not in self._in_hand:
-                self._in_hand[chunk_id] = asyncio.create_task(self._take_up(chunk_id))
-
-    async def _take_up(self, chunk_id: str) -> None:
-        try:
-            await self._submit(chunk_id)
-        except REDIS_AWAY as error:  # the lease runs out, and recovery publishes the chunk
-            self._away(error)
-        finally:
-            del self._in_hand[chunk_id]
+        """Take up what nobody has in hand, as far as this process has room; hinted chunks take room as well."""
+        room = CHUNKS_IN_HAND - self._leases.in_hand
+        if room > 0:
+            self._taken_up.take_up(await self._leases.untaken(room))

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.recovery import rest
+from couponpress_worker.taking_up import TakingUp
 
 #: How often the lane is looked at: a twentieth of the work of one chunk, and a fifth of the time that an urgent spec
 #: may take to the wire.
@@ -32,9 +33,8 @@ class UrgentLane:
     ) -> None:
         """Take what submits a chunk, and what hears each time that Redis did not answer."""
         self._ledger = ledger
-        self._submit = submit
         self._away = away
-        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._taken_up = TakingUp(submit, away)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped; then wait for the chunks in hand."""
@@ -45,20 +45,10 @@ class UrgentLane:
                 self._away(error)
                 await rest(stopped, 1.0)
             await rest(stopped, LOOK_EVERY_SECONDS)
-        if self._in_hand:
-            await asyncio.wait(self._in_hand.values())
+        await self._taken_up.ended()
 
     async def look(self) -> None:
         """Take up what waits, as far as this process has room."""
-        room = MOST_IN_HAND - len(self._in_hand)
-        for chunk_id in await self._ledger.waiting("urgent", room) if room > 0 else ():
-            if chunk_id not in self._in_hand:
-                self._in_hand[chunk_id] = asyncio.create_task(self._take_up(chunk_id))
-
-    async def _take_up(self, chunk_id: str) -> None:
-        try:
-            await self._submit(chunk_id)
-        except REDIS_AWAY:
-            pass  # the lease runs out, and recovery publishes the chunk
-        finally:
-            del self._in_hand[chunk_id]
+        room = MOST_IN_HAND - len(self._taken_up)
+        if room > 0:
+            self._taken_up.take_up(await self._ledger.waiting("urgent", room))
