@@ -67,12 +67,13 @@ class Pool:
         Raises:
             NotConnectedError: none could be had in time.
         """
-        if not self._free.locked() and (idle := self._take_idle()) is not None:
-            await self._free.acquire()  # at once, for it is not locked
+        connection = None if self._free.locked() else self._take_idle()
+        if connection is None:
+            connection = await self._wait_for_one()
         else:
-            idle = await self._wait_for_one()
-        self.in_hand.add(idle)
-        return idle
+            await self._free.acquire()  # at once, for it is not locked
+        self.in_hand.add(connection)
+        return connection
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request if it is still usable."""
