@@ -5,6 +5,7 @@ Every test counts its cases: `cases` in what `pytest --junit-xml` writes.
 
 import asyncio
 import json
+import os
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -24,7 +25,8 @@ from tests.builders import APIV3_KEY, KEYS, PICTURE, PUBLIC_KEY_ID, bring_to, st
 
 NOW = 1_790_000_000.0
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-CASES = 200
+#: Of each test; many more by hand: `FUZZ_CASES=5000 make test PYTEST=tests/integration/test_callback_fuzz.py`.
+CASES = int(os.environ.get("FUZZ_CASES", "200"))
 fuzzed = settings(
     max_examples=CASES,
     deadline=None,
