@@ -22,6 +22,7 @@ from typing import Any, Self
 import kombu.exceptions
 import redis
 from celery import Celery
+from kombu.utils.uuid import uuid
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
@@ -447,16 +448,13 @@ class Client:
             for chunk_id in chunk_ids:
                 lane = lane_of(chunk_id)
                 queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
-                self._celery.send_task(
-                    SUBMIT_TASK,
-                    args=[chunk_id],
-                    queue=queue,
-                    producer=producer,
-                    # What Celery would find out for each message anew, at half of a message's cost.
-                    declare=[] if queue in declared else None,
-                    argsrepr=repr([chunk_id]),
-                    kwargsrepr="{}",
+                # Not send_task: it subscribes to each result, for which nobody waits.
+                message = self._celery.amqp.create_task_message(
+                    uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
                 )
+                # What Celery would find out for each message anew, at half of a message's cost.
+                declare: list[str] | None = [] if queue in declared else None
+                self._celery.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue, declare=declare)
                 declared.add(queue)
 
     @contextmanager
