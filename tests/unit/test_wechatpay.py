@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from couponpress.errors import InputError
 from couponpress_worker.signing import Signer, Verifier, answer_message, request_message, sign, signature_holds
-from couponpress_worker.wechatpay import SUBMIT_TARGET, WeChatPay
+from couponpress_worker.wechatpay import SUBMIT_TARGET, Account, WeChatPay
 from couponpress_worker.wechatpay.picture import PICTURE_LIMIT_BYTES, picture_form
 from couponpress_worker.wechatpay.reading import DETAIL_LIMIT, MESSAGE_LIMIT, read_answer
 
@@ -65,6 +65,20 @@ def test_a_submit_is_signed_over_the_very_bytes(client, key):
     assert (request.method, str(request.url), request.body) == ("POST", f"https://api.example{SUBMIT_TARGET}", body)
     assert (parts["mchid"], parts["serial_no"], parts["timestamp"]) == ("1900000001", "5F1C72E2", "1722850421")
     message = request_message("POST", SUBMIT_TARGET, parts["timestamp"], parts["nonce_str"], body)
+    assert signature_holds(key.public_key(), message, parts["signature"])
+
+
+def test_a_brand_submits_below_its_own_path_under_its_own_scheme_and_does_not_name_itself(key, verifier):
+    account = Account.of_brand("120344")
+    signer = Signer("120344", "5F1C72E2", key, account.scheme, account.named)
+    client = WeChatPay("https://api.example", signer, verifier, account=account, clock=lambda: NOW)
+    target = "/brand/marketing/product-coupon/image-generation-tasks"
+    request = client.sign_submit(b'{"brand_id":"120344","task_id":"cp_000001"}')
+    assert (str(request.url), request.body) == (f"https://api.example{target}", b'{"task_id":"cp_000001"}')
+    scheme, _, rest = request.headers["Authorization"].partition(" ")
+    parts = {name: value.strip('"') for name, value in (pair.split("=", 1) for pair in rest.split(","))}
+    assert (scheme, parts.get("mchid"), parts["brand_id"]) == ("WECHATPAY-BRAND-SHA256-RSA2048", None, "120344")
+    message = request_message("POST", target, parts["timestamp"], parts["nonce_str"], request.body)
     assert signature_holds(key.public_key(), message, parts["signature"])
 
 

@@ -53,7 +53,7 @@ from couponpress_worker.submission import STOPPING, Submitter
 from couponpress_worker.unhinted import Unhinted
 from couponpress_worker.urgent import UrgentLane
 from couponpress_worker.watchdog import Watchdog
-from couponpress_worker.wechatpay import WeChatPay
+from couponpress_worker.wechatpay import PARTNER, Account, WeChatPay
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,12 @@ def callback_redis_for(settings: Settings) -> Redis:
 
 def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
     """Return the platform's client of a process; it connects when first used."""
+    account = Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
     return WeChatPay(
         settings.base_url,
-        Signer(settings.mchid, settings.mch_serial_no, keys.private_key),
+        Signer(settings.mchid, settings.mch_serial_no, keys.private_key, account.scheme, account.named),
         Verifier(keys.public_keys),
+        account=account,
         ssl_context=ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else None,
     )
 
@@ -191,6 +193,7 @@ class Process:
             halt=self._halt,
             note_sent=note_sent,
             outage=self._outage,
+            only_brand=settings.mchid if settings.signs_as == "brand" else None,
         )
         self._watchdog = Watchdog(
             "worker" if self._takes_hints else "scheduler",

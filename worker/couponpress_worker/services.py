@@ -65,7 +65,9 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     async def lifetime() -> AsyncIterator[None]:
         await redis_client.ping()
         stopped = asyncio.Event()
-        refreshing = asyncio.create_task(platform_keys.run(stopped))
+        # A brand verifies with the public key alone; certificates are the partner's.
+        fetches = settings.signs_as == "partner"
+        refreshing = asyncio.create_task(platform_keys.run(stopped) if fetches else stopped.wait())
         gc.collect()
         gc.freeze()  # a full collection over everything imported would hold callbacks up
         log.info("receiving callbacks on http://%s:%d%s", host, port, CALLBACK_PATH)
