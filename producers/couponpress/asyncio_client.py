@@ -1,9 +1,9 @@
 """The programmer's way in for asyncio: the same verbs as `Client`, which never keep the event loop waiting.
 
 Decides what a cancelled call leaves. Refuses to know Redis, Celery and how specs are stored: a few threads do all of
-that with one `Client`. A second copy of it for asyncio would be no quicker, for
-most of an act is this process's own work, and Celery, which carries the hint, knows no asyncio. The price is a thread's
-handing over and back: docs/python.md has the figures. Long, for every verb stands here with its errors.
+that with one `Client`. A second copy of it for asyncio would be no quicker, for most of an act is this process's own
+work, and Celery, which carries the hint, knows no asyncio. The price is a thread's handing over and back:
+docs/python.md has the figures. Long, for every verb stands here with its errors.
 """
 
 from __future__ import annotations
