@@ -135,7 +135,7 @@ def test_celery_is_spoken_in_four_places():
 
 
 def test_http_is_spoken_at_the_rim():
-    spoken = importers_of("httpx", "httpx_aiohttp", "aiohttp", "requests", "urllib.request", "http.client")
+    spoken = importers_of("httpx", "aiohttp", "httptools", "requests", "urllib.request", "http.client")
     rim = ("couponpress_worker.wechatpay", "couponpress_worker.forwarding", "couponpress_worker.demo")
     rim += ("couponpress_worker.fetching", "couponpress.downloading", "couponpress_worker.hooks")
     assert not spoken - within(spoken, *rim, "couponpress_worker.sandbox")

@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.benchmarks import (
     backlog,
     callbacks,
+    completion,
     cost,
     enqueue,
     memory,
@@ -18,6 +19,7 @@ from tests.benchmarks import (
     report,
     throttled,
     unthrottled,
+    uploads,
     urgent,
 )
 from tests.benchmarks.bench import Bench
@@ -29,6 +31,8 @@ FIGURES = {
     "enqueue": enqueue.measure,
     "memory": memory.measure,
     "callbacks": callbacks.measure,
+    "completion": completion.measure,
+    "uploads": uploads.measure,
     "urgent": urgent.measure,
     "backlog": backlog.measure,
     "rate": rate.measure,

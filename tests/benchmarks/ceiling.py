@@ -29,11 +29,7 @@ def sandbox_ceiling(bench: Bench, one: Stage, count: int = 2000) -> float:
 def _prepared(bench: Bench, one: Stage, count: int):
     platform = platform_for(one.settings, Secrets.read(one.settings))
     for body in bench.bodies(count, "ceiling"):
-        signed = platform.sign_submit(body)
-        fields = {"Host": signed.url.authority, "Accept": "application/json", "User-Agent": "ceiling"}
-        fields |= {"Content-Length": str(len(signed.body)), **signed.headers}
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        yield f"POST {signed.url.raw_path} HTTP/1.1\r\n{head}\r\n".encode() + signed.body
+        yield platform.sign_submit(body).wire
 
 
 async def _send(requests: list[bytes], one: Stage) -> float:

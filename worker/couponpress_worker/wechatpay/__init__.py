@@ -10,36 +10,28 @@ Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (submit), .../4017327739 (que
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Final, Literal
-
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from couponpress_worker.judgement import Answer, NoAnswer
 from couponpress_worker.signing import Signer, Verifier, new_nonce
 from couponpress_worker.wechatpay.account import PARTNER, Account
-from couponpress_worker.wechatpay.connection import (
-    Gate,
-    GatedConnector,
-    Passage,
-    PromptRequest,
-    RepeatRefused,
-    SlotPassed,
-    passage_in_hand,
-)
+from couponpress_worker.wechatpay.connection import BrokenExchangeError, Connection, Response
 from couponpress_worker.wechatpay.picture import picture_form
+from couponpress_worker.wechatpay.pool import NotConnectedError, Pool
 from couponpress_worker.wechatpay.reading import read_answer
 
 __all__ = ["PARTNER", "Account", "Gate", "SignedRequest", "SlotPassed", "WeChatPay"]
+
+#: Returns at the slot's moment, or raises `SlotPassed`.
+Gate: TypeAlias = Callable[[], Awaitable[None]]
 
 SUBMIT_TARGET: Final = PARTNER.submit_target
 ECHO_TARGET: Final = "/v3/security/echo"
@@ -49,14 +41,18 @@ CERTIFICATES_TARGET: Final = "/v3/certificates"
 _PLAIN_TARGET = re.compile(r"[0-9A-Za-z_/?&=.-]+")
 
 
+class SlotPassed(Exception):  # noqa: N818 - a moment that went by, not a fault
+    """The slot's moment went by before the request could leave; no byte was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
     """A request that is ready to go. Its signature is good for 5 minutes; to repeat it, sign again."""
 
     method: Literal["GET", "POST"]
-    url: URL
-    headers: CIMultiDict[str] = field(repr=False)
-    body: bytes = field(repr=False)
+    target: str
+    wire: bytes = field(repr=False)
+    """Every byte of it."""
 
 
 class WeChatPay:
@@ -92,28 +88,35 @@ class WeChatPay:
             upload_seconds: the same for an upload.
             keep_alive_seconds: how long an idle connection is used again; must stay below the platform's 8 s.
         """
-        self._base_url = base_url.rstrip("/")
+        self._address = urlsplit(base_url)
         self._account = account
         self._submit_target = account.submit_target
-        self._submit_url = URL(self._base_url + self._submit_target, encoded=True)
         self._signer = signer
         self._verifier = verifier
         self._ssl_context = ssl_context
         self._clock = clock
         self._connections = connections
-        self._timeout = aiohttp.ClientTimeout(connect=connect_seconds)
+        self._connect_seconds = connect_seconds
         self._answer_seconds = answer_seconds
         self._upload_seconds = upload_seconds
         self._keep_alive_seconds = keep_alive_seconds
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
+        self._head = "".join(
+            f"{name}: {value}\r\n"
+            for name, value in {
+                "Host": self._address.netloc,
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"couponpress/{version('couponpress')}",
+                "Wechatpay-Serial": next(iter(verifier.keys)),
+            }.items()
+        )
         self.skew_seconds: float | None = None
         """The platform's clock minus ours, as the last answer told it; None before the first."""
 
     def sign_submit(self, body: bytes) -> SignedRequest:
         """Return the request that submits a spec's stored body bytes, under a fresh timestamp and nonce."""
-        headers = CIMultiDict({"Content-Type": "application/json"})
-        body = self._account.sent(body)
-        return self._signed("POST", self._submit_target, self._submit_url, headers, signed=body, sent=body)
+        return self._signed("POST", self._submit_target, self._account.sent(body))
 
     async def submit(self, request: SignedRequest, gate: Gate | None = None) -> Answer | NoAnswer:
         """Send a signed submit when the gate lets it pass.
@@ -155,8 +158,7 @@ class WeChatPay:
 
     async def certificates(self, verifier_of: Callable[[bytes], Verifier]) -> Answer | NoAnswer:
         """Ask for the platform's certificates; the list is checked with the verifier that is made from its bytes."""
-        url = URL(self._base_url + CERTIFICATES_TARGET, encoded=True)
-        request = self._signed("GET", CERTIFICATES_TARGET, url, CIMultiDict(), signed=b"", sent=b"")
+        request = self._signed("GET", CERTIFICATES_TARGET)
         return await self._exchange(request, None, self._answer_seconds, verifier_of)
 
     async def upload(self, file_name: str, picture: bytes, gate: Gate | None = None) -> Answer | NoAnswer:
@@ -170,45 +172,39 @@ class WeChatPay:
         """
         form = picture_form(file_name, picture)
         target = self._account.upload_target
-        url = URL(self._base_url + target, encoded=True)
-        headers = CIMultiDict({"Content-Type": form.content_type})
-        request = self._signed("POST", target, url, headers, signed=form.meta, sent=form.body)
+        request = self._signed("POST", target, form.body, signed=form.meta, content_type=form.content_type)
         return await self._exchange(request, gate, self._upload_seconds)
 
     async def aclose(self) -> None:
         """Close every connection. An exchange under way ends as `NoAnswer`."""
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            self._pool.close()
 
     async def _post(self, target: str, content: Mapping[str, str]) -> Answer | NoAnswer:
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        url = URL(self._base_url + target, encoded=True)
-        headers = CIMultiDict({"Content-Type": "application/json"})
-        request = self._signed("POST", target, url, headers, signed=body, sent=body)
-        return await self._exchange(request, None, self._answer_seconds)
+        return await self._exchange(self._signed("POST", target, body), None, self._answer_seconds)
 
     async def _get(self, target: str, gate: Gate | None) -> Answer | NoAnswer:
         if not _PLAIN_TARGET.fullmatch(target):
             raise ValueError(f"{target!r} cannot be asked for: its ids may hold digits, letters, _ and - only.")
-        url = URL(self._base_url + target, encoded=True)
-        request = self._signed("GET", target, url, CIMultiDict(), signed=b"", sent=b"")
-        return await self._exchange(request, gate, self._answer_seconds)
+        return await self._exchange(self._signed("GET", target), gate, self._answer_seconds)
 
     def _signed(
         self,
         method: Literal["GET", "POST"],
         target: str,
-        url: URL,
-        headers: CIMultiDict[str],
+        body: bytes = b"",
         *,
-        signed: bytes,
-        sent: bytes,
+        signed: bytes | None = None,
+        content_type: str = "application/json",
     ) -> SignedRequest:
-        timestamp = int(self._clock())
-        headers["Authorization"] = self._signer.authorization(
-            method, target, signed, timestamp=timestamp, nonce=new_nonce()
+        """Return a request whose signature covers `signed`, or its body where that is None."""
+        authorization = self._signer.authorization(
+            method, target, body if signed is None else signed, timestamp=int(self._clock()), nonce=new_nonce()
         )
-        return SignedRequest(method, url, headers, sent)
+        content = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n" if method == "POST" else ""
+        head = f"{method} {target} HTTP/1.1\r\n{self._head}{content}Authorization: {authorization}\r\n\r\n"
+        return SignedRequest(method, target, head.encode("latin-1") + body)
 
     async def _exchange(
         self,
@@ -217,47 +213,51 @@ class WeChatPay:
         seconds: float,
         verifier_of: Callable[[bytes], Verifier] | None = None,
     ) -> Answer | NoAnswer:
-        # A picture is written in pieces, a spec's few hundred bytes at once.
-        data = io.BytesIO(request.body) if len(request.body) > 65_536 else request.body or None
-        session = self._opened()
-        patience = asyncio.timeout(None)
-        passage = Passage(gate, patience, seconds)
-        passage_in_hand.set(passage)
+        pool = self._opened()
         try:
-            async with (
-                patience,
-                session.request(
-                    request.method, request.url, data=data, headers=request.headers, allow_redirects=False
-                ) as response,
-            ):
-                body = await response.read()
-        except (aiohttp.ClientError, OSError, RepeatRefused) as error:
-            what = f"no whole answer within {seconds:g} s" if patience.expired() else f"{error}" or type(error).__name__
-            return NoAnswer("open" if passage.passed else "not_sent", what)
-        verifier = verifier_of(body) if verifier_of else self._verifier
-        answer = read_answer(response.status, response.headers, body, verifier, now=self._clock())
+            connection = await pool.take()
+        except NotConnectedError as error:
+            return NoAnswer("not_sent", f"{error}")
+        try:
+            if gate is not None:
+                await gate()
+            if not connection.usable:
+                return NoAnswer("not_sent", "the far end closed the connection while it waited for its slot")
+            response = await _answered(connection, request.wire, seconds)
+        except BrokenExchangeError as error:
+            return NoAnswer("open", f"{error}")
+        finally:
+            pool.give_back(connection)
+        verifier = verifier_of(response.body) if verifier_of else self._verifier
+        answer = read_answer(response.status, response.headers, response.body, verifier, now=self._clock())
         if answer.skew_seconds is not None:
             self.skew_seconds = answer.skew_seconds
         return answer
 
-    def _opened(self) -> aiohttp.ClientSession:
-        """The session, made on first use, for it needs the running loop. No proxy, no netrc, no cookie is looked up."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=GatedConnector(
-                    ssl=True if self._ssl_context is None else self._ssl_context,
-                    limit=self._connections,
-                    keepalive_timeout=self._keep_alive_seconds,
-                ),
-                headers={
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                    "User-Agent": f"couponpress/{version('couponpress')}",
-                    "Wechatpay-Serial": next(iter(self._verifier.keys)),
-                },
-                timeout=self._timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                request_class=PromptRequest,
-                trust_env=False,
+    def _opened(self) -> Pool:
+        """The pool, made on first use, for it needs the running loop."""
+        if self._pool is None:
+            secure = self._address.scheme == "https"
+            self._pool = Pool(
+                self._address.hostname or "",
+                self._address.port or (443 if secure else 80),
+                (self._ssl_context or ssl.create_default_context()) if secure else None,
+                most=self._connections,
+                connect_seconds=self._connect_seconds,
+                keep_alive_seconds=self._keep_alive_seconds,
             )
-        return self._session
+        return self._pool
+
+
+async def _answered(connection: Connection, wire: bytes, seconds: float) -> Response:
+    """Send now and wait for the whole answer; a connection that gives none in time is closed.
+
+    Raises:
+        BrokenExchangeError: there is none.
+    """
+    answer = connection.send(wire)
+    patience = asyncio.get_running_loop().call_later(seconds, connection.close, f"no whole answer within {seconds:g} s")
+    try:
+        return await answer
+    finally:
+        patience.cancel()

@@ -1,155 +1,166 @@
-"""The connection side of the platform's client: when the bytes of a request leave, and whether they have left.
+"""One HTTP/1.1 connection to the platform: a request's bytes out, one whole response in.
 
-Decides that a request waits for its slot with a connection in hand, so that no name lookup, TCP or TLS handshake
-falls between the slot's moment and the bytes. Refuses to know what a slot is: a gate is awaited, no more.
-
-What aiohttp does between `connect` and the bytes was read in its 3.14 source: without traces and middlewares nothing
-but `_connect_and_send_request`, `ClientRequest.send` and `StreamWriter.write`, none of which suspends; on Python 3.11
-the last one runs in a task of its own, which is what `PromptRequest` mends.
+Decides when a response is whole, and whether the connection may carry another request. Refuses to know what is sent,
+who waits for a connection (`pool`), and what a response means. Nothing is ever sent by itself: not a second time, not
+to another address. The bytes of a response are read by llhttp, through httptools; the rules are those of RFC 9112.
 """
 
 from __future__ import annotations
 
 import asyncio
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextvars import ContextVar
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
-from weakref import WeakKeyDictionary
+from typing import Final, cast
 
-import aiohttp
+import httptools
+from multidict import CIMultiDict
 
-if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
-#: Returns at the slot's moment, or raises `SlotPassed`.
-Gate: TypeAlias = Callable[[], Awaitable[None]]
+#: The platform's answers have some hundred bytes, its list of certificates some ten thousand.
+MOST_BYTES: Final = 1_000_000
 
 
-class SlotPassed(Exception):  # noqa: N818 - a moment that went by, not a fault
-    """The slot's moment went by before the request could leave; no byte was written."""
+class BrokenExchangeError(Exception):
+    """A request's bytes may have left, and there is no whole response to them."""
 
 
-class RepeatRefused(Exception):  # noqa: N818 - what is refused is aiohttp's, not ours
-    """The library wanted to send a request a second time by itself; every attempt needs a slot of its own."""
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole response, as it came but for its transfer and content coding."""
+
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes
 
 
-@dataclass(slots=True)
-class Passage:
-    """One request's way through the gate.
+class Connection(asyncio.Protocol):
+    """An open connection; for one event loop, and one request at a time.
 
     Attributes:
-        gate: awaited once, with a connection in hand; None lets the request through at once.
-        patience: the running time limit of the exchange; it starts to count when the bytes leave.
-        seconds: how long the far end may take for its whole answer.
-        passed: whether bytes may have left. Until then a failure means surely: not sent.
+        last_sent: when it carried a request last, or was made, on the event loop's clock. The far end counts its rest
+            from there, however often it was taken in hand since.
     """
 
-    gate: Gate | None
-    patience: asyncio.Timeout
-    seconds: float
-    passed: bool = False
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.last_sent = self._loop.time()
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[Response] | None = None
+        self._headers: CIMultiDict[str] = CIMultiDict()
+        self._body: list[bytes] = []
+        self._size = 0
+        self._ends_with_connection = False
 
+    @property
+    def usable(self) -> bool:
+        """Whether it is open, and nothing is under way on it."""
+        return self._transport is not None and self._waiter is None and not self._transport.is_closing()
 
-#: The passage of the request that the current task is sending.
-passage_in_hand: ContextVar[Passage] = ContextVar("passage_in_hand")
+    def send(self, request: bytes) -> asyncio.Future[Response]:
+        """Put a request on the wire in this turn of the event loop; the future ends as `Response`.
 
-
-class GatedConnector(aiohttp.TCPConnector):
-    """A connection pool whose every connection is handed out at the moment that the request's gate allows.
-
-    The pool counts a connection's rest from when it was given back. One that was taken for a request which then missed
-    its slot, again and again, would look young while the far end counts on: so its rest is counted here, from the
-    last request that it carried.
-    """
-
-    def __init__(self, *, keepalive_timeout: float, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
-        super().__init__(keepalive_timeout=keepalive_timeout, **options)
-        self._rest_seconds = keepalive_timeout
-        self._last_sent: WeakKeyDictionary[asyncio.BaseProtocol, float] = WeakKeyDictionary()
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
-    ) -> Connection:
-        """Take a pooled or a new connection, then wait for the slot.
-
-        Raises:
-            SlotPassed: the gate's own; the connection goes back to the pool unharmed.
-            RepeatRefused: this request went through before.
-            aiohttp.ClientConnectionError: the far end closed the connection while it waited; nothing was written.
+        The future raises BrokenExchangeError when the connection breaks, or what came is no HTTP. Who stops waiting
+        for it must close the connection.
         """
-        passage = passage_in_hand.get()
-        if passage.passed:
-            raise RepeatRefused("the connection broke before an answer came")
-        connection = await super().connect(req, traces, timeout)
-        while self._rested(connection) > self._rest_seconds:
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        if passage.gate is not None:
-            try:
-                await passage.gate()
-            except BaseException:
-                connection.release()
-                raise
-            if connection.closed:
-                connection.close()
-                raise aiohttp.ClientConnectionError("the far end closed the connection while it waited for its slot")
-        passage.passed = True
-        now = self._loop.time()
-        passage.patience.reschedule(now + passage.seconds)
-        if connection.protocol is not None:
-            self._last_sent[connection.protocol] = now
-        return connection
+        if self._transport is None or not self.usable:
+            raise RuntimeError("a request may only be sent on a usable connection")
+        self._waiter = self._loop.create_future()
+        self._size = 0
+        self.last_sent = self._loop.time()
+        self._transport.write(request)
+        return self._waiter
 
-    def _rested(self, connection: Connection) -> float:
-        """Return how long a connection has carried no request, seconds; a new one begins to rest now."""
-        protocol, now = connection.protocol, self._loop.time()
-        return 0.0 if protocol is None else now - self._last_sent.setdefault(protocol, now)
+    def close(self, why: str = "closed") -> None:
+        """Drop the connection now; what is under way ends without an answer, told why."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._break(why)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hear from the event loop that the connection is open."""
+        self._transport = cast("asyncio.Transport", transport)
 
-class PromptRequest(aiohttp.ClientRequest):
-    """Writes head and body in the same turn of the event loop in which the gate let them pass.
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hear from the event loop that the connection is closed."""
+        self._transport = None
+        if exc is None and self._ends_with_connection:
+            self._finish()
+        self._break(str(exc) if exc and str(exc) else "the connection broke before an answer came")
 
-    From Python 3.12 on aiohttp does so itself. On 3.11 it leaves the writing to a new task, which waits for its turn
-    behind everything else that is ready: signatures, other answers.
-    """
-
-    def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
-    ) -> Coroutine[Any, Any, None]:
-        """Start to write now; return what is left to do, which is nothing unless the socket's buffer is full."""
-        writing = super().write_bytes(writer, conn, content_length)
+    def data_received(self, data: bytes) -> None:
+        """Hear from the event loop what the far end sent."""
+        self._size += len(data)
+        if self._size > MOST_BYTES:
+            self.close(f"an answer of more than {MOST_BYTES} bytes")
+            return
         try:
-            awaited = writing.send(None)
-        except StopIteration:
-            return _nothing()
-        return _rest(writing, awaited)
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.close(f"what came back is no HTTP answer ({error})")
+
+    # What httptools calls while it reads.
+
+    def on_message_begin(self) -> None:
+        """Forget the message before; what nobody asked for ends the connection."""
+        if self._waiter is None:
+            self.close()
+        self._headers = CIMultiDict()
+        self._body = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; bytes that are no text stay recognisable."""
+        self._headers.add(name.decode("latin-1"), value.decode(errors="surrogateescape"))
+
+    def on_headers_complete(self) -> None:
+        """Notice a response that has no length of its own."""
+        self._ends_with_connection = not ("Content-Length" in self._headers or "Transfer-Encoding" in self._headers)
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Hand the response on, unless it is an interim one (RFC 9110 section 15.2)."""
+        if self._parser.get_status_code() >= 200:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._ends_with_connection = False
+        waiter, self._waiter = self._waiter, None
+        if self._transport is not None and not self._may_go_on(self._transport):
+            self.close()
+        if waiter is None or waiter.done():
+            return
+        try:
+            body = _decoded(b"".join(self._body), self._headers.get("Content-Encoding", "identity"))
+        except (zlib.error, ValueError) as error:
+            waiter.set_exception(BrokenExchangeError(f"an answer whose body cannot be decoded ({error})"))
+        else:
+            waiter.set_result(Response(self._parser.get_status_code(), self._headers, body))
+
+    def _may_go_on(self, transport: asyncio.Transport) -> bool:
+        """Whether the far end keeps the connection open, and has taken the whole request."""
+        return bool(self._parser.should_keep_alive()) and not transport.get_write_buffer_size()
+
+    def _break(self, why: str) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(BrokenExchangeError(why))
 
 
-async def _nothing() -> None:
-    pass
+def _decoded(body: bytes, coding: str) -> bytes:
+    """Return the body without its content coding; none is asked for, but what lies in between may add one.
 
-
-async def _rest(writing: Coroutine[Any, Any, None], awaited: object) -> None:
-    await _resume(writing, awaited)
-
-
-@types.coroutine
-def _resume(writing: Coroutine[Any, Any, None], awaited: object) -> Generator[object, object, None]:
-    """Go on with a coroutine whose first step was taken by hand (what `yield from` does, PEP 380)."""
-    try:
-        while True:
-            try:
-                given = yield awaited
-            except BaseException as error:  # noqa: BLE001 - handed on, a cancellation above all
-                awaited = writing.throw(error)
-            else:
-                awaited = writing.send(given)
-    except StopIteration:
-        return
+    Raises:
+        ValueError: another coding, or more than MOST_BYTES.
+        zlib.error: it is not what it says.
+    """
+    if coding.lower() in ("identity", "") or not body:
+        return body
+    if coding.lower() not in ("gzip", "x-gzip"):
+        raise ValueError(f"its coding is {coding[:40]!r}")
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    plain = decoder.decompress(body, MOST_BYTES)
+    if not decoder.eof:
+        raise ValueError("it is cut, or too long")
+    return plain
