@@ -337,6 +337,17 @@ def test_the_readme_s_python_runs(redis_url, monkeypatch, tmp_path, capsys):
     assert "waiting 2" in capsys.readouterr().out
 
 
+def test_the_python_page_s_python_runs(redis_url, monkeypatch, capsys):
+    monkeypatch.setenv("COUPONPRESS_REDIS_URL", redis_url)
+    monkeypatch.setenv("COUPONPRESS_MCHID", "1900000001")
+    page = (ROOT / "docs" / "python.md").read_text("utf-8")
+    names = {}
+    for block in (block for kind, block in FENCE.findall(page) if kind == "python"):
+        exec(compile(block, "python.md", "exec"), names)
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["1 new, 0 known already", "SP-1 open ", "waiting 3", "SP-2 open", "SP-3 open", "SP-4 open"]
+
+
 def test_the_sandbox_page_s_python_runs(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "sandbox.md").read_text("utf-8")

@@ -102,7 +102,8 @@ def test_the_contract_lies_below_everything():
     assert not within(imports_of("couponpress.outcome"), *PACKAGES)
     assert not within(imports_of("couponpress.keys"), *PACKAGES)
     assert within(imports_of("couponpress.spec"), *PACKAGES) == {"couponpress.errors"}
-    assert within(importers_of("couponpress.client"), "couponpress") <= {"couponpress", "couponpress.cli"}
+    above_it = {"couponpress", "couponpress.asyncio_client", "couponpress.cli"}
+    assert within(importers_of("couponpress.client"), "couponpress") <= above_it
 
 
 def test_modules_import_downwards():
@@ -387,7 +388,7 @@ def test_every_file_that_a_document_names_exists():
         text = path.read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
             assert "://" in link or (path.parent / link).exists(), f"{path}: {link}"
-        for named in re.findall(r"`((?:docs|deploy|producers|worker|tests|requirements)/[\w./-]+)`", text):
+        for named in re.findall(r"`((?:docs|deploy|examples|producers|worker|tests|requirements)/[\w./-]+)`", text):
             assert (ROOT / named).exists() or named.startswith(("deploy/secrets", "deploy/catalogs")), (
                 f"{path}: {named}"
             )
@@ -404,7 +405,8 @@ def project_files():
     ignored = ["__pycache__", "*.pyc"]
     for home in (ROOT, ROOT / "deploy"):
         ignored += [line.strip("/") for line in (home / ".gitignore").read_text(encoding="utf-8").split()]
-    homes = [ROOT / name for name in ("producers", "worker", "tests", "deploy", "docs", "requirements", ".ci")]
+    names = ("producers", "worker", "tests", "examples", "deploy", "docs", "requirements", ".ci")
+    homes = [ROOT / name for name in names]
     found = [path for path in ROOT.iterdir() if path.is_file()]
     found += [path for home in homes for path in home.rglob("*") if path.is_file()]
     return [

@@ -21,7 +21,7 @@ ASKED_FOR_BY_REDIS = ["cryptography"]
 #: No site-packages by itself, so no editable install: this wheel, then the installed dependencies, of which the heavy
 #: ones are as absent as they are where only a producer is installed.
 PROGRAM = """
-import json, sys
+import json, sys, time
 paths, heavy, scripts = map(json.loads, sys.argv[1:])
 asked = []
 
@@ -33,12 +33,21 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 sys.path[:0] = paths
+began = time.process_time()
+import celery.app.amqp, celery.app.backends, kombu, pydantic, pydantic_settings, redis.asyncio
+theirs = time.process_time() - began
 import couponpress
+ours = time.process_time() - began - theirs
+light = {name.partition(".")[0] for name in sys.modules}
 import couponpress.cli
 from couponpress.ledger.scripts import script
 print(json.dumps({
     "file": couponpress.__file__,
     "asked": asked,
+    "clients": [couponpress.Client.__name__, couponpress.AsyncClient.__name__],
+    "light": sorted(light),
+    "theirs": theirs,
+    "ours": ours,
     "modules": sorted({name.partition(".")[0] for name in sys.modules}),
     "scripts": {name: len(script(name)) for name in scripts},
 }))
@@ -122,3 +131,7 @@ def test_importing_it_loads_nothing_heavy(unpacked):
     assert not HEAVY & set(seen["modules"])
     assert "couponpress_worker" not in seen["modules"]
     assert all(seen["scripts"].values())
+    # Without its commands it is quick as well: none of what only they need, and less time than its dependencies take.
+    assert seen["clients"] == ["Client", "AsyncClient"]
+    assert not {"rich", "typer", "fastapi", "openpyxl"} & set(seen["light"])
+    assert seen["ours"] < seen["theirs"] / 2

@@ -8,10 +8,12 @@
         for outcome in client.outcomes("autumn"):
             print(outcome.row_id, outcome.outcome, outcome.image_url or outcome.message)
 
+`AsyncClient` has the same verbs for asyncio; docs/python.md shows both at work.
 A spec that `enqueue` has confirmed ends in exactly one outcome: succeeded, failed, rejected, expired or cancelled.
 This package is all that a producer needs; it loads no HTTP client and no cryptography.
 """
 
+from couponpress.asyncio_client import AsyncClient
 from couponpress.client import Client, Receipt
 from couponpress.errors import (
     CatalogError,
@@ -31,6 +33,7 @@ from couponpress.settings import ProducerSettings
 from couponpress.spec import CombineImage, CutOut, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
 
 __all__ = [
+    "AsyncClient",
     "CatalogError",
     "Client",
     "CombineImage",

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias, TypeVar
 
 import kombu.exceptions
 import redis
 from celery import Celery
+from kombu.pools import ProducerPool
 from kombu.utils.uuid import uuid
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -56,6 +58,13 @@ log = logging.getLogger(__name__)
 
 #: A run's name is shown to people and stored once; any letters will do.
 _RUN_NAME_MAX = 100
+
+#: How many threads of a client may tell the fleet of chunks at once; another one waits for a moment.
+_HINT_CONNECTIONS = 10
+
+#: A spec, one as a catalog gives it, or a request body as a mapping.
+AnySpec: TypeAlias = TaskSpec | WrittenSpec | Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,10 @@ class Client:
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._set_aside = SetAsideLedger(self._redis, self._keys)
         self._celery = Celery("couponpress", set_as_current=False)
-        self._celery.conf.update(address.celery())
+        # No result is read here, and Celery would subscribe to that of each hint.
+        self._celery.conf.update(address.celery() | {"result_backend": "disabled://"})
+        self._producers: ProducerPool | None = None
+        self._opening = Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +125,8 @@ class Client:
     def close(self) -> None:
         """Close every connection."""
         self._redis.close()
+        if self._producers is not None:
+            self._producers.connections.force_close_all(close_pool=False)
         self._celery.close()
 
     def ping(self) -> None:
@@ -145,7 +159,7 @@ class Client:
 
     def enqueue_many(
         self,
-        specs: Iterable[TaskSpec | WrittenSpec | Mapping[str, Any]],
+        specs: Iterable[AnySpec],
         *,
         run: str,
         lane: Lane = "bulk",
@@ -174,7 +188,13 @@ class Client:
         """
         with self._asking():
             if all_or_none:
-                return self._upload(specs, _checked_name(run), lane, self._hook(hook), on_progress, on_wait)
+                receipt = Receipt(run, 0, 0)
+                with self.upload(run=run, lane=lane, hook=hook, on_wait=on_wait) as add:
+                    for piece in _pieces(specs):
+                        receipt = add(piece)
+                        if on_progress is not None:
+                            on_progress(receipt.new + receipt.known)
+                return receipt
             new = known = 0
             for chunk in _chunks(specs, _checked_name(run)):
                 stored = self._enqueue_open(run, lane, chunk, self._hook(hook))
@@ -199,15 +219,50 @@ class Client:
             self._announce([stored.chunk_id])
         return stored
 
-    def _upload(
-        self,
-        specs: Iterable[TaskSpec | WrittenSpec | Mapping[str, Any]],
-        run: str,
-        lane: Lane,
-        hook: str | None,
-        on_progress: Callable[[int], None] | None,
-        on_wait: Callable[[], None] | None,
-    ) -> Receipt:
+    @contextmanager
+    def upload(
+        self, *, run: str, lane: Lane = "bulk", hook: str | None = None, on_wait: Callable[[], None] | None = None
+    ) -> Iterator[Callable[[Iterable[AnySpec]], Receipt]]:
+        """Open an upload that is given its specs piece by piece: `with client.upload(run="may") as add: add(specs)`.
+
+        All or none: nothing is submitted before the block ends, and an error in it leaves nothing behind. `add` stores
+        specs, a hundred in a chunk, and returns what is stored so far. Arguments as of `enqueue_many`.
+
+        Raises:
+            SpecError, ConflictError, InputError, RedisUnavailableError: as `enqueue`.
+        """
+        with self._asking():
+            number, token = self._open_upload(_checked_name(run), lane, self._hook(hook), on_wait)
+            server = self._uploads.server()
+            new = known = 0
+
+            def add(specs: Iterable[AnySpec]) -> Receipt:
+                nonlocal new, known
+                with self._asking():
+                    for chunk in _chunks(specs, run):
+                        stored = self._uploads.enqueue_staged(number, token, chunk)
+                        new, known = new + stored.new, known + stored.known
+                return Receipt(run, new, known)
+
+            try:
+                yield add
+                self._check_server(server)
+            except BaseException as error:
+                if type(error) is InputError:  # no upload took this one over if the server forgot whose it is
+                    self._check_server(server)
+                # Without an answer discarding would fail too; after a restart the same command completes what is there.
+                away = isinstance(error, redis.ConnectionError | redis.TimeoutError | RedisUnavailableError)
+                if not away or isinstance(error, RedisFullError):
+                    self._uploads.discard(number, token)
+                raise
+            for released in self._uploads.seal(number, token):
+                self._announce(released)
+            self._uploads.drop_if_empty(number)
+
+    def _open_upload(
+        self, run: str, lane: Lane, hook: str | None, on_wait: Callable[[], None] | None
+    ) -> tuple[str, str]:
+        """Return the number of the run, and the token of this upload into it."""
         token = None
         while token is None:  # a run that another refused upload drops at this moment is opened anew
             number = self._uploads.open_run(run, lane)
@@ -218,26 +273,7 @@ class Client:
             except redis.OutOfMemoryError:
                 self._uploads.drop_if_empty(number)
                 raise
-        server = self._uploads.server()
-        new = known = 0
-        try:
-            for chunk in _chunks(specs, run):
-                stored: Enqueued = self._uploads.enqueue_staged(number, token, chunk)
-                new, known = new + stored.new, known + stored.known
-                if on_progress is not None:
-                    on_progress(new + known)
-            self._check_server(server)
-        except BaseException as error:
-            if type(error) is InputError:  # no upload took this one over if the server forgot whose it is
-                self._check_server(server)
-            # Without an answer discarding would fail too; after a restart the same command completes what is there.
-            if not isinstance(error, redis.ConnectionError | redis.TimeoutError | RedisRestartedError):
-                self._uploads.discard(number, token)
-            raise
-        for released in self._uploads.seal(number, token):
-            self._announce(released)
-        self._uploads.drop_if_empty(number)
-        return Receipt(run, new, known)
+        return number, token
 
     def _hook(self, url: str | None) -> str | None:
         if url is None:
@@ -271,15 +307,33 @@ class Client:
             UnknownRunError, RedisUnavailableError: as `run`.
         """
         with self._asking():
-            number = self._ledger.number_of(run)
             if not follow:
-                yield from self._ledger.outcomes(number)
+                yield from self._ledger.outcomes(self._ledger.number_of(run))
                 return
-            follower = Follower(self._redis, self._keys, number)
+        looks = self.looks(run)
+        yield from next(looks)
+        for look in looks:
+            time.sleep(look_every_seconds)
+            yield from look
+
+    def looks(self, run: str) -> Iterator[Iterator[Outcome]]:
+        """Yield look after look at a run until it is finished; each yields the specs that ended since the last one.
+
+        For callers that wait in their own way between two looks; each is to be run to its end.
+
+        Raises:
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        with self._asking():
+            follower = Follower(self._redis, self._keys, self._ledger.number_of(run))
+        while True:
+            yield self._look(follower)
+            if follower.finished:
+                return
+
+    def _look(self, follower: Follower) -> Iterator[Outcome]:
+        with self._asking():
             yield from follower.look()
-            while not follower.finished:
-                time.sleep(look_every_seconds)
-                yield from follower.look()
 
     def reasons(self, run: str) -> dict[str, int]:
         """Return how many specs of a run ended badly, by `outcome code`, the most frequent first."""
@@ -444,7 +498,8 @@ class Client:
     def _publish(self, chunk_ids: list[str], *, again: bool) -> None:
         """Publish one hint per chunk, many in one round trip; `again`: before the bulk chunks that nobody had yet."""
         declared: set[str] = set()
-        with self._celery.producer_or_acquire() as producer, producer.batch():
+        acquired: Any = self._hint_producers().acquire(block=True)  # its types know no `batch`
+        with acquired as producer, producer.batch():
             for chunk_id in chunk_ids:
                 lane = lane_of(chunk_id)
                 queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
@@ -456,6 +511,14 @@ class Client:
                 declare: list[str] | None = [] if queue in declared else None
                 self._celery.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue, declare=declare)
                 declared.add(queue)
+
+    def _hint_producers(self) -> ProducerPool:
+        """Return this client's own; Celery's belong to every app of the process, so that nobody could close them."""
+        with self._opening:
+            if self._producers is None:
+                connections = self._celery.connection_for_write().Pool(_HINT_CONNECTIONS)
+                self._producers = ProducerPool(connections, limit=_HINT_CONNECTIONS)
+            return self._producers
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -471,7 +534,7 @@ class Client:
             raise
 
 
-def _written(spec: TaskSpec | WrittenSpec | Mapping[str, Any]) -> WrittenSpec:
+def _written(spec: AnySpec) -> WrittenSpec:
     if isinstance(spec, WrittenSpec):
         return spec
     return WrittenSpec.of(spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0])
@@ -483,7 +546,11 @@ def _checked_name(run: str) -> str:
     return run
 
 
-def _chunks(specs: Iterable[TaskSpec | WrittenSpec | Mapping[str, Any]], run: str) -> Iterator[list[Identified]]:
-    identified = map(identified_in(run), map(_written, specs))
-    while chunk := list(islice(identified, CHUNK_SIZE)):
-        yield chunk
+def _chunks(specs: Iterable[AnySpec], run: str) -> Iterator[list[Identified]]:
+    return _pieces(map(identified_in(run), map(_written, specs)))
+
+
+def _pieces(whole: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(whole)
+    while piece := list(islice(rest, CHUNK_SIZE)):
+        yield piece

@@ -100,7 +100,8 @@ class Keys:
         spec (the character n places after "0"), `owner` who leases it, `lost` how many leases ran out in a row and
         `lost_by` who had the last of them, `made` when it was made, `accepted_ms` when a spec was last accepted, `kept`
         the scopes of the brand holds that keep all the rest back, with blanks between, `cancelled` once `cancel` met
-        it, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message.
+        it, `l0`..`l99` since when, ms, a spec is looked for, and `0`..`99` how each spec ended: a JSON list of picture
+        URL, code and message.
         """
         return f"{self.prefix}chunk:{chunk_id}"
 
@@ -185,6 +186,10 @@ class Keys:
     def echo(self, message: str) -> str:
         """STRING: the doctor's test notice with this message has come back. TTL: ten minutes."""
         return f"{self.prefix}echo:{message}"
+
+    def passed_on(self, notice_id: str) -> str:
+        """STRING: the other system has taken the callback with this id. TTL: an hour."""
+        return f"{self.prefix}passed_on:{notice_id}"
 
     @property
     def doctor(self) -> str:

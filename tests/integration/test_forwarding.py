@@ -4,10 +4,14 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+import redis
 from aiohttp import web
+from redis.asyncio import Redis
 
-from couponpress_worker.forwarding import Forwarder
+from couponpress.ledger.notices import NoticeLedger
+from couponpress_worker.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.redis_server import free_port
+from tests.builders import KEYS
 
 HEADERS = {
     "Host": "shop.example",
@@ -117,3 +121,49 @@ def test_a_header_that_cannot_be_sent_is_told():
             return status
 
     assert asyncio.run(act()) == 502
+
+
+# --- each once --------------------------------------------------------------------------------------------------------
+
+
+def forwarded_once(url, answers, *bodies):
+    """Forward these callbacks one after the other. Returns the statuses and what the other system saw."""
+    seen = []
+
+    async def other(headers, body):
+        seen.append(body)
+        return answers[len(seen) - 1]
+
+    async def act():
+        async with Redis.from_url(url) as connection:
+            once = ForwardedOnce(other, NoticeLedger(connection, KEYS))
+            return [await once.forward(HEADERS, body) for body in bodies]
+
+    return asyncio.run(act()), seen
+
+
+FIRST, SECOND = b'{"id": "EV-1", "event_type": "COUPON.SEND"}', b'{"id": "EV-2"}'
+
+
+def test_what_was_taken_is_not_passed_on_again(redis_url):
+    statuses, seen = forwarded_once(redis_url, [200, 204], FIRST, FIRST, SECOND, FIRST, SECOND)
+    assert statuses == [200, 204, 204, 204, 204]
+    assert seen == [FIRST, SECOND]
+    with redis.Redis.from_url(redis_url) as client:
+        assert 0 < client.ttl(KEYS.passed_on("EV-1")) <= 3600
+
+
+def test_what_was_not_taken_is_passed_on_again(redis_url):
+    statuses, seen = forwarded_once(redis_url, [500, 504, 200], *[FIRST] * 4)
+    assert (statuses, len(seen)) == ([500, 504, 200, 204], 3)
+
+
+@pytest.mark.parametrize("body", [b"no json", b"[]", b"{}", b'{"id": 7}', b'{"id": ""}', b'{"id": "a b"}', b"[" * 9999])
+def test_what_has_no_usable_id_is_passed_on_each_time(redis_url, body):
+    assert forwarded_once(redis_url, [200, 200], body, body) == ([200, 200], [body, body])
+
+
+def test_without_redis_everything_is_passed_on(caplog):
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    assert forwarded_once(away, [200, 200], FIRST, FIRST) == ([200, 200], [FIRST, FIRST])
+    assert "perhaps again" in caplog.text

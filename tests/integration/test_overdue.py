@@ -416,6 +416,17 @@ def test_a_look_that_taught_nothing_is_taken_up_later(redis_url, client, answer)
     assert len(platform.asked) == 2
 
 
+def test_a_look_at_a_spec_of_a_brand_that_stays_unauthorised_ends_at_the_deadline(redis_url, client):
+    chunk_id = looking(redis_url, count=2)
+    client.hincrby(KEYS.chunk(chunk_id), "l1", -(EXPIRY + 1) * 1000)
+    rounds(redis_url, FakePlatform(NOT_AUTHORISED))
+    assert states_of(client, chunk_id) == [State.LOOKING, State.EXPIRED]
+    assert (outcomes(client)[1].code, "NO_AUTH" in outcomes(client)[1].message) == (EXPIRED_CODE, True)
+    let_pass(client, KEYS.looks, 60)
+    rounds(redis_url, FakePlatform(MADE))
+    assert not {b"l0", b"l1"} & set(client.hkeys(KEYS.chunk(chunk_id)))
+
+
 def test_looks_that_teach_nothing_do_not_keep_others_from_their_turn(redis_url, client):
     chunk_id = looking(redis_url, count=100)
     platform = FakePlatform(BROKEN, cut_out_000100=MADE)

@@ -24,7 +24,7 @@ from couponpress.outcome import State
 from couponpress_worker.judgement import Accepted, Again, Completed, NoAnswer, Stop, judge, judge_query
 from couponpress_worker.redis_server import free_port
 from couponpress_worker.signing import Signer, Verifier, answer_message, request_message, sign, signature_holds
-from couponpress_worker.wechatpay import NOTIFY_TARGET, SUBMIT_TARGET, UPLOAD_TARGET, SlotPassed, WeChatPay
+from couponpress_worker.wechatpay import PARTNER, SUBMIT_TARGET, SlotPassed, WeChatPay
 
 KEY_ID = "PUB_KEY_ID_0001"
 SUBMITTED = b'{"brand_id":"120344","task_id":"cp_000001","image_generation_type":"CUT_OUT"}'
@@ -287,7 +287,7 @@ def test_the_notify_url_is_asked_for(keys):
             platform.reply = lambda wire, _: wire.transport.write(platform.signed(body))
             answer = await client.notify_config()
             assert answer.content == json.loads(body)
-            assert platform.requests[0].head.startswith(f"GET {NOTIFY_TARGET} HTTP/1.1\r\n".encode())
+            assert platform.requests[0].head.startswith(f"GET {PARTNER.notify_target} HTTP/1.1\r\n".encode())
             assert signed_by_us(keys, platform.requests[0], b"")
 
     asyncio.run(scenario())
@@ -303,7 +303,7 @@ def test_an_upload_is_signed_over_its_meta_part_alone(keys, run, size):
             picture = bytes(range(256)) * (size // 256) or b"x"
             answer = await client.upload("奶茶.png", picture)
             [arrived] = platform.requests
-            assert arrived.head.startswith(f"POST {UPLOAD_TARGET} HTTP/1.1\r\n".encode())
+            assert arrived.head.startswith(f"POST {PARTNER.upload_target} HTTP/1.1\r\n".encode())
             boundary = arrived.headers["Content-Type"].removeprefix("multipart/form-data; boundary=").encode()
             _, meta, file, _ = arrived.body.split(b"--" + boundary)
             assert signed_by_us(keys, arrived, meta.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n"))

@@ -49,3 +49,6 @@ def test_a_person_is_told_whom_a_change_affects():
     for word in ("1900000001", "all of its brands", "https://old.example/x", "https://new.example/x", "FORWARD_URL"):
         assert word in told
     assert "now: none" in affected("1", None, "https://new.example/x")
+    of_brand = affected("120344", None, "https://new.example/x", of_brand=True)
+    assert "the whole brand 120344" in of_brand
+    assert "of its brands" not in of_brand

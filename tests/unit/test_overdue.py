@@ -9,7 +9,7 @@ from couponpress_worker.completion import (
     FAIL_CODE,
     FAIL_MESSAGE,
     GAVE_UP_CODE,
-    move_after_query,
+    move_after_look,
     move_when_absent,
     move_when_overdue,
 )
@@ -41,8 +41,16 @@ from tests.builders import PICTURE
     ],
     ids=lambda one: type(one).__name__,
 )
-def test_a_querys_answer_leads_to_one_move_or_none(judgement, move):
-    assert move_after_query(judgement, 3) == move
+def test_a_looks_answer_leads_to_one_move_or_none_however_late(judgement, move):
+    assert [move_after_look(judgement, 3, ago, 1000.0) for ago in (0.0, 1e9)] == [move, move]
+
+
+@pytest.mark.parametrize(("ago", "move"), [(1000.0, None), (1000.1, ("expire", EXPIRED_CODE))])
+def test_a_brand_s_refusal_keeps_no_look_open_beyond_the_deadline(ago, move):
+    refusal = Stop("brand", "NO_AUTH", "not authorised", "mend it")
+    found = move_after_look(refusal, 3, ago, 1000.0)
+    assert (found and (found.name, found.code)) == move
+    assert found is None or "NO_AUTH not authorised" in found.message
 
 
 @pytest.mark.parametrize("code", ["ALREADY_EXISTS", "RESOURCE_ALREADY_EXISTS"])

@@ -39,6 +39,25 @@ def test_calls_that_do_not(method, path, status):
     assert routes.find(method, path).status == status
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "call"),
+    [
+        ("POST", "/brand/marketing/product-coupon/image-generation-tasks", Call("submit")),
+        ("GET", "/brand/marketing/product-coupon/image-generation-tasks/task_1", Call("query", "task_1")),
+        ("POST", "/brand/marketing/product-coupon/media/upload-image", Call("upload")),
+        ("GET", "/brand/marketing/product-coupon/notify-configs", Call("notify_shown")),
+    ],
+)
+def test_a_brand_has_calls_of_its_own_that_a_partner_has_not(method, path, call):
+    assert routes.find(method, path, brand=True) == call
+    assert routes.find(method, path).status == 404
+
+
+@pytest.mark.parametrize("path", [TASKS, "/v3/security/echo", "/v3/certificates"])
+def test_a_partner_s_calls_are_not_a_brand_s(path):
+    assert routes.find("POST", path, brand=True).status == 404
+
+
 def test_a_wrong_method_is_told_the_right_ones():
     assert routes.find("PUT", "/v3/marketing/partner/product-coupon/notify-configs").headers == (
         (b"allow", b"GET, POST"),

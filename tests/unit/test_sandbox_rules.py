@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from couponpress.spec import TaskSpec
 from couponpress_worker.sandbox import rules
 from couponpress_worker.sandbox.exchange import Answer, Request
+from tests.builders import cut_out_body
 
 COMBINE = {
     "scope": "ALL",
@@ -156,6 +157,16 @@ def test_queries_that_will_not_do(query, task_id, field):
 
 def test_a_right_query():
     assert rules.read_query("brand_id=1&image_generation_type=CUT_OUT", "task_1") == ("1", "CUT_OUT")
+
+
+def test_a_brand_names_itself_neither_in_a_task_nor_in_a_query():
+    unnamed = cut_out_body(brand_id=None)
+    assert rules.read_task(json.dumps(unnamed).encode(), strict=True, brand_id="120344").brand_id == "120344"
+    assert rules.read_query("image_generation_type=CUT_OUT", "task_1", brand_id="120344") == ("120344", "CUT_OUT")
+    named = rules.read_task(json.dumps(cut_out_body()).encode(), strict=False, brand_id="120344")
+    assert json.loads(named.body)["detail"]["field"] == "/brand_id"
+    named = rules.read_query("brand_id=120344&image_generation_type=CUT_OUT", "task_1", brand_id="120344")
+    assert json.loads(named.body)["detail"]["field"] == "query"
 
 
 @pytest.mark.parametrize("url", ["https://example.com/wechatpay/callback", "http://127.0.0.1:8000/x", "http://[::1]/x"])

@@ -99,7 +99,7 @@ async def endless_slots(wanted, urgent):
     return Grant(at_us=0, first_us=0, spacing_us=1, count=wanted)
 
 
-def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None):
+def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, only_brand=None):
     """Submit the chunk; returns the summary and the chunks published again."""
     SENT.clear()
 
@@ -120,6 +120,7 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None):
             halt=halt or Halt(),
             note_sent=SENT.append,
             outage=outage,
+            only_brand=only_brand,
         )
         try:
             summary = await submitter.submit_chunk(CHUNK)
@@ -452,3 +453,13 @@ def test_a_process_that_stops_takes_nothing_in_hand():
     ledger, platform = LedgerInHand(3), ScriptedPlatform(ACCEPTED)
     summary, published = submit(ledger, platform, halt=halt)
     assert (summary.note, summary.sent, published, dict(platform.asked)) == (submission.STOPPING, 0, [], {})
+
+
+def test_a_brand_that_submits_for_itself_ends_the_specs_of_others_unsent():
+    ledger, platform = LedgerInHand(6, brands=("own", "other", "third")), ScriptedPlatform(ACCEPTED)
+    summary, _ = submit(ledger, platform, only_brand="own")
+    assert {position: (move.name, move.code) for position, move in ledger.moves.items()} == {
+        position: ("accept", "") if position % 3 == 0 else ("reject", "OTHER_BRAND") for position in range(6)
+    }
+    assert all(b'"own"' in body for body in platform.asked)
+    assert (summary.sent, summary.note) == (2, "closed")

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from couponpress.errors import InputError
 from couponpress_worker.signing import Signer, Verifier, answer_message, request_message, sign, signature_holds
-from couponpress_worker.wechatpay import SUBMIT_TARGET, WeChatPay
+from couponpress_worker.wechatpay import SUBMIT_TARGET, Account, WeChatPay
 from couponpress_worker.wechatpay.picture import PICTURE_LIMIT_BYTES, picture_form
 from couponpress_worker.wechatpay.reading import DETAIL_LIMIT, MESSAGE_LIMIT, read_answer
 
@@ -52,10 +52,10 @@ def signed_headers(key, body, timestamp=1722850421, **more):
 # --- requests --------------------------------------------------------------------------------------------------------
 
 
-def authorization(request):
+def authorization(request, scheme="WECHATPAY2-SHA256-RSA2048"):
     line = request.wire.partition(b"Authorization: ")[2].partition(b"\r\n")[0].decode()
-    scheme, _, rest = line.partition(" ")
-    assert scheme == "WECHATPAY2-SHA256-RSA2048"
+    told, _, rest = line.partition(" ")
+    assert told == scheme
     return {name: value.strip('"') for name, value in (pair.split("=", 1) for pair in rest.split(","))}
 
 
@@ -68,6 +68,20 @@ def test_a_submit_is_signed_over_the_very_bytes(client, key):
     assert request.wire.partition(b"\r\n\r\n")[2] == body
     assert (parts["mchid"], parts["serial_no"], parts["timestamp"]) == ("1900000001", "5F1C72E2", "1722850421")
     message = request_message("POST", SUBMIT_TARGET, parts["timestamp"], parts["nonce_str"], body)
+    assert signature_holds(key.public_key(), message, parts["signature"])
+
+
+def test_a_brand_submits_below_its_own_path_under_its_own_scheme_and_does_not_name_itself(key, verifier):
+    account = Account.of_brand("120344")
+    signer = Signer("120344", "5F1C72E2", key, account.scheme, account.named)
+    client = WeChatPay("https://api.example", signer, verifier, account=account, clock=lambda: NOW)
+    target = "/brand/marketing/product-coupon/image-generation-tasks"
+    request = client.sign_submit(b'{"brand_id":"120344","task_id":"cp_000001"}')
+    body = request.wire.partition(b"\r\n\r\n")[2]
+    assert (request.method, request.target, body) == ("POST", target, b'{"task_id":"cp_000001"}')
+    parts = authorization(request, "WECHATPAY-BRAND-SHA256-RSA2048")
+    assert (parts.get("mchid"), parts["brand_id"]) == (None, "120344")
+    message = request_message("POST", target, parts["timestamp"], parts["nonce_str"], body)
     assert signature_holds(key.public_key(), message, parts["signature"])
 
 

@@ -42,10 +42,11 @@ def checked(url: str, base_url: str) -> str:
     return url
 
 
-def affected(mchid: str, now: str | None, url: str) -> str:
-    """Tell whom a change affects."""
+def affected(mchid: str, now: str | None, url: str, *, of_brand: bool = False) -> str:
+    """Tell whom a change affects: a partner with all of its brands, or one brand."""
+    whole = f"brand {mchid}, for" if of_brand else f"partner {mchid}, for all of its brands and"
     return (
-        f"The platform keeps one callback URL for the whole partner {mchid}, for all of its brands and all coupon "
+        f"The platform keeps one callback URL for the whole {whole} all coupon "
         "events: pictures, but also coupons that are sent, used or returned.\n"
         f"  now: {now or 'none'}\n  new: {url}\n"
         "From the change on every one of them goes to the new address, also those that another system waits for. "

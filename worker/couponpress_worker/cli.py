@@ -76,6 +76,9 @@ def sandbox(
     ] = Path("sandbox"),
     tls: Annotated[bool, typer.Option(help="Speak TLS, with a throw-away authority.")] = False,
     public_url: Annotated[str | None, typer.Option(help="How clients reach it, when not by host and port.")] = None,
+    brand: Annotated[
+        bool, typer.Option("--brand", help="Stand in for what a brand merchant sees, not a partner.")
+    ] = False,
     strict: Annotated[bool, typer.Option(help="Refuse objects that a request's type does not use.")] = False,
     limit: Annotated[int, typer.Option(min=0, help="Submits admitted in any 1 s window; 0: no limit.")] = 500,
     query_limit: Annotated[int, typer.Option(min=0, help="The same for queries.")] = 20,
@@ -118,6 +121,7 @@ def sandbox(
             port=port,
             tls=tls,
             public_url=public_url,
+            brand=brand,
             strict=strict,
             seed=seed,
             behaviour=behaviour,
@@ -181,7 +185,7 @@ def callback_url(
     if checked(url, settings.base_url) == now:
         typer.echo(f"{now} is set already")
         return
-    typer.echo(affected(settings.mchid, now, url), err=True)
+    typer.echo(affected(settings.mchid, now, url, of_brand=settings.signs_as == "brand"), err=True)
     if not yes:
         typer.confirm("Change it?", abort=True, err=True)
     typer.echo(set_url(settings, keys, url))

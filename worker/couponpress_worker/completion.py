@@ -49,11 +49,19 @@ def move_of(reading: Completed | Processing, position: int) -> Move:
             return Move(position, "fail", code=FAIL_CODE, message=FAIL_MESSAGE)
 
 
-def move_after_query(judgement: QueryJudgement, position: int) -> Move | None:
-    """Return the move that a query's answer leads to; None when it leaves everything as it is."""
+def move_after_look(
+    judgement: QueryJudgement, position: int, ago_seconds: float, expire_after_seconds: float
+) -> Move | None:
+    """Return the move of a spec whose submitting ended open, so many seconds ago; None to ask again later.
+
+    No outage is too long, but a brand's refusal may never pass: it counts as no answer once the deadline is over.
+    """
     match judgement:
         case Completed() | Processing():
             return move_of(judgement, position)
+        case Stop(scope="brand", code=code, message=told) if ago_seconds > expire_after_seconds:
+            message = f"sent, but the platform does not tell what became of it: {code} {told}"
+            return Move(position, "expire", code=EXPIRED_CODE, message=message)
         case _:
             return None
 

@@ -1,17 +1,22 @@
 """Passes callbacks of other kinds on to another system of the same partner: their bytes and headers as they came.
 
 Decides how long that may take, how many may be on their way, and what the platform is told when it fails. Refuses to
-know what they say. Nothing is kept: what the other system did not take is repeated by the platform, so it may see the
-same notice again, as it would from the platform itself.
+know what they say, other than their id: what the other system took is not passed on again when the platform repeats it,
+as far as Redis tells. What it did not take is repeated by the platform, so it may still see the same notice twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
+import redis.exceptions
+
+from couponpress.ledger.notices import NoticeLedger
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,9 @@ _OF_THE_CONNECTION = frozenset(
         "upgrade",
     }
 )
+
+#: How a notice is named; what names itself otherwise is passed on each time.
+_NOTICE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class Forwarder:
@@ -84,3 +92,37 @@ class Forwarder:
                 trust_env=False,
             )
         return self._session
+
+
+class ForwardedOnce:
+    """Passes on what the other system has not taken yet; without Redis everything, for twice is better than never."""
+
+    def __init__(self, forward: Callable[[Mapping[str, str], bytes], Awaitable[int]], notices: NoticeLedger) -> None:
+        self._forward = forward
+        self._notices = notices
+
+    async def forward(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Return the status to answer the platform with: 204 for what was taken before."""
+        notice_id = _notice_id(body)
+        if notice_id is None:
+            return await self._forward(headers, body)
+        try:
+            if await self._notices.was_passed_on(notice_id):
+                return 204
+        except redis.exceptions.RedisError as error:
+            log.warning("a callback is passed on, perhaps again: %s", error)
+        status = await self._forward(headers, body)
+        if 200 <= status < 300:
+            try:
+                await self._notices.note_passed_on(notice_id)
+            except redis.exceptions.RedisError as error:  # its receiver has it; it need not come again for this
+                log.warning("a callback that was passed on may be passed on again: %s", error)
+        return status
+
+
+def _notice_id(body: bytes) -> str | None:
+    try:
+        told = json.loads(body)["id"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return told if isinstance(told, str) and _NOTICE_ID.fullmatch(told) else None

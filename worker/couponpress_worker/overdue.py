@@ -24,7 +24,7 @@ from couponpress.ledger.chunks import CHUNK_SIZE, Row
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.setting_aside import SET_ASIDE_CODE
 from couponpress.ledger.working import Move, Place, WorkLedger
-from couponpress_worker.completion import EXPIRED_CODE, move_after_query, move_when_absent, move_when_overdue
+from couponpress_worker.completion import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
 from couponpress_worker.judgement import (
     Again,
     Answer,
@@ -234,7 +234,8 @@ class OverdueQuery:
             case Rejected(code=code, message=message):
                 return Move(place.position, "reject", code=code, message=f"open, and the query is refused: {message}")
             case _:
-                return move_after_query(judgement, place.position)
+                ago = await self._ledger.looking_seconds(place)
+                return move_after_look(judgement, place.position, ago, self._expire_after_seconds)
 
     async def _move_when_overdue(self, judgement: QueryJudgement, place: Place, ago_seconds: float) -> Move | None:
         tries = (await self._ledger.history(place))[0] if isinstance(judgement, NotFound) else 0

@@ -14,7 +14,7 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +22,7 @@ from typing import Any, Self, TypeVar
 
 import redis.exceptions
 import uvloop
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from limits import parse
 from redis.asyncio import Redis
 
@@ -37,11 +38,13 @@ from couponpress_worker.halt import Halt
 from couponpress_worker.heartbeat import Heartbeat, directory, fleet_prefix
 from couponpress_worker.hold_watch import HoldWatch
 from couponpress_worker.hooks import HookSender
+from couponpress_worker.judgement import Answer, NoAnswer
 from couponpress_worker.leases import Leases, give_strays_back
 from couponpress_worker.limiter import Bucket, Grant
 from couponpress_worker.outage import Outage
 from couponpress_worker.overdue import OverdueQuery
 from couponpress_worker.pace import Pace
+from couponpress_worker.platform_keys import PlatformKeys, VerifierOf
 from couponpress_worker.progress import Sight
 from couponpress_worker.recorder import Recorder
 from couponpress_worker.recovery import Leadership, recover
@@ -53,7 +56,7 @@ from couponpress_worker.submission import STOPPING, Submitter
 from couponpress_worker.unhinted import Unhinted
 from couponpress_worker.urgent import UrgentLane
 from couponpress_worker.watchdog import Watchdog
-from couponpress_worker.wechatpay import WeChatPay
+from couponpress_worker.wechatpay import PARTNER, Account, WeChatPay
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +84,17 @@ def callback_redis_for(settings: Settings) -> Redis:
     return callback_redis(settings.redis_address)
 
 
-def platform_for(settings: Settings, keys: Secrets) -> WeChatPay:
-    """Return the platform's client of a process; it connects when first used."""
+def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublicKey] | None = None) -> WeChatPay:
+    """Return the platform's client of a process; it connects when first used.
+
+    It verifies with the keys that are `held` at each moment; without them, with those that the settings name.
+    """
+    account = Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
     return WeChatPay(
         settings.base_url,
-        Signer(settings.mchid, settings.mch_serial_no, keys.private_key),
-        Verifier(keys.public_keys),
+        Signer(settings.mchid, settings.mch_serial_no, keys.private_key, account.scheme, account.named),
+        Verifier(keys.public_keys if held is None else held),
+        account=account,
         ssl_context=ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else None,
     )
 
@@ -166,7 +174,9 @@ class Process:
         self._redis = redis_for(settings)
         self._limiter_redis = limiter_redis_for(settings)
         self._ledger = WorkLedger(self._redis, keys)
-        self._platform = platform_for(settings, self._secret_keys)
+        secret = self._secret_keys
+        self._platform_keys = PlatformKeys(secret.public_keys, secret.apiv3_key, self._ask_for_certificates)
+        self._platform = platform_for(settings, secret, self._platform_keys.keys)
         # A write that changes nothing: a replica or a full disk refuses it as well.
         self._watch = RedisWatch(lambda: _awaited(self._redis.hdel(keys.holds, "")), lambda: self._halt.stopping)
         away = self._watch.away
@@ -191,6 +201,7 @@ class Process:
             halt=self._halt,
             note_sent=note_sent,
             outage=self._outage,
+            only_brand=settings.mchid if settings.signs_as == "brand" else None,
         )
         self._watchdog = Watchdog(
             "worker" if self._takes_hints else "scheduler",
@@ -238,8 +249,13 @@ class Process:
             asyncio.create_task(give_strays_back(leases, self._watch, owner, self._publish_again, self._stopped)),
         ]
         self._unhinted = Unhinted(leases, self._submitter.submit_chunk, away, lambda: self._halt.stopping)
+        if settings.signs_as == "partner":  # a brand verifies with the public key alone
+            self._background.append(asyncio.create_task(self._platform_keys.run(self._stopped)))
         if self._takes_hints:
             self._background.append(asyncio.create_task(self._unhinted.run(self._stopped)))
+
+    async def _ask_for_certificates(self, verifier_of: VerifierOf) -> Answer | NoAnswer:
+        return await self._platform.certificates(verifier_of)
 
     async def _publish_rest(self, chunk_ids: list[str]) -> None:
         """Publish chunks that are handed on; while that cannot be done they are found without a hint."""

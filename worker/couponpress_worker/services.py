@@ -25,7 +25,7 @@ from couponpress_worker.app import publish_again
 from couponpress_worker.callback import CALLBACK_PATH, CallbackReceiver
 from couponpress_worker.callback_service import CallbackService
 from couponpress_worker.completion import Completer
-from couponpress_worker.forwarding import Forwarder
+from couponpress_worker.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.gathering import Gathered
 from couponpress_worker.platform_keys import PlatformKeys
 from couponpress_worker.process import Process, callback_redis_for, platform_for
@@ -57,7 +57,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         completer=Completer(WorkLedger(redis_client, keys)),
         count=counted.put,
         note_echo=notices.note_echo,
-        forward=forwarder.forward if forwarder else None,
+        forward=ForwardedOnce(forwarder.forward, notices).forward if forwarder else None,
         missing=platform_keys.missing,
     )
 
@@ -65,7 +65,9 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     async def lifetime() -> AsyncIterator[None]:
         await redis_client.ping()
         stopped = asyncio.Event()
-        refreshing = asyncio.create_task(platform_keys.run(stopped))
+        # A brand verifies with the public key alone; certificates are the partner's.
+        fetches = settings.signs_as == "partner"
+        refreshing = asyncio.create_task(platform_keys.run(stopped) if fetches else stopped.wait())
         gc.collect()
         gc.freeze()  # a full collection over everything imported would hold callbacks up
         log.info("receiving callbacks on http://%s:%d%s", host, port, CALLBACK_PATH)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -49,6 +49,10 @@ Rate = Annotated[str, AfterValidator(_rate)]
 class Settings(ProducerSettings):
     """The fleet's settings. Every field is described where it is declared; `deploy/README.md` shows the table."""
 
+    signs_as: Literal["partner", "brand"] = Field(
+        "partner",
+        description="Who calls: `partner` (服务商), or `brand` (品牌商户) for itself; its brand_id is then the MCHID.",
+    )
     mch_serial_no: str = Field(
         pattern=r"^[0-9A-Fa-f]+$",
         description="Serial number of the merchant API certificate (商户API证书序列号), hex.",

@@ -25,6 +25,8 @@ from cryptography.x509 import load_pem_x509_certificate
 from couponpress_worker.errors import DecryptError, KeyFileError
 
 SCHEME: Final = "WECHATPAY2-SHA256-RSA2048"
+#: The scheme of a brand merchant, which signs with a key of its own (pay.wechatpay.cn/doc/brand/4017327691).
+BRAND_SCHEME: Final = "WECHATPAY-BRAND-SHA256-RSA2048"
 #: How far a signature's timestamp may lie from our clock, seconds; from this difference on it is stale.
 FRESHNESS_SECONDS: Final = 300
 APIV3_KEY_BYTES: Final = 32
@@ -75,17 +77,22 @@ def new_nonce() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signs: the partner, the serial of its API certificate, and that certificate's private key."""
+    """Who signs: its id, the serial of its API certificate, and that certificate's private key.
+
+    A brand that signs for itself has another `scheme`, in which its id is `named` otherwise.
+    """
 
     mchid: str
     serial_no: str
     key: RSAPrivateKey = field(repr=False)
+    scheme: str = SCHEME
+    named: str = "mchid"
 
     def authorization(self, method: str, target: str, body: bytes, *, timestamp: int, nonce: str) -> str:
         """Return the Authorization header of one request. `timestamp` is in seconds since 1970."""
         signature = sign(self.key, request_message(method, target, timestamp, nonce, body))
         return (
-            f'{SCHEME} mchid="{self.mchid}",nonce_str="{nonce}",timestamp="{timestamp}",'
+            f'{self.scheme} {self.named}="{self.mchid}",nonce_str="{nonce}",timestamp="{timestamp}",'
             f'serial_no="{self.serial_no}",signature="{signature}"'
         )
 

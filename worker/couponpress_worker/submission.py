@@ -67,6 +67,7 @@ class Submitter:
         halt: Halt,
         note_sent: Callable[[int], None],
         outage: Outage | None = None,
+        only_brand: str | None = None,
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -76,6 +77,7 @@ class Submitter:
         self._publish_again = publish_again
         self._halt = halt
         self._note_sent = note_sent
+        self._only_brand = only_brand
         self._ranks = count()
         self._outage = outage or Outage(lambda: halt.stopping)
         self._fault = Fault(ledger, recorder, halt)
@@ -114,6 +116,8 @@ class Submitter:
             return Summary(chunk_id, note=leased)
         chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, HAND_ON_SECONDS, rank=next(self._ranks))
         renewal = asyncio.create_task(self._renew(chunk))
+        if self._only_brand is not None:
+            self._refuse_other_brands(chunk, self._only_brand)
         try:
             await self._send_in_parts(chunk)
         finally:
@@ -127,6 +131,13 @@ class Submitter:
         self.held_back += rest == -2
         note = {0: "closed", -1: "lease lost", -2: "kept back"}.get(rest, "handed on")
         return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), max(rest, 0))
+
+    def _refuse_other_brands(self, chunk: ChunkInHand, brand_id: str) -> None:
+        """End the specs of other brands: a brand that calls for itself names none, and would get their pictures."""
+        told = f"the brand {brand_id} submits its own specs only; others go through their own fleet, or a partner's"
+        for position in [one for one in chunk.to_sign if chunk.brands[one] != brand_id]:
+            chunk.to_sign.remove(position)
+            self._recorder.record(chunk.chunk_id, Move(position, "reject", code="OTHER_BRAND", message=told))
 
     async def _send_in_parts(self, chunk: ChunkInHand) -> None:
         """Send what waits and is not held; what the platform has taken nothing of yet goes a little at a time."""

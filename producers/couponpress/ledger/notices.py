@@ -14,6 +14,10 @@ from couponpress.keys import Keys
 ECHO_KEPT_SECONDS: Final = 600
 
 
+#: The platform repeats a callback for some 13 minutes.
+PASSED_ON_KEPT_SECONDS = 3600
+
+
 class NoticeLedger:
     """The receiver's side, over an asyncio client."""
 
@@ -31,6 +35,14 @@ class NoticeLedger:
     async def note_echo(self, message: str) -> None:
         """Keep the message of a test notice for whoever waits for it."""
         await self._client.set(self._keys.echo(message), 1, ex=ECHO_KEPT_SECONDS)
+
+    async def was_passed_on(self, notice_id: str) -> bool:
+        """Whether the other system took this callback before."""
+        return bool(await self._client.exists(self._keys.passed_on(notice_id)))
+
+    async def note_passed_on(self, notice_id: str) -> None:
+        """Keep in mind that it did."""
+        await self._client.set(self._keys.passed_on(notice_id), 1, ex=PASSED_ON_KEPT_SECONDS)
 
 
 def echo_came(client: redis.Redis, keys: Keys, message: str) -> bool:

@@ -58,9 +58,15 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     counts[state] = (counts[state] or 0) - 1
     counts[to] = (counts[to] or 0) + 1
     if state == 'y' then redis.call('ZREM', KEYS[6], place) end
-    if state == 'l' then redis.call('ZREM', KEYS[7], place) end
+    if state == 'l' then
+      redis.call('ZREM', KEYS[7], place)
+      redis.call('HDEL', KEYS[1], 'l' .. position)
+    end
     if to == 'y' then redis.call('ZADD', KEYS[6], now_ms + move[4], place) end
-    if to == 'l' then redis.call('ZADD', KEYS[7], now_ms + move[4], place) end
+    if to == 'l' then
+      redis.call('ZADD', KEYS[7], now_ms + move[4], place)
+      redis.call('HSET', KEYS[1], 'l' .. position, now_ms)
+    end
     if move[6] ~= '' then redis.call('HSET', KEYS[1], position, move[6]) else redis.call('HDEL', KEYS[1], position) end
     if move[5] ~= '' and string.find('frxc', to, 1, true) then
       redis.call('HINCRBY', KEYS[3], WORDS[to] .. ' ' .. move[5], 1)

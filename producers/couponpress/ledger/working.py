@@ -310,6 +310,12 @@ class WorkLedger:
         due_ms = await self.now_ms() + delay_ms
         await self._client.zadd(self._keys.looks, {f"{place.chunk_id}/{place.position}": due_ms}, xx=True)
 
+    async def looking_seconds(self, place: Place) -> float:
+        """Return for how many seconds a spec has been looked for; 0 when nobody noted since when."""
+        (since_ms,) = await self._fields(place.chunk_id, f"l{place.position}")
+        now_ms = await self.now_ms()
+        return (now_ms - int(since_ms or now_ms)) / 1000
+
     async def drop_look(self, place: Place) -> None:
         """Strike a spec that needs no look any more off the list."""
         await self._client.zrem(self._keys.looks, f"{place.chunk_id}/{place.position}")

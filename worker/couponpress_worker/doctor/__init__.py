@@ -31,7 +31,7 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
     except CouponpressError as error:
         yield Finding("settings", good=False, seen=str(error), cure="deploy/env.example is a file to start from")
         return
-    yield Finding("settings", good=True, seen=f"partner {settings.mchid}, limit {settings.rate}")
+    yield Finding("settings", good=True, seen=f"{settings.signs_as} {settings.mchid}, limit {settings.rate}")
     reached = False
     for finding in check_redis(settings):
         reached = reached or (finding.name == "redis" and finding.good)

@@ -23,7 +23,7 @@ from couponpress_worker.settings import Secrets, Settings
 PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
 _CURE_NOT_OFFERED = (
-    "the platform does not offer its test call to this partner, or not yet: submit a handful of rows instead"
+    "the platform does not offer its test call to this merchant, or not yet: submit a handful of rows instead"
 )
 _CURE_WAY_BACK = (
     "`couponpress callback` must run on the same Redis and be reached at that address: look in its log. Nothing there: "
@@ -36,6 +36,9 @@ def check_way_back(
     settings: Settings, keys: Secrets, callback_url: str | None, *, with_redis: bool
 ) -> Iterator[Finding]:
     """Make the test call, then wait for its callback to be kept by a receiver."""
+    if settings.signs_as == "brand":
+        yield Finding("test call", good=False, seen="not tried: it is the partner's", cure=_CURE_NOT_OFFERED)
+        return
     if callback_url is None or not with_redis:
         seen = "not tried: no callback URL is known" if callback_url is None else "not tried: Redis does not answer"
         cure = "set it (`couponpress callback-url --set`) or name one with --callback-url; then try again"

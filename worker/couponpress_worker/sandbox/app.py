@@ -13,7 +13,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from couponpress_worker.sandbox import refusals, routes, upload
+from couponpress_worker.sandbox import refusals, upload
 from couponpress_worker.sandbox.calls import Calls
 from couponpress_worker.sandbox.control import Control
 from couponpress_worker.sandbox.courier import Courier
@@ -80,7 +80,7 @@ class App:
                 query = scope["query_string"].decode("latin-1")
                 await _send(send, await self._control.answer(method, path, query, body or b""), {})
             return
-        call = routes.find(method, path)
+        call = self._platform.find(method, path)
         if isinstance(call, Answer):
             await self._reply(send, call)
             return

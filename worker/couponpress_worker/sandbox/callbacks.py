@@ -42,9 +42,11 @@ class Callbacks:
         apiv3_key: bytes,
         clock: Callable[[], float],
         certificates: Certificates | None = None,
+        picture: notices.NoticeKind = notices.PICTURE,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._certificates = certificates or Certificates(apiv3_key, clock)
+        self._picture = picture
         self._carrier = carrier
         self._dice = dice
         self._apiv3_key = apiv3_key
@@ -72,7 +74,7 @@ class Callbacks:
         def due() -> None:
             now = behaviour()
             if now.notify_url is not None:
-                self._send(now.notify_url, task.task_id, notices.PICTURE, content(task), now)
+                self._send(now.notify_url, task.task_id, self._picture, content(task), now)
                 if self._dice.hits(now.faults.stale_callbacks, "stale", task.task_id):
                     self.counts["stale"] += 1
                     self._say_processing(task, now)
@@ -82,7 +84,7 @@ class Callbacks:
     def _say_processing(self, task: Task, behaviour: Behaviour) -> None:
         if behaviour.notify_url is not None:
             content = task.result_at(task.made_us - 1, "")
-            self._carrier.send(self._delivery(behaviour.notify_url, notices.PICTURE, content, behaviour))
+            self._carrier.send(self._delivery(behaviour.notify_url, self._picture, content, behaviour))
 
     def echo(self, url: str, content: Mapping[str, Any], behaviour: Behaviour) -> None:
         """Send the test notice at once."""

@@ -14,21 +14,35 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from couponpress_worker.sandbox import exchange, refusals
 from couponpress_worker.sandbox.exchange import Answer, Request
-from couponpress_worker.signing import FRESHNESS_SECONDS, SCHEME, request_message, signature_holds
+from couponpress_worker.signing import BRAND_SCHEME, FRESHNESS_SECONDS, SCHEME, request_message, signature_holds
 
-PAIRS = frozenset({"mchid", "nonce_str", "timestamp", "serial_no", "signature"})
+PAIRS = frozenset({"nonce_str", "timestamp", "serial_no", "signature"})
 _PAIR = re.compile(r'([a-z_]+)="([^"]+)"')
 _ACCEPTABLE = frozenset({"application/json", "application/*", "*/*"})
 
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """The one merchant that the platform knows, and the name of the platform's own key."""
+    """The one merchant that the platform knows, and the name of the platform's own key.
+
+    A brand that signs for itself has a scheme of its own, and must say which key of the platform it checks with.
+    """
 
     mchid: str
     serial_no: str
     key: RSAPublicKey = field(repr=False)
     platform_key_id: str
+    brand: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """The first word of its Authorization header."""
+        return BRAND_SCHEME if self.brand else SCHEME
+
+    @property
+    def named(self) -> str:
+        """What its id is called in that header."""
+        return "brand_id" if self.brand else "mchid"
 
 
 def header_objection(request: Request, partner: Partner, media_type: str | None) -> Answer | None:
@@ -42,19 +56,21 @@ def header_objection(request: Request, partner: Partner, media_type: str | None)
     if media_type and headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
         return refusals.wrong_media_type(media_type)
     named = headers.get("wechatpay-serial")
+    if named is None and partner.brand:
+        return refusals.header_missing("Wechatpay-Serial")
     if named is not None and named != partner.platform_key_id:
         return refusals.other_platform_key(named)
     return None
 
 
-def authorization_pairs(header: str) -> dict[str, str] | None:
+def authorization_pairs(header: str, scheme: str = SCHEME, named: str = "mchid") -> dict[str, str] | None:
     """Return the five pairs of an Authorization header, in whatever order they came; None when it is not one.
 
     >>> authorization_pairs('WECHATPAY2-SHA256-RSA2048 mchid="1"') is None
     True
     """
-    scheme, _, rest = header.partition(" ")
-    if scheme != SCHEME:
+    told, _, rest = header.partition(" ")
+    if told != scheme:
         return None
     pairs: dict[str, str] = {}
     for part in rest.split(","):
@@ -62,7 +78,7 @@ def authorization_pairs(header: str) -> dict[str, str] | None:
         if match is None or match[1] in pairs:
             return None
         pairs[match[1]] = match[2]
-    return pairs if pairs.keys() == PAIRS else None
+    return pairs if pairs.keys() == PAIRS | {named} else None
 
 
 def signature_objection(request: Request, signed_body: bytes, partner: Partner, now: float) -> Answer | None:
@@ -75,9 +91,11 @@ def signature_objection(request: Request, signed_body: bytes, partner: Partner, 
         now: the platform's clock, seconds since 1970.
     """
     header = request.headers.get("authorization", "")
-    pairs = authorization_pairs(header)
+    pairs = authorization_pairs(header, partner.scheme, partner.named)
     if pairs is None:
-        issue = "authorization is missing" if not header else f"authorization is not {SCHEME} and its five pairs"
+        issue = (
+            "authorization is missing" if not header else f"authorization is not {partner.scheme} and its five pairs"
+        )
         return refusals.sign_error("HTTP头Authorization缺失或格式错误", "authorization", issue)
     if (refusal := _claims_objection(pairs, partner, now)) is not None:
         return refusal
@@ -89,10 +107,11 @@ def signature_objection(request: Request, signed_body: bytes, partner: Partner, 
 
 def _claims_objection(pairs: Mapping[str, str], partner: Partner, now: float) -> Answer | None:
     """Who says that it signs, and when."""
-    if pairs["mchid"] != partner.mchid:
-        return refusals.sign_error("商户号不存在", "mchid", "mchid is not known", exchange.MERCHANT_ABSENT)
+    if pairs[partner.named] != partner.mchid:
+        issue = f"{partner.named} is not known"
+        return refusals.sign_error("商户号不存在", partner.named, issue, exchange.MERCHANT_ABSENT)
     if pairs["serial_no"] != partner.serial_no:
-        issue = "serial_no is not a certificate of this mchid"
+        issue = f"serial_no is not a certificate of this {partner.named}"
         return refusals.sign_error("商户证书序列号有误", "serial_no", issue, exchange.SERIAL_WRONG)
     timestamp = pairs["timestamp"]
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 15):

@@ -92,7 +92,7 @@ class Credentials:
             apiv3_key=apiv3_key_from(apiv3_file.read_bytes(), str(apiv3_file)),
         )
 
-    def environment(self, base_url: str, ca_file: Path | None = None) -> dict[str, str]:
+    def environment(self, base_url: str, ca_file: Path | None = None, *, brand: bool = False) -> dict[str, str]:
         """Return the settings that a client of this sandbox needs, by their names in the environment."""
         values = {
             "MCHID": self.mchid,
@@ -103,6 +103,8 @@ class Credentials:
             "APIV3_KEY_FILE": str(self.directory / APIV3_KEY_FILE),
             "BASE_URL": base_url,
         }
+        if brand:
+            values["SIGNS_AS"] = "brand"
         if ca_file is not None:
             values["CA_FILE"] = str(ca_file.absolute())
         return {ENV_PREFIX + name: value for name, value in values.items()}

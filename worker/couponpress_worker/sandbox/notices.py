@@ -31,6 +31,10 @@ class NoticeKind:
 PICTURE: Final = NoticeKind(
     "PRODUCT_COUPON_SP.IMAGE_GENERATION", "product_coupon", "product_coupon_sp", "商品券图片生成结果"
 )
+#: No page tells how a brand's own notice is named: this is the name that the partner's leaves to guess.
+BRAND_PICTURE: Final = NoticeKind(
+    "PRODUCT_COUPON.IMAGE_GENERATION", "product_coupon", "product_coupon", "商品券图片生成结果"
+)
 ECHO: Final = NoticeKind("SECURITY_ECHO.SUCCESS", "security", "", "签名验签测试回调")
 
 

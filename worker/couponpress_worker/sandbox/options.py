@@ -74,6 +74,7 @@ class SandboxOptions:
         port: the port to listen on; 0 takes any free one.
         tls: speak TLS, with a throw-away authority written to `ca.pem` in the directory.
         public_url: how clients reach it, when that is not scheme, host and port as above (in a container, say).
+        brand: stand in for the platform as a brand merchant sees it, in place of a partner.
         strict: refuse objects that a request's type does not use, which the platform's own samples carry.
         seed: the same seed hits the same tasks and the same requests with the same faults.
         behaviour: limits, latency, callbacks and faults: what can be changed while it runs.
@@ -84,6 +85,7 @@ class SandboxOptions:
     port: int = 8900
     tls: bool = False
     public_url: str | None = None
+    brand: bool = False
     strict: bool = False
     seed: int = 0
     behaviour: Behaviour = field(default_factory=Behaviour)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from couponpress_worker.sandbox import checks, refusals, rules, upload
+from couponpress_worker.sandbox import checks, notices, refusals, routes, rules, upload
 from couponpress_worker.sandbox.callbacks import Callbacks, Carrier
 from couponpress_worker.sandbox.calls import Calls
 from couponpress_worker.sandbox.certificates import Certificates
@@ -58,6 +58,7 @@ class Platform:
         carrier: Carrier,
         *,
         base_url: str,
+        brand: bool = False,
         strict: bool = False,
         seed: int = 0,
         clock: Callable[[], float] = time.time,
@@ -72,8 +73,10 @@ class Platform:
         self._apiv3_key = credentials.apiv3_key
         self._certificates = Certificates(credentials.apiv3_key, clock)
         self._partner = Partner(
-            credentials.mchid, credentials.serial_no, credentials.merchant_key, credentials.public_key_id
+            credentials.mchid, credentials.serial_no, credentials.merchant_key, credentials.public_key_id, brand
         )
+        #: The brand that calls for itself, and so names none.
+        self._own_brand = credentials.mchid if brand else None
         self.behaviour = behaviour
         self._notify_set_at = clock()
         self.forget()
@@ -95,8 +98,13 @@ class Platform:
         self.arrivals = {kind: Arrivals() for kind in KINDS}
         self.calls = Calls()
         self.tasks = Tasks()
-        self.callbacks = Callbacks(self._carrier, self.dice, self._apiv3_key, self.clock, self._certificates)
+        picture = notices.PICTURE if self._own_brand is None else notices.BRAND_PICTURE
+        self.callbacks = Callbacks(self._carrier, self.dice, self._apiv3_key, self.clock, self._certificates, picture)
         self.counts: Counter[str] = Counter()
+
+    def find(self, method: str, path: str) -> Call | Answer:
+        """Return the call that a method and a path mean, or the refusal."""
+        return routes.find(method, path, brand=self._own_brand is not None)
 
     def arrive(self, kind: Kind, moment_us: int) -> tuple[int, bool]:
         """Count a request that came at `moment_us`; return its number and whether the limit admits it."""
@@ -145,7 +153,7 @@ class Platform:
                 return granted(self._certificates.listed(count)) if count else refusals.absent("平台证书")
 
     def _submit(self, request: Request, note: Callable[[Meaning], None] | None) -> Answer:
-        spec = rules.read_task(request.body, strict=self._strict)
+        spec = rules.read_task(request.body, strict=self._strict, brand_id=self._own_brand)
         if isinstance(spec, Answer):
             return spec
         if spec.brand_id in self.behaviour.unauthorized_brands:
@@ -173,13 +181,14 @@ class Platform:
                 )
                 self.tasks.add(task)
                 self.callbacks.announce(task, seconds, lambda: self.behaviour, self._result)
-        return granted({"task_id": task_id, "brand_id": spec.brand_id})
+        named = {"brand_id": spec.brand_id} if self._own_brand is None else {}
+        return granted({"task_id": task_id, **named})
 
     def _result(self, task: Task) -> dict[str, Any]:
         return task.result_at(max(self.monotonic_us(), task.made_us), self.picture_url(task.task_id))
 
     def _query(self, request: Request, task_id: str) -> Answer:
-        asked = rules.read_query(request.query, task_id)
+        asked = rules.read_query(request.query, task_id, brand_id=self._own_brand)
         if isinstance(asked, Answer):
             return asked
         brand_id, kind = asked

@@ -1,4 +1,4 @@
-"""Which call a method and a path mean, pure: the partner's side of the product-coupon picture calls."""
+"""Which call a method and a path mean, pure: the product-coupon picture calls of a partner, or of a brand."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ _CALLS: dict[str, dict[str, Kind]] = {
     CERTIFICATES_PATH: {"GET": "certificates"},
 }
 _QUERY: dict[str, Kind] = {"GET": "query"}
+_PARTNERS = "/v3/marketing/partner/"
+#: A brand has the same coupon calls below another path, and no others that a page tells of.
+_BRANDS = "/brand/marketing/"
 
 
 class Call(NamedTuple):
@@ -33,8 +36,12 @@ class Call(NamedTuple):
     task_id: str = ""
 
 
-def find(method: str, path: str) -> Call | Answer:
-    """Return the call, or the refusal: 404 for a path, 405 for a method that does not exist."""
+def find(method: str, path: str, *, brand: bool = False) -> Call | Answer:
+    """Return the call of a partner, or of a brand, or the refusal: 404 for a path, 405 for a method."""
+    if brand:
+        if not path.startswith(_BRANDS):
+            return refusals.not_found()
+        path = path.replace(_BRANDS, _PARTNERS, 1)
     methods, task_id = _CALLS.get(path), ""
     if methods is None:
         prefix, _, task_id = path.rpartition("/")

@@ -46,8 +46,11 @@ def read_object(body: bytes) -> dict[str, Any] | Answer:
     return content
 
 
-def read_task(body: bytes, *, strict: bool) -> TaskSpec | Answer:
-    """Read the body of a submit. `strict` refuses objects that its type does not use."""
+def read_task(body: bytes, *, strict: bool, brand_id: str | None = None) -> TaskSpec | Answer:
+    """Read the body of a submit. `strict` refuses objects that its type does not use.
+
+    With a `brand_id` that brand calls for itself, and must not name one.
+    """
     content = read_object(body)
     if isinstance(content, Answer):
         return content
@@ -55,28 +58,33 @@ def read_task(body: bytes, *, strict: bool) -> TaskSpec | Answer:
         return _missing("/task_id")
     if "row_id" in content:
         return _stranger("/row_id")
+    if brand_id is not None:
+        if "brand_id" in content:
+            return _stranger("/brand_id")
+        content["brand_id"] = brand_id
     try:
         return TaskSpec.parse(content, strict=strict)[0]
     except SpecError as error:
         return _refusal_of(error.problems[0])
 
 
-def read_query(query: str, task_id: str) -> tuple[str, str] | Answer:
-    """Read brand and type from a query's parameters, and look at the serial in its path."""
+def read_query(query: str, task_id: str, *, brand_id: str | None = None) -> tuple[str, str] | Answer:
+    """Read brand and type from a query's parameters, and look at the serial in its path; `brand_id` as of a task."""
     if not re.fullmatch(r"[0-9A-Za-z_-]{6,40}", task_id):
         return refusals.wrong_value("task_id", "must be 6 to 40 digits, letters, _ or -", task_id, location="url")
     pairs = parse_qsl(query, keep_blank_values=True)
     parameters = dict(pairs)
-    for name in ("brand_id", "image_generation_type"):
+    names = ("brand_id", "image_generation_type") if brand_id is None else ("image_generation_type",)
+    for name in names:
         if not parameters.get(name):
             return _missing(name, location="query")
-    if len(pairs) != 2:
-        return refusals.wrong_value("query", "takes brand_id and image_generation_type only", query, location="query")
+    if len(pairs) != len(names):
+        return refusals.wrong_value("query", f"takes {' and '.join(names)} only", query, location="query")
     kind = parameters["image_generation_type"]
     if kind not in PART_OF_TYPE:
         issue = f"must be one of {', '.join(PART_OF_TYPE)}"
         return refusals.wrong_value("image_generation_type", issue, kind, location="query")
-    return parameters["brand_id"], kind
+    return brand_id or parameters["brand_id"], kind
 
 
 def read_notify_config(body: bytes) -> str | Answer:

@@ -28,6 +28,7 @@ from couponpress_worker.sandbox.options import SandboxOptions
 from couponpress_worker.sandbox.platform import Platform
 from couponpress_worker.sandbox.protocol import StampingProtocol
 from couponpress_worker.sandbox.signatures import Signatures
+from couponpress_worker.signing import BRAND_SCHEME, SCHEME
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,19 @@ def run(options: SandboxOptions) -> None:
         if options.tls:
             hosts = tuple(filter(None, (urlsplit(base_url).hostname,)))
             files = tls.prepare(credentials.directory, hosts, dt.datetime.now(dt.UTC))
-        environment = credentials.environment(base_url, files.authority if files else None)
+        environment = credentials.environment(base_url, files.authority if files else None, brand=options.brand)
         env_file = write_env(credentials.directory, environment)
-        signatures = Signatures(credentials.public_key_id, credentials.platform_key, time.time)
+        scheme = BRAND_SCHEME if options.brand else SCHEME
+        signatures = Signatures(credentials.public_key_id, credentials.platform_key, time.time, scheme)
         courier = Courier(signatures)
         platform = Platform(
-            credentials, options.behaviour, courier, base_url=base_url, strict=options.strict, seed=options.seed
+            credentials,
+            options.behaviour,
+            courier,
+            base_url=base_url,
+            brand=options.brand,
+            strict=options.strict,
+            seed=options.seed,
         )
         app = App(platform, courier, signatures)
         config = uvicorn.Config(

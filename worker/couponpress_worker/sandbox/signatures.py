@@ -16,7 +16,8 @@ PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
 class Signatures:
     """Signs answers and callbacks with the platform's key. `clock` gives seconds since 1970."""
 
-    def __init__(self, key_id: str, key: PlatformKey, clock: Callable[[], float]) -> None:
+    def __init__(self, key_id: str, key: PlatformKey, clock: Callable[[], float], scheme: str = SCHEME) -> None:
+        self._scheme = scheme
         self._key_id = key_id
         self._key = key
         self._clock = clock
@@ -44,5 +45,5 @@ class Signatures:
             "Wechatpay-Nonce": nonce,
             "Wechatpay-Serial": key_id,
             "Wechatpay-Signature": signature,
-            "Wechatpay-Signature-Type": SCHEME,
+            "Wechatpay-Signature-Type": self._scheme,
         }

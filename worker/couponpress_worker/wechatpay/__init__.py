@@ -22,19 +22,18 @@ from urllib.parse import urlsplit
 
 from couponpress_worker.judgement import Answer, NoAnswer
 from couponpress_worker.signing import Signer, Verifier, new_nonce
+from couponpress_worker.wechatpay.account import PARTNER, Account
 from couponpress_worker.wechatpay.connection import BrokenExchangeError, Connection, Response
 from couponpress_worker.wechatpay.picture import picture_form
 from couponpress_worker.wechatpay.pool import NotConnectedError, Pool
 from couponpress_worker.wechatpay.reading import read_answer
 
-__all__ = ["Gate", "SignedRequest", "SlotPassed", "WeChatPay"]
+__all__ = ["PARTNER", "Account", "Gate", "SignedRequest", "SlotPassed", "WeChatPay"]
 
 #: Returns at the slot's moment, or raises `SlotPassed`.
 Gate: TypeAlias = Callable[[], Awaitable[None]]
 
-SUBMIT_TARGET: Final = "/v3/marketing/partner/product-coupon/image-generation-tasks"
-UPLOAD_TARGET: Final = "/v3/marketing/partner/product-coupon/media/upload-image"
-NOTIFY_TARGET: Final = "/v3/marketing/partner/product-coupon/notify-configs"
+SUBMIT_TARGET: Final = PARTNER.submit_target
 ECHO_TARGET: Final = "/v3/security/echo"
 CERTIFICATES_TARGET: Final = "/v3/certificates"
 
@@ -57,7 +56,7 @@ class SignedRequest:
 
 
 class WeChatPay:
-    """The platform, as one partner sees it. Belongs to the event loop in which it is first used."""
+    """The platform, as one partner or one brand sees it. Belongs to the event loop in which it is first used."""
 
     def __init__(
         self,
@@ -65,6 +64,7 @@ class WeChatPay:
         signer: Signer,
         verifier: Verifier,
         *,
+        account: Account = PARTNER,
         ssl_context: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
         connections: int = 1000,
@@ -77,8 +77,9 @@ class WeChatPay:
 
         Args:
             base_url: scheme and host, without a path.
-            signer: the partner.
+            signer: the partner, or the brand.
             verifier: the platform's keys; the first of them is named to the platform as the one we can check.
+            account: which of the two it is: its paths, and what it sends.
             ssl_context: whom to trust; None trusts the system's authorities.
             clock: seconds since 1970.
             connections: the most that are open at once; a request beyond them waits for one.
@@ -88,6 +89,8 @@ class WeChatPay:
             keep_alive_seconds: how long an idle connection is used again; must stay below the platform's 8 s.
         """
         self._address = urlsplit(base_url)
+        self._account = account
+        self._submit_target = account.submit_target
         self._signer = signer
         self._verifier = verifier
         self._ssl_context = ssl_context
@@ -113,7 +116,7 @@ class WeChatPay:
 
     def sign_submit(self, body: bytes) -> SignedRequest:
         """Return the request that submits a spec's stored body bytes, under a fresh timestamp and nonce."""
-        return self._signed("POST", SUBMIT_TARGET, body)
+        return self._signed("POST", self._submit_target, self._account.sent(body))
 
     async def submit(self, request: SignedRequest, gate: Gate | None = None) -> Answer | NoAnswer:
         """Send a signed submit when the gate lets it pass.
@@ -135,8 +138,7 @@ class WeChatPay:
             ValueError: an id holds a character that would have to be quoted.
             SlotPassed: the gate's own.
         """
-        asked = f"?brand_id={brand_id}&image_generation_type={image_generation_type}"
-        return await self._get(f"{SUBMIT_TARGET}/{task_id}{asked}", gate)
+        return await self._get(self._account.query_target(task_id, brand_id, image_generation_type), gate)
 
     async def notify_config(self, gate: Gate | None = None) -> Answer | NoAnswer:
         """Ask which callback URL the partner has set.
@@ -144,11 +146,11 @@ class WeChatPay:
         Raises:
             SlotPassed: the gate's own.
         """
-        return await self._get(NOTIFY_TARGET, gate)
+        return await self._get(self._account.notify_target, gate)
 
     async def set_notify_config(self, url: str) -> Answer | NoAnswer:
         """Set the callback URL: for every brand of the partner, every coupon event, and every other system of it."""
-        return await self._post(NOTIFY_TARGET, {"notify_url": url})
+        return await self._post(self._account.notify_target, {"notify_url": url})
 
     async def echo(self, message: str, notify_url: str) -> Answer | NoAnswer:
         """Have the platform send a message back, in its answer and in a callback to `notify_url`."""
@@ -169,7 +171,8 @@ class WeChatPay:
             SlotPassed: the gate's own.
         """
         form = picture_form(file_name, picture)
-        request = self._signed("POST", UPLOAD_TARGET, form.body, signed=form.meta, content_type=form.content_type)
+        target = self._account.upload_target
+        request = self._signed("POST", target, form.body, signed=form.meta, content_type=form.content_type)
         return await self._exchange(request, gate, self._upload_seconds)
 
     async def aclose(self) -> None:

@@ -1,0 +1,1 @@
+"""A shop whose coupons get their pictures by themselves."""

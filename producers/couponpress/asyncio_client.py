@@ -1,0 +1,283 @@
+"""The programmer's way in for asyncio: the same verbs as `Client`, which never keep the event loop waiting.
+
+Decides what a cancelled call leaves. Refuses to know Redis, Celery and how specs are stored: a few threads do all of
+that with one `Client`. A second copy of it for asyncio would be no quicker, for most of an act is this process's own
+work, and Celery, which carries the hint, knows no asyncio. The price is a thread's handing over and back:
+docs/python.md has the figures. Long, for every verb stands here with its errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, aclosing
+from functools import partial
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+from couponpress.client import AnySpec, Client, Receipt
+from couponpress.errors import CouponpressError
+from couponpress.keys import Lane
+from couponpress.ledger.chunks import CHUNK_SIZE
+from couponpress.ledger.reading import Hold
+from couponpress.ledger.redriving import RedrivenOutcome
+from couponpress.outcome import Outcome, RunStatus
+from couponpress.settings import ProducerSettings
+from couponpress.spec import TaskSpec
+from couponpress.threads import Threads
+
+log = logging.getLogger(__name__)
+
+#: How many outcomes a thread hands over at a time.
+_OUTCOMES_AT_ONCE = 500
+
+
+class AsyncClient:
+    """A producer's connection to the fleet, for asyncio. Safe to share between tasks; not across a fork.
+
+    A call that is cancelled before a thread took it up never happens. One that has begun ends by itself, whole, in
+    its thread, while the await is over at once; only `enqueue_many` is waited for until what it stored is taken out
+    again. `close` waits for all of them.
+
+    Args:
+        settings: where Redis is and whose partner's keys these are; read from the environment when absent.
+        threads: how many calls may be with Redis at once, each over a connection of its own; others wait their turn.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+    """
+
+    def __init__(self, settings: ProducerSettings | None = None, *, threads: int = 4) -> None:
+        self._client = Client(settings)
+        self._threads = Threads(threads)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Wait for what has begun, then close every connection. A later call raises RuntimeError."""
+
+        def close() -> None:
+            self._threads.close()
+            self._client.close()
+
+        await asyncio.to_thread(close)
+
+    async def ping(self) -> None:
+        """Ask Redis for a sign of life.
+
+        Raises:
+            RedisUnavailableError: it gives none.
+        """
+        await self._threads.do(self._client.ping)
+
+    async def enqueue(
+        self, spec: TaskSpec | Mapping[str, Any], *, run: str, lane: Lane = "urgent", hook: str | None = None
+    ) -> Receipt:
+        """Enqueue one spec; it may be on the wire before this returns.
+
+        The same spec of the same run again is the same work: `known` is 1, and nothing is sent twice. So a call that
+        was cancelled, or ran into a timeout, may be given again.
+
+        Raises:
+            SpecError: the spec breaks a rule.
+            ConflictError: its task_id is known with another body.
+            InputError: the run's name is unusable, or the run exists in the other lane.
+            RedisUnavailableError: Redis did not answer.
+        """
+        return await self._threads.do(partial(self._client.enqueue, spec, run=run, lane=lane, hook=hook))
+
+    async def enqueue_many(
+        self,
+        specs: AsyncIterable[AnySpec] | Iterable[AnySpec],
+        *,
+        run: str,
+        lane: Lane = "bulk",
+        all_or_none: bool = True,
+        hook: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
+    ) -> Receipt:
+        """Enqueue specs from an iterable of any length, in constant memory, as `Client.enqueue_many`.
+
+        An async iterable is read in this task, on the event loop. Any other is read in this client's threads, a
+        hundred specs at a time and not always in the same one, so it may wait for a file or a database.
+
+        Cancelled, with `all_or_none` it leaves nothing behind, and returns when that is done; if Redis does not answer
+        then, the same call again completes what is there. Without `all_or_none` the chunks before it stay enqueued.
+        `on_progress` and `on_wait` are called on the event loop.
+
+        Raises:
+            SpecError, ConflictError, InputError, RedisUnavailableError: as `enqueue`.
+        """
+        async with aclosing(self._pieces(specs)) as pieces:
+            if all_or_none:
+                return await self._upload(pieces, run, lane, hook, on_progress, on_wait)
+            receipt = Receipt(run, 0, 0)
+            act = partial(self._client.enqueue_many, run=run, lane=lane, all_or_none=False, hook=hook)
+            async for piece in pieces:
+                stored = await self._threads.do(partial(act, piece))
+                receipt = Receipt(run, receipt.new + stored.new, receipt.known + stored.known)
+                if on_progress is not None:
+                    on_progress(receipt.new + receipt.known)
+            return receipt
+
+    async def _upload(
+        self,
+        pieces: AsyncIterator[list[AnySpec]],
+        run: str,
+        lane: Lane,
+        hook: str | None,
+        on_progress: Callable[[int], None] | None,
+        on_wait: Callable[[], None] | None,
+    ) -> Receipt:
+        loop, receipt, upload = asyncio.get_running_loop(), Receipt(run, 0, 0), ExitStack()
+
+        def tell_of_waiting() -> None:
+            if on_wait is not None:
+                loop.call_soon_threadsafe(on_wait)
+
+        try:
+            opened = self._client.upload(run=run, lane=lane, hook=hook, on_wait=tell_of_waiting)
+            add = await self._threads.do_to_its_end(partial(upload.enter_context, opened))
+            async for piece in pieces:
+                receipt = await self._threads.do_to_its_end(partial(add, piece))
+                if on_progress is not None:
+                    on_progress(receipt.new + receipt.known)
+            await self._threads.do_to_its_end(upload.close)
+        except asyncio.CancelledError as error:
+            try:
+                await self._threads.do_to_its_end(partial(upload.__exit__, type(error), error, error.__traceback__))
+            except CouponpressError as trouble:  # whoever cancelled must not get another answer than that it is so
+                log.warning("what a cancelled upload into run %r stored could not be taken out: %s", run, trouble)
+            raise
+        except Exception as error:
+            await self._threads.do_to_its_end(partial(upload.__exit__, type(error), error, error.__traceback__))
+            raise
+        return receipt
+
+    async def _pieces(self, specs: AsyncIterable[AnySpec] | Iterable[AnySpec]) -> AsyncGenerator[list[AnySpec], None]:
+        piece: list[AnySpec] = []
+        if isinstance(specs, AsyncIterable):
+            async for spec in specs:
+                piece.append(spec)
+                if len(piece) == CHUNK_SIZE:
+                    yield piece
+                    piece = []
+            if piece:
+                yield piece
+            return
+        rest = await self._threads.do(partial(iter, specs))
+        while piece := await self._threads.do(lambda: list(islice(rest, CHUNK_SIZE))):
+            yield piece
+
+    async def run(self, name: str) -> RunStatus:
+        """Return the progress of a run.
+
+        Raises:
+            UnknownRunError: there is no run of that name.
+            RedisUnavailableError: Redis did not answer.
+        """
+        return await self._threads.do(partial(self._client.run, name))
+
+    async def runs(self) -> list[RunStatus]:
+        """Return the progress of every run, the oldest first."""
+        return await self._threads.do(self._client.runs)
+
+    async def outcomes(
+        self, run: str, *, follow: bool = False, look_every_seconds: float = 1.0
+    ) -> AsyncGenerator[Outcome, None]:
+        """Yield a line per spec of a run, in the order of enqueueing; `outcome` is empty while a spec is open.
+
+        With `follow`, yield each spec once, when it has ended, until the run is finished. No thread is kept meanwhile.
+
+        Raises:
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        if not follow:
+            async for outcome in self._told(self._client.outcomes(run)):
+                yield outcome
+            return
+        looks = self._client.looks(run)
+        look = await self._threads.do(partial(next, looks))
+        while True:
+            async for outcome in self._told(look):
+                yield outcome
+            following = await self._threads.do(partial(next, looks, None))
+            if following is None:
+                return
+            look = following
+            await asyncio.sleep(look_every_seconds)
+
+    async def _told(self, outcomes: Iterator[Outcome]) -> AsyncIterator[Outcome]:
+        while some := await self._threads.do(lambda: list(islice(outcomes, _OUTCOMES_AT_ONCE))):
+            for outcome in some:
+                yield outcome
+
+    async def reasons(self, run: str) -> dict[str, int]:
+        """Return how many specs of a run ended badly, by `outcome code`, the most frequent first.
+
+        Raises:
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        return await self._threads.do(partial(self._client.reasons, run))
+
+    async def holds(self) -> list[Hold]:
+        """Return every hold in force."""
+        return await self._threads.do(self._client.holds)
+
+    async def pause(self, run: str | None = None, *, brand: str | None = None, reason: str = "paused by hand") -> bool:
+        """Hold a run, or a brand's specs in every run, or with neither everything; False when it was held already.
+
+        Raises:
+            InputError: a run and a brand were given.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        return await self._threads.do(partial(self._client.pause, run, brand=brand, reason=reason))
+
+    async def resume(self, run: str | None = None, *, brand: str | None = None) -> bool:
+        """Release the hold of a run, of a brand, or with neither the partner's; False when there was none.
+
+        Raises:
+            InputError: a run and a brand were given.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        return await self._threads.do(partial(self._client.resume, run, brand=brand))
+
+    async def cancel(self, run: str | None = None, *, on_progress: Callable[[int], None] | None = None) -> int:
+        """Take back every spec of a run, or with None of every run, that the platform has not accepted.
+
+        As `Client.cancel`. Cancelled itself, it stops after the step in hand, the runs stay held, and the same call
+        goes on. Returns how many specs were cancelled.
+
+        Raises:
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        return await self._threads.do_in_steps(partial(self._client.cancel, run), on_progress)
+
+    async def redrive(
+        self,
+        run: str,
+        *,
+        outcome: RedrivenOutcome | None = None,
+        code: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Send ended specs of a run again, with the same task_id and the same bytes; returns how many.
+
+        As `Client.redrive`. Cancelled, it stops after the step in hand, and the same call goes on.
+
+        Raises:
+            InputError: specs of that outcome are not sent again.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        return await self._threads.do_in_steps(
+            partial(self._client.redrive, run, outcome=outcome, code=code), on_progress
+        )

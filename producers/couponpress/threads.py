@@ -1,0 +1,66 @@
+"""Blocking acts in a few threads, awaited on an event loop that goes on meanwhile.
+
+Decides what becomes of an act whose waiter is cancelled. Refuses to know what the acts do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Threads:
+    """So many threads at most, started when needed. Belongs to no event loop."""
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="couponpress")
+
+    def close(self) -> None:
+        """Wait for what has begun and what waits its turn, then end the threads; blocks."""
+        self._pool.shutdown()
+
+    async def do(self, act: Callable[[], T]) -> T:
+        """Return what `act` returns. Cancelled, it never begins, or ends by itself while this returns at once.
+
+        Raises:
+            RuntimeError: the threads are closed.
+        """
+        return await asyncio.wrap_future(self._submitted(act))
+
+    async def do_to_its_end(self, act: Callable[[], T]) -> T:
+        """As `do`, for a step on which others build: cancelled, it is done all the same, and then this returns."""
+        done = asyncio.wrap_future(self._submitted(act))
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            while not done.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([done])
+            raise
+
+    async def do_in_steps(self, act: Callable[..., int], on_progress: Callable[[int], None] | None) -> int:
+        """As `do`, for an act that calls its `on_progress` step by step: cancelled, it stops when it next does so."""
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
+
+        def tell(count: int) -> None:
+            if stopped.is_set():
+                raise asyncio.CancelledError
+            if on_progress is not None:
+                loop.call_soon_threadsafe(on_progress, count)
+
+        try:
+            return await self.do(partial(act, on_progress=tell))
+        finally:
+            stopped.set()
+
+    def _submitted(self, act: Callable[[], T]) -> Future[T]:
+        # What traces calls by context variables finds its own in the thread as well.
+        return self._pool.submit(copy_context().run, act)
