@@ -103,14 +103,14 @@ def run_command(
     with _asking(settings), Desk.open(settings, schedules) as desk:
         night = this_minute(name, schedule.time_zone, desk.nights.now())
         begun = planned(desk, schedule, night, full=full) if dry_run else _started(desk, schedule, night, full=full)
+    if begun.state == "failed":
+        raise InputError(f"night {night.run} failed: {begun.told}")
     if as_json:
         told = {"run": night.run, **asdict(begun), "dry_run": dry_run}
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:
         for line in _lines(night, begun, dry_run=dry_run):
             typer.echo(line)
-    if begun.state == "failed":
-        raise InputError(f"night {night.run} failed: {begun.told}")
     raise typer.Exit(1 if begun.state == "skipped" or begun.counts.broken else 0)
 
 
@@ -119,7 +119,10 @@ def _started(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Beg
 
     claim = desk.nights.claim(night.run, schedule.name, night.moment, desk.owner, by_hand=True, full=full)
     if claim is None:
-        raise InputError(f"night {night.run} was started already; `couponpress status {night.run}` shows its run.")
+        raise InputError(
+            f"night {night.run} was started already; `couponpress status {night.run}` shows its run. "
+            "A minute later it would be another night."
+        )
     try:
         with desk.in_hand(night.run) as lost:
             return start_night(desk, schedule, night, claim, lost)

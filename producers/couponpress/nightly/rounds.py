@@ -22,6 +22,7 @@ from couponpress.nightly.starting import NightLostError, start_night
 
 log = logging.getLogger(__name__)
 
+_LEVELS = {"failed": logging.ERROR, "skipped": logging.WARNING}
 #: How many nights are read, uploaded or settled at a time.
 MOST_AT_ONCE = 4
 
@@ -97,7 +98,11 @@ class Rounds:
             self._work(schedule.name, claim, self._starting(schedule, night, claim))
 
     def _starting(self, schedule: Schedule, night: Night, claim: Claim) -> Callable[[threading.Event], object]:
-        return lambda lost: start_night(self._desk, schedule, night, claim, lost)
+        def start(lost: threading.Event) -> None:
+            begun = start_night(self._desk, schedule, night, claim, lost)
+            log.log(_LEVELS.get(begun.state, logging.INFO), "night %s: %s: %s", night.run, begun.state, begun.told)
+
+        return start
 
     def _is_free(self, schedule: str) -> bool:
         """Whether a thread may be begun; two nights of one schedule would compare with the same memory."""
@@ -115,7 +120,8 @@ class Rounds:
             except NightLostError as error:
                 log.warning("%s", error)
             except Exception:
-                log.exception("night %s could not be worked on; it is taken up again", claim.run)
+                if not self._stopping:  # else the connections are closed under it
+                    log.exception("night %s could not be worked on; it is taken up again", claim.run)
             finally:
                 self._in_hand.pop(claim.run, None)
 

@@ -76,10 +76,6 @@ def start_night(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost
         RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the night is taken up again.
     """
     begun = _begun(desk, schedule, night, claim, lost)
-    if begun.state == "failed":
-        log.error("night %s failed: %s", night.run, begun.told)
-    else:
-        log.info("night %s: %s: %s", night.run, begun.state, begun.told)
     if not desk.nights.become(night.run, desk.owner, begun.state, told=begun.told):
         raise NightLostError(f"night {night.run} was taken up by another process.")
     return begun
