@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ import pytest
 import redis
 
 from couponpress.cli import app, main
+from couponpress.errors import NightLostError
 from couponpress.keys import run_of
 from couponpress.ledger.hooks import _due_hook
+from couponpress.ledger.nights import LEASE_MS
 from couponpress.ledger.scripts import script
 from couponpress.ledger.uploading import UploadLedger
 from couponpress.nightly.desk import Desk
@@ -290,6 +293,21 @@ def test_an_upload_that_was_being_released_is_released_whole_and_not_read_again(
     _, begun = shop.start(night, owner_gone=True)
     assert begun.state == "sent"
     assert (shop.desk.status(night.run).total, shop.desk.status(night.run).uploading) == (300, 0)
+
+
+def test_a_process_whose_night_was_taken_up_leaves_nothing_of_its_own_behind(shop):
+    shop.catalog({"a": 1})
+    night = shop.next_night()
+    claim = shop.desk.nights.claim(night.run, "prices", night.moment, shop.desk.owner)
+    lost = threading.Event()
+    lost.set()
+    with pytest.raises(NightLostError, match="was taken up by another process"):
+        start_night(shop.desk, shop.desk.file.schedule("prices"), night, claim, lost)
+    assert shop.desk.status(night.run) is None
+    # It is noticed within a third of the lease, whatever the process is doing.
+    with shop.desk.in_hand(night.run) as lost:
+        shop.client.hset(KEYS.night(night.run), "owner", "another")
+        assert lost.wait(LEASE_MS / 1000)
 
 
 def test_a_night_that_ends_every_process_is_given_up(shop):

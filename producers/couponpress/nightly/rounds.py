@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from couponpress.errors import RedisUnavailableError
+from couponpress.errors import NightLostError, RedisUnavailableError
 from couponpress.ledger.nights import Claim, NightRecord
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.desk import Desk
 from couponpress.nightly.nights import Night, due_nights
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.settling import settle_night
-from couponpress.nightly.starting import NightLostError, start_night
+from couponpress.nightly.starting import start_night
 
 log = logging.getLogger(__name__)
 

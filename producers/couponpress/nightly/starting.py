@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from threading import Event
 
-from couponpress.errors import CouponpressError, RedisUnavailableError
+from couponpress.errors import CouponpressError, NightLostError, RedisUnavailableError
 from couponpress.ledger.nights import Claim, NightState
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.desk import Desk
@@ -50,12 +50,8 @@ class Begun:
     report: str = ""
 
 
-class _SkippedError(CouponpressError):
+class _SkippedError(Exception):
     """Ends an upload of which nothing is to be sent."""
-
-
-class NightLostError(CouponpressError):
-    """Another process took this night up."""
 
 
 def planned(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begun:
@@ -77,7 +73,7 @@ def start_night(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost
     """
     begun = _begun(desk, schedule, night, claim, lost)
     if not desk.nights.become(night.run, desk.owner, begun.state, told=begun.told):
-        raise NightLostError(f"night {night.run} was taken up by another process.")
+        raise NightLostError(night.run)
     return begun
 
 
@@ -154,7 +150,7 @@ class _Start:
         """
         for one in self.changed():
             if lost.is_set():
-                raise NightLostError(f"night {self._night.run} was taken up by another process.")
+                raise NightLostError(self._night.run)
             yield one
         decision = self.decision()
         self._told = decision.sentence
