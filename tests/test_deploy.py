@@ -232,9 +232,14 @@ def check(words, *, whole):
     if not words or words[0] in {"-h", "--help", "--version"}:
         return
     assert words[0] in commands(), f"there is no command `couponpress {words[0]}`"
+    name, *rest, command = *words, commands()[words[0]]
+    if subcommands := getattr(command, "commands", None):
+        assert rest, f"`couponpress {name}` has commands of its own"
+        assert rest[0] in subcommands, f"there is no command `couponpress {name} {rest[0]}`"
+        name, *rest, command = *rest, subcommands[rest[0]]
     try:
         if not {"-h", "--help"} & set(words):
-            commands()[words[0]].make_context(words[0], words[1:])
+            command.make_context(name, rest)
     except USAGE_ERROR as error:
         if whole or type(error).__name__ != "MissingParameter":
             pytest.fail(f"`couponpress {shlex.join(words)}`: {error}")
@@ -267,6 +272,8 @@ def test_every_command_of_compose_and_the_image_exists(compose):
 def test_the_checks_above_can_fail():
     with pytest.raises(AssertionError, match="no command"):
         check(["sumbit"], whole=False)
+    with pytest.raises(AssertionError, match="no command"):
+        check(["schedule", "nxt"], whole=False)
     with pytest.raises(pytest.fail.Exception, match="No such option"):
         check(["submit", "a.csv", "--fast"], whole=False)
     with pytest.raises(pytest.fail.Exception, match="files"):
@@ -314,10 +321,11 @@ def test_the_retries_in_the_documents_are_the_code_s():
 
 
 def test_the_log_lines_in_the_table_are_written_by_the_code():
-    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py"))
+    homes = (ROOT / "worker", ROOT / "producers" / "couponpress" / "nightly")
+    sources = "\n".join(path.read_text("utf-8") for home in homes for path in home.rglob("*.py"))
     section = (DEPLOY / "README.md").read_text("utf-8").partition("## Logs")[2]
     lines = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
-    assert len(lines) == 10
+    assert len(lines) == 12
     assert [line for line in lines if line not in sources] == []
 
 

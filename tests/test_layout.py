@@ -85,6 +85,11 @@ RIM = {
         "couponpress.uploading": "reads its sample as `submit` does",
         "couponpress.watching": "shows progress as `watch` does",
     },
+    "couponpress_worker.nightly": {
+        "couponpress.nightly.desk": "a scheduler enqueues catalogs, as any producer does",
+        "couponpress.nightly.rounds": "what it does every second",
+        "couponpress.nightly.schedule_file": "reads the schedules",
+    },
 }
 
 
@@ -102,7 +107,7 @@ def test_the_contract_lies_below_everything():
     assert not within(imports_of("couponpress.outcome"), *PACKAGES)
     assert not within(imports_of("couponpress.keys"), *PACKAGES)
     assert within(imports_of("couponpress.spec"), *PACKAGES) == {"couponpress.errors"}
-    above_it = {"couponpress", "couponpress.asyncio_client", "couponpress.cli"}
+    above_it = {"couponpress", "couponpress.asyncio_client", "couponpress.cli", "couponpress.nightly.desk"}
     assert within(importers_of("couponpress.client"), "couponpress") <= above_it
 
 
@@ -128,9 +133,10 @@ def test_modules_import_downwards():
             assert not within(imports_of(name), *forbidden) - within(SOURCES, home), name
 
 
-def test_celery_is_spoken_in_four_places():
-    spoken = importers_of("celery", "kombu")
-    assert spoken == {f"couponpress_worker.{name}" for name in ("app", "broker", "screening")} | {"couponpress.client"}
+def test_celery_is_spoken_in_five_places():
+    spoken = importers_of("celery", "kombu", "redbeat")
+    of_the_fleet = {f"couponpress_worker.{name}" for name in ("app", "beat", "broker", "screening")}
+    assert spoken == of_the_fleet | {"couponpress.client"}
     assert "couponpress_worker.app" in imports_of("couponpress_worker.tasks")
 
 

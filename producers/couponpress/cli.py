@@ -29,6 +29,7 @@ from couponpress.ledger.flight import write_proof
 from couponpress.ledger.reading import Hold
 from couponpress.ledger.redriving import RedrivenOutcome
 from couponpress.ledger.setting_aside import SetAsideChunk
+from couponpress.nightly.commands import app as schedule_commands
 from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
@@ -50,6 +51,8 @@ app = typer.Typer(
 #: Progress and messages go here; standard output is for what was asked for.
 #: Names and reasons are shown as they are, whatever they would mean as markup.
 stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+app.add_typer(schedule_commands, name="schedule")
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

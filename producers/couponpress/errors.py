@@ -9,6 +9,7 @@ CouponpressError            the root: catch this to catch them all
 │   ├── ConflictError       a task_id is already known with another body
 │   └── PictureError        a picture of the merchant's own cannot be used
 ├── UnknownRunError         no run of that name
+├── NightLostError          another process took up the night in hand
 ├── DamagedChunkError       a stored chunk cannot be read
 └── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
     ├── RedisFullError      Redis has no memory left; nothing of the call in hand was stored
@@ -98,6 +99,16 @@ class UnknownRunError(CouponpressError):
 
     def __init__(self, run: str) -> None:
         super().__init__(f"there is no run named {run!r}; `couponpress status` lists the runs that exist.")
+        self.run = run
+
+
+class NightLostError(CouponpressError):
+    """Another process took up the night in hand."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"night {run} was taken up by another process; `couponpress schedule list` shows what comes of it."
+        )
         self.run = run
 
 

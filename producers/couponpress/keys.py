@@ -155,6 +155,37 @@ class Keys:
         """ZSET: run number -> when to look whether somebody is to be told of its end, ms. Forgotten with the run."""
         return f"{self.prefix}hooks"
 
+    def schedule(self, name: str) -> str:
+        """HASH: `seen`, the moment up to which a schedule's nights were decided, s, and `latest`, the last one's run.
+
+        TTL: none.
+        """
+        return f"{self.prefix}schedule:{name}"
+
+    def night(self, run: str) -> str:
+        """HASH: one night of a schedule: its state, who has it in hand, and what came of it. TTL: 30 days."""
+        return f"{self.prefix}night:{run}"
+
+    @property
+    def open_nights(self) -> str:
+        """ZSET: the runs of nights that are begun and not over -> when they began, s. TTL: none, members leave."""
+        return f"{self.prefix}open-nights"
+
+    def prints(self, schedule: str, epoch: int = 0) -> str:
+        """Prefix of HASHes `…prints:NAME:EPOCH:000` to `…:fff`: digest of a row id -> fingerprint of its last success.
+
+        TTL: to the end of the epoch after the one named; see `ledger.prints`.
+        """
+        return f"{self.prefix}prints:{schedule}:{epoch}:"
+
+    @property
+    def beat(self) -> str:
+        """Prefix of redbeat's names: STRING, its lock, who of all schedulers ticks. TTL: 5 s, renewed with each tick.
+
+        Its ZSET and HASHes of entries are not used.
+        """
+        return f"{self.prefix}beat"
+
     @property
     def index(self) -> str:
         """Prefix of HASHes `…index:000` to `…index:fff`: digest of a task_id -> digest of its body and its place.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -53,6 +54,9 @@ class ProducerSettings(BaseSettings):
     )
     hook_url: Annotated[str, AfterValidator(checked_hook_url)] | None = Field(
         None, description="Whom to tell that a run is finished, unless the run has a hook of its own: docs/hooks.md."
+    )
+    schedule_file: Path | None = Field(
+        None, description="TOML file that says what the scheduler submits by itself, and when: docs/nightly.md."
     )
     result_ttl: int = Field(7 * 86400, ge=60, description="Seconds for which a finished run's results are kept.")
 

@@ -51,6 +51,8 @@ and around them:
 
     cli             the fleet's commands
     services        callback receiver and scheduler as foreground services
+    nightly         schedules, as a part of the scheduler
+    beat            which scheduler looks at them: Celery's beat under redbeat's lock
     doctor          is this set-up good enough for a night?
     callback_url    where the platform sends callbacks, shown and set by hand
     errors          what can go wrong, as one tree

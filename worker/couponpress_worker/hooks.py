@@ -116,9 +116,11 @@ class HookSender:
 def hook_body(hook: DueHook, mchid: str) -> bytes:
     """Return what is told: the run's status as `couponpress status RUN --json` shows it, and an id of this finish.
 
-    Every repetition has the same id.
+    The run of a schedule's night also tells what the night found in its source. Every repetition has the same id.
     """
     told = {"event": EVENT, "id": f"{mchid}:{hook.number}:{hook.finished_ms}", **asdict(hook.status), "finished": True}
+    if hook.figures:
+        told["schedule"] = json.loads(hook.figures)
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 

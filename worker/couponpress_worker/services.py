@@ -11,7 +11,7 @@ import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 
 import uvicorn
@@ -25,6 +25,7 @@ from couponpress_worker.app import publish_again
 from couponpress_worker.callback import CALLBACK_PATH, CallbackReceiver
 from couponpress_worker.callback_service import CallbackService
 from couponpress_worker.completion import Completer
+from couponpress_worker.errors import ServiceError
 from couponpress_worker.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.gathering import Gathered
 from couponpress_worker.platform_keys import PlatformKeys
@@ -117,11 +118,24 @@ def run_scheduler(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    process = Process.start(settings, Secrets.read(settings), publish_again, takes_hints=False)
-    log.info("scheduler: recovering and querying for partner %s", settings.mchid)
-    stop.wait()
+    with _nights(settings):
+        process = Process.start(settings, Secrets.read(settings), publish_again, takes_hints=False)
+        log.info("scheduler: recovering and querying for partner %s", settings.mchid)
+        stop.wait()
     process.close()
     celery_app.close()
+
+
+def _nights(settings: Settings) -> AbstractContextManager[None]:
+    if settings.schedule_file is None:
+        return nullcontext()
+    try:
+        from couponpress_worker.nightly import nights_of  # noqa: PLC0415 - its packages are of an extra
+    except ModuleNotFoundError as error:
+        raise ServiceError(
+            f"schedules need the package {error.name}; install it with: pip install 'couponpress[nightly]'"
+        ) from None
+    return nights_of(settings, settings.schedule_file)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class DueHook:
         finished_ms: when it was finished; tells this finish from an earlier one.
         tries: how often it was tried in vain.
         status: the run.
+        figures: what its schedule found, in JSON; empty for a run of no schedule.
     """
 
     number: str
@@ -49,6 +50,7 @@ class DueHook:
     finished_ms: int
     tries: int
     status: RunStatus
+    figures: str = ""
 
 
 class HookLedger:
@@ -91,4 +93,5 @@ def _due_hook(number: str, fields: dict[bytes, bytes]) -> DueHook:
         int(fields.get(b"hook_tries", 0)),
         # What is told is the same at every try.
         replace(run_status(number, fields, hold=None), hook_trouble=None),
+        fields.get(b"night", b"").decode(),
     )

@@ -1,0 +1,19 @@
+-- Keep a night that the caller has in hand, or say what became of it.
+-- KEYS[1] night   KEYS[2] open nights
+-- ARGV[1] run   ARGV[2] owner   ARGV[3] lease, ms; 0 gives it back   ARGV[4] how long it is remembered, s
+-- ARGV[5] its state from now on, '' as it is   ARGV[6] and on: fields and their values
+-- Returns 1, or 0 when the night is in other hands or over.
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return 0 end
+if #ARGV > 5 then redis.call('HSET', KEYS[1], unpack(ARGV, 6)) end
+if ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[1], 'state', ARGV[5], 'taken', 0)
+  if ARGV[5] ~= 'claimed' and ARGV[5] ~= 'sent' then redis.call('ZREM', KEYS[2], ARGV[1]) end
+end
+if tonumber(ARGV[3]) == 0 then
+  redis.call('HDEL', KEYS[1], 'owner', 'until_ms')
+else
+  local now = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'until_ms', now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1

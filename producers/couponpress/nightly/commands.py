@@ -1,0 +1,186 @@
+"""`couponpress schedule`: what is scheduled, when it starts next, and a start by hand.
+
+Decides what is shown. Imports what it needs when it is called: cron expressions are read by a package of the extra
+`couponpress[nightly]`.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from couponpress.errors import InputError, RedisUnavailableError
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.settings import ProducerSettings
+
+if TYPE_CHECKING:
+    from couponpress.nightly.desk import Desk
+    from couponpress.nightly.nights import Night
+    from couponpress.nightly.schedule_file import Schedule, ScheduleFile
+    from couponpress.nightly.starting import Begun
+
+app = typer.Typer(
+    help="Show and start what is submitted by itself; see docs/nightly.md.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FileOption = Annotated[
+    Path | None,
+    typer.Option("--file", help="The schedule file; default: COUPONPRESS_SCHEDULE_FILE.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@app.command("list")
+def list_command(file: FileOption = None, as_json: JsonOption = False) -> None:
+    """Show every schedule, its next start, and what came of its latest night."""
+    from couponpress.nightly.desk import Desk
+
+    settings, schedules = _read(file)
+    with _asking(settings), Desk.open(settings, schedules) as desk:
+        now = desk.nights.now()
+        told = [_described(desk, one, now) for one in schedules.schedules.values()]
+    if as_json:
+        typer.echo(json.dumps(told, ensure_ascii=False))
+        return
+    for one in told:
+        typer.echo(f"{one['name']}: {one['cron']} {one['time_zone']}, from {', '.join(one['source'])}")
+        typer.echo(f"  next: {one['next']}")
+        if one["trouble"]:
+            typer.echo(f"  now: {one['trouble']}")
+        if one["latest"]:
+            typer.echo(f"  latest: {one['latest']['run']}: {one['latest']['state']}: {one['latest']['told']}")
+
+
+@app.command("next")
+def next_command(
+    name: Annotated[str | None, typer.Argument(help="Only this schedule.", show_default=False)] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many starts of each.")] = 3,
+    file: FileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show when schedules start next, in each one's own time zone with its UTC offset."""
+    from couponpress.nightly.nights import moments
+
+    _, schedules = _read(file)
+    chosen = schedules.schedules.values() if name is None else [schedules.schedule(name)]
+    now = datetime.now(UTC).timestamp()
+    starts = [(at, one.name) for one in chosen for at in islice(moments(one.cron, one.time_zone, now), count)]
+    starts.sort(key=lambda start: start[0].timestamp())
+    if as_json:
+        typer.echo(json.dumps([{"schedule": schedule, "at": at.isoformat()} for at, schedule in starts]))
+        return
+    for at, schedule in starts:
+        typer.echo(f"{_shown(at)}  {schedule}")
+
+
+@app.command("run")
+def run_command(
+    name: Annotated[str, typer.Argument(help="The schedule's name.")],
+    full: Annotated[bool, typer.Option("--full", help="Send every row, changed or not.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Read the source and show the plan; enqueue nothing.")] = False,
+    file: FileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a schedule now, from this machine's files. Within the same minute it is the same night, and starts once."""
+    from couponpress.nightly.desk import Desk
+    from couponpress.nightly.nights import this_minute
+    from couponpress.nightly.starting import planned
+
+    settings, schedules = _read(file)
+    schedule = schedules.schedule(name)
+    with _asking(settings), Desk.open(settings, schedules) as desk:
+        night = this_minute(name, schedule.time_zone, desk.nights.now())
+        begun = planned(desk, schedule, night, full=full) if dry_run else _started(desk, schedule, night, full=full)
+    if begun.state == "failed":
+        raise InputError(f"night {night.run} failed: {begun.told}")
+    if as_json:
+        told = {"run": night.run, **asdict(begun), "dry_run": dry_run}
+        typer.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        for line in _lines(night, begun, dry_run=dry_run):
+            typer.echo(line)
+    raise typer.Exit(1 if begun.state == "skipped" or begun.counts.broken else 0)
+
+
+def _started(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begun:
+    from couponpress.nightly.starting import start_night
+
+    claim = desk.nights.claim(night.run, schedule.name, night.moment, desk.owner, by_hand=True, full=full)
+    if claim is None:
+        raise InputError(
+            f"night {night.run} was started already; `couponpress status {night.run}` shows its run. "
+            "A minute later it would be another night."
+        )
+    try:
+        with desk.in_hand(night.run) as lost:
+            return start_night(desk, schedule, night, claim, lost)
+    except KeyboardInterrupt:
+        desk.nights.become(night.run, desk.owner, "failed", told="interrupted by hand")
+        raise
+
+
+def _lines(night: Night, begun: Begun, *, dry_run: bool) -> Iterator[str]:
+    if begun.report:
+        yield begun.report
+    yield f"{night.run}: {begun.told}"
+    if dry_run:
+        yield "dry run: nothing was enqueued"
+    elif begun.state == "sent":
+        yield f"`couponpress watch {night.run}` shows its progress"
+
+
+def _described(desk: Desk, schedule: Schedule, now: float) -> dict[str, Any]:
+    from couponpress.nightly.nights import moments
+    from couponpress.nightly.source import trouble_of
+
+    latest = desk.nights.latest(schedule.name)
+    return {
+        "name": schedule.name,
+        "cron": schedule.cron,
+        "time_zone": schedule.time_zone.key,
+        "source": list(schedule.source),
+        "lane": schedule.lane,
+        "diff": schedule.diff,
+        "next": _shown(next(moments(schedule.cron, schedule.time_zone, now))),
+        "trouble": trouble_of(schedule, desk.folder),
+        "latest": {"run": latest.run, "state": latest.state, "told": latest.told} if latest else None,
+    }
+
+
+def _shown(at: datetime) -> str:
+    offset = f"{at:%z}"
+    return f"{at:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"
+
+
+def _read(file: Path | None) -> tuple[ProducerSettings, ScheduleFile]:
+    try:
+        from couponpress.nightly.schedule_file import read_schedules
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"schedules need the package {error.name}; install it with: pip install 'couponpress[nightly]'"
+        ) from None
+    settings = ProducerSettings.load()
+    path = file or settings.schedule_file
+    if path is None:
+        raise InputError("no schedule file: set COUPONPRESS_SCHEDULE_FILE, or give --file; see docs/nightly.md.")
+    return settings, read_schedules(path)
+
+
+@contextmanager
+def _asking(settings: ProducerSettings) -> Iterator[None]:
+    try:
+        yield
+    except REDIS_AWAY as error:
+        raise RedisUnavailableError(settings.redis_url_shown, error) from error

@@ -1,0 +1,71 @@
+"""Which rows of a night are sent: those that are new or changed since they last succeeded.
+
+Decides by the fingerprint of a row's body without its task_id, for a night gives every row a task_id of its own. Rows
+that an earlier run still works on, as they are now, are left to it. Refuses to know where fingerprints are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from couponpress.ledger.prints import print_of, row_digest
+from couponpress.nightly.plan import Counts
+from couponpress.written import WrittenSpec
+
+#: How many rows are asked for at once: a millisecond or two of Redis, in which no slot is given out.
+BATCH = 100
+
+#: Row digests in; for each the fingerprint with which the row last succeeded, or None.
+Remembered = Callable[[Sequence[bytes]], Sequence[bytes | None]]
+
+
+class Diff:
+    """Picks from rows those that are to be sent, and counts the others."""
+
+    def __init__(
+        self, remembered: Remembered | None, under_way: Mapping[bytes, bytes], *, may_replace: bool = False
+    ) -> None:
+        """Compare with what is remembered, and with what is under way; None: every row is sent.
+
+        With `may_replace` the rows under way are kept in memory until it is known whether their run is taken back.
+        """
+        self._remembered = remembered
+        self._under_way = under_way
+        self._may_replace = may_replace
+        self._left: list[tuple[bytes, WrittenSpec]] = []
+        self._changed = self._unchanged = self._under_way_rows = 0
+
+    def counts(self, broken: int) -> Counts:
+        """Return what was found so far."""
+        rows = self._changed + self._unchanged + self._under_way_rows
+        return Counts(rows, self._changed, self._unchanged, self._under_way_rows, broken)
+
+    def taken_back(self, still_under_way: Mapping[bytes, bytes]) -> Iterator[WrittenSpec]:
+        """Yield the rows that were left to an earlier run, once that was taken back; not those that it still has."""
+        for digest, one in self._left:
+            if digest not in still_under_way:
+                self._under_way_rows -= 1
+                self._changed += 1
+                yield one
+
+    def changed(self, specs: Iterator[WrittenSpec]) -> Iterator[WrittenSpec]:
+        """Yield what is to be sent, each without a task_id of its own: the night's run and the row id make it."""
+        while batch := list(islice(specs, BATCH)):
+            settled = [WrittenSpec(one.row_id or one.task_id, None, one.head, one.tail) for one in batch]
+            if self._remembered is None:
+                self._changed += len(settled)
+                yield from settled
+                continue
+            digests = [row_digest(str(one.row_id)) for one in settled]
+            for one, digest, known in zip(settled, digests, self._remembered(digests), strict=True):
+                now = print_of(one.head, one.tail)
+                if known == now:
+                    self._unchanged += 1
+                elif self._under_way.get(digest) == now:
+                    self._under_way_rows += 1
+                    if self._may_replace:
+                        self._left.append((digest, one))
+                else:
+                    self._changed += 1
+                    yield one

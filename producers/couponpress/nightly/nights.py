@@ -1,0 +1,104 @@
+"""Which nights of a schedule are due: pure, from its cron expression, its time zone and moments given as values.
+
+Decides what a missed night is, and what daylight saving time does to one. As Debian's cron does, an expression with a
+fixed hour and minute starts once on either night: at the end of the hour that spring leaves out, and in the first of
+autumn's double hours; one with a star in them goes on by real time, so it starts in both of those hours. Refuses to
+know who starts a night and who has started it: the ledger's claim, by the night's name, makes it one start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from itertools import takewhile
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+#: Missed nights are told as far back as this.
+TOLD_SECONDS = 7 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One start that a schedule asks for.
+
+    Attributes:
+        schedule: the schedule's name.
+        at: when, in the schedule's time zone, to the minute.
+    """
+
+    schedule: str
+    at: datetime
+
+    @property
+    def run(self) -> str:
+        """The name of its run; the second of autumn's double hours is told from the first by its UTC offset."""
+        wall = f"{self.at:%Y-%m-%dT%H:%M}"
+        return f"{self.schedule}-{wall}" + (f"{self.at:%z}" if self.at.fold else "")
+
+    @property
+    def moment(self) -> int:
+        """When, in seconds since 1970."""
+        return int(self.at.timestamp())
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What there is to do about a schedule now.
+
+    Attributes:
+        starts: the nights to start, the oldest first.
+        missed: those that are too old to be started, the oldest first.
+        seen: the moment to be remembered as the last one that was looked at; None: as it is.
+    """
+
+    starts: tuple[Night, ...] = ()
+    missed: tuple[Night, ...] = ()
+    seen: float | None = None
+
+
+def due_nights(
+    schedule: str, cron: str, zone: ZoneInfo, *, seen: float | None, now: float, grace_seconds: float
+) -> Due:
+    """Return what is due, of a schedule whose nights up to `seen` were decided; moments in seconds since 1970.
+
+    A schedule that was never seen begins now, with no night of the past. So does one whose last moment lies ahead,
+    because the clock went back; nights that it had then started are known by their names.
+    """
+    if seen is None or seen > now:
+        return Due(seen=now)
+    after = max(seen, now - max(TOLD_SECONDS, grace_seconds))
+    found = [Night(schedule, at) for at in takewhile(lambda at: at.timestamp() <= now, moments(cron, zone, after))]
+    return Due(
+        starts=tuple(night for night in found if night.moment >= now - grace_seconds),
+        missed=tuple(night for night in found if night.moment < now - grace_seconds),
+    )
+
+
+def moments(cron: str, zone: ZoneInfo, after: float) -> Iterator[datetime]:
+    """Yield when a schedule starts after a moment (seconds since 1970), in its own time zone, without end."""
+    latest = after
+    for at in CronSim(cron, datetime.fromtimestamp(after, zone)):
+        # Two times that spring leaves out become one, and an expression is asked from within autumn's second hour.
+        if at.timestamp() > latest:
+            latest = at.timestamp()
+            yield at
+
+
+def deadline_of(night: Night, deadline: time | timedelta | None) -> datetime | None:
+    """Return when a night must be over: so long after its start, or at the next such time on the wall."""
+    if deadline is None:
+        return None
+    if isinstance(deadline, timedelta):
+        return (night.at.astimezone(UTC) + deadline).astimezone(night.at.tzinfo)
+    same_day = datetime.combine(night.at.date(), deadline, night.at.tzinfo)
+    if same_day.timestamp() > night.at.timestamp():
+        return same_day
+    return datetime.combine(night.at.date() + timedelta(days=1), deadline, night.at.tzinfo)
+
+
+def this_minute(schedule: str, zone: ZoneInfo, now: float) -> Night:
+    """Return the night of the minute that is now, for a start by hand."""
+    return Night(schedule, datetime.fromtimestamp(now // 60 * 60, zone))

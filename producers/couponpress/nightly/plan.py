@@ -1,0 +1,154 @@
+"""How long a night takes and whether it is in time: pure, values in, a sentence out.
+
+Decides what "done by" means: the moment at which the last request leaves, behind everything that waits already, if
+the fleet keeps the rate in force. Refuses to know what is done about a night that would be late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from couponpress.ledger.pacing import RateInForce, per_second
+
+#: The latest slots tell the effective rate while they are not further off than this from the rate in force: the
+#: lateness budget costs up to a fifth of it, and slots of a rate that was changed since tell nothing.
+_OF_THE_RATE_IN_FORCE = 0.8
+
+#: What is done about a night that overlaps an earlier one, or cannot meet its deadline.
+Answer = Literal["queue", "skip", "replace"]
+
+_OVERLAP_WORDS: Final[dict[Answer, str]] = {
+    "queue": "it goes behind it (on_overlap = queue)",
+    "skip": "nothing is sent (on_overlap = skip)",
+    "replace": "what that has not sent is taken back (on_overlap = replace)",
+}
+_LATE_WORDS: Final[dict[Answer, str]] = {
+    "queue": "it is sent all the same (on_late = queue)",
+    "skip": "nothing is sent (on_late = skip)",
+    "replace": "what earlier runs have not sent is taken back (on_late = replace)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a night found in its source, in rows.
+
+    Attributes:
+        rows: those that can be submitted.
+        changed: those that are sent: new, changed, failed the last time, or all.
+        unchanged: those that are not, because they succeeded as they are.
+        under_way: those that are not, because an earlier night's run still works on them as they are.
+        broken: those that break a rule.
+    """
+
+    rows: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    under_way: int = 0
+    broken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a night would do.
+
+    Attributes:
+        counts: its rows.
+        before: how many specs wait already and go first.
+        rate: how many a second the fleet submits; None while no worker has told it.
+        now: when it begins, in the schedule's time zone.
+        deadline: when it must be over.
+    """
+
+    counts: Counts
+    before: int
+    rate: float | None
+    now: datetime
+    deadline: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes; None while the rate is not known."""
+        if not self.counts.changed:
+            return 0.0
+        return None if self.rate is None else (self.before + self.counts.changed) / self.rate
+
+    @property
+    def done_by(self) -> datetime | None:
+        """When the last of its requests leaves."""
+        if self.seconds is None:
+            return None
+        done = self.now.astimezone(UTC) + timedelta(seconds=math.ceil(self.seconds))
+        return done.astimezone(self.now.tzinfo)
+
+    @property
+    def late(self) -> bool:
+        """Whether it cannot meet its deadline; False while nobody can say."""
+        if self.deadline is None or self.done_by is None or not self.counts.changed:
+            return False
+        return self.done_by.timestamp() > self.deadline.timestamp()
+
+    @property
+    def sentence(self) -> str:
+        """The plan for people."""
+        told = [f"{self.counts.rows:,} rows, {self.counts.changed:,} changed"]
+        if self.counts.under_way:
+            told.append(f"{self.counts.under_way:,} under way in an earlier run")
+        if self.counts.broken:
+            told.append(f"{self.counts.broken:,} broken")
+        if not self.counts.changed:
+            return ", ".join([*told, "nothing to send"])
+        if self.before:
+            told.append(f"{self.before:,} waiting before them")
+        if self.rate is None or self.seconds is None or self.done_by is None:
+            return ", ".join([*told, "at a rate that no worker has told yet"])
+        told += [f"{math.ceil(self.seconds):,} s at {self.rate:.0f}/s", f"done by {self._wall(self.done_by)}"]
+        if self.late and self.deadline is not None:
+            told.append(f"too late for its deadline {self._wall(self.deadline)}")
+        return ", ".join(told)
+
+    def _wall(self, moment: datetime) -> str:
+        return f"{moment:%H:%M:%S}" if moment.date() == self.now.date() else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done about a night whose plan is known.
+
+    Attributes:
+        send: whether it is sent at all.
+        replace: whether the earlier runs are taken back first.
+        sentence: the plan, and why it is done so.
+    """
+
+    send: bool
+    replace: bool
+    sentence: str
+
+
+def decide(plan: Plan, earlier: Sequence[str], *, on_overlap: Answer, on_late: Answer) -> Decision:
+    """Return what is done about a night, given the schedule's own runs that are not finished yet."""
+    if not plan.counts.changed:
+        return Decision(send=True, replace=False, sentence=plan.sentence)
+    told, answers = [plan.sentence], set()
+    if earlier:
+        answers.add(on_overlap)
+        told.append(f"{' and '.join(earlier)} is not finished yet: {_OVERLAP_WORDS[on_overlap]}")
+    if plan.late:
+        answers.add(on_late)
+        told.append(f"it cannot meet its deadline: {_LATE_WORDS[on_late]}")
+    skip = "skip" in answers
+    return Decision(send=not skip, replace="replace" in answers and not skip, sentence="; ".join(told))
+
+
+def effective_rate(told: RateInForce) -> float | None:
+    """Return how many specs a second really leave at the rate in force; None while nobody has told it."""
+    if not told.in_force:
+        return None
+    rate = per_second(told.in_force)
+    slots = told.slots_per_second
+    return slots if slots is not None and rate * _OF_THE_RATE_IN_FORCE <= slots <= rate else rate

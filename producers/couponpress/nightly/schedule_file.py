@@ -1,0 +1,225 @@
+"""The file that says what is submitted when: TOML, one table `[schedule.NAME]` for each schedule.
+
+Decides what a schedule may say, and the sentence for each thing that it says wrongly: all of them at once, each with
+the schedule's name and with what is allowed. Refuses to know the source's content: files may be put there later.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from couponpress import catalog
+from couponpress.errors import InputError
+from couponpress.keys import Lane
+from couponpress.nightly.plan import Answer
+from couponpress.settings import checked_hook_url
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_DURATION = re.compile(r"(?:(\d{1,3})\s*h)?\s*(?:(\d{1,4})\s*m(?:in)?)?", re.IGNORECASE)
+#: Claims of nights are remembered for longer than this, so that none that is started late can be started twice.
+_LONGEST_GRACE: Final = timedelta(days=7)
+
+
+def _cron(text: str) -> str:
+    fields = text.split()
+    if len(fields) != 5:
+        raise ValueError(f"{text!r} has {len(fields)} fields; it must have five: minute hour day month weekday")
+    try:
+        next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)))
+    except CronSimError as error:
+        field = str(error).removeprefix("Bad ")
+        raise ValueError(f'{text!r}: the {field} is wrong; `"30 2 * * *"` is every night at 02:30') from None
+    except StopIteration:
+        raise ValueError(f"{text!r} never comes") from None
+    return text
+
+
+def _zone(name: str) -> ZoneInfo:
+    if name not in (known := available_timezones()):
+        raise ValueError(f"{name!r} is no time zone{_did_you_mean(name, known) or ';'} one looks like Asia/Shanghai")
+    return ZoneInfo(name)
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text.strip())
+    length = timedelta(hours=int(found[1] or 0), minutes=int(found[2] or 0)) if found else None
+    if not length:
+        raise ValueError(f"{text!r} is no length of time; one looks like 4h, 90m or 1h30m")
+    return length
+
+
+def _grace(text: str) -> timedelta:
+    if (grace := _duration(text)) > _LONGEST_GRACE:
+        raise ValueError("must be at most 168h")
+    return grace
+
+
+def _deadline(given: object) -> object:
+    """Read a wall time or a length of time; TOML has a type of its own for the first."""
+    if not isinstance(given, str):
+        return given
+    if found := re.fullmatch(r"(\d{1,2}):(\d{2})", given.strip()):
+        try:
+            return time(int(found[1]), int(found[2]))
+        except ValueError:
+            raise ValueError(f"{given!r} is no time of the day; one looks like 06:00") from None
+    try:
+        return _duration(given)
+    except ValueError:
+        raise ValueError(f"{given!r} is neither a time of the day, such as 06:00, nor a length, such as 4h") from None
+
+
+def _source(given: object) -> object:
+    patterns = [given] if isinstance(given, str) else given
+    if not isinstance(patterns, list) or not patterns or not all(isinstance(one, str) and one for one in patterns):
+        raise ValueError('must be a file, a glob, a list of them, or a callable "package.module:function"')
+    if len(patterns) > 1 and any(map(_CALLABLE.fullmatch, patterns)):
+        raise ValueError("a callable stands alone, not in a list")
+    return tuple(patterns)
+
+
+def _format(name: str) -> str:
+    if name not in (known := sorted(set(catalog.FORMATS.values()))):
+        raise ValueError(f"{name!r} is no format; there are {', '.join(known)}")
+    return name
+
+
+class Schedule(BaseModel):
+    """What is submitted when; docs/nightly.md describes each key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
+
+    name: str
+    cron: Annotated[str, AfterValidator(_cron)]
+    time_zone: Annotated[ZoneInfo, BeforeValidator(lambda name: _zone(str(name)))]
+    source: Annotated[tuple[str, ...], BeforeValidator(_source)]
+    lane: Lane = "bulk"
+    deadline: Annotated[time | timedelta | None, BeforeValidator(_deadline)] = None
+    grace: Annotated[timedelta, BeforeValidator(lambda text: _grace(str(text)))] = timedelta(hours=1)
+    diff: bool = True
+    on_overlap: Answer = "queue"
+    on_late: Answer = "queue"
+    hook: Annotated[str, AfterValidator(checked_hook_url)] | None = None
+    format: Annotated[str, AfterValidator(_format)] | None = None
+    strict: bool = False
+
+    @property
+    def function(self) -> str | None:
+        """The callable that gives its rows, as `package.module:function`; None when they come from files."""
+        return self.source[0] if _CALLABLE.fullmatch(self.source[0]) else None
+
+
+#: The keys of a schedule's table.
+KEYS: Final = tuple(name for name in Schedule.model_fields if name != "name")
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFile:
+    """A schedule file that was read.
+
+    Attributes:
+        path: where it is; the globs in it are looked up from its folder.
+        schedules: what it says, by name.
+    """
+
+    path: Path
+    schedules: dict[str, Schedule]
+
+    def schedule(self, name: str) -> Schedule:
+        """Return the schedule of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if name not in self.schedules:
+            there = ", ".join(self.schedules)
+            raise InputError(
+                f"{self.path} has no schedule {name!r}{_did_you_mean(name, self.schedules) or ';'} there are: {there}."
+            )
+        return self.schedules[name]
+
+
+def read_schedules(path: Path) -> ScheduleFile:
+    """Read a schedule file.
+
+    Raises:
+        InputError: it cannot be read, or something in it is wrong; every such thing is named.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"the schedule file {path} cannot be read ({error.strerror}); see COUPONPRESS_SCHEDULE_FILE."
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"the schedule file {path} is not UTF-8; save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"the schedule file {path} is no TOML: {error}.") from None
+    schedules: dict[str, Schedule] = {}
+    problems = [
+        f"{name!r} is not a part of a schedule file; it holds tables [schedule.NAME]"
+        for name in told
+        if name != "schedule"
+    ]
+    tables = told.get("schedule", {})
+    if not isinstance(tables, dict) or not (tables or problems):
+        problems.append("it holds no schedule; one is a table [schedule.NAME]")
+        tables = {}
+    for name, table in tables.items():
+        found = _schedule(name, table)
+        if isinstance(found, Schedule):
+            schedules[name] = found
+        else:
+            problems += [f"[schedule.{name}] {problem}" for problem in found]
+    if problems:
+        raise InputError(f"the schedule file {path} cannot be used:\n  " + "\n  ".join(problems))
+    return ScheduleFile(path, schedules)
+
+
+def _schedule(name: str, table: object) -> Schedule | list[str]:
+    if not _NAME.fullmatch(name):
+        return ["a schedule's name is 1 to 40 letters, digits, _ or -, beginning with a letter or a digit"]
+    if not isinstance(table, dict):
+        return [f"is no table; write [schedule.{name}] and its keys below"]
+    unknown = [_unknown(key) for key in table if key not in KEYS]
+    try:
+        schedule = Schedule(**{**{key: table[key] for key in table if key in KEYS}, "name": name})
+    except ValidationError as error:
+        return unknown + list(_sentences(error))
+    if schedule.function and schedule.format:
+        unknown.append("format: a callable gives requests, not a file; leave it out")
+    return unknown or schedule
+
+
+def _unknown(key: str) -> str:
+    return f"{key!r} is not a key of a schedule{_did_you_mean(key, KEYS) or ';'} allowed are {', '.join(KEYS)}"
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    told: dict[str, str] = {}
+    for detail in error.errors(include_url=False):
+        key = str(detail["loc"][0])
+        rule = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        told[key] = "is required" if detail["type"] == "missing" else _got(rule, detail)
+    yield from (f"{key}: {rule}" for key, rule in told.items())
+
+
+def _got(rule: str, detail: Any) -> str:  # noqa: ANN401 - pydantic's own
+    return rule if detail["type"] == "value_error" else f"{rule}, got {detail['input']!r}"
+
+
+def _did_you_mean(given: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(given, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,65 @@
+"""One night's end: what succeeded is remembered, what ended badly is forgotten, and a summary is told.
+
+Decides when a night is over: when its run is finished. May be broken off and done again. Refuses to know the fleet:
+whoever finds a finished run settles it, a scheduler or the next night's start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime
+
+from couponpress.ledger.nights import NightRecord
+from couponpress.nightly.desk import Desk
+from couponpress.nightly.nights import Night, deadline_of
+from couponpress.nightly.schedule_file import Schedule
+from couponpress.outcome import RunStatus
+
+log = logging.getLogger(__name__)
+
+
+def settle_night(desk: Desk, record: NightRecord) -> bool:
+    """Settle a night in hand if its run is finished; False when it is not.
+
+    Raises:
+        RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the night is settled later.
+    """
+    status = desk.status(record.run)
+    if status is not None and not status.finished:
+        desk.nights.give_back(record.run, desk.owner)
+        return False
+    if status is None:
+        told = "its run was forgotten before anybody looked at its end"
+    else:
+        desk.remember(record)
+        schedule = desk.file.schedules.get(record.schedule)
+        told = summary(record, status, deadline=_deadline_of(record, schedule))
+    if desk.nights.become(record.run, desk.owner, "done", told=told):
+        log.info("night %s is over: %s", record.run, told)
+    return True
+
+
+def summary(record: NightRecord, status: RunStatus, *, deadline: datetime | None) -> str:
+    """Return a finished night in one line."""
+    told = []
+    if record.figures:
+        found = json.loads(record.figures)
+        told.append(f"{found['rows']:,} rows, {found['unchanged']:,} unchanged")
+        told += [f"{found[name]:,} {name.replace('_', ' ')}" for name in ("under_way", "broken") if found[name]]
+    told.append(f"{status.total:,} sent, {status.succeeded:,} succeeded")
+    ended_badly = ("failed", "rejected", "expired", "cancelled")
+    told += [f"{count:,} {name}" for name in ended_badly if (count := getattr(status, name))]
+    finished_at = status.finished_at or status.created_at
+    told.append(f"{finished_at - status.created_at:,.0f} s")
+    if deadline is not None:
+        kept = "met" if finished_at <= deadline.timestamp() else "missed"
+        told.append(f"deadline {deadline:%H:%M} {kept}")
+    return ", ".join(told)
+
+
+def _deadline_of(record: NightRecord, schedule: Schedule | None) -> datetime | None:
+    if schedule is None:
+        return None
+    night = Night(record.schedule, datetime.fromtimestamp(record.at, schedule.time_zone))
+    return deadline_of(night, schedule.deadline)

@@ -1,0 +1,134 @@
+"""Where a night's rows come from: files that a glob finds, or a Python callable.
+
+Decides what both have in common: good rows as written specs, broken ones counted and told. Files lie and callables run
+where the night is started: on that machine, in that process. Refuses to know what changed.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from couponpress.errors import InputError, SpecError
+from couponpress.nightly.schedule_file import Schedule
+from couponpress.spec import TaskSpec
+from couponpress.uploading import CatalogUpload
+from couponpress.written import WrittenSpec
+
+#: How many broken rows of a callable are told in full.
+_TOLD = 5
+#: What catalogs call the files with their broken rows: those are no catalogs.
+_ERROR_FILE = re.compile(r"\.errors\.\w+$")
+
+
+class Rows(Protocol):
+    """A night's rows, to be read once.
+
+    Attributes:
+        good: how many can be submitted, so far.
+        broken: how many cannot.
+    """
+
+    good: int
+    broken: int
+
+    def specs(self) -> Iterator[WrittenSpec]:
+        """Yield the good rows."""
+
+    def report(self) -> str:
+        """Return what a person should know about them, in a few lines."""
+
+
+def rows_of(schedule: Schedule, folder: Path) -> Rows:
+    """Open the source of a schedule; globs are looked up from `folder`.
+
+    Raises:
+        InputError: no file is found, a catalog cannot be read as a whole, or the callable cannot be had.
+    """
+    if schedule.function is not None:
+        return GivenRows(schedule.name, schedule.function, strict=schedule.strict)
+    upload = CatalogUpload(files_of(schedule, folder), format_name=schedule.format, strict=schedule.strict)
+    upload.check()
+    return upload
+
+
+def trouble_of(schedule: Schedule, folder: Path) -> str | None:
+    """Return why the source could not be opened just now; None when it could. Nothing of it is read."""
+    try:
+        if schedule.function is None:
+            files_of(schedule, folder)
+        else:
+            GivenRows(schedule.name, schedule.function, strict=schedule.strict)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def files_of(schedule: Schedule, folder: Path) -> list[str]:
+    """Return the files of a schedule, sorted by name within each glob.
+
+    Raises:
+        InputError: a glob finds none.
+    """
+    files: list[str] = []
+    for pattern in schedule.source:
+        whole = Path(glob.escape(str(folder))) / pattern
+        found = sorted(glob.glob(str(whole), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        catalogs = [name for name in found if Path(name).is_file() and not _ERROR_FILE.search(name)]
+        if not catalogs:
+            raise InputError(
+                f"[schedule.{schedule.name}] source: no file matches {pattern!r} from {folder} on this machine; "
+                "put the catalog there, or correct the glob."
+            )
+        files += catalogs
+    return list(dict.fromkeys(files))
+
+
+class GivenRows:
+    """Rows that a callable gives: TaskSpecs, or request bodies as mappings."""
+
+    def __init__(self, schedule: str, function: str, *, strict: bool) -> None:
+        """Import the callable, `package.module:function`.
+
+        Raises:
+            InputError: there is none such.
+        """
+        self._where = f"[schedule.{schedule}] source {function}"
+        self._strict = strict
+        self._problems: list[str] = []
+        self.good = self.broken = 0
+        module, _, name = function.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except ImportError as error:
+            raise InputError(f"{self._where} cannot be imported ({error}); is it in PYTHONPATH?") from None
+        if not callable(found):
+            raise InputError(f"{self._where}: {module} has no function {name!r}.")
+        self._function = cast(Callable[[], Iterable[TaskSpec | Mapping[str, Any]]], found)
+
+    def specs(self) -> Iterator[WrittenSpec]:
+        """Yield the good rows.
+
+        Raises:
+            InputError: with strict: at least one row is broken; said at the end.
+        """
+        for number, given in enumerate(self._function(), 1):
+            try:
+                spec = given if isinstance(given, TaskSpec) else TaskSpec.parse(given)[0]
+            except (SpecError, TypeError, AttributeError) as error:  # one that is no mapping has no fields
+                self.broken += 1
+                self._problems += [f"row {number}: {error}"] if self.broken <= _TOLD else []
+                continue
+            self.good += 1
+            yield WrittenSpec.of(spec)
+        if self._strict and self.broken:
+            raise InputError(f"{self._where}: {self.report()}; nothing was enqueued.")
+
+    def report(self) -> str:
+        """Return how many rows there were, and the first that were broken."""
+        told = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
+        return "\n".join(told + self._problems)

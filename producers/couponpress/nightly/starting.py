@@ -1,0 +1,182 @@
+"""One night, from its claim to its run: read the source, leave out what did not change, plan, decide, enqueue.
+
+Decides in which order that is done, so that a process may be killed anywhere and another one completes the same run:
+the upload is all or none, the plan is known once its last row is staged, and only then is anything taken back or
+released. Refuses to know who calls and when.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from threading import Event
+
+from couponpress.errors import CouponpressError, NightLostError, RedisUnavailableError
+from couponpress.ledger.nights import Claim, NightState
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.nightly.desk import Desk
+from couponpress.nightly.diff import Diff
+from couponpress.nightly.nights import Night, deadline_of
+from couponpress.nightly.plan import Counts, Decision, Plan, decide, effective_rate
+from couponpress.nightly.schedule_file import Schedule
+from couponpress.nightly.source import Rows, rows_of
+from couponpress.written import WrittenSpec
+
+log = logging.getLogger(__name__)
+
+#: A night that so many processes had in hand, and none completed, is given up: it may be what ends them.
+MOST_TAKEN = 5
+
+NO_ROWS = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What came of a night's start.
+
+    Attributes:
+        state: `sent`; `done` when there was nothing to send; else why there is no run.
+        told: the plan and what was decided, or what went wrong.
+        counts: its rows.
+        report: what a person should know about the source.
+    """
+
+    state: NightState
+    told: str
+    counts: Counts = NO_ROWS
+    report: str = ""
+
+
+class _SkippedError(Exception):
+    """Ends an upload of which nothing is to be sent."""
+
+
+def planned(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begun:
+    """Read a night's source and say what would be done; nothing is claimed, enqueued or taken back."""
+    desk.remember_earlier(schedule.name, night.run)
+    start = _Start(desk, schedule, night, full=full)
+    for _ in start.changed():
+        pass
+    decision = start.decision()
+    return Begun("done" if decision.send else "skipped", decision.sentence, start.counts, start.rows.report())
+
+
+def start_night(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event) -> Begun:
+    """Do what a claimed night asks for, and note what came of it.
+
+    Raises:
+        NightLostError: another process has it now.
+        RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the night is taken up again.
+    """
+    begun = _begun(desk, schedule, night, claim, lost)
+    if not desk.nights.become(night.run, desk.owner, begun.state, told=begun.told):
+        raise NightLostError(night.run)
+    return begun
+
+
+def _begun(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event) -> Begun:
+    if claim.taken > MOST_TAKEN:
+        return Begun("failed", f"{MOST_TAKEN} processes had it in hand, and none completed it")
+    try:
+        status = desk.status(night.run)
+        if status is not None and status.total:  # its upload was whole when a part of it was released
+            desk.client.enqueue_many((), run=night.run, lane=schedule.lane, hook=schedule.hook)
+            return Begun("sent", "the upload that another process had completed is released")
+        if status is not None:  # the source may be another one by now, so what is staged of it goes
+            desk.take_out(night.run)
+        desk.remember_earlier(schedule.name, night.run)
+        return _Start(desk, schedule, night, full=claim.full).upload(lost)
+    except (NightLostError, RedisUnavailableError, *REDIS_AWAY):
+        raise
+    except CouponpressError as error:
+        return Begun("failed", str(error))
+    except Exception as error:  # a callable of the schedule's may raise anything
+        log.debug("night %s failed", night.run, exc_info=True)
+        return Begun("failed", f"its source failed: {type(error).__name__}: {error}")
+
+
+class _Start:
+    """One reading of a night's source."""
+
+    def __init__(self, desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> None:
+        self._desk, self._schedule, self._night = desk, schedule, night
+        self.rows: Rows = rows_of(schedule, desk.folder)
+        self._earlier = desk.earlier(schedule.name, night.run)
+        now = desk.nights.now()
+        self._now = datetime.fromtimestamp(now, schedule.time_zone)
+        compares = schedule.diff and not full
+        self._full = not compares
+        self._diff = Diff(
+            (lambda digests: desk.prints.remembered(schedule.name, digests, now)) if compares else None,
+            desk.under_way(self._earlier) if compares else {},
+            may_replace="replace" in {schedule.on_overlap, schedule.on_late},
+        )
+        self._told = ""
+
+    @property
+    def counts(self) -> Counts:
+        """What was found so far."""
+        return self._diff.counts(self.rows.broken)
+
+    def changed(self) -> Iterator[WrittenSpec]:
+        """Yield the rows that are new or changed."""
+        return self._diff.changed(self.rows.specs())
+
+    def decision(self) -> Decision:
+        """Return what is to be done, once every row was read."""
+        schedule = self._schedule
+        return decide(self._plan(), self._earlier, on_overlap=schedule.on_overlap, on_late=schedule.on_late)
+
+    def upload(self, lost: Event) -> Begun:
+        """Enqueue what changed, all or none."""
+        run, schedule = self._night.run, self._schedule
+        try:
+            receipt = self._desk.client.enqueue_many(
+                self._decided(lost), run=run, lane=schedule.lane, hook=schedule.hook
+            )
+        except _SkippedError as skipped:
+            return Begun("skipped", str(skipped), self.counts, self.rows.report())
+        state: NightState = "sent" if receipt.new + receipt.known else "done"
+        return Begun(state, self._told, self.counts, self.rows.report())
+
+    def _decided(self, lost: Event) -> Iterator[WrittenSpec]:
+        """Yield what is to be sent; the decision falls behind the last row, when all are staged and none is released.
+
+        Raises:
+            _SkippedError: nothing is to be sent.
+        """
+        for one in self.changed():
+            if lost.is_set():
+                raise NightLostError(self._night.run)
+            yield one
+        decision = self.decision()
+        self._told = decision.sentence
+        if not decision.send:
+            raise _SkippedError(decision.sentence)
+        if decision.replace:
+            for run in self._earlier:
+                self._desk.client.cancel(run)
+            yield from self._diff.taken_back(self._desk.under_way(self._earlier))
+        self._note()
+
+    def _note(self) -> None:
+        """Note the figures where the summary and the hook find them; before anything is released."""
+        night, desk = self._night, self._desk
+        told = {"name": night.schedule, "at": night.at.isoformat(), **asdict(self.counts), "full": self._full}
+        figures = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        desk.nights.note(night.run, desk.owner, figures=figures)
+        desk.nights.note_in_run(desk.runs.number_of(night.run), figures)
+
+    def _plan(self) -> Plan:
+        runs = (one for one in self._desk.client.runs() if one.run != self._night.run)
+        first = (one for one in runs if self._schedule.lane == "bulk" or one.lane == "urgent")
+        return Plan(
+            self.counts,
+            before=sum(one.waiting + one.retrying for one in first),
+            rate=effective_rate(self._desk.client.rate()),
+            now=self._now,
+            deadline=deadline_of(self._night, self._schedule.deadline),
+        )
