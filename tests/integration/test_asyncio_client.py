@@ -358,14 +358,17 @@ def test_an_upload_that_redis_forsakes_and_somebody_cancels_is_cancelled(redis_u
     """A timeout around the call must see its own cancellation, not Redis's trouble, and the log says what is left."""
     caplog.set_level(logging.WARNING)
 
-    async def then_nothing_comes():
-        async for one in arriving(range(150)):
-            yield one
-        await asyncio.Event().wait()
-
     async def act(client):
+        stored_one = asyncio.Event()
+
+        async def then_nothing_comes():
+            async for one in arriving(range(150)):
+                yield one
+            stored_one.set()
+            await asyncio.Event().wait()
+
         uploading = asyncio.create_task(client.enqueue_many(then_nothing_comes(), run="may"))
-        await until(lambda: chunk_ids(server))
+        await stored_one.wait()
         pool = client._client._redis.connection_pool
         pool.disconnect()
         pool._available_connections.clear()

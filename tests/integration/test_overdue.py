@@ -418,6 +418,8 @@ def test_a_look_that_taught_nothing_is_taken_up_later(redis_url, client, answer)
 
 def test_a_look_at_a_spec_of_a_brand_that_stays_unauthorised_ends_at_the_deadline(redis_url, client):
     chunk_id = looking(redis_url, count=2)
+    since_ms = [int(client.hget(KEYS.chunk(chunk_id), name)) for name in ("l0", "l1")]
+    assert all(0 <= now_ms(client) - one < 60_000 for one in since_ms)
     client.hincrby(KEYS.chunk(chunk_id), "l1", -(EXPIRY + 1) * 1000)
     rounds(redis_url, FakePlatform(NOT_AUTHORISED))
     assert states_of(client, chunk_id) == [State.LOOKING, State.EXPIRED]
