@@ -109,8 +109,7 @@ class Client:
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._set_aside = SetAsideLedger(self._redis, self._keys)
         self._celery = Celery("couponpress", set_as_current=False)
-        # No result is read here, and Celery would subscribe to that of each hint.
-        self._celery.conf.update(address.celery() | {"result_backend": "disabled://"})
+        self._celery.conf.update(address.celery())
         self._producers: ProducerPool | None = None
         self._opening = Lock()
 
