@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.benchmarks import (
     backlog,
     callbacks,
+    catalogs,
     cost,
     enqueue,
     memory,
@@ -27,6 +28,7 @@ FIGURES = {
     "cost": cost.measure,
     "unthrottled": unthrottled.measure,
     "enqueue": enqueue.measure,
+    "catalogs": catalogs.measure,
     "memory": memory.measure,
     "callbacks": callbacks.measure,
     "urgent": urgent.measure,
