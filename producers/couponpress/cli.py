@@ -27,6 +27,7 @@ from couponpress.dry_run import dry_run as show_dry_run
 from couponpress.errors import CouponpressError, InputError, OwnPictureFoundError
 from couponpress.keys import Lane
 from couponpress.ledger.flight import write_proof
+from couponpress.ledger.pacing import per_second
 from couponpress.ledger.reading import Hold
 from couponpress.ledger.redriving import RedrivenOutcome
 from couponpress.ledger.setting_aside import SetAsideChunk
@@ -34,6 +35,7 @@ from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.reading_progress import reading_progress
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
+from couponpress.settings import configured_rate
 from couponpress.uploading import CatalogUpload, default_run_name, picture_counter, row_counter
 from couponpress.uploading_pictures import upload_pictures
 from couponpress.watching import counts_line, rate_lines, set_aside_lines, summary, watch
@@ -113,7 +115,7 @@ def submit(
         (headers or OwnHeaders()).save(save_mapping)
         stderr.print(f"the mapping is saved: --mapping {save_mapping}")
     if dry_run:
-        good = show_dry_run(upload, run, stderr, typer.echo)
+        good = show_dry_run(upload, run, stderr, typer.echo, _pace)
         raise typer.Exit(DONE if good else ENDED_BADLY)
     with Client() as client:
         client.ping()
@@ -327,6 +329,19 @@ def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: 
     except KeyboardInterrupt:
         stderr.print("interrupted; give the same command again, nothing is done twice")
         raise
+
+
+def _pace() -> tuple[float, int]:
+    """Ask the fleet for its rate and what waits; without settings or Redis, the configured rate has to do."""
+    try:
+        with Client() as client:
+            rate = client.rate()
+            waiting = sum(one.waiting + one.retrying for one in client.runs())
+    except CouponpressError:
+        return per_second(configured_rate()), 0
+    in_force = per_second(rate.in_force or configured_rate())
+    # Slots are given a little below the limit; how far, the latest ones show.
+    return min(rate.slots_per_second or in_force, in_force), waiting
 
 
 @contextmanager

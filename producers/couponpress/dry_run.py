@@ -1,7 +1,6 @@
 """What a submission would do, without doing it: the first bodies, how many specs, and how long they would take.
 
-Decides how the time is told. Refuses to enqueue anything; Redis is only asked for the rate in force, and need not be
-there.
+Decides how the time is told. Refuses to enqueue anything, and to know where the rate comes from.
 """
 
 from __future__ import annotations
@@ -12,19 +11,23 @@ from itertools import islice
 
 from rich.console import Console
 
-from couponpress.client import Client
-from couponpress.errors import CouponpressError
-from couponpress.ledger.pacing import per_second
 from couponpress.reading_progress import reading_progress
-from couponpress.settings import configured_rate
 from couponpress.uploading import CatalogUpload
 from couponpress.uploading_pictures import check_files
 
 _BODIES = 3
 
 
-def dry_run(upload: CatalogUpload, run: str, console: Console, show_body: Callable[[bytes], None]) -> bool:
-    """Read every row, show the first bodies and what the rest would take; returns whether all of it could be sent.
+def dry_run(
+    upload: CatalogUpload,
+    run: str,
+    console: Console,
+    show_body: Callable[[bytes], None],
+    ask_pace: Callable[[], tuple[float, int]],
+) -> bool:
+    """Read every row, show the first bodies and what all would take; returns whether all of it could be sent.
+
+    `ask_pace` gives the rate in force, per second, and how many specs wait already.
 
     Raises:
         CatalogError: as `CatalogUpload.specs`.
@@ -41,7 +44,7 @@ def dry_run(upload: CatalogUpload, run: str, console: Console, show_body: Callab
     refused = check_files(upload.pictures, console) if upload.pictures.sources else 0
     console.print(upload.report())
     if upload.good:
-        console.print(cost_line(upload.good, *_rate_and_backlog(), now=time.time()))
+        console.print(cost_line(upload.good, *ask_pace(), now=time.time()))
     console.print(f"dry run: {upload.good} specs would be enqueued in run {run}; nothing was.")
     return not upload.broken and not refused
 
@@ -72,16 +75,3 @@ def span(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def _rate_and_backlog() -> tuple[float, int]:
-    """Ask the fleet; without settings or Redis, the configured rate has to do."""
-    try:
-        with Client() as client:
-            rate = client.rate()
-            waiting = sum(one.waiting + one.retrying for one in client.runs())
-    except CouponpressError:
-        return per_second(configured_rate()), 0
-    in_force = per_second(rate.in_force or configured_rate())
-    # Slots are given a little below the limit; how far, the latest ones show.
-    return min(rate.slots_per_second or in_force, in_force), waiting

@@ -160,7 +160,7 @@ class CatalogUpload:
         path = self._errors or _beside(one)
         gathering = self.pictures.phase == "gather"
         with catalog.ErrorFile(path, one) as errors:
-            for row in one:
+            for number, row in enumerate(one, 1):
                 if gathering:
                     self.pictures.note_row(good=isinstance(row, catalog.Row))
                 if isinstance(row, catalog.BrokenRow):
@@ -170,7 +170,7 @@ class CatalogUpload:
                 else:
                     self.good += 1
                     yield row.written
-                if not (self.good + self.broken) % _TOLD_EVERY:
+                if not number % _TOLD_EVERY:
                     self.on_read()
         if one.broken:
             self.error_files.append(path)
