@@ -29,6 +29,8 @@ _RULE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 _COMBINE_FIELDS: Final = ("scope", "type", "usage_mode", "background_color")
 #: The cells that make an offer; everything of a head picture but its brand and ids.
 _OFFER_FIELDS: Final = (*_COMBINE_FIELDS, *dict.fromkeys(name for names in _RULE_FIELDS.values() for name in names))
+#: Makes a row in two thirds of the time that its class takes.
+_made: Final = tuple.__new__
 
 
 class Table:
@@ -66,8 +68,7 @@ class Table:
         settled_row_id = row_id or (None if task_id else default_row_id)
         key = (self._offer_cells(padded), not image_url)
         if known := self._offers.written(key, brand_id, own_task_id, settled_row_id, image_url):
-            written, notes = known
-            return Row(line, cells, written, notes, default_row_id)
+            return _made(Row, (line, cells, *known, default_row_id))
         own = {"brand_id": brand_id or None, "task_id": own_task_id, "row_id": settled_row_id}
         try:
             spec, notes = self._checked(own, padded)
