@@ -14,28 +14,31 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
-from couponpress.catalog import OwnPictures
+from couponpress import catalog_commands
+from couponpress.catalog import OwnHeaders, OwnPictures
 from couponpress.client import Client, Receipt
+from couponpress.dry_run import dry_run as show_dry_run
 from couponpress.errors import CouponpressError, InputError, OwnPictureFoundError
 from couponpress.keys import Lane
 from couponpress.ledger.flight import write_proof
+from couponpress.ledger.pacing import per_second
 from couponpress.ledger.reading import Hold
 from couponpress.ledger.redriving import RedrivenOutcome
 from couponpress.ledger.setting_aside import SetAsideChunk
 from couponpress.nightly.commands import app as schedule_commands
 from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
+from couponpress.reading_progress import reading_progress
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
-from couponpress.spec import TaskSpec
+from couponpress.settings import configured_rate
 from couponpress.uploading import CatalogUpload, default_run_name, picture_counter, row_counter
-from couponpress.uploading_pictures import check_files, upload_pictures
+from couponpress.uploading_pictures import upload_pictures
 from couponpress.watching import counts_line, rate_lines, set_aside_lines, summary, watch
 
 DONE, ENDED_BADLY, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -47,6 +50,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(catalog_commands.app, name="catalog")
 
 #: Progress and messages go here; standard output is for what was asked for.
 #: Names and reasons are shown as they are, whatever they would mean as markup.
@@ -65,8 +70,20 @@ def submit(
     run: Annotated[str | None, typer.Option(help="The run's name; default: the first file's stem.")] = None,
     lane: Annotated[Lane, typer.Option(help="urgent overtakes bulk.")] = "bulk",
     format_name: Annotated[
-        str | None, typer.Option("--format", help="csv or jsonl; default: by the file's suffix.")
+        str | None, typer.Option("--format", help="csv, jsonl or xlsx; default: by the file's suffix.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="utf-8 or gb18030; default: told by the content.", show_default=False)
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="A workbook's sheet; default: the first.")] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="HEADER=FIELD", help="What a header of your own means; repeatable."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="A TOML file of your own headers, fixed values and words; see docs/catalog.md.")
+    ] = None,
+    save_mapping: Annotated[Path | None, typer.Option(help="Save what --map and --mapping say to a file.")] = None,
     strict: Annotated[bool, typer.Option(help="Refuse the whole catalog if any row is broken or doubtful.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Check everything and show the first bodies; enqueue nothing.")] = False,
     watch_it: Annotated[bool, typer.Option("--watch", help="Show progress until every spec has its outcome.")] = False,
@@ -85,11 +102,24 @@ def submit(
     """Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."""
     run = run or default_run_name(files)
     pictures = OwnPictures("find" if own_pictures else "refuse")
-    upload = CatalogUpload(files, format_name=format_name, strict=strict, errors=errors, pictures=pictures)
+    headers = OwnHeaders.load(mapping, maps or ()) if mapping or maps else None
+    upload = CatalogUpload(
+        files,
+        format_name=format_name,
+        encoding=encoding,
+        sheet=sheet,
+        headers=headers,
+        strict=strict,
+        errors=errors,
+        pictures=pictures,
+    )
     upload.check()
+    if save_mapping:
+        (headers or OwnHeaders()).save(save_mapping)
+        stderr.print(f"the mapping is saved: --mapping {save_mapping}")
     if dry_run:
-        _dry_run(upload, run)
-        return
+        good = show_dry_run(upload, run, stderr, typer.echo, _pace)
+        raise typer.Exit(DONE if good else ENDED_BADLY)
     with Client() as client:
         client.ping()
         try:
@@ -290,29 +320,31 @@ def options(
 
 
 def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:
-    with _counter() as on_progress:
-        return client.enqueue_many(
-            upload.specs(),
-            run=run,
-            lane=lane,
-            hook=hook,
-            on_progress=on_progress,
-            on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
-        )
+    try:
+        with reading_progress(upload, stderr):
+            return client.enqueue_many(
+                upload.specs(),
+                run=run,
+                lane=lane,
+                hook=hook,
+                on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
+            )
+    except KeyboardInterrupt:
+        stderr.print("interrupted; give the same command again, nothing is done twice")
+        raise
 
 
-def _dry_run(upload: CatalogUpload, run: str) -> None:
-    if upload.pictures.phase == "find":
-        upload.pictures.phase = "gather"
-    bodies: Iterator[TaskSpec] = (spec.identified(run) for spec in upload.specs())
-    for spec in islice(bodies, 3):
-        typer.echo(spec.body())
-    for _ in bodies:
-        pass
-    refused = check_files(upload.pictures, stderr) if upload.pictures.sources else 0
-    stderr.print(upload.report())
-    stderr.print(f"dry run: {upload.good} specs would be enqueued in run {run}; nothing was.")
-    raise typer.Exit(ENDED_BADLY if upload.broken or refused else DONE)
+def _pace() -> tuple[float, int]:
+    """Ask the fleet for its rate and what waits; without settings or Redis, the configured rate has to do."""
+    try:
+        with Client() as client:
+            rate = client.rate()
+            waiting = sum(one.waiting + one.retrying for one in client.runs())
+    except CouponpressError:
+        return per_second(configured_rate()), 0
+    in_force = per_second(rate.in_force or configured_rate())
+    # Slots are given a little below the limit; how far, the latest ones show.
+    return min(rate.slots_per_second or in_force, in_force), waiting
 
 
 @contextmanager

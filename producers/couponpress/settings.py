@@ -6,6 +6,7 @@ The only module of this package that touches the environment. Every setting is d
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,6 +82,11 @@ class ProducerSettings(BaseSettings):
     def redis_url_shown(self) -> str:
         """The Redis address without its password, for messages."""
         return without_password(self.redis_url)
+
+
+def configured_rate() -> str:
+    """Return COUPONPRESS_RATE, which is the fleet's, for a guess at how long something takes without asking it."""
+    return os.environ.get(f"{ENV_PREFIX}RATE") or "500/second"
 
 
 def without_password(url: str) -> str:

@@ -27,6 +27,12 @@ from couponpress.written import WrittenSpec
 
 #: How many notes and columns a report names before it only counts them.
 _NAMED = 8
+#: After how many rows `on_read` is called.
+_TOLD_EVERY = 500
+
+
+def _nothing() -> None:
+    pass
 
 
 class CatalogUpload:
@@ -36,6 +42,7 @@ class CatalogUpload:
         good: rows that became specs so far.
         broken: rows that did not.
         error_files: where the broken ones went.
+        on_read: called while rows are read, every few hundred.
     """
 
     def __init__(
@@ -43,6 +50,9 @@ class CatalogUpload:
         files: Sequence[str],
         *,
         format_name: str | None = None,
+        encoding: str | None = None,
+        sheet: str | None = None,
+        headers: catalog.OwnHeaders | None = None,
         strict: bool = False,
         errors: Path | None = None,
         on_broken: Callable[[catalog.BrokenRow], None] = lambda _: None,
@@ -52,6 +62,9 @@ class CatalogUpload:
             raise InputError("--errors names one file, but several catalogs were given; leave it out.")
         self._files = files
         self._format_name = format_name
+        self._encoding = encoding
+        self._sheet = sheet
+        self._headers = headers
         self._strict = strict
         self._errors = errors
         self._on_broken = on_broken
@@ -61,6 +74,24 @@ class CatalogUpload:
         self._unused: dict[str, tuple[str, ...]] = {}
         self.good = self.broken = 0
         self.error_files: list[Path] = []
+        self.on_read: Callable[[], None] = _nothing
+        self._opened_now: list[catalog.Catalog] = []
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read so far."""
+        return self.good + self.broken
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes of the catalogs were read so far."""
+        return sum(one.bytes_read for one in self._opened_now)
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes the catalogs have, once they are opened; None if that is not known."""
+        sizes = [one.size for one in self._opened_now]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
 
     @property
     def from_standard_input(self) -> bool:
@@ -75,7 +106,7 @@ class CatalogUpload:
         """
         for name in self._files:
             if name != "-":  # standard input can be read but once
-                catalog.read(name, format=self._format_name).close()
+                self._opened(name).close()
 
     def specs(self) -> Iterator[WrittenSpec]:
         """Yield the spec of each good row, written down, in order, in constant memory.
@@ -91,18 +122,12 @@ class CatalogUpload:
         with ExitStack() as opened:
             # All are opened first, so that a misspelt second name does not show after the first million rows.
             prefixes = catalog.row_prefixes(self._files)
+            seen = catalog.SeenRows()
             catalogs = [
-                opened.enter_context(
-                    catalog.read(
-                        name,
-                        format=self._format_name,
-                        strict=self._strict,
-                        row_prefix=prefix,
-                        pictures=self.pictures,
-                    )
-                )
+                opened.enter_context(self._opened(name, prefix, self.pictures, seen))
                 for name, prefix in zip(self._files, prefixes, strict=True)
             ]
+            self._opened_now = catalogs
             for one in catalogs:
                 yield from self._specs_of(one)
         if self._strict and self.broken:
@@ -112,11 +137,32 @@ class CatalogUpload:
                 "Mend them, or leave --strict out to let the good rows go on."
             )
 
+    def _opened(
+        self,
+        name: str,
+        row_prefix: str = "",
+        pictures: catalog.OwnPictures | None = None,
+        seen: catalog.SeenRows | None = None,
+    ) -> catalog.Catalog:
+        return catalog.read(
+            name,
+            format=self._format_name,
+            encoding=self._encoding,
+            sheet=self._sheet,
+            headers=self._headers,
+            strict=self._strict,
+            row_prefix=row_prefix,
+            pictures=pictures,
+            seen=seen,
+        )
+
     def _specs_of(self, one: catalog.Catalog) -> Iterator[WrittenSpec]:
         path = self._errors or _beside(one)
+        gathering = self.pictures.phase == "gather"
         with catalog.ErrorFile(path, one) as errors:
-            for row in one:
-                self.pictures.note_row(good=isinstance(row, catalog.Row))
+            for number, row in enumerate(one, 1):
+                if gathering:
+                    self.pictures.note_row(good=isinstance(row, catalog.Row))
                 if isinstance(row, catalog.BrokenRow):
                     self.broken += 1
                     errors.write(row)
@@ -124,6 +170,8 @@ class CatalogUpload:
                 else:
                     self.good += 1
                     yield row.written
+                if not number % _TOLD_EVERY:
+                    self.on_read()
         if one.broken:
             self.error_files.append(path)
         self._notes.update(one.notes)
@@ -174,4 +222,5 @@ def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]
 def _beside(one: catalog.Catalog) -> Path:
     if one.path is None:
         return Path(f"stdin.errors.{one.format}")
-    return one.path.with_name(f"{one.path.stem}.errors{one.path.suffix}")
+    suffix = ".xlsx" if one.format == "xlsx" else one.path.suffix  # .xlsm promises macros
+    return one.path.with_name(f"{one.path.stem}.errors{suffix}")

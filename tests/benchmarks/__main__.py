@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.benchmarks import (
     backlog,
     callbacks,
+    catalogs,
     completion,
     cost,
     enqueue,
@@ -29,6 +30,7 @@ FIGURES = {
     "cost": cost.measure,
     "unthrottled": unthrottled.measure,
     "enqueue": enqueue.measure,
+    "catalogs": catalogs.measure,
     "memory": memory.measure,
     "callbacks": callbacks.measure,
     "completion": completion.measure,

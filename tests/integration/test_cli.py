@@ -133,7 +133,7 @@ def test_help_names_every_command(couponpress, option):
     ran = couponpress(option)
     assert ran.code == 0
     listed = re.findall(r"^  ([a-z-]+) ", ran.out.partition("Commands:")[2], re.MULTILINE)
-    assert set(listed) == set(PRODUCERS_COMMANDS + FLEETS_COMMANDS)
+    assert set(listed) == {*PRODUCERS_COMMANDS, *FLEETS_COMMANDS, "catalog"}
 
 
 @pytest.mark.parametrize("command", PRODUCERS_COMMANDS + FLEETS_COMMANDS)
@@ -269,8 +269,22 @@ def test_a_dry_run_shows_the_first_bodies_and_enqueues_nothing(couponpress, serv
     assert ran.code == 0
     bodies = [json.loads(line) for line in ran.out.splitlines()]
     assert [body["task_id"] for body in bodies] == ["cut-out-000000", "cut-out-000001", "cut-out-000002"]
-    assert ran.err.splitlines()[-1] == "dry run: 5 specs would be enqueued in run may; nothing was."
+    cost, last = ran.err.splitlines()[-2:]
+    assert re.fullmatch(r"5 rows, 1 s at 500/s, done by [\d:]{8}", cost)
+    assert last == "dry run: 5 specs would be enqueued in run may; nothing was."
     assert client.runs() == []
+
+
+def test_a_dry_run_tells_the_time_at_the_rate_in_force_behind_what_waits(couponpress, redis_url, server, may):
+    stored(redis_url, 3, run="before")
+    server.hset(KEYS.pace("submit"), "configured", "10/second")
+    ran = couponpress("submit", may, "--dry-run")
+    assert re.search(r"^3 rows behind 3 that wait already, 1 s at 10/s, done by", ran.err, re.MULTILINE), ran.err
+
+
+def test_a_dry_run_without_redis_takes_the_configured_rate(couponpress, may):
+    away = {"COUPONPRESS_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "COUPONPRESS_RATE": "60/minute"}
+    assert "3 rows, 3 s at 1/s, done by" in couponpress("submit", may, "--dry-run", **away).err
 
 
 def test_a_dry_run_checks_every_row(couponpress, tmp_path):
@@ -310,6 +324,8 @@ BAD_FILES = {
     "sheet.xls": lambda path: write(path, b"x"),
     "nothing": lambda path: write(path, b"x"),
     "gbk.csv": lambda path: write(path, "品牌\n中文\n".encode("gbk")),
+    "either.csv": lambda path: write(path, "é\n".encode()),
+    "book.xlsx": lambda path: write(path, b"PK\x03\x04" + b"x" * 99),
     "header.csv": lambda path: write(path, b"a,b,c\n1,2,3\n"),
 }
 
@@ -326,7 +342,7 @@ def test_a_file_that_is_no_catalog_is_told_in_one_sentence(couponpress, server, 
 
 def test_a_catalog_that_turns_out_not_to_be_utf8_half_way_leaves_nothing_behind(couponpress, server, client, tmp_path):
     rows = "\n".join([HEADER, *(row(number) for number in range(2000))]).encode()
-    (tmp_path / "may.csv").write_bytes(rows + b"\n" + "坏".encode("gbk"))
+    (tmp_path / "may.csv").write_bytes(rows + b"\n\xff\xff")
     ran = couponpress("submit", "may.csv")
     assert is_one_sentence(ran), ran
     assert "is not UTF-8" in ran.err

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from couponpress import catalog
 from couponpress.catalog import cells, offers
-from couponpress.catalog.columns import VOCABULARY
 from couponpress.catalog.csv_records import BadText, records
 from couponpress.catalog.offers import Offers
+from couponpress.catalog.vocabulary import VOCABULARY
 from couponpress.errors import CatalogError
 from couponpress.ledger.chunks import identified_in
 from couponpress.spec import TaskSpec
@@ -230,6 +230,36 @@ def test_a_merchants_words(field, text, value):
     assert cells.word(field, text) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("#ff5733", "#ff5733"),
+        ("#FF5733", "#FF5733"),
+        ("ff5733", "#ff5733"),
+        ("FF5733", "#FF5733"),
+        ("＃ｆｆ５７３３", "#ff5733"),
+        ("#F53", "#ff5533"),
+        ("f53", "#ff5533"),
+        ("rgb(255, 87, 51)", "#ff5733"),
+        ("RGB(255，87，51)", "#ff5733"),
+        ("rgb(255 87 51)", "#ff5733"),
+        ("红", "#ff0000"),
+        ("红色", "#ff0000"),
+        ("Red", "#ff0000"),
+        (" grey ", "#808080"),
+        # What is not understood is left to the spec.
+        ("rgb(256, 0, 0)", "rgb(256, 0, 0)"),
+        ("rgb(2550, 0, 0)", "rgb(2550, 0, 0)"),
+        ("#ff57", "#ff57"),
+        ("彩虹色", "彩虹色"),
+        ("色", "色"),
+        ("Color010", "Color010"),
+    ],
+)
+def test_colours_in_the_usual_spellings(text, value):
+    assert cells.color(text) == value
+
+
 # --- CSV rows --------------------------------------------------------------------------------------------------------
 
 HEADER = (
@@ -329,8 +359,8 @@ def test_headers_are_matched_whatever_their_case_blanks_and_brackets():
         (row_with(DISCOUNT_ROW, 折扣="10折"), [("折扣", "must be greater than or equal to 1", "10折")]),
         (row_with(EXCHANGE_ROW, **{"换购价(元)": ""}), [("换购价(元)", "is required", None)]),
         (
-            row_with(EXCHANGE_ROW, 背景色="红"),
-            [("背景色", "must be # and six hex digits, for example #ff5733", "红")],
+            row_with(EXCHANGE_ROW, 背景色="彩虹"),
+            [("背景色", "must be # and six hex digits, for example #ff5733", "彩虹")],
         ),
         (row_with(CUT_OUT_ROW, 商品图=""), [("商品图", "is required", None)]),
         (
@@ -339,13 +369,13 @@ def test_headers_are_matched_whatever_their_case_blanks_and_brackets():
         ),
         (row_with(NORMAL_ROW, 行号="x" * 201), [("行号", "must have at most 200 characters", "x" * 201)]),
         (
-            row_with(NORMAL_ROW, 品牌ID="", 优惠范围="半场", 背景色="红", **{"门槛(元)": "贵", "减免(元)": ""}),
+            row_with(NORMAL_ROW, 品牌ID="", 优惠范围="半场", 背景色="彩虹", **{"门槛(元)": "贵", "减免(元)": ""}),
             [
                 ("门槛(元)", "must be an amount in yuan (元), for example 199.90", "贵"),
                 ("品牌ID", "is required", None),
                 ("优惠范围", "must be 'ALL', 'SINGLE' or 'CATEGORY'", "半场"),
                 ("减免(元)", "is required", None),
-                ("背景色", "must be # and six hex digits, for example #ff5733", "红"),
+                ("背景色", "must be # and six hex digits, for example #ff5733", "彩虹"),
             ],
         ),
     ],
@@ -794,10 +824,13 @@ def test_the_byte_order_mark_is_known_and_not_read(mark):
         (b"\r\n\r\n", "csv", "the stream is empty."),
         (b"", "jsonl", "the stream is empty."),
         (b"\n \n", "jsonl", "the stream is empty."),
-        ("品牌ID,商品图\n".encode("gb18030"), "csv", "is not UTF-8 text (from the start); save it again as UTF-8"),
-        ("品牌ID".encode("utf-16"), "csv", "is not UTF-8 text"),
+        (b"\xff\xff\n", "csv", "is not UTF-8 text (from the start); save it again as UTF-8"),
+        ("品牌ID".encode("utf-16"), "csv", "is not UTF-8 text but UTF-16; save it again"),
+        ("品牌ID".encode("utf-16"), "jsonl", "is not UTF-8 text but UTF-16"),
         (GOOD_LINE.replace('"a"', '"茶"').encode("gb18030"), "jsonl", "is not UTF-8 text"),
-        (b"PK\x03\x04\x14\x00\x06\x00\xff\xfe", "csv", "is not UTF-8 text"),
+        (b"PK\x03\x04\x14\x00\x06\x00\xff\xfe", "csv", "is a workbook and no text; give it the suffix .xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xlsx", "is an old .xls, or has a password; save it in Excel as .xlsx"),
+        (b"brand_id,image_url\n", "xlsx", "is no workbook (.xlsx)"),
         (b"a,b\n1,2\n", "csv", "missing columns: brand_id (品牌ID); for head pictures scope (优惠范围), type (券类型)"),
         (b"image_url\nx\n", "csv", "missing columns: brand_id (品牌ID). "),
         (
@@ -816,8 +849,8 @@ def test_the_byte_order_mark_is_known_and_not_read(mark):
             "csv",
             "the columns 'threshold' and '门槛(元)' both mean threshold",
         ),
-        (b"brand_id,image_url\n", "xls", "there is no catalog format 'xls'; the formats are csv and jsonl."),
-        (b"brand_id,image_url\n", None, "cannot be told by its name; add --format csv or --format jsonl."),
+        (b"brand_id,image_url\n", "xls", "there is no catalog format 'xls'; the formats are csv, jsonl, xlsx."),
+        (b"brand_id,image_url\n", None, "cannot be told by its name; add --format csv, --format jsonl, --format xlsx."),
     ],
 )
 def test_a_catalog_that_cannot_be_read_gets_one_sentence(content, kind, sentence):
@@ -827,7 +860,7 @@ def test_a_catalog_that_cannot_be_read_gets_one_sentence(content, kind, sentence
 
 def test_text_that_turns_bad_later_is_told_with_the_last_good_line():
     good = f"1,{URL}\n".encode()
-    with pytest.raises(CatalogError, match=r"is not UTF-8 text \(after line 2\d\d\d\)"):
+    with pytest.raises(CatalogError, match=r"is not UTF-8 text \(after line 3001\)"):
         read_all(b"brand_id,image_url\n" + good * 3000 + b"\xff\n")
 
 
@@ -850,10 +883,10 @@ def test_standard_input_needs_a_format(monkeypatch):
     assert (rows.name, rows.path) == ("standard input", None)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".jsonl", ".ndjson"])
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".tsv", ".jsonl", ".ndjson"])
 def test_the_suffix_says_the_format(tmp_path, suffix):
     path = tmp_path / f"coupons{suffix}"
-    path.write_text(table(HEADER, NORMAL_ROW) if suffix.lower() == ".csv" else GOOD_LINE, encoding="utf-8")
+    path.write_text(table(HEADER, NORMAL_ROW) if suffix.lower() in {".csv", ".tsv"} else GOOD_LINE, encoding="utf-8")
     with catalog.read(path) as rows:
         assert len(list(rows)) == 1
     assert rows.path == path

@@ -1,4 +1,4 @@
-"""Catalogs: CSV and JSONL text becomes specs, row by row, whatever the length of the file.
+"""Catalogs: tables, workbooks and JSONL become specs, row by row, whatever the length of the file.
 
     with catalog.read("coupons.csv") as rows, catalog.ErrorFile(Path("coupons.errors.csv"), rows) as errors:
         for row in rows:
@@ -7,16 +7,20 @@
             else:
                 client_takes(row.written)
 
-`source` opens and decodes, `columns` understands a header, `cells` understands a cell, `table` and `json_lines` make
-rows, `offers` remembers what was checked already, `own_pictures` knows which pictures are not at the platform yet,
-`reader` is the catalog as a whole, `error_file` writes the broken rows back. The reader's page is `docs/catalog.md`.
-Nothing here knows Redis, runs or the client.
+`source` opens, `encodings` and `lines` decode, `columns` understands a header with the `vocabulary` and a merchant's
+`own_headers`, `cells` understands a cell, `table` and `json_lines` make rows. `workbook` reads cells of .xlsx, which
+`workbook_cells` turns into text. `offers` remembers what was checked already, `own_pictures` knows which pictures are
+not at the platform yet, `seen_rows` finds ids that stand twice, `reader` is the catalog as a whole, `error_file` writes
+the broken rows back, `template` makes an example. The reader's page is `docs/catalog.md`. Nothing here knows Redis,
+runs or the client.
 """
 
 from couponpress.catalog.error_file import ErrorFile
+from couponpress.catalog.own_headers import OwnHeaders
 from couponpress.catalog.own_pictures import NOT_UPLOADED_YET, OwnPictures
 from couponpress.catalog.reader import Catalog, read, row_prefixes
 from couponpress.catalog.rows import BrokenRow, Given, Row
+from couponpress.catalog.seen_rows import SeenRows
 from couponpress.catalog.source import FORMATS
 
 __all__ = [
@@ -26,8 +30,10 @@ __all__ = [
     "Catalog",
     "ErrorFile",
     "Given",
+    "OwnHeaders",
     "OwnPictures",
     "Row",
+    "SeenRows",
     "read",
     "row_prefixes",
 ]

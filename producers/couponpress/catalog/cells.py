@@ -18,6 +18,8 @@ _YUAN = re.compile(rf"(?:¥|CNY|RMB)?\s*({_WHOLE})(\.[0-9]+)?\s*元?", re.IGNORE
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*(?:off)?", re.IGNORECASE)
 _FOLD = re.compile(r"打?\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*折")
 _CHINESE_DIGITS = str.maketrans("一二三四五六七八九点", "123456789.")
+_HEX_COLOR = re.compile(r"#?([0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
+_RGB = re.compile(r"rgb\(\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*\)", re.IGNORECASE)
 _NO_THRESHOLD = {"无", "无门槛"}
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
@@ -39,6 +41,37 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "兑换": "EXCHANGE",
     },
     "usage_mode": {"单券": "SINGLE", "多次优惠": "PROGRESSIVE_BUNDLE"},
+}
+
+#: The web's colours of these names.
+_COLORS: Mapping[str, str] = {
+    "black": "#000000",
+    "blue": "#0000ff",
+    "brown": "#a52a2a",
+    "gold": "#ffd700",
+    "gray": "#808080",
+    "green": "#008000",
+    "grey": "#808080",
+    "orange": "#ffa500",
+    "pink": "#ffc0cb",
+    "purple": "#800080",
+    "red": "#ff0000",
+    "silver": "#c0c0c0",
+    "white": "#ffffff",
+    "yellow": "#ffff00",
+    "黑": "#000000",
+    "蓝": "#0000ff",
+    "棕": "#a52a2a",
+    "金": "#ffd700",
+    "灰": "#808080",
+    "绿": "#008000",
+    "橙": "#ffa500",
+    "粉": "#ffc0cb",
+    "紫": "#800080",
+    "红": "#ff0000",
+    "银": "#c0c0c0",
+    "白": "#ffffff",
+    "黄": "#ffff00",
 }
 
 
@@ -129,6 +162,24 @@ def discount(text: str) -> int:
     if off != off.to_integral_value() or off < 0:
         raise CellError("must come to whole percent off, for example 8.5折 (15 percent off)")
     return int(off)
+
+
+def color(text: str) -> str:
+    """Return a colour as `#rrggbb`; one that is not understood stays, for the spec to refuse.
+
+    >>> color("#F53"), color("ff5733"), color("rgb(255, 87, 51)"), color("红色"), color("#FF5733")
+    ('#ff5533', '#ff5733', '#ff5733', '#ff0000', '#FF5733')
+    """
+    plain = _plain(text)
+    if found := _HEX_COLOR.fullmatch(plain):
+        # A colour that was in the platform's form already stays as it is: the same catalog is the same bytes.
+        digits = found[1]
+        return f"#{digits}" if len(digits) == 6 else "#" + "".join(digit * 2 for digit in digits.lower())
+    if found := _RGB.fullmatch(plain):
+        parts = [int(part) for part in found.groups()]
+        return "#" + "".join(f"{part:02x}" for part in parts) if max(parts) <= 255 else text.strip()
+    name = plain.casefold()
+    return _COLORS.get(name) or _COLORS.get(name.removesuffix("色")) or text.strip()
 
 
 def _plain(text: str) -> str:

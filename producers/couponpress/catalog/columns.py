@@ -1,57 +1,20 @@
-"""A CSV header becomes a plan: which column holds which field, and how its cells are read.
+"""A table's header becomes a plan: which column holds which field, and how its cells are read.
 
-Decides the vocabulary and what a usable header is. Refuses to know rows and files. `docs/catalog.md` shows the same
-table of names, and a test compares the two.
+Decides what a usable header is, and that a merchant's own mapping goes before the vocabulary. Refuses to know rows and
+files.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
-from couponpress.catalog import cells
+from couponpress.catalog.own_headers import OwnHeaders
 from couponpress.catalog.rows import LINE, PROBLEM
+from couponpress.catalog.vocabulary import CellReader, Meaning, folded, known, meaning_of, spellings
 from couponpress.errors import CatalogError
-
-CellReader = Callable[[str], str | int]
-
-
-class Meaning(NamedTuple):
-    """What a column can mean: the request's field, how a cell is read, and the headers that say so."""
-
-    field: str
-    read: CellReader
-    names: tuple[str, ...]
-
-
-#: Upper and lower case, blanks, `_`, `-` and the width of brackets make no difference in a header.
-VOCABULARY: Final = (
-    Meaning("row_id", str.strip, ("row_id", "行号", "编号", "商品编号")),
-    Meaning("task_id", str.strip, ("task_id", "任务ID", "任务编号")),
-    Meaning("brand_id", str.strip, ("brand_id", "品牌ID", "品牌编号")),
-    Meaning(
-        "image_generation_type",
-        partial(cells.word, "image_generation_type"),
-        ("image_generation_type", "image_type", "图片类型", "图片生成类型"),
-    ),
-    Meaning("scope", partial(cells.word, "scope"), ("scope", "优惠范围", "适用范围")),
-    Meaning("type", partial(cells.word, "type"), ("type", "coupon_type", "券类型", "优惠券类型", "商品券类型")),
-    Meaning("usage_mode", partial(cells.word, "usage_mode"), ("usage_mode", "使用模式")),
-    Meaning("threshold", cells.threshold_cents, ("threshold", "门槛(分)")),
-    Meaning("threshold", cells.threshold_yuan, ("threshold_yuan", "门槛(元)", "使用门槛(元)")),
-    Meaning("discount_amount", cells.cents, ("discount_amount", "减免(分)")),
-    Meaning("discount_amount", cells.yuan, ("discount_yuan", "减免(元)", "优惠金额(元)")),
-    Meaning("percent_off", cells.percent_off, ("percent_off",)),
-    Meaning("percent_off", cells.discount, ("discount", "折扣")),
-    Meaning("exchange_price", cells.cents, ("exchange_price", "换购价(分)")),
-    Meaning("exchange_price", cells.yuan, ("exchange_price_yuan", "换购价(元)", "兑换价(元)")),
-    Meaning("background_color", str.strip, ("background_color", "背景色", "背景颜色")),
-    Meaning("image_url", str.strip, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
-)
 
 #: Fields without which no head picture, or no cut-out, can be described.
 _FOR_COMBINE: Final = ("scope", "type", "threshold")
@@ -65,34 +28,42 @@ class Plan:
 
     Attributes:
         header: the header as the catalog has it.
-        position: field -> its column's index; also of the `_line` column, if there is one.
+        position: field -> its column's index; also of the `_line` column, if there is one. Behind the columns stand
+            the fixed cells.
         reader: field -> how a cell of its column is read.
         unused: headers of columns that are not sent, in their order.
+        fixed: the cells that every row has behind its own.
     """
 
     header: tuple[str, ...]
     position: Mapping[str, int]
     reader: Mapping[str, CellReader]
     unused: tuple[str, ...]
+    fixed: tuple[str, ...] = ()
 
     def column(self, field: str) -> str:
         """Return the header of a field's column; a field without a column is called by its own name."""
-        at = self.position.get(field)
-        return field if at is None else self.header[at].strip()
+        at = self.position.get(field, len(self.header))
+        return self.header[at].strip() if at < len(self.header) else field
 
 
-def plan_of(header: Sequence[str], catalog: str) -> Plan:
+def plan_of(header: Sequence[str], catalog: str, own: OwnHeaders | None = None) -> Plan:
     """Understand a header. `catalog` names the file in errors.
 
     Raises:
-        CatalogError: two columns mean the same field, or columns are missing without which no row can be used.
+        CatalogError: two columns mean the same field, columns are missing without which no row can be used, or a
+            mapping names a column that is not there.
     """
-    meanings = {_folded(name): meaning for meaning in VOCABULARY for name in meaning.names}
+    own = own or OwnHeaders()
+    mapped = _mapped(header, own, catalog)
     position: dict[str, int] = {}
     reader: dict[str, CellReader] = {}
     unused = []
+    of_mapping = {meaning.field for meaning in mapped.values()}
     for index, name in enumerate(header):
-        meaning = meanings.get(_folded(name))
+        meaning = mapped.get(index) or meaning_of(name)
+        if meaning and meaning.field in of_mapping and index not in mapped:
+            meaning = None  # the mapping has said which column is meant
         field = name.strip() if name.strip() in {LINE, PROBLEM} else meaning.field if meaning else None
         if field is None:
             if name.strip():
@@ -106,29 +77,65 @@ def plan_of(header: Sequence[str], catalog: str) -> Plan:
         position[field] = index
         if meaning:
             reader[field] = meaning.read
+    for name in own.fixed:
+        _fix(name, position, reader, header, catalog)
+    for name, words in own.words.items():
+        _translate(name, words, reader)
     _usable(position, catalog)
-    return Plan(tuple(header), position, reader, tuple(unused))
+    return Plan(tuple(header), position, reader, tuple(unused), tuple(own.fixed.values()))
+
+
+def _mapped(header: Sequence[str], own: OwnHeaders, catalog: str) -> dict[int, Meaning]:
+    """Find the mapping's columns, by their index.
+
+    Raises:
+        CatalogError: one is not there.
+    """
+    index_of = {folded(name): index for index, name in reversed(list(enumerate(header)))}
+    mapped: dict[int, Meaning] = {}
+    for name, field in own.columns.items():
+        index = index_of.get(folded(name))
+        if index is None:
+            there = ", ".join(repr(one.strip()) for one in header if one.strip())
+            raise CatalogError(
+                f"{catalog}: the mapping names a column {name!r}, which is not there; there are {there}."
+            )
+        mapped[index] = known(field)
+    return mapped
+
+
+def _fix(
+    name: str, position: dict[str, int], reader: dict[str, CellReader], header: Sequence[str], catalog: str
+) -> None:
+    meaning = known(name)
+    at = position.get(meaning.field)
+    if at is not None:
+        what = f"the column {header[at].strip()!r}" if at < len(header) else "another fixed value"
+        raise CatalogError(f"{catalog}: {what} means {meaning.field}, which the mapping fixes; remove one of the two.")
+    position[meaning.field] = len(header) + sum(one >= len(header) for one in position.values())
+    reader[meaning.field] = meaning.read
+
+
+def _translate(name: str, words: Mapping[str, str], reader: dict[str, CellReader]) -> None:
+    field = known(name).field
+    if field in reader:
+        by_word = {folded(word): cell for word, cell in words.items()}
+        reader[field] = partial(_read_word, by_word, reader[field])
+
+
+def _read_word(by_word: Mapping[str, str], read: CellReader, text: str) -> str | int:
+    return read(by_word.get(folded(text), text))
 
 
 def _usable(position: Mapping[str, int], catalog: str) -> None:
-    missing = [] if "brand_id" in position else [_spellings("brand_id")]
-    combine = [_spellings(field) for field in _FOR_COMBINE if field not in position]
+    missing = [] if "brand_id" in position else [spellings("brand_id")]
+    combine = [spellings(field) for field in _FOR_COMBINE if field not in position]
     if not any(field in position for field in _AMOUNTS):
-        combine.append("one of " + ", ".join(_spellings(field) for field in _AMOUNTS))
+        combine.append("one of " + ", ".join(spellings(field) for field in _AMOUNTS))
     if combine and not all(field in position for field in _FOR_CUT_OUT):
-        missing.append(f"for head pictures {', '.join(combine)}, or for cut-outs {_spellings(_FOR_CUT_OUT[0])}")
+        missing.append(f"for head pictures {', '.join(combine)}, or for cut-outs {spellings(_FOR_CUT_OUT[0])}")
     if missing:
         raise CatalogError(
             f"{catalog}: its first line is no usable header; missing columns: {'; '.join(missing)}. "
-            "docs/catalog.md lists every header that is understood."
+            "docs/catalog.md lists every header that is understood, and --map names your own."
         )
-
-
-def _spellings(field: str) -> str:
-    """A field's own name and its first Chinese one, preferring money in yuan."""
-    chinese = [name for meaning in VOCABULARY if meaning.field == field for name in meaning.names if not name.isascii()]
-    return f"{field} ({next((name for name in chinese if '元' in name), chinese[0])})"
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())

@@ -7,15 +7,18 @@ are ignored on reading, except that the line stays the row's id. Refuses to know
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Final, Protocol, Self, TextIO
 
 from couponpress.catalog.json_lines import TEXT
 from couponpress.catalog.reader import Catalog
-from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow
+from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, SheetCell
 from couponpress.errors import CatalogError
+
+_ADDED: Final = (LINE, PROBLEM)
 
 
 class ErrorFile:
@@ -27,7 +30,7 @@ class ErrorFile:
     """
 
     def __init__(self, path: str | Path, catalog: Catalog) -> None:
-        """Prepare an error file for `catalog`, whose format, columns and byte-order mark it takes.
+        """Prepare an error file for `catalog`, whose format, columns, encoding and delimiter it takes.
 
         Raises:
             CatalogError: the path is the catalog itself.
@@ -35,11 +38,7 @@ class ErrorFile:
         self.path = Path(path)
         self.written = 0
         self._catalog = catalog
-        header = [name.strip() for name in catalog.header]
-        #: A catalog that is an error file itself has these columns already; they are filled where they stand.
-        self._in_place = {name: header.index(name) for name in (LINE, PROBLEM) if name in header}
-        self._in_front = [name for name in (LINE, PROBLEM) if name not in header]
-        self._file: TextIO | None = None
+        self._rows: _Rows | None = None
         if catalog.path and self.path.exists() and self.path.samefile(catalog.path):
             raise CatalogError(f"{self.path} is the catalog itself; give the error file another name.")
 
@@ -50,9 +49,16 @@ class ErrorFile:
         self.close()
 
     def close(self) -> None:
-        """Finish the file, if there is one."""
-        if self._file is not None:
-            self._file.close()
+        """Finish the file, if there is one.
+
+        Raises:
+            CatalogError: the file cannot be written.
+        """
+        try:
+            if self._rows is not None:
+                self._rows.close()
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def write(self, row: BrokenRow) -> None:
         """Add a row, with every problem that it has.
@@ -60,38 +66,104 @@ class ErrorFile:
         Raises:
             CatalogError: the file cannot be written.
         """
-        reason = {LINE: row.default_row_id, PROBLEM: "; ".join(map(str, row.problems))}
         try:
-            if self._file is None:
-                self._file = self._begun()
-            if self._catalog.format == "csv":
-                self._write_cells(self._file, row, reason)
-            else:
-                content = row.given if isinstance(row.given, dict) else {TEXT: row.given}
-                self._file.write(json.dumps({**reason, **content}, ensure_ascii=False) + "\n")
+            if self._rows is None:
+                self._rows = self._begun()
+            self._rows.write(row, {LINE: row.default_row_id, PROBLEM: "; ".join(map(str, row.problems))})
         except OSError as error:
-            raise CatalogError(
-                f"the error file {self.path} cannot be written ({error.strerror}); choose another place for it."
-            ) from None
+            raise self._unwritable(error) from None
         self.written += 1
 
-    def _begun(self) -> TextIO:
+    def _begun(self) -> _Rows:
+        if self._catalog.format == "xlsx":
+            return _SheetRows(self.path, self._catalog)
         # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON itself would write.
-        encoding = "utf-8-sig" if self._catalog.bom else "utf-8"
-        file = self.path.open("w", encoding=encoding, errors="backslashreplace", newline="")
-        if self._catalog.format == "csv":
-            csv.writer(file, lineterminator="\n").writerow([*self._in_front, *self._catalog.header])
-        return file
+        file = self.path.open("w", encoding=self._catalog.encoding, errors="backslashreplace", newline="")
+        return (_TableRows if self._catalog.format == "csv" else _JsonRows)(file, self._catalog)
 
-    def _write_cells(self, file: TextIO, row: BrokenRow, reason: dict[str, str]) -> None:
-        front = [reason[name] for name in self._in_front]
+    def _unwritable(self, error: OSError) -> CatalogError:
+        return CatalogError(
+            f"the error file {self.path} cannot be written ({error.strerror}); choose another place for it."
+        )
+
+
+class _Rows(Protocol):
+    """How broken rows are written in one format. `reason` holds the added columns' cells by their names."""
+
+    def write(self, row: BrokenRow, reason: dict[str, str]) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Columns:
+    """Where the added columns stand: in front, or, in a catalog that is an error file itself, where they are."""
+
+    def __init__(self, header: tuple[str, ...]) -> None:
+        names = [name.strip() for name in header]
+        self.in_place = {name: names.index(name) for name in _ADDED if name in names}
+        self.in_front = [name for name in _ADDED if name not in names]
+        self.header = [*self.in_front, *header]
+
+
+class _TableRows:
+    def __init__(self, file: TextIO, catalog: Catalog) -> None:
+        self._file = file
+        self._delimiter = catalog.delimiter
+        self._width = len(catalog.header)
+        self._columns = _Columns(catalog.header)
+        if catalog.bom:
+            file.write("\ufeff")
+        self._record(self._columns.header)
+
+    def write(self, row: BrokenRow, reason: dict[str, str]) -> None:
+        front = [reason[name] for name in self._columns.in_front]
         if isinstance(row.given, list):
-            cells = [*row.given, *[""] * (len(self._catalog.header) - len(row.given))]
-            for name, at in self._in_place.items():
+            cells = [*row.given, *[""] * (self._width - len(row.given))]
+            for name, at in self._columns.in_place.items():
                 cells[at] = reason[name]
-            csv.writer(file, lineterminator="\n").writerow([*front, *cells])
+            self._record([*front, *cells])
             return
         # A line whose quotes do not match is given back as it was: only a person can say where they belong.
         if front:
-            csv.writer(file, lineterminator=",").writerow(front)
-        file.write(f"{row.given}".rstrip("\r\n") + "\n")
+            self._record(front, end=self._delimiter)
+        self._file.write(f"{row.given}".rstrip("\r\n") + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _record(self, cells: list[str], end: str = "\n") -> None:
+        line = io.StringIO(newline="")
+        # Only a cell that holds a letter of the writer's own line end is put in quotes; a lone CR needs them too.
+        csv.writer(line, delimiter=self._delimiter, lineterminator="\r\n").writerow(cells)
+        self._file.write(line.getvalue().removesuffix("\r\n") + end)
+
+
+class _JsonRows:
+    def __init__(self, file: TextIO, catalog: Catalog) -> None:
+        self._file = file
+        if catalog.bom:
+            file.write("\ufeff")
+
+    def write(self, row: BrokenRow, reason: dict[str, str]) -> None:
+        content = row.given if isinstance(row.given, dict) else {TEXT: row.given}
+        self._file.write(json.dumps({**reason, **content}, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _SheetRows:
+    def __init__(self, path: Path, catalog: Catalog) -> None:
+        from couponpress.catalog.error_workbook import ErrorWorkbook  # noqa: PLC0415 - not every catalog is one
+
+        self._columns = _Columns(catalog.header)
+        self._book = ErrorWorkbook(path.open("wb"), catalog.sheet, self._columns.header)
+
+    def write(self, row: BrokenRow, reason: dict[str, str]) -> None:
+        told = {name: SheetCell(text, "@") for name, text in reason.items()}
+        cells = [cell for cell in row.given if isinstance(cell, SheetCell)]
+        for name, at in self._columns.in_place.items():
+            cells[at] = told[name]
+        self._book.append([*(told[name] for name in self._columns.in_front), *cells])
+
+    def close(self) -> None:
+        self._book.close()

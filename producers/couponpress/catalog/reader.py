@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain, starmap
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from couponpress.catalog.columns import Plan, plan_of
-from couponpress.catalog.csv_records import BadText, records
+from couponpress.catalog.csv_records import BadText, delimiter_of, records
 from couponpress.catalog.json_lines import JsonLines
+from couponpress.catalog.own_headers import OwnHeaders
 from couponpress.catalog.own_pictures import OwnPictures
 from couponpress.catalog.rows import BrokenRow, Row
-from couponpress.catalog.source import Source, not_utf8, unreadable
+from couponpress.catalog.seen_rows import SeenRows
+from couponpress.catalog.source import Source, undecodable, unreadable
 from couponpress.catalog.table import Table
+from couponpress.catalog.vocabulary import folded, meaning_of
+from couponpress.catalog.workbook_cells import SheetRows, header_of
 from couponpress.errors import CatalogError
+
+if TYPE_CHECKING:
+    from couponpress.catalog.workbook import Sheet
 
 
 class Catalog:
@@ -28,30 +36,60 @@ class Catalog:
     Attributes:
         name: what to call it in messages.
         path: the file, or None for standard input and streams.
-        format: `csv` or `jsonl`.
+        format: `csv`, `jsonl` or `xlsx`.
         bom: whether it begins with a byte-order mark.
-        header: the columns of a CSV catalog as they stand; empty for JSONL.
+        delimiter: what separates the cells of a CSV catalog.
+        sheet: the name of a workbook's sheet.
+        header: the columns of a table as they stand; empty for JSONL.
         unused_columns: columns that are not sent.
         notes: what was noted while iterating, and for how many rows.
         good: how many good rows were given so far.
         broken: how many broken ones.
     """
 
-    def __init__(self, source: Source, *, strict: bool, row_prefix: str, pictures: OwnPictures | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        strict: bool,
+        row_prefix: str,
+        pictures: OwnPictures | None = None,
+        sheet: str | None = None,
+        headers: OwnHeaders | None = None,
+        seen: SeenRows | None = None,
+    ) -> None:
         self._source = source
         of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
         self.name, self.path, self.format, self.bom = source.name, source.path, source.format, source.bom
         self.notes: Counter[str] = Counter()
-        self.good = self.broken = 0
-        self._last_line = 0
+        self.good = self.broken = self._last_line = 0
+        self.delimiter, self.sheet = ",", ""
+        self._headers = headers or OwnHeaders()
+        self._seen = seen
+
+        def table_of(plan: Plan) -> Table:
+            return Table(plan, strict=strict, row_prefix=row_prefix, pictures=of_catalog)
+
         plan = Plan((), {}, {}, ())
+        if sheet is not None and source.format != "xlsx":
+            raise CatalogError(f"{self.name} is no workbook and has no sheet {sheet!r}.")
+        if headers is not None and source.format == "jsonl":
+            raise CatalogError(f"{self.name} is JSONL, which has no columns to map; leave --map and --mapping out.")
         if source.format == "csv":
-            found = records(source.lines)
+            found = self._records()
             plan = self._plan(found)
-            self._rows = _table_rows(found, Table(plan, strict=strict, row_prefix=row_prefix, pictures=of_catalog))
+            self._rows = _table_rows(found, table_of(plan))
+        elif source.format == "xlsx":
+            opened = _sheet_of(source, sheet)
+            self.sheet = opened.title
+            in_sheet = opened.records()
+            plan = self._plan((line, header_of(cells)) for line, cells in in_sheet)
+            opened.width = len(plan.header)
+            self._rows = starmap(SheetRows(plan, table_of(plan)).row, in_sheet)
         else:
             self._rows = JsonLines(strict=strict, row_prefix=row_prefix, pictures=of_catalog).rows(source.lines)
         self.header, self.unused_columns = plan.header, plan.unused
+        self._columns_of_ids = (plan.column("row_id"), plan.column("task_id"))
 
     def __iter__(self) -> Iterator[Row | BrokenRow]:
         """Give every row in its order.
@@ -60,8 +98,11 @@ class Catalog:
             CatalogError: the text cannot be read on; what was given so far should not be submitted.
         """
         notes = self.notes
+        rows = self._rows
+        if self._seen is not None:
+            rows = self._seen.checked(rows, self.name, self._columns_of_ids, notes, self.size)
         try:
-            for row in self._rows:
+            for row in rows:
                 self._last_line = row.line
                 if isinstance(row, Row):
                     self.good += 1
@@ -70,8 +111,8 @@ class Catalog:
                 else:
                     self.broken += 1
                 yield row
-        except UnicodeDecodeError:
-            raise not_utf8(self.name, self._last_line) from None
+        except UnicodeDecodeError as error:
+            raise undecodable(self.name, error, self._last_line) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
         if not self._last_line and self.format == "jsonl":
@@ -87,25 +128,58 @@ class Catalog:
         """Close the file; standard input and streams stay open."""
         self._source.close()
 
+    @property
+    def encoding(self) -> str:
+        """`utf-8` or `gb18030`; while nothing but ASCII was read, the former."""
+        return self._source.lines.encoding or "utf-8"
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of it was read."""
+        return self._source.bytes_read
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes there are to read, where that is known."""
+        return self._source.size
+
+    def _records(self) -> Iterator[tuple[int, list[str] | BadText]]:
+        """Split the text into records, once its first line that is not blank has shown the delimiter."""
+        lines = iter(self._source.lines)
+        seen: list[str] = []
+        for line in lines:
+            seen.append(line)
+            if not line.isspace():
+                self.delimiter = delimiter_of(line, self._is_known)
+                break
+        yield from records(chain(seen, lines), self.delimiter)
+
+    def _is_known(self, name: str) -> bool:
+        return meaning_of(name) is not None or folded(name) in map(folded, self._headers.columns)
+
     def _plan(self, found: Iterator[tuple[int, list[str] | BadText]]) -> Plan:
         try:
             line, header = next(found)
         except StopIteration:
             raise CatalogError(f"{self.name} is empty.") from None
-        except UnicodeDecodeError:
-            raise not_utf8(self.name, 0) from None
+        except UnicodeDecodeError as error:
+            raise undecodable(self.name, error, 0) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
         if isinstance(header, BadText):
             raise CatalogError(f"{self.name}: the header {header.rule}.")
         self._last_line = line
-        return plan_of(header, self.name)
+        return plan_of(header, self.name, self._headers)
 
 
 def read(
     origin: str | Path | BinaryIO,
     *,
     format: str | None = None,  # noqa: A002
+    encoding: str | None = None,
+    sheet: str | None = None,
+    headers: OwnHeaders | None = None,
+    seen: SeenRows | None = None,
     strict: bool = False,
     row_prefix: str = "",
     pictures: OwnPictures | None = None,
@@ -114,18 +188,30 @@ def read(
 
     Args:
         origin: a path, `-` for standard input, or a binary stream.
-        format: `csv` or `jsonl`; without it the suffix decides.
+        format: `csv`, `jsonl` or `xlsx`; without it the suffix decides.
+        encoding: `utf-8` or `gb18030`; without it the content of a table tells, and JSONL is UTF-8.
+        sheet: which sheet of a workbook; without it the first.
+        headers: a merchant's own headers of a table, fixed cells and words.
+        seen: the rows of this and earlier catalogs; a row whose id is among them with another offer is broken.
         strict: refuse a row for what is otherwise left out and noted.
         row_prefix: what a row's line number is prefixed with to become its id, when the row brings none of its own;
             see `row_prefixes`.
         pictures: what becomes of pictures that are not at the platform yet; without it their rows are broken.
 
     Raises:
-        CatalogError: it cannot be read as a whole: missing, empty, not UTF-8, of no known format, no usable header.
+        CatalogError: it cannot be read as a whole: missing, empty, in no known encoding or format, no usable header.
     """
-    source = Source(origin, format)
+    source = Source(origin, format, encoding)
     try:
-        return Catalog(source, strict=strict, row_prefix=row_prefix, pictures=pictures)
+        return Catalog(
+            source,
+            strict=strict,
+            row_prefix=row_prefix,
+            pictures=pictures,
+            sheet=sheet,
+            headers=headers,
+            seen=seen,
+        )
     except BaseException:
         source.close()
         raise
@@ -148,3 +234,17 @@ def row_prefixes(origins: Sequence[str | Path]) -> list[str]:
 def _table_rows(found: Iterator[tuple[int, list[str] | BadText]], table: Table) -> Iterator[Row | BrokenRow]:
     for line, cells in found:
         yield table.broken(line, *cells) if isinstance(cells, BadText) else table.row(line, cells)
+
+
+def _sheet_of(source: Source, wanted: str | None) -> Sheet:
+    try:
+        from couponpress.catalog.workbook import Sheet  # noqa: PLC0415 - an extra, and slow to load
+    except ImportError:
+        raise CatalogError(
+            f"{source.name} is a workbook, and openpyxl, which reads them, is not installed: "
+            "pip install 'couponpress[excel]', or save it in Excel as 'CSV UTF-8'."
+        ) from None
+    try:
+        return Sheet(source.seekable(), source.name, wanted)
+    except OSError as error:
+        raise unreadable(source.name, error) from None

@@ -11,8 +11,23 @@ from couponpress.errors import Problem
 from couponpress.spec import TaskSpec
 from couponpress.written import WrittenSpec
 
-#: A row as the catalog gave it: the cells of a table, a JSON object, or text that could be read as neither.
-Given: TypeAlias = list[str] | dict[str, Any] | str
+
+class SheetCell(NamedTuple):
+    """A cell of a workbook, as it is stored there.
+
+    Attributes:
+        value: text, a number, a truth value, a date or time; None in an empty cell.
+        number_format: how Excel shows it.
+        is_error: whether `value` is the error of a formula, such as #N/A.
+    """
+
+    value: Any = None
+    number_format: str = "General"
+    is_error: bool = False
+
+
+#: A row as the catalog gave it: the cells of a table or of a workbook, a JSON object, or text that is none of these.
+Given: TypeAlias = list[str] | tuple[SheetCell, ...] | dict[str, Any] | str
 
 #: What an error file adds. Read back, the line serves as the row's id, if the row has no other; the rest is ignored.
 LINE: Final = "_line"
@@ -27,12 +42,14 @@ class Row(NamedTuple):
         given: the row as the catalog gave it.
         written: the request, with `row_id` set; a row with its own task_id and no row id goes by that.
         notes: sentences about what was left out or is doubtful; few different ones, so they can be counted.
+        default_row_id: the id that the row has when it brings none of its own.
     """
 
     line: int
     given: Given
     written: WrittenSpec
     notes: tuple[str, ...]
+    default_row_id: str
 
     @property
     def spec(self) -> TaskSpec:

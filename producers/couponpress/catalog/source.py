@@ -1,4 +1,4 @@
-"""Where a catalog's text comes from: a file, standard input or an open stream, as lines of UTF-8.
+"""Where a catalog comes from: a file, standard input or an open stream, as lines of text or as a workbook's bytes.
 
 Decides the format by name, and whether there is anything to read. Refuses to know what the lines mean.
 """
@@ -6,35 +6,54 @@ Decides the format by name, and whether there is anything to read. Refuses to kn
 from __future__ import annotations
 
 import io
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from couponpress.catalog.encodings import ENCODINGS, MARKS
+from couponpress.catalog.lines import Lines
 from couponpress.errors import CatalogError
 
 #: Suffix -> format; the formats are also the values of `--format`.
-FORMATS: Final[Mapping[str, str]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS: Final[Mapping[str, str]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+}
 
-_BOM: Final = b"\xef\xbb\xbf"
+_KNOWN: Final = ("csv", "jsonl", "xlsx")
+_LONGEST_MARK: Final = 8
+_ZIP: Final = b"PK\x03\x04"
+#: What Excel wrote before 2007, and what it writes around a workbook with a password.
+_OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Source:
-    """An open catalog as lines of text; whoever made it closes it.
+    """An open catalog; whoever made it closes it.
 
     Attributes:
         name: what to call it in messages.
         path: the file, or None for standard input and streams.
-        format: `csv` or `jsonl`.
+        format: `csv`, `jsonl` or `xlsx`.
         bom: whether the text begins with a byte-order mark, as Excel writes it.
-        lines: the text; line ends are kept as they are.
+        lines: the text; a workbook has none.
+        size: how many bytes there are to read, where that is known.
     """
 
-    def __init__(self, origin: str | Path | BinaryIO, format_name: str | None = None) -> None:
-        """Open a path, `-` for standard input, or a binary stream.
+    def __init__(
+        self, origin: str | Path | BinaryIO, format_name: str | None = None, encoding: str | None = None
+    ) -> None:
+        """Open a path, `-` for standard input, or a binary stream. An encoding that is said is not told by the content.
 
         Raises:
-            CatalogError: it cannot be opened, is empty, or its format is not known.
+            CatalogError: it cannot be opened, is empty, or its format or the encoding is not known.
         """
         self.path = None
         stream: BinaryIO
@@ -47,26 +66,52 @@ class Source:
         else:
             self.name, stream = "the stream", origin
         self.format = _format_of(self.path, format_name, self.name)
+        said = _encoding_of(encoding)
+        self.closed = False
+        self._spooled: BinaryIO | None = None
         try:
             self._buffered = _buffered(self.path.open("rb") if self.path else stream)
             self._wrapped = self.path is None and self._buffered is not stream
-            start = self._buffered.peek(len(_BOM))
+            start = self._buffered.peek(_LONGEST_MARK)
+            self.size = self.path.stat().st_size if self.path else None
         except OSError as error:
             raise unreadable(self.name, error) from None
-        self.bom = start.startswith(_BOM)
-        # In a table a lone CR may end a line; in JSONL only LF does. utf-8-sig drops the mark, if there is one.
-        self.lines = io.TextIOWrapper(self._buffered, "utf-8-sig", newline="" if self.format == "csv" else "\n")
-        self.closed = False
-        if not start:
+        self.bom = any(start.startswith(mark) for mark in MARKS)
+        # JSON is UTF-8 by its own rules, and a line of it ends at a line feed only.
+        of_format = "utf-8" if self.format == "jsonl" else None
+        is_table = self.format == "csv"
+        self.lines = Lines(self._buffered, self.name, encoding=said or of_format, lone_cr=is_table)
+        if trouble := _trouble_of(start, self.format, self.name):
             self.close()
-            raise CatalogError(f"{self.name} is empty.")
+            raise trouble
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of it was read."""
+        if self.format != "xlsx" or self.closed:
+            return self.lines.bytes_read
+        return (self._spooled or self._buffered).tell()
+
+    def seekable(self) -> BinaryIO:
+        """Return the bytes of a workbook, which is read from its end first; a stream is copied to a temporary file.
+
+        Raises:
+            OSError: it cannot be copied.
+        """
+        if self.path:
+            return self._buffered
+        self._spooled = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
+        shutil.copyfileobj(self._buffered, self._spooled)
+        self._spooled.seek(0)
+        return self._spooled
 
     def close(self) -> None:
         """Close the file; a stream that was given is let go of, not closed."""
         if self.closed:
             return
         self.closed = True
-        self.lines.detach()
+        if self._spooled is not None:
+            self._spooled.close()
         if self.path:
             self._buffered.close()
         elif self._wrapped:
@@ -78,24 +123,52 @@ def unreadable(name: str, error: OSError) -> CatalogError:
     return CatalogError(f"{name} cannot be read ({error.strerror}); check the path and who may read it.")
 
 
-def not_utf8(name: str, last_line: int) -> CatalogError:
+def undecodable(name: str, error: UnicodeDecodeError, last_line: int) -> CatalogError:
     """Return the sentence for text that does not decode. `last_line` is the last line that was read well."""
+    shown = {"utf-8": "UTF-8", "gb18030": "GB18030"}[error.encoding]
     where = f"after line {last_line}" if last_line else "from the start"
-    return CatalogError(f"{name} is not UTF-8 text ({where}); save it again as UTF-8, in Excel as 'CSV UTF-8'.")
+    return CatalogError(
+        f"{name} is not {shown} text ({where}); save it again as UTF-8, in Excel as 'CSV UTF-8', or say what it is "
+        "with --encoding."
+    )
+
+
+def _encoding_of(asked: str | None) -> str | None:
+    if asked is None:
+        return None
+    found = ENCODINGS.get(asked.lower().replace("_", "-"))
+    if found is None:
+        raise CatalogError(f"there is no encoding {asked!r} for catalogs; they are utf-8 or gb18030.")
+    return found
 
 
 def _format_of(path: Path | None, asked: str | None, name: str) -> str:
-    known = sorted(set(FORMATS.values()))
     if asked is not None:
-        if asked not in known:
-            raise CatalogError(f"there is no catalog format {asked!r}; the formats are {' and '.join(known)}.")
+        if asked not in _KNOWN:
+            raise CatalogError(f"there is no catalog format {asked!r}; the formats are {', '.join(_KNOWN)}.")
         return asked
     found = FORMATS.get(path.suffix.lower()) if path else None
     if found is None:
+        old = " An old .xls must be saved as .xlsx first." if path and path.suffix.lower() == ".xls" else ""
         raise CatalogError(
-            f"the format of {name} cannot be told by its name; add --format {' or --format '.join(known)}."
+            f"the format of {name} cannot be told by its name; add --format {', --format '.join(_KNOWN)}.{old}"
         )
     return found
+
+
+def _trouble_of(start: bytes, format_name: str, name: str) -> CatalogError | None:
+    """Return the sentence for content that shows at once that it is something else."""
+    if not start:
+        return CatalogError(f"{name} is empty.")
+    if start.startswith(_OLD_EXCEL):
+        return CatalogError(f"{name} is an old .xls, or has a password; save it in Excel as .xlsx without a password.")
+    if format_name == "xlsx":
+        return None if start.startswith(_ZIP) else CatalogError(f"{name} is no workbook (.xlsx); see --format.")
+    if start.startswith(_ZIP):
+        return CatalogError(f"{name} is a workbook and no text; give it the suffix .xlsx, or add --format xlsx.")
+    if start.startswith(_UTF16):
+        return CatalogError(f"{name} is not UTF-8 text but UTF-16; save it again, in Excel as 'CSV UTF-8'.")
+    return None
 
 
 def _buffered(stream: BinaryIO) -> io.BufferedReader:

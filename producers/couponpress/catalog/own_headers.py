@@ -1,0 +1,153 @@
+"""A merchant's own headers: which column is which field, what holds for every row, and the merchant's own words.
+
+Decides what such a mapping may say, and reads and writes it as TOML. Refuses to know rows; `columns` puts it to use.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self, get_args
+
+from couponpress.catalog.cells import CellError
+from couponpress.catalog.vocabulary import Meaning, folded, known, meaning_of, own_names
+from couponpress.errors import CatalogError
+from couponpress.spec import CouponType, ImageGenerationType, Scope, UsageMode
+
+_PARTS: Final = ("columns", "fixed", "words")
+#: Cells of these fields are taken as they stand.
+_AS_THEY_STAND: Final = frozenset({"row_id", "task_id", "brand_id", "image_url"})
+#: What belongs to one row cannot be the same in all of them.
+_OF_ONE_ROW: Final = frozenset({"row_id", "task_id"})
+_WORDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "image_generation_type": get_args(ImageGenerationType),
+    "scope": get_args(Scope),
+    "type": get_args(CouponType),
+    "usage_mode": get_args(UsageMode),
+}
+
+
+@dataclass(frozen=True)
+class OwnHeaders:
+    """A mapping for one or several catalogs.
+
+    Attributes:
+        columns: header -> field, by any of the field's names.
+        fixed: field -> the cell that every row has.
+        words: field -> a merchant's word -> the cell that it stands for.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any], where: str) -> Self:
+        """Read a mapping from plain data. `where` names it in errors.
+
+        Raises:
+            CatalogError: it says something that cannot be; the sentence names what is possible.
+        """
+        for part in raw:
+            if part not in _PARTS:
+                raise CatalogError(f"{where}: there is no part {part!r}; the parts are {', '.join(_PARTS)}.")
+        columns, fixed = (_texts(raw.get(part, {}), f"{where}: [{part}]") for part in ("columns", "fixed"))
+        words = {
+            name: _texts(of_field, f"{where}: [words.{name}]")
+            for name, of_field in _table(raw.get("words", {}), f"{where}: [words]").items()
+        }
+        for name in (*columns.values(), *fixed, *words):
+            if meaning_of(name) is None:
+                raise CatalogError(f"{where}: there is no field {name!r}; the fields are {', '.join(own_names())}.")
+        for name, cell in fixed.items():
+            _check_fixed(known(name), name, cell, where)
+        for name, of_field in words.items():
+            _check_words(known(name), name, of_field, where)
+        return cls(columns, fixed, words)
+
+    @classmethod
+    def load(cls, path: Path | None, pairs: Iterable[str] = ()) -> Self:
+        """Read a mapping file, and pairs `header=field`, which take precedence.
+
+        Raises:
+            CatalogError: the file cannot be read, or it or a pair says something that cannot be.
+        """
+        raw: dict[str, Any] = {}
+        if path is not None:
+            try:
+                raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            except OSError as error:
+                raise CatalogError(f"the mapping {path} cannot be read ({error.strerror}).") from None
+            except ValueError as error:
+                raise CatalogError(f"the mapping {path} is not TOML: {error}.") from None
+        said: dict[str, str] = {}
+        for pair in pairs:
+            header, sign, name = pair.rpartition("=")
+            if not sign or not header.strip():
+                raise CatalogError(f"--map {pair!r} must read header=field, for example '门店品牌号=brand_id'.")
+            said[header.strip()] = name.strip()
+        of_file = cls.of(raw, str(path))
+        of_pairs = cls.of({"columns": said}, "--map")
+        return cls({**of_file.columns, **of_pairs.columns}, of_file.fixed, of_file.words)
+
+    def save(self, path: Path) -> None:
+        """Write the mapping as a file that `load` reads.
+
+        Raises:
+            CatalogError: it cannot be written.
+        """
+        parts = {"columns": self.columns, "fixed": self.fixed}
+        parts |= {f"words.{name}": of_field for name, of_field in self.words.items()}
+        lines = []
+        for title, pairs in parts.items():
+            if pairs:
+                lines += [f"[{title}]", *(f"{_quoted(name)} = {_quoted(cell)}" for name, cell in pairs.items()), ""]
+        try:
+            path.write_text("\n".join(lines), encoding="utf-8")
+        except OSError as error:
+            raise CatalogError(f"the mapping {path} cannot be written ({error.strerror}).") from None
+
+
+def _check_fixed(meaning: Meaning, name: str, cell: str, where: str) -> None:
+    if meaning.field in _OF_ONE_ROW:
+        raise CatalogError(f"{where}: {name} cannot be fixed, for it is each row's own.")
+    try:
+        read = meaning.read(cell)
+    except CellError as error:
+        raise CatalogError(f"{where}: the fixed {name} {error} (got {cell!r}).") from None
+    allowed = _WORDS_OF.get(meaning.field)
+    if allowed and read not in allowed:
+        raise CatalogError(f"{where}: the fixed {name} must be one of {', '.join(allowed)} (got {cell!r}).")
+
+
+def _check_words(meaning: Meaning, name: str, words: Mapping[str, str], where: str) -> None:
+    if meaning.field in _AS_THEY_STAND:
+        possible = [one for one in own_names() if known(one).field not in _AS_THEY_STAND]
+        raise CatalogError(f"{where}: {name} has no words; words are possible for {', '.join(possible)}.")
+    for word, cell in words.items():
+        _check_fixed(meaning, f"word {word!r} of {name}", cell, where)
+
+
+def _table(raw: object, where: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise CatalogError(f"{where} must be a table of names and texts.")
+    return raw
+
+
+def _texts(raw: object, where: str) -> dict[str, str]:
+    made: dict[str, str] = {}
+    for name, text in _table(raw, where).items():
+        if not isinstance(text, str) or not text.strip():
+            raise CatalogError(f"{where}: {name!r} must be a text in quotes.")
+        if any(folded(name) == folded(other) for other in made):
+            raise CatalogError(f"{where}: {name!r} stands twice.")
+        made[name] = text.strip()
+    return made
+
+
+def _quoted(text: str) -> str:
+    """A JSON text is a TOML text, but for the letter DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

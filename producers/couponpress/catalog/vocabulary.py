@@ -1,0 +1,84 @@
+"""The names that columns may have, and how the cells under each are read.
+
+Decides the vocabulary. Refuses to know headers as a whole, rows and files. `docs/catalog.md` shows the same table of
+names, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+from couponpress.catalog import cells
+
+CellReader = Callable[[str], str | int]
+
+
+class Meaning(NamedTuple):
+    """What a column can mean: the request's field, how a cell is read, and the headers that say so."""
+
+    field: str
+    read: CellReader
+    names: tuple[str, ...]
+
+
+#: Upper and lower case, blanks, `_`, `-` and the width of brackets make no difference in a header.
+VOCABULARY: Final = (
+    Meaning("row_id", str.strip, ("row_id", "行号", "编号", "商品编号")),
+    Meaning("task_id", str.strip, ("task_id", "任务ID", "任务编号")),
+    Meaning("brand_id", str.strip, ("brand_id", "品牌ID", "品牌编号")),
+    Meaning(
+        "image_generation_type",
+        partial(cells.word, "image_generation_type"),
+        ("image_generation_type", "image_type", "图片类型", "图片生成类型"),
+    ),
+    Meaning("scope", partial(cells.word, "scope"), ("scope", "优惠范围", "适用范围")),
+    Meaning("type", partial(cells.word, "type"), ("type", "coupon_type", "券类型", "优惠券类型", "商品券类型")),
+    Meaning("usage_mode", partial(cells.word, "usage_mode"), ("usage_mode", "使用模式")),
+    Meaning("threshold", cells.threshold_cents, ("threshold", "门槛(分)")),
+    Meaning("threshold", cells.threshold_yuan, ("threshold_yuan", "门槛(元)", "使用门槛(元)")),
+    Meaning("discount_amount", cells.cents, ("discount_amount", "减免(分)")),
+    Meaning("discount_amount", cells.yuan, ("discount_yuan", "减免(元)", "优惠金额(元)")),
+    Meaning("percent_off", cells.percent_off, ("percent_off",)),
+    Meaning("percent_off", cells.discount, ("discount", "折扣")),
+    Meaning("exchange_price", cells.cents, ("exchange_price", "换购价(分)")),
+    Meaning("exchange_price", cells.yuan, ("exchange_price_yuan", "换购价(元)", "兑换价(元)")),
+    Meaning("background_color", cells.color, ("background_color", "背景色", "背景颜色")),
+    Meaning("image_url", str.strip, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
+)
+
+
+def meaning_of(name: str) -> Meaning | None:
+    """Return what a header means, or None if it means nothing here."""
+    return _MEANINGS.get(folded(name))
+
+
+def known(name: str) -> Meaning:
+    """Return what a name means that was found to mean something.
+
+    Raises:
+        KeyError: it does not.
+    """
+    return _MEANINGS[folded(name)]
+
+
+def own_names() -> list[str]:
+    """Return one name of each meaning, the one that is used in mappings."""
+    return [meaning.names[0] for meaning in VOCABULARY]
+
+
+def spellings(field: str) -> str:
+    """A field's own name and its first Chinese one, preferring money in yuan."""
+    chinese = [name for meaning in VOCABULARY if meaning.field == field for name in meaning.names if not name.isascii()]
+    return f"{field} ({next((name for name in chinese if '元' in name), chinese[0])})"
+
+
+def folded(name: str) -> str:
+    """Return a header without what makes no difference in it."""
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+_MEANINGS: Final = {folded(name): meaning for meaning in VOCABULARY for name in meaning.names}

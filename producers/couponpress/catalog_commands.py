@@ -1,0 +1,28 @@
+"""The `couponpress catalog` commands: what a person does with a catalog before it is submitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from couponpress.catalog.template import write_template
+
+app = typer.Typer(help="Make a catalog: an example to fill in.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _commands() -> None:
+    """Make a catalog: an example to fill in."""
+
+
+@app.command()
+def template(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write it: .xlsx, .csv or .tsv.")] = Path(
+        "coupons.xlsx"
+    ),
+) -> None:
+    """Write an example catalog with Chinese headers, a row of every kind, and what each column takes."""
+    write_template(output)
+    typer.echo(f"{output} is written; replace its rows by yours, then: couponpress submit --dry-run {output}", err=True)

@@ -1,0 +1,77 @@
+"""What a submission would do, without doing it: the first bodies, how many specs, and how long they would take.
+
+Decides how the time is told. Refuses to enqueue anything, and to know where the rate comes from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+
+from rich.console import Console
+
+from couponpress.reading_progress import reading_progress
+from couponpress.uploading import CatalogUpload
+from couponpress.uploading_pictures import check_files
+
+_BODIES = 3
+
+
+def dry_run(
+    upload: CatalogUpload,
+    run: str,
+    console: Console,
+    show_body: Callable[[bytes], None],
+    ask_pace: Callable[[], tuple[float, int]],
+) -> bool:
+    """Read every row, show the first bodies and what all would take; returns whether all of it could be sent.
+
+    `ask_pace` gives the rate in force, per second, and how many specs wait already.
+
+    Raises:
+        CatalogError: as `CatalogUpload.specs`.
+    """
+    if upload.pictures.phase == "find":
+        upload.pictures.phase = "gather"
+    with reading_progress(upload, console):
+        specs = upload.specs()
+        bodies = [spec.identified(run).body() for spec in islice(specs, _BODIES)]
+        for _ in specs:
+            pass
+    for body in bodies:
+        show_body(body)
+    refused = check_files(upload.pictures, console) if upload.pictures.sources else 0
+    console.print(upload.report())
+    if upload.good:
+        console.print(cost_line(upload.good, *ask_pace(), now=time.time()))
+    console.print(f"dry run: {upload.good} specs would be enqueued in run {run}; nothing was.")
+    return not upload.broken and not refused
+
+
+def cost_line(rows: int, rate: float, waiting: int, now: float) -> str:
+    """Return what rows cost in time at a rate (per second), behind those that wait already; `now` in s since 1970.
+
+    >>> cost_line(312_000, 493.0, 0, now=0.0).partition(", done")[0]
+    '312,000 rows, 10 min 33 s at 493/s'
+    """
+    seconds = (rows + waiting) / rate
+    done = time.localtime(now + round(seconds))
+    today = time.localtime(now)
+    moment = time.strftime("%H:%M:%S" if done[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", done)
+    behind = f" behind {waiting:,} that wait already" if waiting else ""
+    return f"{rows:,} rows{behind}, {span(seconds)} at {rate:,.4g}/s, done by {moment}"
+
+
+def span(seconds: float) -> str:
+    """Return a time in words, at least a second.
+
+    >>> span(0.2), span(84), span(633), span(7325)
+    ('1 s', '1 min 24 s', '10 min 33 s', '2 h 2 min')
+    """
+    whole = max(round(seconds), 1)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

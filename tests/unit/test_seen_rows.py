@@ -1,0 +1,118 @@
+"""Ids that stand twice: the same work, or a broken row that names the first."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from couponpress import catalog
+from couponpress.catalog import seen_rows
+from couponpress.catalog.seen_rows import REPEATED, SeenRows
+from couponpress.uploading import CatalogUpload
+
+URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
+HEADER = "商品编号,任务编号,品牌ID,商品图"
+
+
+def table(path, *rows, header=HEADER):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def uploaded(*files, **options):
+    told = []
+    upload = CatalogUpload([str(one) for one in files], on_broken=told.append, **options)
+    return upload, list(upload.specs()), [[str(problem) for problem in row.problems] for row in told]
+
+
+def test_a_row_that_stands_twice_with_other_content_is_broken_and_names_the_first(tmp_path):
+    may = table(tmp_path / "may.csv", f"a,,1,{URL}", f"b,,1,{URL}", f"a,,2,{URL}", f"c,,1,{URL}")
+    upload, specs, told = uploaded(may)
+    assert told == [["商品编号: stands in line 2 too, with other content (got 'a')"]]
+    assert [spec.row_id for spec in specs] == ["a", "b", "c"]
+    assert (upload.good, upload.broken) == (3, 1)
+    written = (tmp_path / "may.errors.csv").read_text("utf-8").splitlines()
+    assert written[1].startswith('4,"商品编号: stands in line 2 too')
+
+
+def test_a_task_id_that_stands_twice(tmp_path):
+    may = table(tmp_path / "may.csv", f"a,task-1,1,{URL}", f"b,task-1,2,{URL}", f"a,task-1,3,{URL}", f"a,,1,{URL}")
+    _, specs, told = uploaded(may)
+    assert told == [
+        ["任务编号: stands in line 2 too, with other content (got 'task-1')"],
+        [
+            "商品编号: stands in line 2 too, with other content (got 'a')",
+            "任务编号: stands in line 2 too, with other content (got 'task-1')",
+        ],
+        ["商品编号: stands in line 2 too, with other content (got 'a')"],
+    ]
+    assert len(specs) == 1
+
+
+def test_the_same_row_twice_is_the_same_work(tmp_path):
+    may = table(tmp_path / "may.csv", f"a,task-1,1,{URL}", f"a,task-1,1,{URL}", f"b,task-1,1,{URL}", f"c,,1,{URL}")
+    upload, specs, told = uploaded(may)
+    assert (told, len(specs)) == ([], 4)
+    assert f"noted for 2 rows: {REPEATED}" in upload.report()
+
+
+def test_a_line_number_may_be_another_rows_own_id(tmp_path):
+    _, _, told = uploaded(table(tmp_path / "may.csv", f"3,,1,{URL}", f",,2,{URL}"))
+    assert told == [["商品编号: stands in line 2 too, with other content (got '3')"]]
+
+
+def test_a_task_id_stands_for_a_row_id(tmp_path):
+    _, _, told = uploaded(table(tmp_path / "may.csv", f",task-1,1,{URL}", f"task-1,,1,{URL}"))
+    assert told == [["商品编号: stands in line 2 too, with other content (got 'task-1')"]]
+
+
+def test_rows_of_several_files(tmp_path):
+    line = {"row_id": "a", "brand_id": "1", "image_generation_type": "CUT_OUT", "cut_out": {"image_url": URL}}
+    may, june = table(tmp_path / "may.csv", f"b,,1,{URL}", f"a,,1,{URL}"), tmp_path / "june.jsonl"
+    june.write_text(json.dumps(line) + "\n" + json.dumps({**line, "brand_id": "2"}) + "\n", encoding="utf-8")
+    _, specs, told = uploaded(may, june)
+    assert told == [[f"row_id: stands in line 3 of {may} too, with other content (got 'a')"]]
+    assert len(specs) == 3
+
+
+def test_every_reading_begins_anew(tmp_path):
+    upload = CatalogUpload([table(tmp_path / "may.csv", f"a,,1,{URL}")])
+    assert [len(list(upload.specs())) for _ in range(2)] == [1, 1]
+    assert upload.report() == "1 good rows"
+
+
+def test_a_strict_upload_refuses_a_row_that_stands_twice(tmp_path):
+    may = table(tmp_path / "may.csv", f"a,,1,{URL}", f"a,,2,{URL}")
+    with pytest.raises(catalog.reader.CatalogError, match="1 of 2 rows are broken"):
+        uploaded(may, strict=True)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcdefghijklm"), st.sampled_from("xy")), max_size=60))
+def test_first_come_first_served_whatever_the_order(pairs):
+    """The arrays are small enough to grow on the way, and the brand is the content."""
+    text = "\n".join(["row_id,brand_id,image_url", *(f"{row_id},{brand},{URL}" for row_id, brand in pairs)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seen_rows, "_FIRST_SLOTS", 4)
+        patch.setattr(seen_rows, "_BYTES_OF_ROW", 10**9)
+        with catalog.read(io.BytesIO(text.encode()), format="csv", seen=SeenRows()) as found:
+            rows = list(found)
+    first = {}
+    for (row_id, brand), row in zip(pairs, rows, strict=True):
+        line, content = first.setdefault(row_id, (row.line, brand))
+        if content == brand:
+            assert row.written.row_id == row_id
+        else:
+            (problem,) = row.problems
+            assert problem.rule == f"stands in line {line} too, with other content"
+    assert found.notes[REPEATED] == found.good - len(first)
+
+
+@pytest.mark.parametrize("expected", [0, 100_000])
+def test_memory_per_id_is_bounded(expected):
+    ids = seen_rows._Ids()
+    ids.expect(expected)
+    ids.expect(100_000)
+    assert sum(one.itemsize * len(one) for one in (ids.keys, ids.bodies, ids.lines)) <= 60 * 100_000

@@ -1,0 +1,431 @@
+"""Workbooks: what a sheet's cells become, what is refused because Excel changed it, and the way back."""
+
+import csv
+import datetime as dt
+import io
+import re
+import sys
+import zipfile
+
+import openpyxl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from openpyxl.utils.cell import get_column_letter
+
+from couponpress import catalog
+from couponpress.catalog import cells as typed
+from couponpress.catalog.rows import SheetCell
+from couponpress.catalog.workbook_cells import NOT_CALCULATED, text_of
+from couponpress.errors import CatalogError
+
+A_DATE = dt.datetime.fromisoformat("2026-05-01")
+URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
+HEADER = (
+    "商品编号",
+    "品牌ID",
+    "图片类型",
+    "优惠范围",
+    "券类型",
+    "门槛(元)",
+    "减免(元)",
+    "折扣",
+    "换购价(元)",
+    "商品图",
+)
+NORMAL = ("SP-1", 120344, "拼图", "全场", "满减券", 199.9, 20, None, None, None)
+DISCOUNT = ("SP-2", "120344", "拼图", "品类", "折扣券", "无门槛", None, "8.5折", None, None)
+EXCHANGE = ("SP-3", 120345.0, "拼图", "单品", "兑换券", 50, None, None, 9.9, None)
+CUT_OUT = ("SP-4", 120345, "抠图", None, None, None, None, None, None, URL)
+
+
+def saved(book):
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def workbook(*rows, header=HEADER, formats=None, merged=(), cells=None, sheets=()):
+    """A workbook's bytes. `formats`: coordinate -> number format; `cells`: coordinate -> the XML within its cell."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "优惠券"
+    for row in (header, *rows):
+        sheet.append(row)
+    for at, number_format in (formats or {}).items():
+        sheet[at].number_format = number_format
+    for one in merged:
+        sheet.merge_cells(one)
+    for name in sheets:
+        book.create_sheet(name).append(["nothing"])
+    return with_cells(saved(book), cells or {})
+
+
+def with_cells(content, cells):
+    """Put XML into cells, such as a formula with the result that Excel keeps beside it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            part = old.read(name)
+            if name == "xl/worksheets/sheet1.xml":
+                for at, inner in cells.items():
+                    part, count = re.subn(
+                        rf'<c r="{at}"([^>]*?)( t="\w+")?(/>|>.*?</c>)'.encode(),
+                        lambda found, at=at, inner=inner: (
+                            f'<c r="{at}"'.encode() + re.sub(rb' t="\w+"', b"", found[1]) + inner.encode() + b"</c>"
+                        ),
+                        part,
+                        count=1,
+                    )
+                    assert count == 1, at
+            new.writestr(name, part)
+    return out.getvalue()
+
+
+def read_all(content, **options):
+    with catalog.read(io.BytesIO(content), format="xlsx", **options) as rows:
+        return rows, list(rows)
+
+
+def only(content, **options):
+    _, found = read_all(content, **options)
+    assert len(found) == 1
+    return found[0]
+
+
+def told(row):
+    assert isinstance(row, catalog.BrokenRow), row
+    return [(problem.field, problem.rule, problem.value) for problem in row.problems]
+
+
+def normal(**changes):
+    return tuple(changes.get(name, cell) for name, cell in zip(HEADER, NORMAL, strict=True))
+
+
+def at(name, line=2):
+    return f"{get_column_letter(HEADER.index(name) + 1)}{line}"
+
+
+# --- a cell -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (None, "General", ""),
+        ("8折", "General", "8折"),
+        (True, "General", "TRUE"),
+        (20, "General", "20"),
+        (199.9, "General", "199.9"),
+        (19.900000000000002, "General", "19.9"),
+        (0.1 + 0.2, "General", "0.3"),
+        (19990.0, "#,##0.00", "19990"),
+        (99999999999999.25, '"¥"#,##0.00', None),
+        (999999999999.25, '"¥"#,##0.00', "999999999999.25"),
+        (999999999999999, "General", "999999999999999"),
+        (10**15, "General", None),
+        (1e300, "General", None),
+        (float("inf"), "General", None),
+        (1e-7, "General", "0.0000001"),
+        (0.2, "0%", "20%"),
+        (0.07, "0.00%", "7%"),
+        (0.125, "0.0%", "12.5%"),
+        (1, "0%", "100%"),
+        (20, '0"%"', "20%"),
+        (20, r"0\%", "20%"),
+        (8.5, '0.0"折"', "8.5折"),
+        (8.5, 'General"折"', "8.5折"),
+        (8.5, "0.0!折", "8.5折"),
+        (1.5, '0.0"万"', None),
+        (0.2, "[Red]0%;[Green]-0%", "20%"),
+        (5, '_-"￥"* #,##0.00_-', "5"),
+        (A_DATE, "yyyy-mm-dd", None),
+        (dt.time(9, 30), "h:mm", None),
+        (dt.timedelta(1), "[h]:mm", None),
+    ],
+)
+def test_what_a_person_would_have_typed(value, number_format, text):
+    cell = SheetCell(value, number_format)
+    if text is None:
+        with pytest.raises(typed.CellError):
+            text_of(cell, is_id=False)
+    else:
+        assert text_of(cell, is_id=False) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (120344, "General", "120344"),
+        (120344.0, "General", "120344"),
+        (120344, "#,##0", "120344"),
+        (120344, "0.00E+00", "120344"),
+        (1234, "000000", "001234"),
+        (1234567, "000000", "1234567"),
+        (999999999999999, "0", "999999999999999"),
+        (1203441234567890, "0", None),
+        (1.20344123456789e18, "0", None),
+        (12, '"SP-"0', None),
+        (0.5, "0%", None),
+        (1234.5, "General", "1234.5"),
+        (A_DATE, "yyyy-mm-dd", None),
+    ],
+)
+def test_what_an_id_was(value, number_format, text):
+    cell = SheetCell(value, number_format)
+    if text is None:
+        with pytest.raises(typed.CellError, match="format the column as text and write it again"):
+            text_of(cell, is_id=True)
+    else:
+        assert text_of(cell, is_id=True) == text
+
+
+@settings(deadline=None)
+@example(cents=999_999_999_999_999)
+@given(cents=st.integers(0, 999_999_999_999_999))
+def test_every_amount_is_exact_in_cents_and_none_is_wrong(cents):
+    """The nearest binary fraction of an amount, and what sums make of it, is that amount."""
+    value = cents / 100
+    for noisy in (value, value * (1 + 2.3e-16), value * (1 - 2.3e-16)):
+        assert typed.yuan(text_of(SheetCell(noisy, "0.00"), is_id=False)) == cents
+
+
+@settings(deadline=None)
+@given(st.floats(allow_nan=False, min_value=0))
+def test_a_number_is_sent_as_it_is_shown_or_not_at_all(value):
+    try:
+        cents = typed.yuan(text_of(SheetCell(value), is_id=False))
+    except typed.CellError:
+        return
+    assert abs(cents / 100 - value) <= 1e-14 * max(value, 1e-3)
+
+
+@given(st.integers(1, 99))
+def test_every_percentage_is_exact(off):
+    assert typed.discount(text_of(SheetCell(off / 100, "0%"), is_id=False)) == off
+    assert typed.discount(text_of(SheetCell(off / 100, "0.00%"), is_id=False)) == off
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def in_csv(*rows):
+    out = io.StringIO()
+    csv.writer(out).writerows([HEADER, *rows])
+    with catalog.read(io.BytesIO(out.getvalue().encode()), format="csv", encoding="utf-8") as found:
+        return list(found)
+
+
+def test_a_workbook_says_what_a_csv_says():
+    rows, found = read_all(workbook(NORMAL, DISCOUNT, EXCHANGE, CUT_OUT))
+    exchange = ("SP-3", "120345", *EXCHANGE[2:])
+    assert [row.written for row in found] == [row.written for row in in_csv(NORMAL, DISCOUNT, exchange, CUT_OUT)]
+    assert (rows.format, rows.sheet, rows.header, rows.unused_columns) == ("xlsx", "优惠券", HEADER, ())
+    assert (rows.good, rows.broken) == (4, 0)
+
+
+ways = st.sampled_from(
+    [
+        ("门槛(元)", "199.9", [199.9, "199.9", 199.90000000000003, "￥199.90"]),
+        ("减免(元)", "20", [20, 20.0, "20", "20元"]),
+        ("品牌ID", "120344", [120344, 120344.0, "120344"]),
+        ("商品编号", "7", [7, 7.0, "7"]),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(ways.flatmap(lambda way: st.tuples(st.just(way[0]), st.just(way[1]), st.sampled_from(way[2])))))
+def test_numbers_and_texts_mean_the_same(choices):
+    typed_in = normal(**{name: cell for name, _, cell in choices})
+    texts = normal(**{name: text for name, text, _ in choices})
+    assert only(workbook(typed_in)).written == in_csv(texts)[0].written
+
+
+def test_rows_keep_their_numbers_and_empty_ones_are_none():
+    blank = (None,) * len(HEADER)
+    no_id = (None, *NORMAL[1:])
+    book = workbook(blank, no_id, ("  ", *blank[1:]), no_id, formats={"A1000": "0.00", "ZZ3": "0.00"})
+    _, found = read_all(book)
+    assert [(row.line, row.written.row_id) for row in found] == [(3, "3"), (5, "5")]
+
+
+def test_a_header_may_stand_lower_and_further_right():
+    book = openpyxl.Workbook()
+    for number, name in enumerate(HEADER):
+        book.active.cell(4, number + 3, name)
+        book.active.cell(6, number + 3, NORMAL[number])
+    book.active.cell(6, 40, "a remark beside the table")
+    row = only(saved(book))
+    assert (row.line, row.written.row_id) == (6, "SP-1")
+
+
+def test_a_formulas_result_is_read():
+    formula = "<f>SUM(1,2)</f><v>19.900000000000002</v>"
+    row = only(workbook(NORMAL, cells={at("减免(元)"): f">{formula}"}))
+    assert row.spec.combine_image.normal_coupon.discount_amount == 1990
+    text = ' t="str"><f>A1</f><v>8.5折</v>'
+    row = only(workbook(DISCOUNT, cells={at("折扣"): text}))
+    assert row.spec.combine_image.discount_coupon.percent_off == 15
+    nothing = ' t="str"><f>IF(1,"","")</f><v></v>'
+    row = only(workbook(NORMAL, cells={at("商品编号"): nothing}))
+    assert row.written.row_id == "2"
+
+
+def test_a_formula_that_was_never_calculated_is_not_taken_for_an_empty_cell():
+    row = only(workbook(normal(商品编号="=1+1")))
+    rule = "holds a formula that was never calculated; open the workbook in Excel and save it again"
+    assert told(row) == [("商品编号", rule, NOT_CALCULATED)]
+
+
+def test_cells_that_excel_changed_break_their_row_beside_its_other_faults():
+    rows, found = read_all(
+        workbook(
+            NORMAL,
+            normal(品牌ID=12034412345678901234, 优惠范围="半场"),
+            normal(商品编号=A_DATE),
+            normal(品牌ID="#N/A"),
+            NORMAL,
+        )
+    )
+    assert (rows.good, rows.broken) == (2, 3)
+    (brand, rule, value), (scope, *_) = told(found[1])
+    assert (brand, scope) == ("品牌ID", "优惠范围")
+    assert rule.startswith("has more digits than Excel keeps of a number")
+    assert value == "1.20344123456789e+19"
+    assert told(found[2])[0][:2] == (
+        "商品编号",
+        "is a date or a time to Excel; format the column as text and write it again",
+    )
+    assert told(found[3]) == [
+        ("品牌ID", "holds a formula's error; mend the formula, or write the value itself", "#N/A")
+    ]
+
+
+def test_a_merged_cell_counts_for_each_of_its_rows():
+    nobody = normal(品牌ID=None)
+    _, found = read_all(workbook(NORMAL, nobody, nobody, normal(品牌ID=7), nobody, merged=["B2:B4", "B5:B6", "A7:C7"]))
+    assert [row.spec.brand_id for row in found] == ["120344"] * 3 + ["7"] * 2
+
+
+def test_a_percentage_is_what_is_taken_off():
+    row = only(workbook((*DISCOUNT[:7], 0.2, *DISCOUNT[8:]), formats={at("折扣"): "0%"}))
+    assert row.spec.combine_image.discount_coupon.percent_off == 20
+
+
+def test_the_sheet_can_be_named():
+    book = workbook(NORMAL, sheets=["说明", "b"])
+    assert read_all(book, sheet="优惠券")[0].good == 1
+    with pytest.raises(CatalogError, match="the stream has no sheet 'c'; its sheets are '优惠券', '说明', 'b'"):
+        read_all(book, sheet="c")
+    with pytest.raises(CatalogError, match="its first line is no usable header"):
+        read_all(book, sheet="b")
+    with pytest.raises(CatalogError, match="is no workbook and has no sheet 'b'"):
+        catalog.read(io.BytesIO(b"brand_id,image_url\n"), format="csv", sheet="b")
+
+
+def damaged_in_the_middle(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        start = book.getinfo("xl/worksheets/sheet1.xml").header_offset
+    return content[: start + 400] + b"\0" * 200 + content[start + 600 :]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda content: content[: len(content) // 2], "the stream cannot be read as a workbook (BadZipFile"),
+        (lambda content: b"PK\x03\x04" + b"x" * 100, "the stream cannot be read as a workbook (BadZipFile"),
+        (damaged_in_the_middle, "the stream cannot be read as a workbook ("),
+    ],
+)
+def test_a_damaged_workbook_is_told(spoil, sentence):
+    good = workbook(*(normal(商品编号=f"{number:x}" * 9) for number in range(500)))
+    with pytest.raises(CatalogError, match=re.escape(sentence)):
+        read_all(spoil(good))
+
+
+def test_an_empty_sheet_is_told():
+    with pytest.raises(CatalogError, match="the stream is empty"):
+        read_all(saved(openpyxl.Workbook()))
+
+
+def test_without_openpyxl_the_cure_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    monkeypatch.delitem(sys.modules, "couponpress.catalog.workbook", raising=False)
+    with pytest.raises(CatalogError, match=re.escape("pip install 'couponpress[excel]', or save it in Excel")):
+        read_all(workbook_bytes := b"PK\x03\x04" + b"x" * 100)
+    assert workbook_bytes
+
+
+# --- the way back -----------------------------------------------------------------------------------------------------
+
+
+def errors_of(content, path, **options):
+    with (
+        catalog.read(io.BytesIO(content), format="xlsx", **options) as rows,
+        catalog.ErrorFile(path, rows) as errors,
+    ):
+        for row in rows:
+            if isinstance(row, catalog.BrokenRow):
+                errors.write(row)
+    return openpyxl.load_workbook(path) if path.exists() else None
+
+
+def test_broken_rows_come_back_as_a_workbook_and_can_be_mended(tmp_path):
+    header = (*HEADER, "开始日期", "备注")
+    broken = (*normal(商品编号=None, 品牌ID=None, **{"减免(元)": 19.9}), A_DATE, "=1+1 看")
+    long_id = (*normal(品牌ID=1203441234567890123), None, "#N/A")
+    book = workbook(NORMAL, broken, long_id, header=header, formats={"K3": "yyyy年m月d日", at("减免(元)", 3): "0.00元"})
+    book = with_cells(book, {"L3": ' t="inlineStr"><is><t>=1+1 看</t></is>'})
+    path = tmp_path / "errors.xlsx"
+    written = errors_of(book, path, row_prefix="may:")
+    sheet = written.active
+    assert sheet.title == "优惠券"
+    assert [cell.value for cell in sheet[1]] == ["_line", "_problem", *header]
+    first, second = sheet[2], sheet[3]
+    assert (first[0].value, first[1].value) == ("may:3", "品牌ID: is required")
+    assert [cell.value for cell in first[2:]] == list(broken)
+    assert (first[12].number_format, first[12].is_date) == ("yyyy年m月d日", True)
+    assert (first[8].value, first[8].data_type, first[8].number_format) == (19.9, "n", "0.00元")
+    assert (first[13].value, first[13].data_type) == ("=1+1 看", "s")
+    assert second[1].value.startswith("品牌ID: has more digits than Excel keeps")
+    assert second[13].data_type == "e"
+    # Submitted as it is, it is broken in the same way, and its own error file has no further columns.
+    again = errors_of(path.read_bytes(), tmp_path / "again.xlsx").active
+    assert [[cell.value for cell in row] for row in again] == [[cell.value for cell in row] for row in sheet]
+    # Mended, the rows keep the ids that they had.
+    sheet["D2"] = 120344
+    sheet["D3"] = "1203441234567890123"
+    _, found = read_all(saved(written))
+    assert [row.written.row_id for row in found] == ["may:3", "SP-1"]
+    assert found[1].spec.brand_id == "1203441234567890123"
+
+
+def test_a_result_that_is_missing_stays_missing(tmp_path):
+    path = tmp_path / "errors.xlsx"
+    errors_of(workbook(normal(品牌ID="=1+1")), path)
+    (row,) = read_all(path.read_bytes())[1]
+    assert told(row)[0][0] == "品牌ID"
+
+
+def test_no_error_workbook_without_a_broken_row_and_none_in_a_folder_that_is_not_there(tmp_path):
+    assert errors_of(workbook(NORMAL), tmp_path / "errors.xlsx") is None
+    with pytest.raises(CatalogError, match=r"the error file .* cannot be written \(No such file or directory\)"):
+        errors_of(workbook(normal(品牌ID=None)), tmp_path / "none" / "errors.xlsx")
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    """Rows are made as they are asked for: the first one is there long before the file is read."""
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet()
+    sheet.append(HEADER)
+    for number in range(3000):
+        sheet.append([f"SP-{number}", *NORMAL[1:]])
+    path = tmp_path / "may.xlsx"
+    book.save(path)
+    with catalog.read(path) as rows:
+        found = iter(rows)
+        next(found)
+        assert rows.good == 1
+        assert rows.bytes_read < rows.size
+        assert sum(1 for _ in found) == 2999
