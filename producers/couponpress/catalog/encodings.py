@@ -49,7 +49,7 @@ def told_encoding(sample: bytes, *, ended: bool) -> str | None:
         return "utf-8"
     if not _reads(sample, "utf-8", ended=ended):
         in_threes = 3 * len(_THREE_BYTES.findall(sample))
-        return "utf-8" if 2 * in_threes > len(_NOT_ASCII.findall(sample)) else "gb18030"
+        return "utf-8" if in_threes > 0.9 * len(_NOT_ASCII.findall(sample)) else "gb18030"
     # Letters of two bytes in UTF-8 (é, Greek, Cyrillic) are a Chinese letter each in GB18030.
     if _BEYOND_TWO_BYTES.search(sample) or not _NOT_ASCII.search(sample.replace(_YUAN_SIGN, b"")):
         return "utf-8"
