@@ -24,6 +24,7 @@ from rich.console import Console
 from couponpress.catalog import OwnPictures
 from couponpress.client import Client, Receipt
 from couponpress.errors import CouponpressError, InputError, OwnPictureFoundError
+from couponpress.gateway import commands as gateway_commands
 from couponpress.keys import Lane
 from couponpress.ledger.flight import write_proof
 from couponpress.ledger.reading import Hold
@@ -50,6 +51,8 @@ app = typer.Typer(
 #: Progress and messages go here; standard output is for what was asked for.
 #: Names and reasons are shown as they are, whatever they would mean as markup.
 stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+gateway_commands.join(app)
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
