@@ -112,7 +112,7 @@ def test_a_known_spec_of_another_run_is_told_with_its_run(shop):
     assert shop.post("/runs/june/specs", json=cut_out_body(1)).json()["run"] == "may"
 
 
-@pytest.mark.parametrize("spoil", [{}, {"params": {"lane": "urgent"}}])
+@pytest.mark.parametrize("spoil", [{}, {"params": {"the": "long way"}}])
 def test_many_at_once_are_gathered_into_chunks_and_each_gets_its_own_answer(gateway, shop, client, spoil):
     bodies = (
         [cut_out_body(number) for number in range(200)] + [{"brand_id": "1"}] * 5 + [cut_out_body(1, brand_id="120345")]

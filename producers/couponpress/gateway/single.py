@@ -16,7 +16,7 @@ from functools import cached_property
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.gateway.admission import KEY_REUSED, Admission
-from couponpress.gateway.problems import Refusal, refusal_of, task_id_taken
+from couponpress.gateway.problems import Refusal, task_id_taken
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
 from couponpress.ledger.admitting import KeyedRequest
@@ -107,7 +107,7 @@ class SingleSpecs:
             try:
                 enqueued = self._client.enqueue_each([asked[at].spec for at in own], run=stored_name, lane=lane)
             except InputError as error:  # the run exists in the other lane
-                answers |= dict.fromkeys(own, refusal_of(error) or Refusal("conflict", str(error)))
+                answers |= dict.fromkeys(own, Refusal("conflict", str(error)))
                 continue
             for at, one in zip(own, enqueued, strict=True):
                 answers[at] = _answer(asked[at], one)
