@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from couponpress import Client
 from couponpress.cli import app
+from couponpress.gateway.settings import GatewaySettings
 from couponpress.settings import ENV_PREFIX
 from couponpress_worker import limiter
 from couponpress_worker.callback import CALLBACK_PATH
@@ -32,7 +33,8 @@ FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def settings_by_name():
-    return {ENV_PREFIX + name.upper(): field for name, field in Settings.model_fields.items()}
+    fields = Settings.model_fields | GatewaySettings.model_fields
+    return {ENV_PREFIX + name.upper(): field for name, field in fields.items()}
 
 
 def shown_default(field):
@@ -153,7 +155,7 @@ def test_the_reader_reads_what_compose_would():
 
 def test_compose_runs_the_whole_fleet(compose):
     services = compose["services"]
-    assert services.keys() == {"redis", "worker", "scheduler", "callback", "cli"}
+    assert services.keys() == {"redis", "worker", "scheduler", "callback", "gateway", "cli"}
     for name in services.keys() - {"redis"}:
         assert services[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
         assert services[name]["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
@@ -180,6 +182,14 @@ def test_the_key_files_of_compose_are_its_secrets(compose):
     example = (DEPLOY / "env.example").read_text("utf-8")
     for name, secret in compose["secrets"].items():
         assert f"COUPONPRESS_{name.upper()}_FILE={secret['file'].removeprefix('./')}\n" in example
+
+
+def test_the_gateway_of_compose_gets_its_tokens_and_no_key(compose):
+    gateway = compose["services"]["gateway"]
+    assert gateway["secrets"] == []
+    assert gateway["environment"]["COUPONPRESS_GATEWAY_TOKENS_FILE"] == "/gateway/tokens.toml"
+    assert gateway["volumes"] == ["./gateway:/gateway"]
+    assert gateway["profiles"] == ["gateway"]
 
 
 def test_every_required_setting_reaches_the_containers(compose):

@@ -70,7 +70,13 @@ def within(names, *homes):
 
 #: All that the fleet may know of the producers' package.
 GROUND_FLOOR = ("couponpress.spec", "couponpress.outcome", "couponpress.keys", "couponpress.ledger")
-GROUND_FLOOR += ("couponpress.settings", "couponpress.errors", "couponpress.pictures", "couponpress.redis_address")
+GROUND_FLOOR += (
+    "couponpress.gathering",
+    "couponpress.settings",
+    "couponpress.errors",
+    "couponpress.pictures",
+    "couponpress.redis_address",
+)
 
 #: Modules at the rim, which are producers as well, and what they need for it.
 RIM = {
@@ -108,7 +114,17 @@ def test_the_contract_lies_below_everything():
     assert not within(imports_of("couponpress.keys"), *PACKAGES)
     assert within(imports_of("couponpress.spec"), *PACKAGES) == {"couponpress.errors"}
     above_it = {"couponpress", "couponpress.asyncio_client", "couponpress.cli", "couponpress.nightly.desk"}
+    above_it |= within(SOURCES, "couponpress.gateway")
     assert within(importers_of("couponpress.client"), "couponpress") <= above_it
+
+
+def test_the_gateway_s_framework_is_loaded_by_its_command_only():
+    loading = importers_of("fastapi", "starlette", "uvicorn")
+    assert within(loading, "couponpress") == within(loading, "couponpress.gateway")
+    of_cli = within(imports_of("couponpress.cli"), "couponpress.gateway")
+    assert of_cli == {"couponpress.gateway.commands"}
+    top = {node.module for node in TREES["couponpress.gateway.commands"].body if isinstance(node, ast.ImportFrom)}
+    assert within(top, "couponpress") == {"couponpress.errors"}
 
 
 def test_modules_import_downwards():

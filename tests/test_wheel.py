@@ -13,7 +13,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What a producer must never load: HTTP clients, cryptography, and what only the fleet needs.
-HEAVY = {"aiohttp", "cryptography", "httpcore", "httpx", "limits", "requests", "starlette", "uvicorn", "uvloop"}
+HEAVY = {
+    "aiohttp",
+    "cryptography",
+    "fastapi",
+    "httpcore",
+    "httpx",
+    "limits",
+    "requests",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+}
 
 #: redis-py asks whether it is installed, and uses it for one kind of TLS check.
 ASKED_FOR_BY_REDIS = ["cryptography"]

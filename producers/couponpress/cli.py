@@ -25,6 +25,7 @@ from couponpress.catalog import OwnHeaders, OwnPictures
 from couponpress.client import Client, Receipt
 from couponpress.dry_run import dry_run as show_dry_run
 from couponpress.errors import CouponpressError, InputError, OwnPictureFoundError
+from couponpress.gateway import commands as gateway_commands
 from couponpress.keys import Lane
 from couponpress.ledger.flight import write_proof
 from couponpress.ledger.pacing import per_second
@@ -58,6 +59,7 @@ app.add_typer(catalog_commands.app, name="catalog")
 stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 app.add_typer(schedule_commands, name="schedule")
+gateway_commands.join(app)
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

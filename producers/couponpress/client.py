@@ -48,7 +48,7 @@ from couponpress.ledger.reading import Hold, ReadingLedger
 from couponpress.ledger.redriving import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
 from couponpress.ledger.setting_aside import SetAsideChunk, SetAsideLedger, SetAsideMessage
-from couponpress.ledger.uploading import Enqueued, UploadLedger
+from couponpress.ledger.uploading import Enqueued, EnqueuedSpec, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
@@ -217,6 +217,35 @@ class Client:
         if stored.chunk_id is not None:
             self._announce([stored.chunk_id])
         return stored
+
+    def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
+        """Enqueue specs that have nothing to do with one another: one that is known with another body stops no other.
+
+        Returns for each spec whether it was new. Chunks are made of what is new, so many at once cost little each.
+
+        Raises:
+            SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
+        """
+        with self._asking():
+            enqueued: list[EnqueuedSpec] = []
+            for chunk in _chunks(specs, _checked_name(run)):
+                stored = None
+                while stored is None:  # the run was dropped or forgotten in between
+                    number = self._uploads.open_run(run, lane)
+                    try:
+                        if self._settings.hook_url is not None:
+                            set_hook(self._redis, self._keys, number, self._settings.hook_url)
+                        stored = self._uploads.enqueue_each(number, chunk)
+                    except redis.OutOfMemoryError:
+                        self._uploads.drop_if_empty(number)
+                        raise
+                chunk_ids, of_chunk = stored
+                if chunk_ids:
+                    self._announce(chunk_ids)
+                else:
+                    self._uploads.drop_if_empty(number)
+                enqueued += of_chunk
+            return enqueued
 
     @contextmanager
     def upload(

@@ -227,6 +227,14 @@ class Keys:
         """STREAM: what the doctor tries a server with. TTL: a second."""
         return f"{self.prefix}doctor"
 
+    def quota(self, token: str) -> str:
+        """HASH: the day, and how many specs a token of the gateway has enqueued on it. TTL: until the day ends."""
+        return f"{self.prefix}quota:{token}"
+
+    def idempotency(self, digest: str) -> str:
+        """HASH: what a token sent with an Idempotency-Key, as a digest, and the answer. TTL: a day."""
+        return f"{self.prefix}idempotency:{digest}"
+
     def picture(self, digest: str) -> str:
         """STRING: where the platform keeps the picture with this content. TTL: 30 days after it was last asked for."""
         return f"{self.prefix}picture:{digest}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import Literal, TextIO
 
@@ -23,25 +23,33 @@ BYTE_ORDER_MARK = "\ufeff"
 
 def write_results(outcomes: Iterable[Outcome], stream: TextIO, format_name: ResultFormat) -> int:
     """Write one line per outcome; returns how many. The stream must keep line ends as they are (newline="")."""
-    return _write_csv(outcomes, stream) if format_name == "csv" else _write_jsonl(outcomes, stream)
+    lines = 0
+    for line in result_lines(outcomes, format_name):
+        stream.write(line)
+        lines += 1
+    return lines - (format_name == "csv")
 
 
-def _write_csv(outcomes: Iterable[Outcome], stream: TextIO) -> int:
-    writer = csv.writer(stream, lineterminator="\r\n")
+def result_lines(outcomes: Iterable[Outcome], format_name: ResultFormat) -> Iterator[str]:
+    """Yield the header of a CSV file, then one line per outcome, each with its line end."""
+    if format_name == "jsonl":
+        for outcome in outcomes:
+            yield json.dumps(asdict(outcome), ensure_ascii=False) + "\n"
+        return
+    written: list[str] = []
+    writer = csv.writer(_Lines(written), lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    count = 0
+    yield written.pop()
     for outcome in outcomes:
         writer.writerow(_harmless(getattr(outcome, name)) for name in COLUMNS)
-        count += 1
-    return count
+        yield written.pop()
 
 
-def _write_jsonl(outcomes: Iterable[Outcome], stream: TextIO) -> int:
-    count = 0
-    for outcome in outcomes:
-        stream.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
-        count += 1
-    return count
+class _Lines:
+    """What a CSV writer takes for a file: a list that gets its lines."""
+
+    def __init__(self, written: list[str]) -> None:
+        self.write = written.append
 
 
 def _harmless(cell: str | int) -> str | int:

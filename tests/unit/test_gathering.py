@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from couponpress_worker.gathering import MOST_AT_ONCE, Gathered
+from couponpress.gathering import MOST_AT_ONCE, Gathered
 from tests.builders import run_fast
 
 

@@ -37,7 +37,6 @@
     platform_keys   which keys the platform may sign with just now
     forwarding      events of other kinds go to another system
     completion      what a callback or a query says becomes a move
-    gathering       writes that arrive together are made together
     overdue         the platform did not call back: ask it
     turns           whose turn it is: runs one after the other
     hooks           other programs are told that a run is finished

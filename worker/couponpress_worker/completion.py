@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from couponpress.gathering import Gathered
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
-from couponpress_worker.gathering import Gathered
 from couponpress_worker.judgement import (
     MAX_TRIES,
     Again,

@@ -17,6 +17,7 @@ from functools import partial
 import uvicorn
 from starlette.types import ASGIApp
 
+from couponpress.gathering import Gathered
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
@@ -27,7 +28,6 @@ from couponpress_worker.callback_service import CallbackService
 from couponpress_worker.completion import Completer
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.forwarding import ForwardedOnce, Forwarder
-from couponpress_worker.gathering import Gathered
 from couponpress_worker.platform_keys import PlatformKeys
 from couponpress_worker.process import Process, callback_redis_for, platform_for
 from couponpress_worker.settings import Secrets, Settings

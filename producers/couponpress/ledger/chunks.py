@@ -20,6 +20,9 @@ from couponpress.written import WrittenSpec
 #: The most specs a chunk holds.
 CHUNK_SIZE = 100
 
+#: How many bytes of a body's digest are stored; by them two bodies of one task_id are compared.
+DIGEST_BYTES = 8
+
 #: Level 1 takes a third of level 6's time for a tenth more bytes.
 _ZLIB_LEVEL = 1
 
@@ -90,5 +93,5 @@ def digests_of_rows(rows: Sequence[Row]) -> bytes:
 
 
 def body_digest(body: bytes) -> bytes:
-    """Return the 8 bytes by which two bodies of one task_id are compared."""
-    return hashlib.sha256(body).digest()[:8]
+    """Return the DIGEST_BYTES by which two bodies of one task_id are compared."""
+    return hashlib.sha256(body).digest()[:DIGEST_BYTES]

@@ -1,8 +1,9 @@
-"""The producer's acts: open a run, enqueue chunks, seal an upload or discard it.
+"""The producer's acts: open a run, enqueue chunks, seal an upload or discard it. Long, for they share one lock.
 
 An upload is all or nothing: its chunks are stored at once (staged) but only released for submitting when the
 producer seals it. A producer that dies in between leaves a run that says `uploading`; the same rows again find
-their chunks stored, and the seal releases them. `enqueue_open` is the other way in, for single specs.
+their chunks stored, and the seal releases them. `enqueue_open` is the other way in, for single specs, and
+`enqueue_each` for several that are none of each other's business.
 """
 
 from __future__ import annotations
@@ -33,6 +34,19 @@ class Enqueued:
     chunk_id: str | None
     new: int
     known: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueuedSpec:
+    """What became of one spec among several.
+
+    Attributes:
+        known_in: the run in which its task_id was known before; None when the spec is new and stored now.
+        same: whether the body known there is the same; if not, nothing was stored for this spec.
+    """
+
+    known_in: str | None
+    same: bool
 
 
 class UploadLedger:
@@ -97,6 +111,30 @@ class UploadLedger:
     def enqueue_open(self, number: str, specs: Sequence[Identified]) -> Enqueued | None:
         """Store up to 100 specs, free to be submitted at once; None when the run is gone. See `_store`."""
         return self._store(number, "", specs)
+
+    def enqueue_each(self, number: str, specs: Sequence[Identified]) -> tuple[list[str], list[EnqueuedSpec]] | None:
+        """Store up to 100 specs that have nothing to do with one another, free to be submitted at once.
+
+        Returns the chunks that were made, and for each spec whether it was new; None when the run is gone.
+        """
+        chunk_ids: list[str] = []
+        found: dict[int, EnqueuedSpec] = {}
+        while len(found) < len(specs):
+            # What stands twice finds its twin in the ledger, one round later.
+            first_of = {specs[at].task_id: at for at in reversed(range(len(specs))) if at not in found}
+            new = sorted(first_of.values())
+            while new:
+                chunk_id, known = self._call_enqueue(number, "", [specs[at] for at in new])
+                if chunk_id is not None:
+                    chunk_ids.append(chunk_id)
+                    found |= dict.fromkeys(new, EnqueuedSpec(None, same=True))
+                    break
+                if not known:
+                    return None
+                for position, same, place in known:
+                    found[new[position]] = EnqueuedSpec(self._run_name(place), same)
+                new = [at for at in new if at not in found]
+        return chunk_ids, [found[at] for at in range(len(specs))]
 
     def _store(self, number: str, token: str, specs: Sequence[Identified]) -> Enqueued | None:
         """Store the specs that are not known yet, as one chunk; None when the run takes none of them.

@@ -1,0 +1,124 @@
+"""The gateway as an ASGI application: FastAPI's routes, and a short way in for the one that is called most.
+
+Decides how every failure is answered. A well-formed POST of a single spec goes past FastAPI's layers straight to the
+door, which checks all that they would; everything else takes the long way.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import redis
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from couponpress.errors import CouponpressError
+from couponpress.gateway.asking import Asking
+from couponpress.gateway.document import document_of, page_of
+from couponpress.gateway.door import Door
+from couponpress.gateway.problems import PAGE, Refusal, refusal_of
+from couponpress.gateway.routes import RUN_PATTERN, router
+from couponpress.keys import Lane
+
+log = logging.getLogger(__name__)
+
+SPEC_PATH = re.compile(f"/v1/runs/({RUN_PATTERN})/specs")
+#: Query strings that need no parser.
+LANE_OF_QUERY: dict[bytes, Lane] = {b"": "urgent", b"lane=urgent": "urgent", b"lane=bulk": "bulk"}
+
+
+class Gateway:
+    """The ASGI application.
+
+    Args:
+        door: what takes specs.
+        asking: what answers questions.
+        lifetime: entered when the process starts to serve, left when it ends.
+    """
+
+    def __init__(self, door: Door, asking: Asking, lifetime: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        self._door = door
+        self._routes = application(door, asking, lifetime)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the life of the process."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            found = SPEC_PATH.fullmatch(scope["path"])
+            lane = LANE_OF_QUERY.get(scope["query_string"])
+            if found is not None and lane is not None:
+                response = await self._take_one(scope, receive, found[1], lane)
+                await response(scope, receive, send)
+                return
+        await self._routes(scope, receive, send)
+
+    async def _take_one(self, scope: Scope, receive: Receive, run: str, lane: Lane) -> Response:
+        headers = Headers(scope=scope)
+        try:
+            token = self._door.holder(headers.get("authorization"))
+            return await self._door.take_one(token, run, lane, headers, receive)
+        except Exception as error:  # noqa: BLE001 - told to the caller, and to the log when nobody foresaw it
+            return answered(error)
+
+
+def answered(error: Exception) -> Response:
+    """Return the answer to a request that failed."""
+    refusal = refusal_of(error)
+    if refusal is None:
+        log.error("a request failed", exc_info=error)
+        refusal = Refusal("internal", "the gateway failed; its log says more")
+    return refusal.response()
+
+
+def application(door: Door, asking: Asking, lifetime: Callable[[], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Return FastAPI's side, with the door and the questions in its state, where the routes find them."""
+    app = FastAPI(
+        lifespan=lambda _: lifetime(),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            Refusal: _tell,
+            CouponpressError: _tell,
+            redis.RedisError: _tell,
+            HTTPException: _tell_http,
+            RequestValidationError: _tell_invalid,
+            Exception: _tell,
+        },
+    )
+    app.state.door, app.state.asking = door, asking
+    app.include_router(router)
+    document = document_of(app)
+    page = page_of(document)
+    app.add_route("/openapi.json", lambda _: JSONResponse(document), include_in_schema=False)
+    app.add_route(PAGE, lambda _: HTMLResponse(page), include_in_schema=False)
+    return app
+
+
+async def _tell(_: Request, error: Exception) -> Response:
+    return answered(error)
+
+
+async def _tell_http(_: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 500)
+    kind = {404: "no-such-path", 405: "wrong-method", 400: "not-json"}.get(status, "internal")
+    headers = {name: text for name, text in (getattr(error, "headers", None) or {}).items() if name.lower() == "allow"}
+    return Refusal(kind, "look at /docs for the paths and what they take", headers=headers).response()
+
+
+async def _tell_invalid(_: Request, error: Exception) -> Response:
+    errors = []
+    for detail in error.errors() if isinstance(error, RequestValidationError) else []:
+        place, *name = detail["loc"]
+        rule = detail["msg"].replace("Input should", "must").replace("String should", "must")
+        errors.append({"in": str(place), "parameter": ".".join(map(str, name)), "rule": rule})
+    told = ", ".join(f"{one['parameter']} {one['rule']}" for one in errors)
+    return Refusal("invalid", f"the request breaks a rule: {told}", errors=errors).response()

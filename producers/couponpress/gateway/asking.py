@@ -1,0 +1,92 @@
+"""What a token may ask about its runs and do to them: status, results, one spec; cancel, pause, resume.
+
+Decides what a token sees: the runs of its namespace, and of their specs those of its brands. A run's counts are of the
+whole run, and an act on a run is on the whole of it. Refuses to know HTTP; blocking, for several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import redis
+
+from couponpress.client import Client
+from couponpress.gateway.problems import Refusal
+from couponpress.gateway.tokens import Token
+from couponpress.keys import Keys
+from couponpress.ledger.finding import FindingLedger
+from couponpress.ledger.reading import ReadingLedger
+from couponpress.outcome import RunStatus
+from couponpress.results import ResultFormat, result_lines
+
+#: Lines of the results that are sent at a time: some 100 KB.
+LINES_AT_ONCE = 500
+
+
+class Asking:
+    """The questions and acts of tokens."""
+
+    def __init__(self, client: Client, redis_client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._redis = redis_client
+        self._reading = ReadingLedger(redis_client, keys)
+        self._finding = FindingLedger(redis_client, keys)
+
+    def ping(self) -> None:
+        """Ask Redis for a sign of life."""
+        self._redis.ping()
+
+    def runs(self, token: Token, most: int) -> list[dict[str, Any]]:
+        """Return the youngest runs of the token's namespace, the youngest first."""
+        statuses = [self._reading.status(number) for number in self._finding.run_numbers(token.prefix, most)]
+        return [_shown(token, status) for status in statuses if status.run]
+
+    def run(self, token: Token, run: str) -> dict[str, Any]:
+        """Return a run's progress, and why specs of it ended badly.
+
+        Raises:
+            UnknownRunError: the token sees no run of that name.
+        """
+        stored = token.stored_name(run)
+        return _shown(token, self._client.run(stored)) | {"reasons": self._client.reasons(stored)}
+
+    def results(self, token: Token, run: str, format_name: ResultFormat) -> Iterator[bytes]:
+        """Return the run's results in blocks of lines, those of the token's brands; raises as `run`, and at once."""
+        stored = token.stored_name(run)
+        self._client.run(stored)
+        outcomes = (line for line in self._client.outcomes(stored) if token.may_use(line.brand_id))
+        lines = result_lines(outcomes, format_name)
+        return iter(lambda: "".join(islice(lines, LINES_AT_ONCE)).encode(), b"")
+
+    def spec(self, token: Token, task_id: str) -> dict[str, Any]:
+        """Return what is known of one spec.
+
+        Raises:
+            Refusal: nothing, or nothing that the token may see.
+        """
+        found = self._finding.spec(task_id)
+        run = None if found is None else token.shown_name(found.run)
+        if found is None or run is None or not token.may_use(found.line.brand_id):
+            raise Refusal("no-such-spec", "your token sees no spec of that task_id")
+        return {"run": run, "state": found.state.value, **asdict(found.line)}
+
+    def cancel(self, token: Token, run: str) -> int:
+        """Take back what the platform has not accepted; returns how many specs that were."""
+        return self._client.cancel(token.stored_name(run))
+
+    def pause(self, token: Token, run: str) -> bool:
+        """Hold a run; False when it was held before."""
+        return self._client.pause(token.stored_name(run), reason=f"paused through the gateway by {token.name}")
+
+    def resume(self, token: Token, run: str) -> bool:
+        """Release a run; False when it was not held."""
+        return self._client.resume(token.stored_name(run))
+
+
+def _shown(token: Token, status: RunStatus) -> dict[str, Any]:
+    shown = asdict(status) | {"run": token.shown_name(status.run), "finished": status.finished}
+    del shown["hook_trouble"]  # the operator's, not the shop's
+    return shown

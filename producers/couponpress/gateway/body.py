@@ -1,0 +1,95 @@
+"""The bytes of a request, bounded in size and in time.
+
+Decides how long a caller may be silent. Refuses to know what the bytes mean. What is left of a refused body need not be
+read here: uvicorn reads it and forgets it, so that its sender gets to read the refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from starlette.types import Receive
+
+from couponpress.gateway.problems import Refusal
+
+#: A caller that sends nothing for so long is given up.
+SILENCE_SECONDS = 30.0
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Body:
+    """The body of one request.
+
+    Args:
+        receive: where ASGI gives its pieces.
+        limit: the most bytes that it may have.
+    """
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._seen = 0
+        self._ended = False
+
+    async def next(self) -> bytes:
+        """Return the next piece; b"" at the end.
+
+        Raises:
+            Refusal: it is too large, was cut off, or did not come in time.
+        """
+        piece = b""
+        while not piece and not self._ended:
+            piece = await self._next_message()
+        self._seen += len(piece)
+        if self._seen > self._limit:
+            raise Refusal("too-large", f"the body may have {self._limit} bytes")
+        return piece
+
+    async def whole(self) -> bytes:
+        """Return all of it; raises as `next`."""
+        first = await self.next()
+        if self._ended:
+            return first
+        pieces = [first]
+        while piece := await self.next():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def _next_message(self) -> bytes:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise Refusal("too-slow", f"nothing came for {SILENCE_SECONDS:g} s") from None
+        if message["type"] == "http.disconnect":
+            raise Refusal("cut-off", "the connection ended before the body did")
+        self._ended = not message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        return piece
+
+
+def lines_of(pull: Callable[[], bytes], limit: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the number of each line that is not empty, counted from 1, and its bytes, from pieces of any size.
+
+    Raises:
+        Refusal: a line has more than `limit` bytes.
+    """
+    number, rest = 0, b""
+    while piece := pull():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            number += 1
+            yield from _line(number, line, limit)
+        if len(rest) > limit:
+            break
+    yield from _line(number + 1, rest, limit)
+
+
+def _line(number: int, line: bytes, limit: int) -> Iterator[tuple[int, bytes]]:
+    if len(line) > limit:
+        raise Refusal("too-large", f"line {number} has more than {limit} bytes; nothing was enqueued")
+    line = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+    if line and not line.isspace():
+        yield number, line

@@ -1,0 +1,75 @@
+"""`couponpress gateway`: the service, and its tokens. Imports what it needs when it is called.
+
+The web framework comes with an extra, so a producer that needs no gateway does not install it.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from couponpress.errors import InputError, SettingsError
+
+gateway = typer.Typer(
+    help="HTTP for other apps: enqueue specs, read results. See docs/protocol.md.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def join(app: typer.Typer) -> None:
+    """Add `gateway` to the `couponpress` command."""
+    app.add_typer(gateway, name="gateway")
+
+
+@gateway.callback()
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8700,
+) -> None:
+    """Take specs over HTTP from apps that hold a token, and answer what became of them. See docs/protocol.md."""
+    if context.invoked_subcommand is not None:
+        return
+    try:
+        from couponpress.gateway import serving
+        from couponpress.gateway.settings import GatewaySettings
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the gateway needs {error.name}, which is not installed: pip install 'couponpress[gateway]'."
+        ) from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    serving.serve(GatewaySettings.load(), host=host, port=port)
+
+
+@gateway.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Who it is for: digits, letters, _ or -.")],
+    brand: Annotated[list[str] | None, typer.Option(help="A brand that it is for; repeatable.")] = None,
+    all_brands: Annotated[bool, typer.Option("--all-brands", help="It is for every brand.")] = False,
+    quota: Annotated[
+        int | None, typer.Option(min=1, help="Specs per day, from midnight in China; without it no bound.")
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Whose runs it sees, shared by tokens of the same; default: its name.")
+    ] = None,
+) -> None:
+    """Make a token, print it once, and write its digest to COUPONPRESS_GATEWAY_TOKENS_FILE."""
+    from couponpress.gateway.settings import GatewaySettings
+    from couponpress.gateway.tokens import add_token
+
+    if bool(brand) == all_brands:
+        raise InputError("say which brands the token is for: --brand ID, as often as needed, or --all-brands.")
+    path = GatewaySettings.load().gateway_tokens_file
+    if path is None:
+        raise SettingsError("missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file that holds the tokens.")
+    made = add_token(path, name, brands=brand, quota=quota, namespace=namespace)
+    typer.echo(made)
+    typer.echo(
+        f"its digest is in {path}; the token itself is shown only now. A running gateway takes it at once.", err=True
+    )

@@ -1,0 +1,112 @@
+"""The gateway as a process: connections, threads, signals.
+
+Decides how it is wired and how it stops: requests in hand are answered, gathered specs are stored. Refuses to know what
+it serves.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import redis
+import uvicorn
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from couponpress.client import Client
+from couponpress.errors import SettingsError
+from couponpress.gateway.admission import Admission
+from couponpress.gateway.app import Gateway
+from couponpress.gateway.asking import Asking
+from couponpress.gateway.door import Door
+from couponpress.gateway.settings import GatewaySettings
+from couponpress.gateway.single import SingleSpecs
+from couponpress.gateway.stream import Streams
+from couponpress.gateway.tokens import TokensFile
+from couponpress.keys import Keys
+from couponpress.ledger.admitting import AdmittingLedger
+
+log = logging.getLogger(__name__)
+
+#: The thread that stores gathered specs waits for Redis a few times a call, and after each for its turn beside a busy
+#: loop. Python's own 5 ms a turn would add up to tens of milliseconds.
+SWITCH_SECONDS = 0.0005
+#: Requests in hand have so long after TERM; `deploy/compose.yaml` kills after 30 s.
+STOP_SECONDS = 20
+
+
+def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
+    """Serve until TERM or INT.
+
+    Raises:
+        SettingsError: there is no tokens file, or it cannot be used.
+        RedisUnavailableError: Redis does not answer.
+    """
+    if settings.gateway_tokens_file is None:
+        raise SettingsError(
+            "missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file; "
+            "`couponpress gateway token NAME` fills it."
+        )
+    tokens, keys = TokensFile(settings.gateway_tokens_file), Keys(settings.mchid)
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(redis.ConnectionError,))
+    redis_client = settings.redis_address.client(socket_timeout=5, socket_connect_timeout=2, retry=retry)
+    with Client(settings) as client, redis_client:
+        client.ping()
+        admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)
+        singles, streams = SingleSpecs(client, admission), Streams(client, admission)
+        door = Door(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
+
+        @asynccontextmanager
+        async def lifetime() -> AsyncIterator[None]:
+            sys.setswitchinterval(SWITCH_SECONDS)
+            gc.collect()
+            gc.freeze()  # a full collection over everything imported would hold requests up
+            log.info("taking requests on http://%s:%d for %d tokens", host, port, len(tokens.tokens()))
+            yield
+            await door.close()
+
+        _run(Gateway(door, Asking(client, redis_client, keys), lifetime), host=host, port=port)
+
+
+def _run(gateway: Gateway, *, host: str, port: int) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            gateway,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # tokens count, not addresses
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+    )
+    with _ends_quietly():
+        server.run()
+
+
+@contextmanager
+def _ends_quietly() -> Iterator[None]:
+    """Take the signal that uvicorn raises again once it has shut down."""
+
+    def ignore(*_: object) -> None:
+        return
+
+    before: dict[int, Callable[..., object] | int | None] = {
+        number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

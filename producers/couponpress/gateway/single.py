@@ -1,0 +1,137 @@
+"""Single specs that arrive together are enqueued together: one call of the store for all, an answer for each.
+
+Decides the order: keys, backlog, quota, then the specs, by run; a refused one stops no other. Refuses to know HTTP.
+Every step may be repeated: the same spec again is the same work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from couponpress.client import Client
+from couponpress.errors import InputError
+from couponpress.gateway.admission import KEY_REUSED, Admission
+from couponpress.gateway.problems import Refusal, task_id_taken
+from couponpress.gateway.tokens import Token
+from couponpress.keys import Lane
+from couponpress.ledger.admitting import KeyedRequest
+from couponpress.ledger.chunks import Identified, identified_in
+from couponpress.ledger.uploading import EnqueuedSpec
+from couponpress.written import WrittenSpec
+
+#: What became of one request: the body of its answer, or its refusal.
+Answer = bytes | Refusal
+
+
+@dataclass(frozen=True)
+class SingleSpec:
+    """One request: whose, into which run, what, and its Idempotency-Key."""
+
+    token: Token
+    run: str
+    lane: Lane
+    spec: WrittenSpec
+    key: str | None = None
+
+    @cached_property
+    def identified(self) -> Identified:
+        """The spec with its ids settled."""
+        return identified_in(self.token.stored_name(self.run))(self.spec)
+
+    @property
+    def keyed(self) -> KeyedRequest | None:
+        """What its Idempotency-Key stands for; None without one."""
+        if self.key is None:
+            return None
+        row = self.identified.row
+        digest = hashlib.sha256(f"one\0{self.run}\0{self.lane}\0{row.row_id}\0".encode() + row.body)
+        return KeyedRequest(self.token.name, self.key, digest.digest())
+
+
+class SingleSpecs:
+    """Enqueues many single specs in one call; blocking, for one thread at a time."""
+
+    def __init__(self, client: Client, admission: Admission) -> None:
+        self._client = client
+        self._admission = admission
+
+    def enqueue(self, asked: Sequence[SingleSpec]) -> list[Answer]:
+        """Enqueue the specs; returns for each the body of its answer or its refusal.
+
+        Raises:
+            RedisUnavailableError, or redis-py's own: nothing is confirmed to any of them.
+        """
+        answers: dict[int, Answer] = {}
+        keyed = {at: request for at, one in enumerate(asked) if (request := one.keyed) is not None}
+        for at, answer in zip(keyed, self._admission.claim(list(keyed.values())), strict=True):
+            if answer is None:
+                answers[at] = Refusal("key-reused", KEY_REUSED)
+            elif answer:
+                answers[at] = answer
+        claimed = {at: request for at, request in keyed.items() if at not in answers}
+        self._enqueue([at for at in range(len(asked)) if at not in answers], asked, answers)
+        self._settle(claimed, answers)
+        return [answers[at] for at in range(len(asked))]
+
+    def _enqueue(self, todo: list[int], asked: Sequence[SingleSpec], answers: dict[int, Answer]) -> None:
+        by_token: dict[Token, list[int]] = defaultdict(list)
+        for at in todo:
+            by_token[asked[at].token].append(at)
+        for token, own in by_token.items():
+            try:
+                self._admission.check_backlog()
+            except Refusal as refusal:
+                answers |= dict.fromkeys(own, refusal)
+                continue
+            meter = self._admission.meter(token)
+            admitted = meter.take(len(own))
+            if admitted < len(own):
+                answers |= dict.fromkeys(own[admitted:], meter.used_up())
+            new = self._enqueue_runs(own[:admitted], asked, answers)
+            meter.settle(new)
+            self._admission.enqueued(new)
+
+    def _enqueue_runs(self, todo: list[int], asked: Sequence[SingleSpec], answers: dict[int, Answer]) -> int:
+        """Enqueue one token's specs, by run and lane; returns how many were new."""
+        by_run: dict[tuple[str, Lane], list[int]] = defaultdict(list)
+        for at in todo:
+            by_run[asked[at].run, asked[at].lane].append(at)
+        new = 0
+        for (run, lane), own in by_run.items():
+            stored_name = asked[own[0]].token.stored_name(run)
+            try:
+                enqueued = self._client.enqueue_each([asked[at].spec for at in own], run=stored_name, lane=lane)
+            except InputError as error:  # the run exists in the other lane
+                answers |= dict.fromkeys(own, Refusal("conflict", str(error)))
+                continue
+            for at, one in zip(own, enqueued, strict=True):
+                answers[at] = _answer(asked[at], one)
+                new += one.known_in is None
+        return new
+
+    def _settle(self, claimed: dict[int, KeyedRequest], answers: dict[int, Answer]) -> None:
+        """Keep the answers of keyed requests; of several with one key all get the first."""
+        told = [
+            (request, None if isinstance(answer := answers[at], Refusal) else answer) for at, request in claimed.items()
+        ]
+        settled = zip(claimed, self._admission.settle(told), strict=True)
+        answers |= {at: kept for at, kept in settled if kept}
+
+
+def _answer(asked: SingleSpec, enqueued: EnqueuedSpec) -> Answer:
+    task_id, row = asked.identified
+    if enqueued.known_in is not None:
+        known_in = asked.token.shown_name(enqueued.known_in)
+        if known_in is None or not enqueued.same:
+            return task_id_taken(task_id, known_in)
+        return _body(known_in, task_id, row.row_id, known=True)
+    return _body(asked.run, task_id, row.row_id, known=False)
+
+
+def _body(run: str, task_id: str, row_id: str, *, known: bool) -> bytes:
+    return json.dumps({"run": run, "task_id": task_id, "row_id": row_id, "known": known}, ensure_ascii=False).encode()

@@ -1,0 +1,229 @@
+"""Who may use the gateway: bearer tokens, kept as digests in a TOML file.
+
+    [tokens.shop-php]
+    sha256 = "5f0c…"                # of the whole token; the token itself is nowhere
+    brands = ["120344", "120345"]   # or "all"
+    quota = 100000                  # specs per day, from midnight in China; absent: no quota
+    namespace = "shop"              # absent: the token's name
+
+A run belongs to a namespace: it is stored as `NAMESPACE/RUN`, and tokens of that namespace see it, no others. So two
+tokens of one namespace can follow each other, and a shop never meets another's names. Decides what a token may do.
+Refuses to know HTTP and Redis.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import re
+import secrets
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from couponpress.errors import InputError, SettingsError
+
+log = logging.getLogger(__name__)
+
+#: Names stand in keys, in stored run names and before the dot of a token.
+NAME_PATTERN = r"^[0-9A-Za-z_-]{1,39}$"
+#: 256 bits: no token is ever guessed, so a plain digest is enough to keep it.
+_SECRET_BYTES = 32
+#: How often it is looked whether the file changed.
+LOOK_EVERY_SECONDS = 1.0
+#: What an unknown name is compared with, so that it takes as long as a known one.
+_NOBODY = bytes(32)
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+BrandId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    brands: list[BrandId] | Literal["all"]
+    quota: Annotated[int, Field(ge=1)] | None = None
+    namespace: Name | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    tokens: dict[Name, _Entry] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token.
+
+    Attributes:
+        name: who it was given to.
+        digest: SHA-256 of the whole token.
+        brands: the brands it may enqueue for and read; None for all.
+        quota: specs that it may enqueue per day; None for no bound.
+        namespace: whose runs it sees.
+    """
+
+    name: str
+    digest: bytes = field(repr=False)
+    brands: frozenset[str] | None
+    quota: int | None
+    namespace: str
+
+    def may_use(self, brand_id: str) -> bool:
+        """Say whether this token may enqueue for a brand and read what became of it."""
+        return self.brands is None or brand_id in self.brands
+
+    @property
+    def prefix(self) -> str:
+        """What the stored names of its runs begin with."""
+        return f"{self.namespace}/"
+
+    def stored_name(self, run: str) -> str:
+        """Return the name under which a run of this token is stored."""
+        return self.prefix + run
+
+    def shown_name(self, stored: str) -> str | None:
+        """Return the name by which this token knows a stored run; None when it does not see it."""
+        return stored.removeprefix(self.prefix) if stored.startswith(self.prefix) else None
+
+
+class Tokens:
+    """The tokens of one file, as it was read."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._by_name = {token.name: token for token in tokens}
+
+    @classmethod
+    def parse(cls, text: str) -> Tokens:
+        """Read the file's text.
+
+        Raises:
+            SettingsError: it is no TOML, or an entry breaks a rule; all are named.
+        """
+        try:
+            entries = _File.model_validate(tomllib.loads(text)).tokens
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"the tokens file is no TOML: {error}.") from None
+        except ValidationError as error:
+            wrong = (
+                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+                for detail in error.errors(include_url=False, include_input=False)
+            )
+            raise SettingsError(f"the tokens file breaks a rule: {'; '.join(wrong)}.") from None
+        return cls(
+            [
+                Token(
+                    name,
+                    bytes.fromhex(entry.sha256),
+                    None if entry.brands == "all" else frozenset(entry.brands),
+                    entry.quota,
+                    entry.namespace or name,
+                )
+                for name, entry in entries.items()
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def holder(self, presented: str) -> Token | None:
+        """Return whose token was presented; None when it is nobody's. Digests are compared in constant time."""
+        token = self._by_name.get(presented.partition(".")[0])
+        digest = hashlib.sha256(presented.encode(errors="surrogatepass")).digest()
+        same = hmac.compare_digest(digest, _NOBODY if token is None else token.digest)
+        return token if same else None
+
+
+class TokensFile:
+    """The tokens file, read again when it changed; one that can no longer be read leaves the former tokens in force."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        self._path = path
+        self._seen, self._tokens = self._read()
+        self._looked_at = time.monotonic()
+
+    def tokens(self) -> Tokens:
+        """Return the tokens in force."""
+        if time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
+            self._looked_at = time.monotonic()
+            self._look()
+        return self._tokens
+
+    def _look(self) -> None:
+        try:
+            if _state(self._path) == self._seen:
+                return
+            self._seen, self._tokens = self._read()
+            log.info("the tokens file was read again: %d tokens", len(self._tokens))
+        except (OSError, SettingsError) as error:
+            if self._seen:
+                log.warning("the tokens file cannot be used, the former tokens stay in force: %s", error)
+            self._seen = ()
+
+    def _read(self) -> tuple[tuple[int, ...], Tokens]:
+        try:
+            return _state(self._path), Tokens.parse(self._path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"the tokens file {self._path} cannot be read ({error}); `couponpress gateway token NAME` makes one."
+            ) from None
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def add_token(path: Path, name: str, *, brands: Sequence[str] | None, quota: int | None, namespace: str | None) -> str:
+    """Make a token, write its digest to the file, and return the token, which is kept nowhere.
+
+    Raises:
+        InputError: the name is taken, or a name or a brand's id is unusable.
+        SettingsError: the file is there and cannot be read.
+    """
+    for what, text in [("a token's name", name), ("a namespace", namespace or name)]:
+        if not re.fullmatch(NAME_PATTERN, text):
+            raise InputError(f"{what} is 1 to 39 digits, letters, _ or -, got {text!r}.")
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if name in Tokens.parse(before):
+        raise InputError(
+            f"there is a token named {name} already; take its entry out of {path}, or choose another name."
+        )
+    token = f"{name}.{secrets.token_urlsafe(_SECRET_BYTES)}"
+    lines = [f"[tokens.{name}]", f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"']
+    lines.append(f"brands = {json.dumps('all' if brands is None else list(brands))}")
+    lines += [] if quota is None else [f"quota = {quota}"]
+    lines += [] if namespace is None else [f'namespace = "{namespace}"']
+    after = before + ("\n" if before else "") + "\n".join(lines) + "\n"
+    Tokens.parse(after)  # a brand's id that breaks the rule is said before anything is written
+    _replace(path, after)
+    return token
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the whole file or nothing: a gateway may read it at any moment."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.touch(0o600, exist_ok=False)
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.") from None

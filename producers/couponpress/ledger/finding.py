@@ -1,0 +1,53 @@
+"""Where one spec is, by its task_id; and which runs have a name that begins so. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
+
+import redis
+
+from couponpress.keys import Keys, index_bucket, index_entry, run_of
+from couponpress.ledger.chunks import DIGEST_BYTES
+from couponpress.ledger.reading import outcomes_of_chunk
+from couponpress.outcome import STATE_OF_LETTER, Outcome, State
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSpec:
+    """One spec as the ledger knows it: its run's name, its state, and its line of the results."""
+
+    run: str
+    state: State
+    line: Outcome
+
+
+class FindingLedger:
+    """The searching side of the ledger, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def spec(self, task_id: str) -> FoundSpec | None:
+        """Return the spec of a task_id; None when it is not known, or its chunk cannot be read."""
+        entry = index_entry(task_id)
+        indexed = cast(bytes | None, self._client.hget(self._keys.index + index_bucket(entry), cast(str, entry)))
+        if indexed is None:
+            return None
+        chunk_id, _, position = indexed[DIGEST_BYTES:].decode().partition("/")
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(self._keys.chunk(chunk_id))
+            pipeline.hget(self._keys.run(run_of(chunk_id)), "name")
+            fields, name = cast(tuple[dict[bytes, bytes], bytes | None], pipeline.execute())
+        line = next(islice(outcomes_of_chunk(fields), int(position), None), None)
+        if line is None or line.task_id != task_id or name is None:
+            return None
+        return FoundSpec(name.decode(), STATE_OF_LETTER[fields[b"s"].decode()[int(position)]], line)
+
+    def run_numbers(self, prefix: str, most: int) -> list[str]:
+        """Return the numbers of up to `most` runs whose name begins with `prefix`, the youngest first."""
+        known = cast(dict[bytes, bytes], self._client.hgetall(self._keys.run_numbers))
+        numbers = [number.decode() for name, number in known.items() if name.decode().startswith(prefix) and name]
+        return sorted(numbers, key=lambda number: -int(number[1:], 16))[:most]
