@@ -243,7 +243,8 @@ def check(words, *, whole):
         return
     assert words[0] in commands(), f"there is no command `couponpress {words[0]}`"
     name, *rest, command = *words, commands()[words[0]]
-    if subcommands := getattr(command, "commands", None):
+    subcommands = getattr(command, "commands", {})
+    if subcommands and not (command.invoke_without_command and (not rest or rest[0].startswith("-"))):
         assert rest, f"`couponpress {name}` has commands of its own"
         assert rest[0] in subcommands, f"there is no command `couponpress {name} {rest[0]}`"
         name, *rest, command = *rest, subcommands[rest[0]]

@@ -23,6 +23,7 @@ from couponpress.keys import Lane
 from couponpress.ledger.chunks import CHUNK_SIZE
 from couponpress.ledger.reading import Hold
 from couponpress.ledger.redriving import RedrivenOutcome
+from couponpress.ledger.uploading import EnqueuedSpec
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings
 from couponpress.spec import TaskSpec
@@ -93,6 +94,14 @@ class AsyncClient:
             RedisUnavailableError: Redis did not answer.
         """
         return await self._threads.do(partial(self._client.enqueue, spec, run=run, lane=lane, hook=hook))
+
+    async def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
+        """Enqueue specs that have nothing to do with one another, as `Client.enqueue_each`; read in a thread.
+
+        Raises:
+            SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
+        """
+        return await self._threads.do(partial(self._client.enqueue_each, specs, run=run, lane=lane))
 
     async def enqueue_many(
         self,

@@ -143,7 +143,7 @@ MISTAKES: Final[tuple[Callable[[_Line], None], ...]] = (
     _set(商品图="https://img.example.com/menu/latte.png"),
     _set(品牌ID=""),
     _set(券类型="买一送一"),
-    _set(背景色="红色"),
+    _set(背景色="渐变橙"),
     _set(**_NORMAL | {"减免(元)": "面议"}),
     _set(商品图=""),
     _set(品牌ID="茶里时光"),
