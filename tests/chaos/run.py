@@ -29,7 +29,7 @@ from couponpress_worker.demo import LATENESS_MS
 from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.process import RunningSandbox, running
 from tests.chaos.audit import BACK_SECONDS, Call, Evidence, Kill, Result, Span, Spec, Task
-from tests.chaos.fleet import FSYNC_SECONDS, Fleet, Redis, Service, task_ids_in_hand, unknown_to
+from tests.chaos.fleet import FSYNC_SECONDS, Fleet, Redis, Service, in_hand, unknown_to
 from tests.chaos.plan import ALWAYS, LIMIT, NEVER, Act, Plan
 from tests.chaos.producers import Producer
 
@@ -232,9 +232,9 @@ class _Run:
             return
         at, pid = killed
         try:
-            self._kills.append(Kill(at, act.who, task_ids_in_hand(self._redis.client, self._keys, pid)))
+            self._kills.append(Kill(at, act.who, *in_hand(self._redis.client, self._keys, pid)))
         except redis.RedisError:  # away as well: whose chunks they were can be read no more
-            self._kills.append(Kill(at, act.who))
+            self._kills.append(Kill(at, act.who, in_hand=None))
             self._unread_kills += 1
 
     def _redis_back(self, producers: list[Producer]) -> None:
@@ -313,7 +313,8 @@ class _Run:
     def _results(self, run: str) -> list[Result]:
         outcomes = self._ledger.outcomes(self._ledger.number_of(run))
         return [
-            Result(run, one.row_id, one.task_id, one.brand_id, one.outcome, one.image_url, one.code) for one in outcomes
+            Result(run, one.row_id, one.task_id, one.brand_id, one.outcome, one.image_url, one.code, one.message)
+            for one in outcomes
         ]
 
     def _all_finished(self) -> bool:
