@@ -114,7 +114,7 @@ class Kill(NamedTuple):
         at: when.
         who: which worker.
         task_ids: the specs that waited in its hands to be sent.
-        in_hand: every spec of the chunks in its hands; None when Redis was away, so that nobody can tell.
+        in_hand: every spec of the chunks in its hands; None when nobody can tell, for Redis was away for too long.
     """
 
     at: float
@@ -466,7 +466,9 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
         # The call itself may be stamped after the kill, when the platform's loop was late; never after the close.
         seen_after = _outside(Span(kill.at, lost), evidence.late_us) if lost >= kill.at else -1.0
         closed_by_it = 0 <= seen_after <= CLOSED_WITHIN_SECONDS and before.moment_us <= before.lost_us
-        if closed_by_it and kill.at <= written:
+        # While Redis is away a worker sends nothing, and closes what is idle long before it is killed.
+        held_by_it = answered <= kill.at and call.task_id in (kill.in_hand or ())
+        if (closed_by_it or held_by_it) and kill.at <= written:
             return "its worker was killed", repr(kill.at)
     # A close that was seen while the loop was late may have come before the answer.
     open_after = _outside(Span(answered, lost), evidence.late_us) if lost > answered else 0.0

@@ -224,7 +224,7 @@ def in_hand(client: redis.Redis, keys: Keys, pid: int) -> tuple[frozenset[str], 
     for lane in LANES:
         for chunk_id in client.zrange(keys.open(lane), 0, -1):
             owner, states, stored = client.hmget(keys.chunk(chunk_id.decode()), ["owner", "s", "z"])
-            if owner is not None and owner.decode().split(":")[-2] == str(pid):
+            if owner is not None and owner.decode().split(":")[-2] == str(pid) and states and stored:
                 task_ids = [row.body_fields()["task_id"] for row in unpack(stored)]
                 every.update(task_ids)
                 waiting |= {one for one, letter in zip(task_ids, states.decode(), strict=True) if letter == "w"}

@@ -324,6 +324,17 @@ def test_answers_that_wait_for_redis_die_with_their_worker():
     assert not audit(replace(GOOD, calls=calls, kills=kills, redis_away=[Span(90.0, 95.0)])).kept
 
 
+@pytest.mark.parametrize(("hand", "kept"), [({"t1"}, True), ({"t2"}, False), (None, False)])
+def test_so_do_those_whose_idle_connection_was_closed_meanwhile(hand, kept):
+    first = call(100.0, 1, lost_us=round(107.0 * S))
+    calls = [first, *GOOD.calls[1:], call(160, 1, meaning="doubled")]
+    away = [Span(100.03, 122.0, "redis is paused")]
+    found = audit(replace(GOOD, calls=calls, kills=[Kill(120.0, "worker-1", in_hand=hand)], redis_away=away))
+    assert found.kept is kept
+    # Redis was there: the answer must have been written down long before.
+    assert not audit(replace(GOOD, calls=calls, kills=[Kill(120.0, "worker-1", in_hand=hand)])).kept
+
+
 @pytest.mark.parametrize(("forgotten", "kept"), [((100.5, 101.5), True), ((90, 99), False), ((103, 104), False)])
 def test_what_redis_forgot_is_excused_and_nothing_before_or_after(forgotten, kept):
     found = with_calls(call(140, 1, meaning="doubled"), forgotten=[Span(*forgotten)])
