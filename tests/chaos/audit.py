@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise, starmap, zip_longest
 from typing import Literal, NamedTuple
 
+from couponpress.ledger.setting_aside import LOST_LEASES, SET_ASIDE_CODE
+
 SECOND_US = 1_000_000
 #: From an answer on the wire to its move in Redis: gathering, a loop that waits for a core, a round trip.
 WRITE_SECONDS = 1.0
@@ -34,7 +36,13 @@ GAP_SECONDS = 60.0
 _OPEN_STATUSES = frozenset({0, 202, 429, *range(500, 600)})
 _DOUBTED = frozenset({"unsigned_answers", "probe_answers"})
 
-Why = Literal["no good answer", "given up unanswered", "its worker was killed", "Redis forgot the answer"]
+Why = Literal[
+    "no good answer",
+    "given up unanswered",
+    "its worker was killed",
+    "Redis forgot the answer",
+    "Redis forgot who had it",
+]
 
 
 class Spec(NamedTuple):
@@ -81,6 +89,7 @@ class Result(NamedTuple):
     outcome: str
     image_url: str = ""
     code: str = ""
+    message: str = ""
 
 
 class Task(NamedTuple):
@@ -99,11 +108,19 @@ class Span(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """A worker that was killed, and the specs that waited in its hands."""
+    """A worker that was killed, and what it had in hand.
+
+    Attributes:
+        at: when.
+        who: which worker.
+        task_ids: the specs that waited in its hands to be sent.
+        in_hand: every spec of the chunks in its hands; None when nobody can tell, for Redis was away for too long.
+    """
 
     at: float
     who: str
     task_ids: frozenset[str] = frozenset()
+    in_hand: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True)
@@ -164,6 +181,7 @@ class Audit:
         findings: every breach, each with the spec or the moment that it is about.
         specs: how many were enqueued.
         outcomes: how many ended how.
+        set_aside: why specs were set aside with their chunk, and how many; rightly or not.
         calls: how many submits came.
         unread: how many of them were reset before they were read: nobody knows which spec they were for.
         again: calls for a spec that the platform had not taken before: tries after refusals and faults.
@@ -179,6 +197,7 @@ class Audit:
     findings: tuple[Finding, ...]
     specs: int
     outcomes: Counter[str]
+    set_aside: Counter[str]
     calls: int
     unread: int
     again: int
@@ -257,7 +276,8 @@ def audit(evidence: Evidence) -> Audit:
     return Audit(
         tuple(findings),
         specs=len(specs),
-        outcomes=Counter(result.outcome or "open" for result in evidence.results),
+        outcomes=Counter("set aside" if _aside(one) else one.outcome or "open" for one in evidence.results),
+        set_aside=Counter(one.message for one in evidence.results if _aside(one)),
         calls=len(evidence.calls),
         unread=len(evidence.calls) - named,
         again=named - len(calls) - len(doubles),
@@ -361,17 +381,25 @@ def _endings(evidence: Evidence, specs: Mapping[str, Spec]) -> Iterator[Finding]
             changed = {one for one in changed if one[0] != "expired"}
         if changed:
             yield Finding(ENDED_TWICE, task_id, f"was {sorted(changed)} before it was {last.outcome}")
-        wrong = _wrong(spec, last, evidence.tasks.get(task_id), whose)
+        wrong = _wrong(spec, last, evidence, whose)
         if wrong:
             yield Finding(ENDED_WRONGLY, task_id, wrong)
     for task_id in lines.keys() - specs.keys():
         yield Finding(ENDED_WRONGLY, task_id, "is in the results, but was never enqueued")
 
 
-def _wrong(spec: Spec, result: Result, task: Task | None, whose: Mapping[str, str]) -> str:
+def _aside(result: Result) -> bool:
+    return (result.outcome, result.code) == ("expired", SET_ASIDE_CODE)
+
+
+def _wrong(spec: Spec, result: Result, evidence: Evidence, whose: Mapping[str, str]) -> str:
     """Say in what an ending contradicts what was enqueued or what the platform has; empty when it does not."""
     if (result.run, result.row_id, result.brand_id) != (spec.run, spec.row_id, spec.brand_id):
         return f"its line says row {result.row_id}, brand {result.brand_id}, run {result.run}"
+    if _aside(result):  # which is also right where the platform has it: nobody was left to hear of it
+        kills = sum(kill.in_hand is None or spec.task_id in kill.in_hand for kill in evidence.kills)
+        return "" if kills >= LOST_LEASES else f"set aside ({result.message}), but killed {kills} times"
+    task = evidence.tasks.get(spec.task_id)
     has = "no such task" if task is None else task.state
     match result.outcome:
         case "succeeded":
@@ -426,7 +454,7 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
 
     Only one of these excuses it: no good answer to the call before; one that came when the fleet had hung up, and
     kept the pause after a failed try; the process that sent that one was killed before it could write the answer
-    down; or Redis lost what was written.
+    down; Redis lost what was written; or it lost in whose hands the spec was, while that call was on its way.
     """
     late = before.answered_us - before.moment_us > PATIENCE_SECONDS * SECOND_US
     if before.status in _OPEN_STATUSES or before.fault in _DOUBTED or late:
@@ -438,7 +466,9 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
         # The call itself may be stamped after the kill, when the platform's loop was late; never after the close.
         seen_after = _outside(Span(kill.at, lost), evidence.late_us) if lost >= kill.at else -1.0
         closed_by_it = 0 <= seen_after <= CLOSED_WITHIN_SECONDS and before.moment_us <= before.lost_us
-        if closed_by_it and kill.at <= written:
+        # While Redis is away a worker sends nothing, and closes what is idle long before it is killed.
+        held_by_it = answered <= kill.at and call.task_id in (kill.in_hand or ())
+        if (closed_by_it or held_by_it) and kill.at <= written:
             return "its worker was killed", repr(kill.at)
     # A close that was seen while the loop was late may have come before the answer.
     open_after = _outside(Span(answered, lost), evidence.late_us) if lost > answered else 0.0
@@ -451,6 +481,8 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
         knew_it_no_more = call.task_id in unknown and before.moment_us / SECOND_US >= forgotten.began
         if wrote_it_before or (knew_it_no_more and call.moment_us / SECOND_US > forgotten.ended):
             return "Redis forgot the answer", ""
+        if forgotten.began <= before.moment_us / SECOND_US <= forgotten.ended < answered:
+            return "Redis forgot who had it", ""
     after = call.moment_us / SECOND_US - answered
     return None, f"answered {before.status} at {answered:.3f}, sent again {after:.3f} s later"
 
@@ -473,16 +505,18 @@ def _written_by(answered: float, redis_away: Iterable[Span]) -> float:
 def _on_the_wire(evidence: Evidence, calls: Mapping[str, Sequence[Call]]) -> Iterator[tuple[float, float]]:
     """Return for each kill when the last of its specs was sent again, seconds after it.
 
-    While Redis is away or the platform is off, the time stands still. A spec that is not sent again needs it no more:
-    its outcome came otherwise, or it is lost, which is told elsewhere.
+    While Redis is away or the platform is off, the time stands still. Where the next worker that had a spec in hand was
+    killed before it sent it, it was on its way: from there on the time is that of the later kill. A spec that is not
+    sent again needs it no more: its outcome came otherwise, or it is lost, which is told elsewhere.
     """
     stands_still = [*evidence.redis_away, *evidence.platform_off]
+    moments = {task_id: [call.moment_us / SECOND_US for call in of_one] for task_id, of_one in calls.items()}
     for kill in evidence.kills:
-        again = [
-            min(later)
-            for task_id in kill.task_ids
-            if (later := [c.moment_us / SECOND_US for c in calls.get(task_id, ()) if c.moment_us / SECOND_US > kill.at])
-        ]
+        again = []
+        for task_id in kill.task_ids:
+            killed_again = [other.at for other in evidence.kills if task_id in other.task_ids]
+            later = [at for at in [*moments.get(task_id, ()), *killed_again] if at > kill.at]
+            again += [min(later)] if later else []
         if again:
             running = _without([Span(kill.at, max(again))], stands_still)
             yield kill.at, sum(span.ended - span.began for span in running)

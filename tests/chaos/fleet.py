@@ -218,18 +218,17 @@ class Redis:
         return moment
 
 
-def task_ids_in_hand(client: redis.Redis, keys: Keys, pid: int) -> frozenset[str]:
-    """Return the specs that wait to be sent in chunks whose lease a process of this machine holds."""
-    found = set()
+def in_hand(client: redis.Redis, keys: Keys, pid: int) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the specs that wait to be sent in chunks whose lease a process has, and all specs of these chunks."""
+    waiting, every = set(), set()
     for lane in LANES:
         for chunk_id in client.zrange(keys.open(lane), 0, -1):
             owner, states, stored = client.hmget(keys.chunk(chunk_id.decode()), ["owner", "s", "z"])
-            if owner is not None and owner.decode().split(":")[-2] == str(pid):
-                rows = unpack(stored)
-                found |= {
-                    rows[at].body_fields()["task_id"] for at, letter in enumerate(states.decode()) if letter == "w"
-                }
-    return frozenset(found)
+            if owner is not None and owner.decode().split(":")[-2] == str(pid) and states and stored:
+                task_ids = [row.body_fields()["task_id"] for row in unpack(stored)]
+                every.update(task_ids)
+                waiting |= {one for one, letter in zip(task_ids, states.decode(), strict=True) if letter == "w"}
+    return frozenset(waiting), frozenset(every)
 
 
 def unknown_to(client: redis.Redis, keys: Keys, task_ids: list[str]) -> frozenset[str]:

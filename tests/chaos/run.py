@@ -29,7 +29,7 @@ from couponpress_worker.demo import LATENESS_MS
 from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.process import RunningSandbox, running
 from tests.chaos.audit import BACK_SECONDS, Call, Evidence, Kill, Result, Span, Spec, Task
-from tests.chaos.fleet import FSYNC_SECONDS, Fleet, Redis, Service, task_ids_in_hand, unknown_to
+from tests.chaos.fleet import FSYNC_SECONDS, Fleet, Redis, Service, in_hand, unknown_to
 from tests.chaos.plan import ALWAYS, LIMIT, NEVER, Act, Plan
 from tests.chaos.producers import Producer
 
@@ -136,7 +136,8 @@ class _Run:
         self._numbers = count()
         self._acts: Counter[str] = Counter()
         self._kills: list[Kill] = []
-        self._unread_kills = 0
+        #: Of workers that were killed while Redis was away: which kill, and the process id.
+        self._unread_kills: dict[int, int] = {}
         self._unknown: list[frozenset[str]] = []
         self._platform_off: list[Span] = []
         self._workers_off: list[Span] = []
@@ -232,14 +233,24 @@ class _Run:
             return
         at, pid = killed
         try:
-            self._kills.append(Kill(at, act.who, task_ids_in_hand(self._redis.client, self._keys, pid)))
-        except redis.RedisError:  # away as well: whose chunks they were can be read no more
-            self._kills.append(Kill(at, act.who))
-            self._unread_kills += 1
+            self._kills.append(Kill(at, act.who, *in_hand(self._redis.client, self._keys, pid)))
+        except redis.RedisError:  # away as well: its leases are read when Redis is back
+            self._unread_kills[len(self._kills)] = pid
+            self._kills.append(Kill(at, act.who, in_hand=None))
+
+    def _read_kills(self) -> None:
+        """Read what those had in hand who were killed while Redis was away; their leases outlive most absences."""
+        for number, pid in list(self._unread_kills.items()):
+            with suppress(redis.RedisError):
+                waiting, every = in_hand(self._redis.client, self._keys, pid)
+                if every:
+                    self._kills[number] = self._kills[number]._replace(task_ids=waiting, in_hand=every)
+                    del self._unread_kills[number]
 
     def _redis_back(self, producers: list[Producer]) -> None:
         known = len(self._redis.forgotten)
         self._redis.undo()
+        self._read_kills()
         for forgotten in self._redis.forgotten[self._repeated : known]:
             lost = Span(forgotten.began, time.monotonic())
             pieces = [one.piece for producer in producers for one in producer.touched(lost)]
@@ -313,7 +324,8 @@ class _Run:
     def _results(self, run: str) -> list[Result]:
         outcomes = self._ledger.outcomes(self._ledger.number_of(run))
         return [
-            Result(run, one.row_id, one.task_id, one.brand_id, one.outcome, one.image_url, one.code) for one in outcomes
+            Result(run, one.row_id, one.task_id, one.brand_id, one.outcome, one.image_url, one.code, one.message)
+            for one in outcomes
         ]
 
     def _all_finished(self) -> bool:
@@ -376,7 +388,7 @@ class _Run:
         failed = sum(len(one.failed) for one in submitted)
         yield f"{failed} submit commands failed and were repeated"
         if self._unread_kills:
-            yield f"{self._unread_kills} workers were killed while Redis was away: what they had in hand is not known"
+            yield f"{len(self._unread_kills)} workers were killed while Redis was away: what they had is not known"
         for service in self._fleet.services.values():
             if service.ended_alone:
                 yield f"{service.name} ended by itself {len(service.ended_alone)} times: {service.ended_alone}"

@@ -73,6 +73,7 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
             outcomes = list(client.outcomes("flow"))
         seen = statistics(env["COUPONPRESS_BASE_URL"])
         picture = httpx.get(outcomes[0].image_url)
+        status_as_json_has_the_promised_names(tmp_path, env)
 
     assert Counter(one.outcome for one in outcomes) == {"succeeded": upload.good}, status
     assert len({one.task_id for one in outcomes}) == upload.good
@@ -91,6 +92,26 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
     assert seen["callbacks"]["probes_believed"] == 0
     # Only what was in flight at the kill, or hit by a fault, was sent again.
     assert seen["received"] - upload.good <= sum(seen["faults"].values()) + IN_FLIGHT_AT_MOST
+
+
+def status_as_json_has_the_promised_names(directory, env):
+    """An urgent spec of its own; to be called while a fleet works."""
+    spec = {"brand_id": "1", "image_generation_type": "CUT_OUT", "row_id": "7"}
+    spec["cut_out"] = {"image_url": "https://wxpaylogo.qpic.cn/wxpaylogo/7.png"}
+    catalog = directory / "one.jsonl"
+    catalog.write_text(json.dumps(spec) + "\n")
+    submit = [sys.executable, "-m", "couponpress", "submit", str(catalog), "--lane", "urgent", "--watch"]
+    assert subprocess.run(submit, env=os.environ | env, check=False, timeout=60).returncode == 0
+    told = subprocess.run(
+        [sys.executable, "-m", "couponpress", "status", "one", "--json"],
+        env=os.environ | env,
+        check=True,
+        capture_output=True,
+    )
+    status = json.loads(told.stdout)
+    counts = ["waiting", "retrying", "accepted", "failed", "rejected", "expired", "cancelled"]
+    assert {name: status[name] for name in counts} == dict.fromkeys(counts, 0)
+    assert (status["run"], status["total"], status["succeeded"], status["finished"]) == ("one", 1, 1, True)
 
 
 def test_the_demo_ends_by_itself_and_leaves_its_files(tmp_path):
@@ -140,23 +161,3 @@ def test_ctrl_c_stops_the_demo_and_everything_it_started(tmp_path):
     assert demo.returncode == 130
     assert "Traceback" not in told
     assert processes_of(directory) == []
-
-
-def test_status_as_json_has_the_promised_names(tmp_path):
-    with fleet(tmp_path) as (_, env):
-        spec = {"brand_id": "1", "image_generation_type": "CUT_OUT", "row_id": "7"}
-        spec["cut_out"] = {"image_url": "https://wxpaylogo.qpic.cn/wxpaylogo/7.png"}
-        catalog = tmp_path / "one.jsonl"
-        catalog.write_text(json.dumps(spec) + "\n")
-        submit = [sys.executable, "-m", "couponpress", "submit", str(catalog), "--lane", "urgent", "--watch"]
-        assert subprocess.run(submit, env=os.environ | env, check=False, timeout=60).returncode == 0
-        told = subprocess.run(
-            [sys.executable, "-m", "couponpress", "status", "one", "--json"],
-            env=os.environ | env,
-            check=True,
-            capture_output=True,
-        )
-    status = json.loads(told.stdout)
-    counts = ["waiting", "retrying", "accepted", "failed", "rejected", "expired", "cancelled"]
-    assert {name: status[name] for name in counts} == dict.fromkeys(counts, 0)
-    assert (status["run"], status["total"], status["succeeded"], status["finished"]) == ("one", 1, 1, True)

@@ -77,6 +77,24 @@ def wait_for_workers(env, client, count=3):
     wait_until(lambda: client._redis.pubsub_numsub(channel)[0][1] == count, 60, "the workers")
 
 
+@pytest.fixture(scope="module")
+def three_workers(tmp_path_factory):
+    """A fleet with three workers, for tests of runs: what the platform has taken before changes nothing about them."""
+    with fleet(tmp_path_factory.mktemp("holds"), "--latency-ms", str(LATENCY_MS)) as (services, env):
+        more_workers(services, env)
+        with client_of(env) as client:
+            wait_for_workers(env, client)
+            yield env, client
+
+
+@pytest.fixture
+def three(three_workers):
+    """The settings and a client of such a fleet; the platform has counted nothing."""
+    env, _ = three_workers
+    httpx.post(f"{env['COUPONPRESS_BASE_URL']}/sandbox/reset").raise_for_status()
+    return three_workers
+
+
 def test_a_brand_without_permission_waits_and_all_others_go_on(tmp_path):
     with fleet(tmp_path, "--unauthorized-brand", "13", "--latency-ms", str(LATENCY_MS)) as (services, env):
         more_workers(services, env)
@@ -149,51 +167,45 @@ def test_a_wrong_key_costs_a_few_calls_however_many_workers_there_are(tmp_path):
         assert client.run("may").rejected == 0
 
 
-def test_a_run_whose_every_row_is_rejected_is_stopped_and_others_are_not(tmp_path):
-    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env):
-        more_workers(services, env)
-        with client_of(env) as client:
-            wait_for_workers(env, client)
-            client.enqueue_many(spoiled(5000), run="bad")
-            client.enqueue_many(rows(500, first=9000), run="good")
-            wait_until(lambda: client.run("good").finished, 60, "the end of the good run")
-            wait_until(client.holds, 30, "the hold of the bad run")
-            first = calm(env) - 500
-            assert 50 <= first <= 50 + 3 * 10
-            (hold,) = client.holds()
-            assert (hold.kind, hold.scope) == ("run", "bad")
-            assert client.run("bad").rejected == first
-            # Resumed, it does not trip on the same evidence, but it does on as much again.
-            client.resume("bad")
-            wait_until(client.holds, 30, "the second hold")
-            second = calm(env) - 500 - first
-            assert 50 <= second <= 50 + 3 * 10
-            cancelled = client.cancel("bad")
-            assert cancelled == 5000 - first - second
-            status = client.run("bad")
-            assert (status.cancelled, status.finished, client.holds()) == (cancelled, True, [])
+def test_a_run_whose_every_row_is_rejected_is_stopped_and_others_are_not(three):
+    env, client = three
+    client.enqueue_many(spoiled(5000), run="bad")
+    client.enqueue_many(rows(500, first=9000), run="good")
+    wait_until(lambda: client.run("good").finished, 60, "the end of the good run")
+    wait_until(client.holds, 30, "the hold of the bad run")
+    first = calm(env) - 500
+    assert 50 <= first <= 50 + 3 * 10
+    (hold,) = client.holds()
+    assert (hold.kind, hold.scope) == ("run", "bad")
+    assert client.run("bad").rejected == first
+    # Resumed, it does not trip on the same evidence, but it does on as much again.
+    client.resume("bad")
+    wait_until(client.holds, 30, "the second hold")
+    second = calm(env) - 500 - first
+    assert 50 <= second <= 50 + 3 * 10
+    cancelled = client.cancel("bad")
+    assert cancelled == 5000 - first - second
+    status = client.run("bad")
+    assert (status.cancelled, status.finished, client.holds()) == (cancelled, True, [])
 
 
-def test_pause_resume_and_cancel_act_at_once_under_load(tmp_path):
-    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env):
-        more_workers(services, env)
-        with client_of(env) as client:
-            wait_for_workers(env, client)
-            client.enqueue_many(rows(20_000), run="long")
-            wait_until(lambda: client.run("long").succeeded > 200, 60, "a fleet at work")
-            client.pause("long")
-            paused = received(env)
-            after = calm(env)
-            assert after - paused <= 100  # a tenth of a second's slots that were on their way, and some
-            client.resume("long")
-            wait_until(lambda: received(env) > after + 100, 30, "the fleet at work again")
+def test_pause_resume_and_cancel_act_at_once_under_load(three):
+    env, client = three
+    client.enqueue_many(rows(20_000), run="long")
+    wait_until(lambda: client.run("long").succeeded > 200, 60, "a fleet at work")
+    client.pause("long")
+    paused = received(env)
+    after = calm(env)
+    assert after - paused <= 100  # a tenth of a second's slots that were on their way, and some
+    client.resume("long")
+    wait_until(lambda: received(env) > after + 100, 30, "the fleet at work again")
 
-            cancelled = client.cancel("long")
-            returned = received(env)
-            status = client.run("long")
-            assert calm(env) == returned == statistics(env["COUPONPRESS_BASE_URL"])["accepted"]
-            assert cancelled == status.cancelled == 20_000 - returned
-            assert status.waiting == status.retrying == status.looking == 0
-            end = wait_until(lambda: (s := client.run("long")).finished and s, 60, "the end of the accepted ones")
-            assert (end.succeeded, end.cancelled) == (returned, cancelled)
-            assert client.holds() == []
+    cancelled = client.cancel("long")
+    returned = received(env)
+    status = client.run("long")
+    assert calm(env) == returned == statistics(env["COUPONPRESS_BASE_URL"])["accepted"]
+    assert cancelled == status.cancelled == 20_000 - returned
+    assert status.waiting == status.retrying == status.looking == 0
+    end = wait_until(lambda: (s := client.run("long")).finished and s, 60, "the end of the accepted ones")
+    assert (end.succeeded, end.cancelled) == (returned, cancelled)
+    assert client.holds() == []

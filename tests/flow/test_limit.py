@@ -28,7 +28,7 @@ def test_a_limit_far_below_the_configured_one_is_found_and_costs_no_try(tmp_path
     picture = {"image_url": "https://wxpaylogo.qpic.cn/wxpaylogo/7.png"}
     with fleet(tmp_path, "--limit", str(LIMIT)) as (services, env), client_of(env) as client:
         services.start("worker", env=env)
-        wait_until(lambda: limit(env)["configured"] == "500/second", 30, "a worker that says its rate")
+        wait_until(lambda: client.rate().configured == "500/second", 30, "a worker that says its rate")
         client.enqueue_many(({**task, "row_id": str(n), "cut_out": picture} for n in range(1000)), run="flow")
         base_url = env["COUPONPRESS_BASE_URL"]
         wait_until(lambda: statistics(base_url)["throttled"], 30, "the first 429")

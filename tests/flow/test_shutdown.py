@@ -14,7 +14,7 @@ from tests.flow.test_outage import LIMIT, arrivals, control, specs
 
 pytestmark = pytest.mark.flow
 
-SPECS = 4500
+SPECS = 3300
 #: The promise: what a rolling restart of the whole fleet costs, in seconds of its rate.
 COST_SECONDS = 5
 
@@ -55,7 +55,7 @@ def test_a_rolling_restart_loses_nothing_sends_nothing_twice_and_costs_little(tm
         wait_until(lambda: all(is_well(env, one) for one in old), 60, "healthy workers")
         base_url = env["COUPONPRESS_BASE_URL"]
         client.enqueue_many(specs(SPECS), run="flow")
-        wait_until(lambda: statistics(base_url)["accepted"] > 10 * LIMIT, 60, "a fleet at its rate")
+        wait_until(lambda: statistics(base_url)["accepted"] > 6 * LIMIT, 60, "a fleet at its rate")
         started = time.time()
         took = []
         for one in old:
@@ -107,13 +107,3 @@ def test_a_worker_that_is_stopped_amid_silence_waits_for_its_answers_but_not_for
         seen = statistics(base_url)
     assert (patient.returncode, pressed.returncode) == (0, 1)
     assert (status.succeeded, seen["accepted"]) == (first + 600, first + 600)
-
-
-def test_a_scheduler_is_watched_as_well_and_stops_in_order(tmp_path):
-    with fleet(tmp_path) as (services, env):
-        scheduler = services.start("scheduler", env=env)
-        wait_until(lambda: is_well(env, scheduler), 60, "a healthy scheduler")
-        services.let_go(scheduler)
-        scheduler.terminate()
-        assert ended(scheduler, 30) < 10
-    assert scheduler.returncode == 0

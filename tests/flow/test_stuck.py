@@ -1,4 +1,7 @@
-"""A worker that lives and does nothing: it is found out, says so, and exits; another one does its work."""
+"""A worker that lives and does nothing: it is found out, says so, and exits; another one does its work.
+
+Meanwhile a scheduler, which has nothing to do with it, is watched as well and stops in order.
+"""
 
 import json
 import os
@@ -12,7 +15,7 @@ from couponpress.keys import Keys
 from couponpress_worker.demo import fleet
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_outage import specs
-from tests.flow.test_shutdown import is_well
+from tests.flow.test_shutdown import ended, is_well
 
 pytestmark = pytest.mark.flow
 
@@ -34,8 +37,14 @@ def test_a_worker_that_hears_no_hints_any_more_exits_and_says_why(tmp_path):
         services.let_go(deaf)
         with Celery(broker=env["COUPONPRESS_REDIS_URL"], set_as_current=False) as app:
             for queue in Keys(env["COUPONPRESS_MCHID"]).queues:
-                assert app.control.cancel_consumer(queue, reply=True, timeout=5)
+                assert app.control.cancel_consumer(queue, reply=True, timeout=5, limit=1)
         client.enqueue_many(specs(300), run="flow")
+        scheduler = services.start("scheduler", env=env)
+        wait_until(lambda: is_well(env, scheduler), 60, "a healthy scheduler")
+        services.let_go(scheduler)
+        scheduler.terminate()
+        assert ended(scheduler, 30) < 10
+        assert scheduler.returncode == 0
         assert deaf.wait(60) == 1
         log = (tmp_path / "worker.log").read_text()
         assert "this worker is stuck: for 30 s work waits and slots are free, but nothing is sent" in log

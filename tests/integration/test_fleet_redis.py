@@ -11,12 +11,13 @@ from redis.exceptions import OutOfMemoryError
 from couponpress import Client, RedisFullError, RedisUnavailableError
 from couponpress.ledger.flight import pack_moments
 from couponpress.ledger.notices import NoticeLedger
+from couponpress.ledger.uploading import UploadLedger
 from couponpress.ledger.working import Leased, Move, WorkLedger
 from couponpress.redis_address import RedisAddress
 from couponpress_worker.fleet_redis import fleet_redis, limiter_redis
 from couponpress_worker.limiter import AsyncTokenBucket, Bucket, Grant, Wait
 from couponpress_worker.recovery import Leadership, chunks_to_publish
-from tests.builders import KEYS, let_pass, producer_settings, spec, stored
+from tests.builders import KEYS, identified, let_pass, moved, producer_settings, spec, stored
 
 
 @pytest.fixture
@@ -97,6 +98,21 @@ def test_a_full_server_takes_a_hold_and_lets_it_go(full, client):
     with Client(producer_settings(full)) as producer:
         assert producer.pause()
         assert producer.resume()
+
+
+def test_a_full_server_takes_a_cancel_and_a_redrive(full, client):
+    client.config_set("maxmemory", 0)
+    moved(full, "b1.1", Move(0, "accept", tries=1), Move(1, "again", tries=1, delay_ms=60_000))
+    uploads = UploadLedger(client, KEYS)
+    number = uploads.open_run("june", "bulk")
+    token = uploads.lock_upload(number)
+    uploads.enqueue_staged(number, token, identified([7], "june"))
+    client.config_set("maxmemory", 1)
+    with Client(producer_settings(full)) as producer:
+        assert producer.cancel() == 5
+        assert [(run.run, run.cancelled, run.accepted) for run in producer.runs()] == [("may", 5, 1)]
+        assert producer.redrive("may", outcome="cancelled") == 5
+        assert producer.run("may").waiting == 5
 
 
 def test_a_server_that_refuses_every_write_for_now_counts_as_away(redis_url, client):

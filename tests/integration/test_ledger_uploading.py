@@ -433,3 +433,35 @@ def test_two_rows_of_one_upload_that_conflict_are_both_named(client):
     with pytest.raises(ConflictError, match=r"stands twice in this upload .* 'row 1' and 'row 2'"):
         uploads.enqueue_open(uploads.open_run("may", "bulk"), [one, one, twin])
     assert chunk_ids(client) == []
+
+
+# --- damaged records --------------------------------------------------------------------------------------------------
+
+DAMAGED = {
+    "garbage": lambda client, chunk: client.hset(chunk, "z", b"garbage"),
+    "no rows": lambda client, chunk: client.hdel(chunk, "z"),
+    "no states": lambda client, chunk: client.hdel(chunk, "s"),
+    "gone": lambda client, chunk: client.delete(chunk),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_an_upload_with_a_damaged_chunk_can_be_discarded(client, uploads, run, damage):
+    token = uploads.lock_upload(run)
+    for first in (1, 4, 7):
+        uploads.enqueue_staged(run, token, identified(range(first, first + 3)))
+    damage(client, KEYS.chunk("b1.2"))
+    assert uploads.discard(run, token) == 3
+    assert (chunk_ids(client), indexed(client), client.zrange(KEYS.runs, 0, -1)) == ([], 0, [])
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_an_upload_with_a_damaged_chunk_can_be_sealed(redis_url, client, uploads, run, status, damage):
+    token = uploads.lock_upload(run)
+    for first in (1, 4, 7):
+        uploads.enqueue_staged(run, token, identified(range(first, first + 3)))
+    damage(client, KEYS.chunk("b1.2"))
+    assert sealed(uploads, run, token) == ["b1.1", "b1.2", "b1.3"]
+    assert status().uploading == 0
+    assert on_ledger(redis_url, lambda ledger: ledger.lease("b1.2", "me")) == "set aside"
+    assert (status().waiting, status().total - status().expired) == (6, 6)

@@ -29,8 +29,9 @@ class Simulation:
     `platform(spec, at)` says what becomes of a call: whether it fails, and after how many seconds that is known.
     """
 
-    def __init__(self, platform, specs):
+    def __init__(self, platform, specs, most_in_flight=MOST_IN_FLIGHT):
         self.platform = platform
+        self.most_in_flight = most_in_flight
         self.breaker = Breaker()
         self.waiting = deque(range(specs))
         self.total = specs
@@ -56,7 +57,7 @@ class Simulation:
         while self.retries and self.retries[0][0] <= self.now:
             self.waiting.append(heapq.heappop(self.retries)[1])
         self.next_slot = max(self.next_slot, self.now - TICK)
-        while self.waiting and self.next_slot <= self.now and len(self.answers) < MOST_IN_FLIGHT:
+        while self.waiting and self.next_slot <= self.now and len(self.answers) < self.most_in_flight:
             given = self.breaker.ask(self.now)
             if not isinstance(given, Pass):
                 return
@@ -108,6 +109,17 @@ def test_an_outage_costs_hardly_a_try_and_the_rate_is_back_at_once(failure_secon
     assert 0.9 * (end - opened) <= probes <= 1.1 * (end - opened) + 2
     assert closed - end < 5
     assert told.back_at_rate(end) <= 6
+
+
+@pytest.mark.parametrize(("at_once", "failure_seconds", "open_after"), [(1, 10.0, 100), (3, 10.0, 40), (1, 0.05, 3)])
+def test_on_trial_it_opens_late_and_costs_a_try_all_the_same(at_once, failure_seconds, open_after):
+    """A process that the platform took nothing of yet sends one spec at a time, of three brands three."""
+    told = Simulation(outage(0, 300, failure_seconds=failure_seconds), specs=200, most_in_flight=at_once).run(420)
+    opened = told.changes[0][1]
+    assert opened <= open_after + 1
+    assert told.sent_between(0, opened) <= max(FEWEST_SPECS + at_once, FAILING_SECONDS / failure_seconds + 1)
+    assert max(told.tries.values()) <= 2
+    assert len(told.done) == 200
 
 
 def test_slow_answers_let_the_rate_come_back_within_the_promised_time():

@@ -110,6 +110,34 @@ def test_an_outcome_that_contradicts_the_platform_is_wrong(line, said):
     assert said in told[rules.ENDED_WRONGLY]
 
 
+SET_ASIDE = result(1, "expired", code="SET_ASIDE")._replace(message="three workers ended")
+
+
+def killed_with(*hands):
+    return [Kill(100.01 + number, "worker-1", in_hand=hand) for number, hand in enumerate(hands)]
+
+
+@pytest.mark.parametrize(
+    ("hands", "kept"),
+    [
+        ([{"t1", "t2"}, {"t1"}, {"t1"}], True),
+        ([{"t1"}, {"t1"}, {"t2"}], False),
+        ([{"t1"}, {"t1"}, None], True),  # Redis was away: nobody knows what this one had in hand
+        ([{"t1"}, {"t1"}], False),
+        ([], False),
+    ],
+)
+def test_what_killed_three_workers_is_set_aside_and_nothing_else(hands, kept):
+    found = audit(
+        replace(GOOD, results=[SET_ASIDE, *GOOD.results[1:]], earlier=[], counts={}, kills=killed_with(*hands))
+    )
+    assert {finding.promise for finding in found.findings} == (set() if kept else {rules.ENDED_WRONGLY})
+    assert found.outcomes == {"set aside": 1, "succeeded": 1, "failed": 1}
+    assert found.set_aside == {"three workers ended": 1}
+    if not kept:
+        assert "set aside (three workers ended), but killed" in str(found.findings[0])
+
+
 @pytest.mark.parametrize("state", ["FAIL", "PROCESSING", None])
 def test_success_without_a_picture_at_the_platform_is_wrong(state):
     tasks = {one: found for one, found in GOOD.tasks.items() if one != "t1"}
@@ -296,10 +324,32 @@ def test_answers_that_wait_for_redis_die_with_their_worker():
     assert not audit(replace(GOOD, calls=calls, kills=kills, redis_away=[Span(90.0, 95.0)])).kept
 
 
+@pytest.mark.parametrize(("hand", "kept"), [({"t1"}, True), ({"t2"}, False), (None, False)])
+def test_so_do_those_whose_idle_connection_was_closed_meanwhile(hand, kept):
+    first = call(100.0, 1, lost_us=round(107.0 * S))
+    calls = [first, *GOOD.calls[1:], call(160, 1, meaning="doubled")]
+    away = [Span(100.03, 122.0, "redis is paused")]
+    found = audit(replace(GOOD, calls=calls, kills=[Kill(120.0, "worker-1", in_hand=hand)], redis_away=away))
+    assert found.kept is kept
+    # Redis was there: the answer must have been written down long before.
+    assert not audit(replace(GOOD, calls=calls, kills=[Kill(120.0, "worker-1", in_hand=hand)])).kept
+
+
 @pytest.mark.parametrize(("forgotten", "kept"), [((100.5, 101.5), True), ((90, 99), False), ((103, 104), False)])
 def test_what_redis_forgot_is_excused_and_nothing_before_or_after(forgotten, kept):
     found = with_calls(call(140, 1, meaning="doubled"), forgotten=[Span(*forgotten)])
     assert found.kept is kept
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(99.2, True), (98.8, False), (99.6, False)],  # in the second that was lost; before it; after Redis was back
+)
+def test_what_was_on_its_way_when_redis_forgot_whose_it_was_is_sent_again(sent, kept):
+    calls = [call(sent, 1, took=2), *GOOD.calls[1:], call(104, 1, meaning="doubled")]
+    found = audit(replace(GOOD, calls=sorted(calls), forgotten=[Span(99.0, 99.5)], waiting=[]))
+    assert found.kept is kept
+    assert found.unavoidable["Redis forgot who had it"] == kept
 
 
 @pytest.mark.parametrize(
@@ -392,6 +442,16 @@ def test_a_killed_workers_specs_must_be_sent_again_within_a_minute():
     # While Redis is away or the platform is off, the clock stands still.
     assert not broken(kills=kills, redis_away=[Span(50, 52)])
     assert not broken(kills=kills, platform_off=[Span(50, 52)])
+
+
+def test_a_spec_whose_next_worker_was_killed_as_well_is_late_only_after_that_kill():
+    first, other = Kill(30.0, "worker-1", frozenset({"t1"})), Kill(55.0, "worker-2", frozenset({"t1"}))
+    assert audit(replace(GOOD, kills=[first, other])).on_the_wire == {30.0: 25.0, 55.0: 45.0}
+    # It had another spec in hand: the first one waited all along.
+    assert broken(kills=[first, other._replace(task_ids=frozenset({"t2"}))]).keys() == {rules.TOO_LATE}
+    # It came too late itself; and what it had in hand was late after its own kill.
+    assert broken(kills=[first, other._replace(at=95.0)]).keys() == {rules.TOO_LATE}
+    assert broken(kills=[first._replace(at=1.0), other._replace(at=35.0)]).keys() == {rules.TOO_LATE}
 
 
 def test_a_spec_that_needed_no_second_call_does_not_count():

@@ -47,7 +47,8 @@ class LedgerInHand:
     async def lease(self, chunk_id, owner):
         if self.lease_reply != "leased":
             return self.lease_reply
-        return Leased(chunk_id, self.rows, "w" * len(self.rows), [self.tries] * len(self.rows))
+        tries = self.tries if isinstance(self.tries, list) else [self.tries] * len(self.rows)
+        return Leased(chunk_id, self.rows, "w" * len(self.rows), tries)
 
     async def renew(self, chunk_id, owner):
         self.renewed += 1
@@ -133,6 +134,13 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, o
         return summary, published
 
     return asyncio.run(run())
+
+
+def test_those_that_spent_the_fewest_tries_go_first():
+    ledger, platform = LedgerInHand(4, tries=[3, 0, 1, 0]), ScriptedPlatform(ACCEPTED)
+    submit(ledger, platform)
+    bodies = [row.body for row in ledger.rows]
+    assert [bodies.index(body) for body in platform.asked] == [1, 3, 2, 0]
 
 
 def test_every_spec_of_a_chunk_is_sent_once_and_recorded_as_accepted():

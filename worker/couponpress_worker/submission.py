@@ -141,7 +141,8 @@ class Submitter:
 
     async def _send_in_parts(self, chunk: ChunkInHand) -> None:
         """Send what waits and is not held; what the platform has taken nothing of yet goes a little at a time."""
-        waiting = list(chunk.to_sign)
+        # On trial few go at a time: each another spec, else a silent platform would use up the tries of the first ones.
+        waiting = sorted(chunk.to_sign, key=chunk.tries.__getitem__)
         chunk.to_sign.clear()
         while (waiting := chunk.keep_back(waiting, self._halt.keeps_back)) and not self._stopped(chunk):
             part = self.trial.begin(chunk.run_number, [(position, chunk.brands[position]) for position in waiting])

@@ -14,7 +14,7 @@ from typing import cast
 import redis
 
 from couponpress.keys import Keys, lane_of
-from couponpress.ledger.scripts import script
+from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.ledger.working import Move, transitions_call
 from couponpress.outcome import LETTERS, State
 
@@ -32,7 +32,9 @@ class CancellingLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._transitions = client.register_script(script("transitions"))
+        # A full server takes it: what is cancelled is sent no more, and often it is cancelled to make room.
+        self._transitions = client.register_script(ALLOW_OOM + script("transitions"))
+        self._cancelled = client.register_script(ALLOW_OOM + script("cancelled"))
 
     def cancel(self, number: str) -> Iterator[int]:
         """Cancel every spec of a held run that is waiting, retrying or looking.
@@ -72,7 +74,7 @@ class CancellingLedger:
                 letters = (states or b"").decode()
                 moves = [Move(position, "cancel") for position, letter in enumerate(letters) if letter in _OPEN]
                 if LETTERS[State.ACCEPTED] in letters:
-                    pipeline.hset(keys.chunk(chunk_id), "cancelled", 1)
+                    self._cancelled([keys.chunk(chunk_id)], client=pipeline)
                 if moves:
                     self._transitions(*transitions_call(keys, chunk_id, moves), pipeline)
             replies = pipeline.execute()

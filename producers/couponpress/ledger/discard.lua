@@ -14,4 +14,5 @@ end
 redis.call('RPOP', KEYS[2])
 redis.call('DEL', KEYS[3])
 redis.call('HINCRBY', KEYS[1], 'uploading', -(#ARGV[4] / 18))
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'uploading', 0) end -- of a lost record none knew
 return 1

@@ -6,9 +6,10 @@ than any other, and are done for no other reason.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import cast
 
+import redis
 from redis.asyncio import Redis
 
 from couponpress.errors import DamagedChunkError
@@ -22,15 +23,37 @@ BUCKETS_AT_ONCE = 64
 
 async def digests_by_index(client: Redis, keys: Keys, chunk_id: str) -> bytes:
     """Return the digests of a chunk's specs, as `digests_of_rows` does, found by looking through the whole index."""
-    found = []
-    place = f"{chunk_id}/".encode()
-    for first in range(0, INDEX_BUCKETS, BUCKETS_AT_ONCE):
+    found = b""
+    for names in _index(keys):
         pipeline = client.pipeline(transaction=False)
-        for number in range(first, first + BUCKETS_AT_ONCE):
-            pipeline.hgetall(f"{keys.index}{number:03x}")
-        for bucket in cast(list[dict[bytes, bytes]], await pipeline.execute()):
-            found += [entry + value[:8] for entry, value in bucket.items() if value[8:].startswith(place)]
-    return b"".join(found)
+        for name in names:
+            pipeline.hgetall(name)
+        found += _of_chunk(chunk_id, await pipeline.execute())
+    return found
+
+
+def digests_in_index(client: redis.Redis, keys: Keys, chunk_id: str) -> bytes:
+    """Return the same over a blocking client."""
+    found = b""
+    for names in _index(keys):
+        with client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hgetall(name)
+            found += _of_chunk(chunk_id, pipeline.execute())
+    return found
+
+
+def _index(keys: Keys) -> Iterator[list[str]]:
+    """Return the names of the index, so many at a time as are read in one round trip."""
+    for first in range(0, INDEX_BUCKETS, BUCKETS_AT_ONCE):
+        yield [f"{keys.index}{number:03x}" for number in range(first, first + BUCKETS_AT_ONCE)]
+
+
+def _of_chunk(chunk_id: str, buckets: Iterable[dict[bytes, bytes]]) -> bytes:
+    place = f"{chunk_id}/".encode()
+    return b"".join(
+        entry + value[:8] for bucket in buckets for entry, value in bucket.items() if value[8:].startswith(place)
+    )
 
 
 async def restore_states(client: Redis, keys: Keys, chunk_id: str) -> bytes:

@@ -13,7 +13,7 @@ import redis
 from couponpress.errors import InputError
 from couponpress.keys import Keys, lane_of
 from couponpress.ledger.reading import CANCELLED_WORDS
-from couponpress.ledger.scripts import script
+from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.outcome import LETTERS, State
 
 RedrivenOutcome = Literal["rejected", "failed", "expired", "cancelled"]
@@ -27,7 +27,8 @@ class RedriveLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._redrive = client.register_script(script("redrive"))
+        # A full server takes it: the reasons that go free more than what is written.
+        self._redrive = client.register_script(ALLOW_OOM + script("redrive"))
 
     def redrive(
         self, number: str, outcome: RedrivenOutcome | None, code: str | None

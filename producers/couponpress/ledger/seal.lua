@@ -7,12 +7,13 @@ if (redis.call('GET', KEYS[5]) or redis.call('HGET', KEYS[1], 'uploader')) ~= AR
 redis.call('SET', KEYS[5], ARGV[4], 'EX', ARGV[5])
 local released, specs = redis.call('LRANGE', KEYS[3], 0, ARGV[2] - 1), 0
 for _, chunk_id in ipairs(released) do
-  specs = specs + #redis.call('HGET', ARGV[3] .. chunk_id, 's')
+  specs = specs + #(redis.call('HGET', ARGV[3] .. chunk_id, 's') or '') -- one that is lost is set aside when leased
   redis.call('ZADD', KEYS[2], 0, chunk_id)
 end
 if #released > 0 then
   redis.call('LTRIM', KEYS[3], #released, -1)
   redis.call('HINCRBY', KEYS[1], 'uploading', -specs)
+  if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('HSET', KEYS[1], 'uploading', 0) end
   redis.call('HINCRBY', KEYS[1], 'total', specs)
   redis.call('HINCRBY', KEYS[1], 'waiting', specs)
   redis.call('HDEL', KEYS[1], 'finished_ms')

@@ -16,9 +16,10 @@ from typing import cast
 
 import redis
 
-from couponpress.errors import ConflictError, InputError
+from couponpress.errors import ConflictError, DamagedChunkError, InputError
 from couponpress.keys import Keys, Lane, lane_of, run_of, run_scope
 from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
+from couponpress.ledger.lost_records import digests_in_index
 from couponpress.ledger.scripts import ALLOW_OOM, script
 
 #: After so long without a chunk an upload counts as dead, and another may go on with its run.
@@ -60,7 +61,7 @@ class UploadLedger:
         self._enqueue = client.register_script(script("enqueue"))
         self._seal = client.register_script(ALLOW_OOM + script("seal"))
         self._discard = client.register_script(ALLOW_OOM + script("discard"))
-        self._lock_upload = client.register_script(script("lock_upload"))
+        self._lock_upload = client.register_script(ALLOW_OOM + script("lock_upload"))
         self._drop_run = client.register_script(ALLOW_OOM + script("drop_run"))
 
     def open_run(self, name: str, lane: Lane) -> str:
@@ -200,12 +201,9 @@ class UploadLedger:
         keys, discarded = self._keys, 0
         while last := cast(bytes | None, self._client.lindex(keys.staged(number), -1)):
             chunk_id = last.decode()
-            stored = cast(bytes | None, self._client.hget(keys.chunk(chunk_id), "z"))
-            if stored is None:  # another producer took over, and was quicker
-                break
             done = self._discard(
                 [keys.run(number), keys.staged(number), keys.chunk(chunk_id), keys.upload_lock(number)],
-                [chunk_id, token, keys.index, digests_of_rows(unpack(stored)), UPLOAD_LOCK_SECONDS],
+                [chunk_id, token, keys.index, self._digests(chunk_id), UPLOAD_LOCK_SECONDS],
             )
             if done == -1:
                 break
@@ -213,6 +211,14 @@ class UploadLedger:
         self.unlock_upload(number, token)
         self.drop_if_empty(number)
         return discarded
+
+    def _digests(self, chunk_id: str) -> bytes:
+        try:
+            return digests_of_rows(
+                unpack(cast(bytes | None, self._client.hget(self._keys.chunk(chunk_id), "z")) or b"")
+            )
+        except (DamagedChunkError, ValueError, KeyError):
+            return digests_in_index(self._client, self._keys, chunk_id)
 
     def take_over_upload(self, number: str) -> str | None:
         """Return a token that makes this process the only one that uploads into the run, whoever did; None: no run.

@@ -17,6 +17,7 @@ from limits import parse
 
 from couponpress.keys import Keys
 from couponpress.ledger.pacing import PacingLedger
+from couponpress.ledger.scripts import ALLOW_OOM
 from couponpress.ledger.setting_aside import SET_ASIDE_CODE, SetAsideLedger
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.limiter import Bucket
@@ -83,9 +84,9 @@ def _of_info(told: Mapping[str, Any]) -> Iterator[Finding]:
 def _can(client: redis.Redis, keys: Keys) -> Finding:
     trial = files("couponpress_worker.doctor").joinpath("trial.lua").read_text(encoding="utf-8")
     try:
-        client.register_script(trial)([keys.doctor], [_TRIAL_MS])
+        client.register_script(ALLOW_OOM + trial)([keys.doctor], [_TRIAL_MS])
     except redis.ResponseError as error:
-        cure = "use Redis 6.2 or newer, or Valkey, and allow its user EVALSHA, SCRIPT LOAD and the commands of scripts"
+        cure = "use Redis 7 or newer, or Valkey, and allow its user EVALSHA, SCRIPT LOAD and the commands of scripts"
         return Finding("redis features", good=False, seen=str(error), cure=cure)
     return Finding("redis features", good=True, seen="scripts, their clock, JSON and streams work")
 
