@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,8 +181,8 @@ class Redis:
                 self.forgotten.append(Span(began, at, what))
         self.down = (what, at)
 
-    def undo(self) -> None:
-        """Let it answer again."""
+    def undo(self, alone: Callable[[redis.Redis], None] = lambda client: None) -> None:
+        """Let it answer again; where it may have forgotten something, `alone` sees first what it knows."""
         if self.down is None:
             return
         what, at = self.down
@@ -189,10 +190,21 @@ class Redis:
             self._process.send_signal(signal.SIGCONT)
             self._wait_for_answer()
         else:
+            self._show(alone)
             self._process = redis_server.start(self._directory, self._port)
         self._sizes.clear()
         self.away.append(Span(at, time.monotonic(), what))
         self.down = None
+
+    def _show(self, alone: Callable[[redis.Redis], None]) -> None:
+        """Start it where nobody looks for it: producers store anew what it forgot as soon as they find it."""
+        port = redis_server.free_port()
+        process = redis_server.start(self._directory, port)
+        try:
+            with redis.Redis(port=port) as client:
+                alone(client)
+        finally:
+            redis_server.stop(process)
 
     def stop(self) -> None:
         """End the server."""

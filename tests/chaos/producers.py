@@ -169,7 +169,8 @@ class Producer(threading.Thread):
 
     @staticmethod
     def _command(piece: Piece) -> list[str]:
-        return [sys.executable, "-m", "couponpress", "submit", "-", "--format", "csv", "--run", piece.run]
+        submit = [sys.executable, "-m", "couponpress", "submit", "-", "--format", "csv", "--run", piece.run]
+        return [*submit, "--encoding", "utf-8"]  # else it waits for 64 KB before it is sure
 
     def _text(self, piece: Piece, rows: int) -> bytes:
         header, lines = self._lines[0], self._lines[1:]

@@ -248,19 +248,19 @@ class _Run:
                     del self._unread_kills[number]
 
     def _redis_back(self, producers: list[Producer]) -> None:
-        known = len(self._redis.forgotten)
-        self._redis.undo()
+        forgotten = self._redis.forgotten[len(self._unknown) :]
+        self._redis.undo(lambda client: self._note_unknown(client, forgotten, producers))
         self._read_kills()
-        for forgotten in self._redis.forgotten[self._repeated : known]:
-            lost = Span(forgotten.began, time.monotonic())
-            pieces = [one.piece for producer in producers for one in producer.touched(lost)]
-            task_ids = [spec.task_id for piece in pieces for spec in self._specs(piece.run, piece.first, piece.rows)]
-            self._unknown.append(unknown_to(self._redis.client, self._keys, task_ids))
+        for lost in forgotten:
             for producer in producers:
-                producer.repeat(lost)
-        self._repeated = known
+                producer.repeat(Span(lost.began, time.monotonic()))
 
-    _repeated = 0
+    def _note_unknown(self, client: redis.Redis, forgotten: list[Span], producers: list[Producer]) -> None:
+        for lost in forgotten:
+            span = Span(lost.began, time.monotonic())
+            pieces = [one.piece for producer in producers for one in producer.touched(span)]
+            task_ids = [spec.task_id for piece in pieces for spec in self._specs(piece.run, piece.first, piece.rows)]
+            self._unknown.append(unknown_to(client, self._keys, task_ids))
 
     def _platform_back(self, act: Act, began: float) -> None:
         self._sandbox.control(limit=LIMIT, faults=ALWAYS)
