@@ -26,7 +26,7 @@ demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform,
 	@$(BIN)/couponpress demo $(DEMO)
 
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
-	@$(BIN)/python -m tests $(PYTEST)
+	@$(BIN)/python -m pytest $(PYTEST)
 
 bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmarks; BENCH="cost rate" or --quick for less
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

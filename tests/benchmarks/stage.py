@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -16,6 +16,7 @@ import redis
 from couponpress import Client, ProducerSettings
 from couponpress.keys import Keys
 from couponpress_worker import redis_server
+from couponpress_worker.demo import stand_back
 from couponpress_worker.sandbox.process import RunningSandbox, running
 from couponpress_worker.settings import Settings
 from tests.benchmarks.bench import Bench
@@ -24,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 LATENCY_MS = 50
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-NICENESS = 5
 RUN = "bench"
 
 
@@ -81,7 +81,7 @@ class Stage:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            _stand_back(process.pid)
+            stand_back(process.pid)
             if core is not None:  # before it has made a thread: they inherit it
                 os.sched_setaffinity(process.pid, {core})
             self.workers.append(process)
@@ -135,16 +135,6 @@ class Stage:
                 tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
                 raise TimeoutError(f"a worker did not become ready; the end of its log:\n{tail}")
             time.sleep(0.05)
-
-
-def _stand_back(pid: int) -> None:
-    """Let a process leave the cores to the platform and Redis, which are elsewhere in real life, when these want one.
-
-    Linux may share cores among sessions before it looks at processes (sched(7), autogroup), so both are told.
-    """
-    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
-    with suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
 @contextmanager

@@ -275,7 +275,7 @@ class Process:
 
     async def _look(self, ask_for_slot: bool) -> Sight:
         """Look whether this process gets on; over the client that fails fast."""
-        if down := self._outage.told:
+        if (down := self._outage.told) and self._submitter.in_hand:  # with nothing to send, it would never learn better
             with suppress(redis.exceptions.RedisError, OSError):  # people are told by the log as well
                 await tell_down(self._limiter_redis, Keys(self._settings.mchid), down)
         seen = Sight(
