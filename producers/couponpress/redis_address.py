@@ -132,7 +132,8 @@ class RedisAddress:
             "redis_backend_use_ssl": tls,
             "redis_socket_timeout": 5.0,
             "redis_socket_connect_timeout": 5.0,
-            "result_backend_transport_options": options,
+            # What is kept there is a courtesy: it is tried twice, not for 20 s.
+            "result_backend_transport_options": {"retry_policy": {"max_retries": 1}, **options},
         }
 
     def _sentinel_options(self) -> dict[str, Any]:

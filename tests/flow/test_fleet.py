@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
 
 from couponpress import Client, ProducerSettings
 from couponpress.ledger.chunks import CHUNK_SIZE
@@ -83,6 +84,8 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
         surely = surely_in_any_second(env["COUPONPRESS_BASE_URL"])
         picture = httpx.get(outcomes[0].image_url)
         status_as_json_has_the_promised_names(tmp_path, env)
+        with redis.Redis.from_url(env["COUPONPRESS_REDIS_URL"]) as plain:
+            kept = [json.loads(plain.get(key)) for key in plain.scan_iter("celery-task-meta-*")]
 
     assert Counter(one.outcome for one in outcomes) == {"succeeded": upload.good}, status
     assert len({one.task_id for one in outcomes}) == upload.good
@@ -99,6 +102,9 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
     assert seen["calls"]["query"]["received"] >= seen["callbacks"]["lost"]
     assert seen["callbacks"]["probes"] > 0
     assert seen["callbacks"]["probes_believed"] == 0
+    # Celery's own results are there for whoever looks at them.
+    assert {one["status"] for one in kept} == {"SUCCESS"}
+    assert 500 < sum(one["result"]["sent"] for one in kept) <= seen["received"]
     # Only what was in flight at the kill, or hit by a fault, was sent again.
     assert seen["received"] - upload.good <= sum(seen["faults"].values()) + IN_FLIGHT_AT_MOST
 
