@@ -62,7 +62,10 @@ def micros():
 
 @dataclass
 class Platform:
-    """Admits `limit` requests in any window; every answer takes between the two latencies."""
+    """Admits `limit` requests in any window; every answer takes between the two latencies.
+
+    A rough one has slow first connections, and stands still for longer than the lateness budget every now and then.
+    """
 
     limit: int
     latency_seconds: tuple[float, float]
@@ -70,11 +73,13 @@ class Platform:
     scripts: VirtualTimeScripts
     retry_after_seconds: float | None = None
     window_seconds: float = 1.0
+    rough_seconds: float = 0.0
     arrivals: list[tuple[float, bool]] = field(default_factory=list)
 
     def __post_init__(self):
         self.window = SlidingWindow(self.limit)
         self.began = asyncio.get_running_loop().time()
+        self.awake_at = 0.0
 
     def enforce(self, limit):
         self.window.limit = limit
@@ -82,10 +87,21 @@ class Platform:
     def throttle_calls(self):
         return self.scripts.throttle_calls
 
+    async def stand_still(self):
+        """Take nothing for 20 to 45 ms, every 2.5 s or so."""
+        loop = asyncio.get_running_loop()
+        while self.rough_seconds > loop.time() - self.began:
+            await asyncio.sleep(self.chance.expovariate(1 / 2.5))
+            self.awake_at = loop.time() + self.chance.uniform(LATENESS, 0.045)
+
     async def admits(self) -> bool:
+        loop = asyncio.get_running_loop()
+        if self.rough_seconds and loop.time() < self.began + 0.25:
+            await asyncio.sleep(self.chance.uniform(0, 0.15))
         await asyncio.sleep(self.chance.uniform(0, LATENESS / 4))
+        await asyncio.sleep(max(self.awake_at - loop.time(), 0))
         admitted = self.window.admits(round(micros() / self.window_seconds))  # a longer window is a slower clock
-        self.arrivals.append((asyncio.get_running_loop().time() - self.began, admitted))
+        self.arrivals.append((loop.time() - self.began, admitted))
         await asyncio.sleep(self.chance.uniform(*self.latency_seconds))
         return admitted
 
@@ -120,6 +136,7 @@ def simulate(
     latency_ms=(5, 50),
     retry_after=None,
     window_seconds=1.0,
+    rough_seconds=0.0,
     seed=20261122,
 ):
     """Run `scenario(platform, client)` while processes send as fast as they may; returns the platform."""
@@ -130,13 +147,17 @@ def simulate(
         bucket = Bucket(KEYS.bucket("submit"), parse("500/second"), LATENESS)
         with redis.Redis.from_url(redis_url) as client:
             scripts = VirtualTimeScripts(client)
-            platform = Platform(limit, latency, random.Random(seed), scripts, retry_after, window_seconds)
+            platform = Platform(
+                limit, latency, random.Random(seed), scripts, retry_after, window_seconds, rough_seconds
+            )
             paces = [Pace(scripts, bucket, KEYS.pace("submit")) for _ in range(processes)]
             fleet = [Slots(one.acquire, lateness_seconds=LATENESS, clock=loop.time, pace=one) for one in paces]
             senders = [asyncio.create_task(send(slots, platform)) for slots in fleet for _ in range(8)]
             await asyncio.sleep(1.25)  # a new bucket counts as full
             platform.began = loop.time()
+            standing_still = asyncio.create_task(platform.stand_still())
             await scenario(platform, client)
+            standing_still.cancel()
             for sender in senders:
                 sender.cancel()
             await asyncio.gather(*senders, return_exceptions=True)
@@ -166,6 +187,22 @@ def test_the_limit_that_is_there_is_found_and_left_again(redis_url, limit, back_
     usual, refused = platform.between(40 + back_within, 43 + back_within)
     assert usual >= 0.97 * USUAL
     assert refused == 0
+
+
+@pytest.mark.parametrize("processes", [1, 6])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tiny_limit_is_found_and_kept_although_little_goes_as_it_should(redis_url, processes, seed):
+    """One request too few is a tenth of it, and two refusals are more than one of a hundred."""
+
+    async def scenario(platform, client):
+        await asyncio.sleep(22)
+
+    platform = simulate(
+        redis_url, scenario, processes=processes, limit=10, latency_ms=(50, 70), rough_seconds=22.0, seed=seed
+    )
+    used, refused = platform.between(2, 22)
+    assert used >= 0.9 * 10
+    assert refused <= 0.01
 
 
 @pytest.mark.parametrize("limit", [200, 10])

@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from couponpress_worker.limiter import Bucket, Grant, Wait
 from couponpress_worker.pace import (
     GATHER_SECONDS,
+    GIVEN_US,
     LONGEST_REST_SECONDS,
     LONGEST_WAIT_SECONDS,
     SETTLE_SECONDS,
@@ -64,13 +65,13 @@ def test_many_refusals_are_told_together_and_the_latest_moment_counts():
 
     run(scenario)
     assert scripts.reports == [
-        ("refused", NOON, 1, 0, LATENESS_US),
-        ("refused", NOON + 29, 30, 2_500_000, LATENESS_US),
+        ("refused", NOON, LATENESS_US, 1, 0),
+        ("refused", NOON + 29, LATENESS_US, 30, 2_500_000),
     ]
     assert pauses == [0.8, 0.8]
 
 
-def test_after_a_cut_a_process_counts_what_it_was_allowed_in_both_windows():
+def test_after_a_cut_a_process_counts_what_it_was_allowed_in_each_window():
     scripts = Scripts()
 
     async def scenario(loop):
@@ -80,14 +81,28 @@ def test_after_a_cut_a_process_counts_what_it_was_allowed_in_both_windows():
             pace.admitted(NOON - before_us)
         assert isinstance(await pace.acquire(1), Grant)  # another process made the cut: the bucket tells
         await asyncio.sleep(SETTLE_SECONDS / 2)
-        for after_us in (1, LATENESS_US, LATENESS_US + 1):  # answers that come later count as well
+        for after_us in (1, LATENESS_US, LATENESS_US + 1, GIVEN_US):  # answers that come later count as well
             pace.admitted(NOON + after_us)
         await asyncio.sleep(SETTLE_SECONDS)
         await pace.acquire(1)  # the same cut is counted once
         await asyncio.sleep(SETTLE_SECONDS * 2)
 
     run(scenario)
-    assert scripts.reports == [("counted", NOON, 4, 4, LATENESS_US)]
+    assert scripts.reports == [("counted", NOON, LATENESS_US, 4, 4, 6)]
+
+
+def test_a_process_whose_first_answers_come_after_the_cut_counts_them():
+    scripts = Scripts()
+
+    async def scenario(loop):
+        pace = paced(scripts)
+        await pace.acquire(1)
+        await asyncio.sleep(SETTLE_SECONDS / 2)
+        pace.admitted(NOON - 1)
+        await asyncio.sleep(SETTLE_SECONDS)
+
+    run(scenario)
+    assert scripts.reports == [("counted", NOON, LATENESS_US, 1, 1, 1)]
 
 
 def test_a_process_that_sent_nothing_counts_nothing():

@@ -29,7 +29,7 @@ local function store(key, tat)
   redis.call('PEXPIRE', key, 86400000 + math.ceil(math.max(tat - now, 0) / 1000))
 end
 
-local SECOND, PROBE, CALM = 1000000, 3000000, 2000000
+local SECOND, PROBE, CALM, ROOM = 1000000, 3000000, 2000000, 50000
 local pace, quiet, cut = KEYS[buckets + 1], 0, nil
 
 -- The spacing at this moment: by what was set by hand, else as the caller has it; wider while the platform takes less.
@@ -54,9 +54,13 @@ local function paced(key, spacing)
     hold = hold + idle
     redis.call('HSET', pace, 'hold', whole(hold))
   end
-  local learned, beyond = math.floor((SECOND + ARGV[#ARGV]) / limit) + 1, now - hold
-  if beyond >= 0 then -- a process that gives up slots sends less than it is given, so up to a tenth more is tried
-    learned = SECOND / (limit * (1.01 + 0.09 * math.min(beyond / PROBE, 1)) + 1)
+  -- Where slots lie far apart, room for lateness costs little, and a refusal is much.
+  local room = math.max(ARGV[#ARGV], math.min(ROOM, SECOND / limit / 2))
+  local learned, beyond = math.floor((SECOND + room) / limit) + 1, now - hold
+  -- A process that gives up slots sends less than it is given, so up to a tenth more is tried. Half a request more is
+  -- one refusal a second; one more would be two, before anybody knows of the first.
+  if beyond >= 0 then
+    learned = SECOND / (limit * (1.01 + 0.09 * math.min(beyond / PROBE, 1)) + 0.5)
   end
   if beyond > PROBE then
     learned = learned / 2 ^ ((beyond - PROBE) / SECOND)

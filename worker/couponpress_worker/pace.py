@@ -39,6 +39,8 @@ LONGEST_REST_SECONDS = 3600.0
 TELL_EVERY_SECONDS = 10.0
 #: The window in which the platform counts.
 WINDOW_US = 1_000_000
+#: So long after a cut's moment lies the last slot that was given before anybody knew of it.
+GIVEN_US = 300_000
 #: Moments older than this before the latest can belong to no cut that is still counted.
 _KEPT_US = 3 * WINDOW_US
 
@@ -111,29 +113,30 @@ class Pace:
             await asyncio.sleep(GATHER_SECONDS)
 
     def _notice(self, cut_us: int) -> None:
-        """Count for a cut that is new to this process, unless it sent nothing."""
+        """Count for a cut that is new to this process."""
         if cut_us == self._cut_us:
             return
         self._cut_us = cut_us
-        if self._admitted and (self._counting is None or self._counting.done()):
+        if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._count())
 
     async def _count(self) -> None:
         await asyncio.sleep(SETTLE_SECONDS)
         cut_us = self._cut_us
-        # A request may have arrived before one of an earlier slot, but not in a window with more than the limit.
-        taken, taken_later = (
+        # A request may have arrived before one of an earlier slot, on a new connection by far, but not in a window with
+        # more than the limit.
+        taken = [
             sum(end_us - WINDOW_US < moment <= end_us for moment in self._admitted)
-            for end_us in (cut_us, cut_us + self._lateness_us)
-        )
-        if taken or taken_later:
+            for end_us in (cut_us, cut_us + self._lateness_us, cut_us + GIVEN_US)
+        ]
+        if any(taken):
             try:
-                await self._report("counted", cut_us, taken, taken_later)
+                await self._report("counted", cut_us, *taken)
             except (RedisError, OSError) as error:
                 _log.warning("Redis could not be told how much the platform took: %s", error)
 
     async def _report(self, act: str, moment_us: int, *numbers: int) -> list[int]:
-        reply: list[int] = await self._script(self._keys, [act, moment_us, *numbers, self._lateness_us])
+        reply: list[int] = await self._script(self._keys, [act, moment_us, self._lateness_us, *numbers])
         return reply
 
 

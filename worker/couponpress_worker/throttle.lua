@@ -15,27 +15,27 @@
 --            `start` and `hold`: between them the limit is held, then more is tried; `quiet`: nothing is sent before;
 --            `mild` 1 if the cut left the limit as it is; `stray` 1 if it did so while the limit was held;
 --            `before` how many a second were given at the latest cut that did not;
---            `stuck` how many cuts in a row found nothing lower; `counted` and `counted_later` what the processes
---            counted; `refused` how many requests were
+--            `stuck` how many cuts in a row found nothing lower; `counted`, `counted_later`, `counted_last` what the
+--            processes counted; `refused` how many requests were
 -- KEYS[2]    the bucket, a HASH; see limiter.lua
 -- ARGV[1]    `refused` or `counted`
 -- ARGV[2]    refused: the moment of the first refused request's slot, µs; counted: the cut, µs
--- ARGV[3]    refused: how many requests; counted: how many of a process's were taken within the second up to the cut
--- ARGV[4]    refused: how long the platform asks to wait, µs (0: it does not say);
---            counted: how many were taken within the second that ends a lateness budget after the cut
--- ARGV[5]    the lateness budget, µs
+-- ARGV[3]    the lateness budget, µs
+-- ARGV[4..]  refused: how many requests; how long the platform asks to wait, µs (0: it does not say);
+--            counted: how many of a process's were taken within the second up to the cut; within the one that ends a
+--            lateness budget later; within the one that ends when the slots given before the cut are over
 -- returns    {the latest cut, µs; how long nothing is given from now on, µs}
 
-local moment, lateness = tonumber(ARGV[2]), tonumber(ARGV[5])
+local moment, lateness = tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local SECOND, PROBE = 1000000, 3000000 -- as in limiter.lua
--- A refusal is paid for by so many calls: fewer than 1 % are refused.
+-- A refusal is paid for by so many calls, so that fewer than 1 % are refused; a limit below six would take too long.
 local PAID_BY, SHORTEST_HOLD, LONGEST_DEBT = 110, 3000000, 20000000
 
 local pace = {
   cut = 0, old = 0, start = 0, hold = 0, quiet = 0,
-  mild = 0, stray = 0, before = 0, stuck = 0, counted = 0, counted_later = 0, refused = 0,
+  mild = 0, stray = 0, before = 0, stuck = 0, counted = 0, counted_later = 0, counted_last = 0, refused = 0,
 }
 local stored = redis.call('HGETALL', KEYS[1])
 for i = 1, #stored, 2 do
@@ -51,7 +51,7 @@ local function cut(mild)
   pace.mild = mild and (trying or (holding and pace.stray == 0)) and 1 or 0
   pace.stray = (holding and pace.mild == 1) and 1 or 0
   pace.cut, pace.old, pace.start = moment, next_slot + SECOND + lateness, next_slot
-  pace.counted, pace.counted_later, pace.refused = 0, 0, 0
+  pace.counted, pace.counted_later, pace.counted_last, pace.refused = 0, 0, 0, 0
   if pace.mild == 1 then
     pace.quiet = math.max(pace.quiet, next_slot + lateness) -- the window is just full, and requests travel unevenly
     return
@@ -70,11 +70,14 @@ if ARGV[1] == 'refused' then
   elseif pace.mild == 1 and pace.limit and pace.refused > math.max(10, pace.limit * 0.1) then
     cut(false)
   end
-  pace.refused = pace.refused + ARGV[3]
-  pace.quiet = math.max(pace.quiet, now + ARGV[4])
+  pace.refused = pace.refused + ARGV[4]
+  pace.quiet = math.max(pace.quiet, now + ARGV[5])
 elseif moment == pace.cut and pace.limit then
-  pace.counted, pace.counted_later = pace.counted + ARGV[3], pace.counted_later + ARGV[4]
-  local taken = math.max(pace.counted, pace.counted_later)
+  local taken = 0
+  for i, name in ipairs({'counted', 'counted_later', 'counted_last'}) do
+    pace[name] = pace[name] + ARGV[3 + i]
+    taken = math.max(taken, pace[name])
+  end
   if pace.mild == 1 then
     pace.limit = math.max(pace.limit, taken)
   elseif taken < pace.before * 0.98 then
@@ -86,9 +89,8 @@ elseif moment == pace.cut and pace.limit then
 end
 
 if pace.limit then
-  local owed = PAID_BY * SECOND / pace.limit
-  local debt = pace.mild == 1 and math.min(owed * pace.refused, LONGEST_DEBT) or 0
-  pace.hold = math.max(pace.start, pace.quiet) + math.max(SHORTEST_HOLD, owed, debt)
+  local debt = PAID_BY * SECOND / pace.limit * (pace.mild == 1 and math.max(pace.refused, 1) or 1)
+  pace.hold = math.max(pace.start, pace.quiet) + math.max(SHORTEST_HOLD, math.min(debt, LONGEST_DEBT))
 end
 local written = {}
 for name, value in pairs(pace) do
