@@ -1,6 +1,7 @@
 """Specs that the platform has not called back about are asked about; the answers end in a real ledger."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis.asyncio import Redis
@@ -143,6 +144,29 @@ def test_a_picture_that_failed_is_told(redis_url, client):
     accepted(redis_url, client)
     rounds(redis_url, FakePlatform(FAILED))
     assert outcomes(client)[0].outcome == "failed"
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.LOOKING])
+def test_an_answer_is_not_booked_for_another_spec_that_stands_in_the_place_by_now(redis_url, client, state):
+    """As after a Redis that lost its last second while the platform was asked."""
+
+    class SlowPlatform(FakePlatform):
+        async def query(self, *asked):
+            answer = await super().query(*asked)
+            with ThreadPoolExecutor() as beside:  # the helpers below run a loop of their own
+                beside.submit(self.lose_and_store_anew).result()
+            return answer
+
+        def lose_and_store_anew(self):
+            client.flushdb()
+            assert stored(redis_url, first=2) == chunk_id
+            bring_to(redis_url, chunk_id, [state])
+
+    chunk_id = accepted(redis_url, client) if state is State.ACCEPTED else looking(redis_url)
+    platform = SlowPlatform(MADE)
+    rounds(redis_url, platform)
+    assert [asked[0] for asked in platform.asked] == ["cut-out-000001"]
+    assert states_of(client, chunk_id) == [state]
 
 
 def test_only_accepted_specs_of_a_chunk_are_asked_about(redis_url, client):

@@ -211,10 +211,12 @@ class OverdueQuery:
             self._asked.pop(chunk_id, None)
 
     async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
-        place = question.place
-        judgement = await self._query(question.row.body_fields(), may_ask)
+        place, body = question.place, question.row.body_fields()
+        judgement = await self._query(body, may_ask)
         if judgement is None:
             return False
+        if await self._ledger.places([body["task_id"]]) != [place]:
+            return True  # Redis came back without its last writes meanwhile, and the place may be another spec's
         if question.accepted_seconds_ago is None:
             move = await self._move_after_look(judgement, place)
         else:
