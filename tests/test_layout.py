@@ -71,6 +71,7 @@ def within(names, *homes):
 #: All that the fleet may know of the producers' package.
 GROUND_FLOOR = ("couponpress.spec", "couponpress.outcome", "couponpress.keys", "couponpress.ledger")
 GROUND_FLOOR += (
+    "couponpress.foreground",
     "couponpress.gathering",
     "couponpress.settings",
     "couponpress.errors",
@@ -120,7 +121,11 @@ def test_the_contract_lies_below_everything():
 
 def test_the_gateway_s_framework_is_loaded_by_its_command_only():
     loading = importers_of("fastapi", "starlette", "uvicorn")
-    assert within(loading, "couponpress") == within(loading, "couponpress.gateway")
+    assert within(loading, "couponpress") == within(loading, "couponpress.gateway") | {"couponpress.foreground"}
+    assert within(importers_of("couponpress.foreground"), "couponpress") == {
+        "couponpress.gateway.commands",
+        "couponpress.gateway.serving",
+    }
     of_cli = within(imports_of("couponpress.cli"), "couponpress.gateway")
     assert of_cli == {"couponpress.gateway.commands"}
     top = {node.module for node in TREES["couponpress.gateway.commands"].body if isinstance(node, ast.ImportFrom)}
