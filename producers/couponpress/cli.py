@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -33,6 +33,7 @@ from couponpress.ledger.reading import Hold
 from couponpress.ledger.redriving import RedrivenOutcome
 from couponpress.ledger.setting_aside import SetAsideChunk
 from couponpress.nightly.commands import app as schedule_commands
+from couponpress.nightly.plan import effective_rate
 from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.reading_progress import reading_progress
@@ -337,16 +338,12 @@ def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: 
 
 
 def _pace() -> tuple[float, int]:
-    """Ask the fleet for its rate and what waits; without settings or Redis, the configured rate has to do."""
-    try:
-        with Client() as client:
-            rate = client.rate()
-            waiting = sum(one.waiting + one.retrying for one in client.runs())
-    except CouponpressError:
-        return per_second(configured_rate()), 0
-    in_force = per_second(rate.in_force or configured_rate())
-    # Slots are given a little below the limit; how far, the latest ones show.
-    return min(rate.slots_per_second or in_force, in_force), waiting
+    """Ask the fleet for its rate and what waits; without settings, Redis or workers, the configured rate has to do."""
+    rate, waiting = None, 0
+    with suppress(CouponpressError), Client() as client:
+        rate = effective_rate(client.rate())
+        waiting = sum(one.waiting + one.retrying for one in client.runs())
+    return rate or per_second(configured_rate()), waiting
 
 
 @contextmanager
