@@ -221,7 +221,7 @@ class Client:
     def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
         """Enqueue specs that have nothing to do with one another: one that is known with another body stops no other.
 
-        Returns for each spec whether it was new. Chunks are made of what is new, so many at once cost little each.
+        Returns each with its ids and whether it was new. Chunks are made of what is new: many at once cost little each.
 
         Raises:
             SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
