@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -207,7 +208,7 @@ def results(
         if download is not None and output is None:
             raise typer.Exit(_download(client, status, download))
         if output is None:
-            sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+            cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", newline="")
             write_results(client.outcomes(run), sys.stdout, format_name)
             return
         with _written(output) as stream:
@@ -401,7 +402,7 @@ def main() -> None:
     for entry in entry_points(group="couponpress.commands"):
         entry.load()(app)
     # A terminal that lacks a letter shows its number instead.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     try:
         app()
     except CouponpressError as error:

@@ -27,6 +27,7 @@ from tests.builders import (
     spec,
     stored,
 )
+from tests.waiting import until
 
 #: What `Client` offers that is not a verb of programs: what commands show, and what this client is made of.
 ONLY_SYNC = {"upload", "looks", "outage", "rate", "set_rate", "flight_record", "set_aside_chunks", "set_aside_messages"}
@@ -65,12 +66,6 @@ async def arriving(numbers):
     for number in numbers:
         await asyncio.sleep(0)
         yield spec(number)
-
-
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in a server
-            await asyncio.sleep(0.01)
 
 
 async def cancelled(task):

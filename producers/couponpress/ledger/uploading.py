@@ -179,7 +179,7 @@ class UploadLedger:
 
     def server(self) -> str:
         """Return which server answers: another one after a restart or a failover, which may forget what was stored."""
-        return str(self._client.info("server")["run_id"])  # type: ignore[index, unused-ignore]
+        return cast(dict[str, str], self._client.info("server"))["run_id"]
 
     def seal(self, number: str, token: str) -> Iterator[list[str]]:
         """Release every staged chunk of the run; yields the ids of those released, in batches.
