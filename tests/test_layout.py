@@ -157,7 +157,7 @@ def test_modules_import_downwards():
 def test_celery_is_spoken_in_five_places():
     spoken = importers_of("celery", "kombu", "redbeat")
     of_the_fleet = {f"couponpress_worker.{name}" for name in ("app", "beat", "broker", "screening")}
-    assert spoken == of_the_fleet | {"couponpress.client"}
+    assert spoken == of_the_fleet | {"couponpress.hints"}
     assert "couponpress_worker.app" in imports_of("couponpress_worker.tasks")
 
 
