@@ -9,7 +9,6 @@ import time
 from contextlib import aclosing
 
 import pytest
-import redis
 
 from couponpress import AsyncClient, Client, ConflictError, InputError, Receipt, SpecError, UnknownRunError
 from couponpress.ledger.working import Move
@@ -17,7 +16,6 @@ from couponpress.outcome import State
 from couponpress_worker.redis_server import free_port
 from tests.builders import (
     KEYS,
-    assert_consistent,
     bring_to,
     chunk_ids,
     cut_out_body,
@@ -34,11 +32,9 @@ ONLY_SYNC = {"upload", "looks", "outage", "rate", "set_rate", "flight_record", "
 
 
 @pytest.fixture
-def server(redis_url):
-    with redis.Redis.from_url(redis_url) as server:
-        yield server
-        server.client_unpause()
-        assert_consistent(server)
+def server(server):
+    yield server
+    server.client_unpause()
 
 
 def use(url, act, **options):
