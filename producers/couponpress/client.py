@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
@@ -187,17 +188,8 @@ class Client:
             return Receipt(run, new, known)
 
     def _enqueue_open(self, run: str, lane: Lane, chunk: list[Identified], hook: str | None) -> Enqueued:
-        """Store a chunk and announce it; opens the run anew if it was dropped or forgotten in between."""
-        stored = None
-        while stored is None:
-            number = self._uploads.open_run(run, lane)
-            try:
-                if hook is not None:
-                    set_hook(self._redis, self._keys, number, hook)
-                stored = self._uploads.enqueue_open(number, chunk)
-            except (ConflictError, redis.OutOfMemoryError):
-                self._uploads.drop_if_empty(number)
-                raise
+        """Store a chunk and announce it."""
+        _, stored = self._in_run(run, lane, hook, partial(self._uploads.enqueue_open, specs=chunk))
         if stored.chunk_id is not None:
             self._hints.announce([stored.chunk_id])
         return stored
@@ -213,17 +205,8 @@ class Client:
         with self._asking():
             enqueued: list[EnqueuedSpec] = []
             for chunk in _chunks(specs, _checked_name(run)):
-                stored = None
-                while stored is None:  # the run was dropped or forgotten in between
-                    number = self._uploads.open_run(run, lane)
-                    try:
-                        if self._settings.hook_url is not None:
-                            set_hook(self._redis, self._keys, number, self._settings.hook_url)
-                        stored = self._uploads.enqueue_each(number, chunk)
-                    except redis.OutOfMemoryError:
-                        self._uploads.drop_if_empty(number)
-                        raise
-                chunk_ids, of_chunk = stored
+                store = partial(self._uploads.enqueue_each, specs=chunk)
+                number, (chunk_ids, of_chunk) = self._in_run(run, lane, self._hook(None), store)
                 if chunk_ids:
                     self._hints.announce(chunk_ids)
                 else:
@@ -275,17 +258,31 @@ class Client:
         self, run: str, lane: Lane, hook: str | None, on_wait: Callable[[], None] | None
     ) -> tuple[str, str]:
         """Return the number of the run, and the token of this upload into it."""
-        token = None
-        while token is None:  # a run that another refused upload drops at this moment is opened anew
+
+        def lock(number: str) -> str | None:
+            token = self._uploads.lock_upload(number, on_wait)
+            if token is not None and hook is not None:  # while another one uploads, the hook is that one's
+                set_hook(self._redis, self._keys, number, hook)
+            return token
+
+        return self._in_run(run, lane, None, lock)
+
+    def _in_run(self, run: str, lane: Lane, hook: str | None, store: Callable[[str], T | None]) -> tuple[str, T]:
+        """Store something in a run, made if need be, and anew if it was dropped or forgotten before it was stored.
+
+        Returns the run's number and what `store` made of it; a refusal leaves no empty run behind.
+        """
+        while True:
             number = self._uploads.open_run(run, lane)
             try:
-                token = self._uploads.lock_upload(number, on_wait)
-                if token is not None and hook is not None:
+                if hook is not None:
                     set_hook(self._redis, self._keys, number, hook)
-            except redis.OutOfMemoryError:
+                stored = store(number)
+            except (ConflictError, redis.OutOfMemoryError):
                 self._uploads.drop_if_empty(number)
                 raise
-        return number, token
+            if stored is not None:
+                return number, stored
 
     def _hook(self, url: str | None) -> str | None:
         if url is None:
