@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -29,7 +29,7 @@ CONVERTED_AT_ONCE: Final = 2
 
 
 def upload_pictures(
-    sources: Sequence[str],
+    sources: Iterable[str],
     choices: PictureChoices,
     on_settled: Callable[[Settled], None],
     settings: Settings | None = None,
@@ -58,7 +58,7 @@ def upload_pictures(
 
 
 async def _upload(
-    sources: Sequence[str],
+    sources: Iterable[str],
     choices: PictureChoices,
     on_settled: Callable[[Settled], None],
     settings: Settings,
