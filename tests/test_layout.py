@@ -71,6 +71,7 @@ def within(names, *homes):
 #: All that the fleet may know of the producers' package.
 GROUND_FLOOR = ("couponpress.spec", "couponpress.outcome", "couponpress.keys", "couponpress.ledger")
 GROUND_FLOOR += (
+    "couponpress.foreground",
     "couponpress.gathering",
     "couponpress.settings",
     "couponpress.errors",
@@ -120,7 +121,11 @@ def test_the_contract_lies_below_everything():
 
 def test_the_gateway_s_framework_is_loaded_by_its_command_only():
     loading = importers_of("fastapi", "starlette", "uvicorn")
-    assert within(loading, "couponpress") == within(loading, "couponpress.gateway")
+    assert within(loading, "couponpress") == within(loading, "couponpress.gateway") | {"couponpress.foreground"}
+    assert within(importers_of("couponpress.foreground"), "couponpress") == {
+        "couponpress.gateway.commands",
+        "couponpress.gateway.serving",
+    }
     of_cli = within(imports_of("couponpress.cli"), "couponpress.gateway")
     assert of_cli == {"couponpress.gateway.commands"}
     top = {node.module for node in TREES["couponpress.gateway.commands"].body if isinstance(node, ast.ImportFrom)}
@@ -152,7 +157,7 @@ def test_modules_import_downwards():
 def test_celery_is_spoken_in_five_places():
     spoken = importers_of("celery", "kombu", "redbeat")
     of_the_fleet = {f"couponpress_worker.{name}" for name in ("app", "beat", "broker", "screening")}
-    assert spoken == of_the_fleet | {"couponpress.client"}
+    assert spoken == of_the_fleet | {"couponpress.hints"}
     assert "couponpress_worker.app" in imports_of("couponpress_worker.tasks")
 
 

@@ -11,11 +11,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -33,6 +34,7 @@ from couponpress.ledger.reading import Hold
 from couponpress.ledger.redriving import RedrivenOutcome
 from couponpress.ledger.setting_aside import SetAsideChunk
 from couponpress.nightly.commands import app as schedule_commands
+from couponpress.nightly.plan import effective_rate
 from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.reading_progress import reading_progress
@@ -206,7 +208,7 @@ def results(
         if download is not None and output is None:
             raise typer.Exit(_download(client, status, download))
         if output is None:
-            sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+            cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", newline="")
             write_results(client.outcomes(run), sys.stdout, format_name)
             return
         with _written(output) as stream:
@@ -337,16 +339,12 @@ def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: 
 
 
 def _pace() -> tuple[float, int]:
-    """Ask the fleet for its rate and what waits; without settings or Redis, the configured rate has to do."""
-    try:
-        with Client() as client:
-            rate = client.rate()
-            waiting = sum(one.waiting + one.retrying for one in client.runs())
-    except CouponpressError:
-        return per_second(configured_rate()), 0
-    in_force = per_second(rate.in_force or configured_rate())
-    # Slots are given a little below the limit; how far, the latest ones show.
-    return min(rate.slots_per_second or in_force, in_force), waiting
+    """Ask the fleet for its rate and what waits; without settings, Redis or workers, the configured rate has to do."""
+    rate, waiting = None, 0
+    with suppress(CouponpressError), Client() as client:
+        rate = effective_rate(client.rate())
+        waiting = sum(one.waiting + one.retrying for one in client.runs())
+    return rate or per_second(configured_rate()), waiting
 
 
 @contextmanager
@@ -404,7 +402,7 @@ def main() -> None:
     for entry in entry_points(group="couponpress.commands"):
         entry.load()(app)
     # A terminal that lacks a letter shows its number instead.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     try:
         app()
     except CouponpressError as error:

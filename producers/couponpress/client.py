@@ -1,30 +1,24 @@
 """The programmer's way in: enqueue specs, follow runs, read outcomes, hold and resume.
 
 Decides how an upload is cut into chunks and in which order things are stored and announced: first the chunk, then
-the hint. Refuses to know rates, keys and HTTP: that is the fleet's business. With `celery` for nothing but the
-hint: the message carries a chunk's id, and a lost, doubled or late one changes nothing. Longer than other modules, for
-it is the whole public face of the package in one class.
+the hint. Refuses to know rates, keys and HTTP: that is the fleet's business. Longer than other modules, for it is the
+whole public face of the package in one class.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
-import kombu.exceptions
 import redis
-from celery import Celery
-from kombu.pools import ProducerPool
-from kombu.utils.uuid import uuid
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
@@ -35,7 +29,8 @@ from couponpress.errors import (
     RedisRestartedError,
     RedisUnavailableError,
 )
-from couponpress.keys import SUBMIT_TASK, Keys, Lane, lane_of
+from couponpress.hints import Hints
+from couponpress.keys import Keys, Lane
 from couponpress.ledger.cancelling import CancellingLedger
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.flight import Sent, read_record
@@ -54,13 +49,8 @@ from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
 from couponpress.written import WrittenSpec
 
-log = logging.getLogger(__name__)
-
 #: A run's name is shown to people and stored once; any letters will do.
 _RUN_NAME_MAX = 100
-
-#: How many threads of a client may tell the fleet of chunks at once; another one waits for a moment.
-_HINT_CONNECTIONS = 10
 
 #: A spec, one as a catalog gives it, or a request body as a mapping.
 AnySpec: TypeAlias = TaskSpec | WrittenSpec | Mapping[str, Any]
@@ -108,10 +98,7 @@ class Client:
         self._pacing = PacingLedger(self._redis, self._keys)
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._set_aside = SetAsideLedger(self._redis, self._keys)
-        self._celery = Celery("couponpress", set_as_current=False)
-        self._celery.conf.update(address.celery())
-        self._producers: ProducerPool | None = None
-        self._opening = Lock()
+        self._hints = Hints(address, self._keys)
 
     def __enter__(self) -> Self:
         return self
@@ -124,9 +111,7 @@ class Client:
     def close(self) -> None:
         """Close every connection."""
         self._redis.close()
-        if self._producers is not None:
-            self._producers.connections.force_close_all(close_pool=False)
-        self._celery.close()
+        self._hints.close()
 
     def ping(self) -> None:
         """Ask Redis for a sign of life.
@@ -203,25 +188,16 @@ class Client:
             return Receipt(run, new, known)
 
     def _enqueue_open(self, run: str, lane: Lane, chunk: list[Identified], hook: str | None) -> Enqueued:
-        """Store a chunk and announce it; opens the run anew if it was dropped or forgotten in between."""
-        stored = None
-        while stored is None:
-            number = self._uploads.open_run(run, lane)
-            try:
-                if hook is not None:
-                    set_hook(self._redis, self._keys, number, hook)
-                stored = self._uploads.enqueue_open(number, chunk)
-            except (ConflictError, redis.OutOfMemoryError):
-                self._uploads.drop_if_empty(number)
-                raise
+        """Store a chunk and announce it."""
+        _, stored = self._in_run(run, lane, hook, partial(self._uploads.enqueue_open, specs=chunk))
         if stored.chunk_id is not None:
-            self._announce([stored.chunk_id])
+            self._hints.announce([stored.chunk_id])
         return stored
 
     def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
         """Enqueue specs that have nothing to do with one another: one that is known with another body stops no other.
 
-        Returns for each spec whether it was new. Chunks are made of what is new, so many at once cost little each.
+        Returns each with its ids and whether it was new. Chunks are made of what is new: many at once cost little each.
 
         Raises:
             SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
@@ -229,19 +205,10 @@ class Client:
         with self._asking():
             enqueued: list[EnqueuedSpec] = []
             for chunk in _chunks(specs, _checked_name(run)):
-                stored = None
-                while stored is None:  # the run was dropped or forgotten in between
-                    number = self._uploads.open_run(run, lane)
-                    try:
-                        if self._settings.hook_url is not None:
-                            set_hook(self._redis, self._keys, number, self._settings.hook_url)
-                        stored = self._uploads.enqueue_each(number, chunk)
-                    except redis.OutOfMemoryError:
-                        self._uploads.drop_if_empty(number)
-                        raise
-                chunk_ids, of_chunk = stored
+                store = partial(self._uploads.enqueue_each, specs=chunk)
+                number, (chunk_ids, of_chunk) = self._in_run(run, lane, self._hook(None), store)
                 if chunk_ids:
-                    self._announce(chunk_ids)
+                    self._hints.announce(chunk_ids)
                 else:
                     self._uploads.drop_if_empty(number)
                 enqueued += of_chunk
@@ -284,24 +251,38 @@ class Client:
                     self._uploads.discard(number, token)
                 raise
             for released in self._uploads.seal(number, token):
-                self._announce(released)
+                self._hints.announce(released)
             self._uploads.drop_if_empty(number)
 
     def _open_upload(
         self, run: str, lane: Lane, hook: str | None, on_wait: Callable[[], None] | None
     ) -> tuple[str, str]:
         """Return the number of the run, and the token of this upload into it."""
-        token = None
-        while token is None:  # a run that another refused upload drops at this moment is opened anew
+
+        def lock(number: str) -> str | None:
+            token = self._uploads.lock_upload(number, on_wait)
+            if token is not None and hook is not None:  # while another one uploads, the hook is that one's
+                set_hook(self._redis, self._keys, number, hook)
+            return token
+
+        return self._in_run(run, lane, None, lock)
+
+    def _in_run(self, run: str, lane: Lane, hook: str | None, store: Callable[[str], T | None]) -> tuple[str, T]:
+        """Store something in a run, made if need be, and anew if it was dropped or forgotten before it was stored.
+
+        Returns the run's number and what `store` made of it; a refusal leaves no empty run behind.
+        """
+        while True:
             number = self._uploads.open_run(run, lane)
             try:
-                token = self._uploads.lock_upload(number, on_wait)
-                if token is not None and hook is not None:
+                if hook is not None:
                     set_hook(self._redis, self._keys, number, hook)
-            except redis.OutOfMemoryError:
+                stored = store(number)
+            except (ConflictError, redis.OutOfMemoryError):
                 self._uploads.drop_if_empty(number)
                 raise
-        return number, token
+            if stored is not None:
+                return number, stored
 
     def _hook(self, url: str | None) -> str | None:
         if url is None:
@@ -445,7 +426,7 @@ class Client:
 
     def _release(self, number: str | None, brand: str | None) -> bool:
         freed = self._holds.release(number, brand_id=brand)
-        self._announce(freed or [], again=True)
+        self._hints.announce(freed or [], again=True)
         return freed is not None
 
     def redrive(
@@ -474,7 +455,7 @@ class Client:
         with self._asking():
             again = 0
             for specs, chunk_ids in self._redrives.redrive(self._ledger.number_of(run), outcome, code):
-                self._announce(chunk_ids)
+                self._hints.announce(chunk_ids)
                 again += specs
                 if on_progress is not None:
                     on_progress(again)
@@ -516,45 +497,13 @@ class Client:
         if self._uploads.server() != server:
             raise RedisRestartedError(self._settings.redis_url_shown)
 
-    def _announce(self, chunk_ids: list[str], *, again: bool = False) -> None:
-        """Publish hints; the chunks are stored, so a failure is no failure of the call: they are found without."""
-        try:
-            self._publish(chunk_ids, again=again)
-        except (*REDIS_AWAY, kombu.exceptions.KombuError) as error:
-            log.warning("the fleet could not be told of %d chunks and will find them: %s", len(chunk_ids), error)
-
-    def _publish(self, chunk_ids: list[str], *, again: bool) -> None:
-        """Publish one hint per chunk, many in one round trip; `again`: before the bulk chunks that nobody had yet."""
-        declared: set[str] = set()
-        acquired: Any = self._hint_producers().acquire(block=True)  # its types know no `batch`
-        with acquired as producer, producer.batch():
-            for chunk_id in chunk_ids:
-                lane = lane_of(chunk_id)
-                queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
-                # Not send_task: it subscribes to each result, for which nobody waits.
-                message = self._celery.amqp.create_task_message(
-                    uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
-                )
-                # What Celery would find out for each message anew, at half of a message's cost.
-                declare: list[str] | None = [] if queue in declared else None
-                self._celery.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue, declare=declare)
-                declared.add(queue)
-
-    def _hint_producers(self) -> ProducerPool:
-        """Return this client's own; Celery's belong to every app of the process, so that nobody could close them."""
-        with self._opening:
-            if self._producers is None:
-                connections = self._celery.connection_for_write().Pool(_HINT_CONNECTIONS)
-                self._producers = ProducerPool(connections, limit=_HINT_CONNECTIONS)
-            return self._producers
-
     @contextmanager
     def _asking(self) -> Iterator[None]:
         try:
             yield
         except redis.OutOfMemoryError as error:
             raise RedisFullError(self._settings.redis_url_shown) from error
-        except (*REDIS_AWAY, redis.InvalidResponse, kombu.exceptions.KombuError) as error:
+        except (*REDIS_AWAY, redis.InvalidResponse) as error:
             raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
         except redis.ResponseError as error:
             if str(error).startswith(PASSING_REFUSALS):

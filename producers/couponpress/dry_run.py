@@ -1,6 +1,6 @@
 """What a submission would do, without doing it: the first bodies, how many specs, and how long they would take.
 
-Decides how the time is told. Refuses to enqueue anything, and to know where the rate comes from.
+Decides what of a submission is shown. Refuses to enqueue anything, and to know where the rate comes from.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import islice
 
 from rich.console import Console
 
+from couponpress.forecast import Forecast
 from couponpress.reading_progress import reading_progress
 from couponpress.uploading import CatalogUpload
 from couponpress.uploading_pictures import check_files
@@ -55,23 +56,5 @@ def cost_line(rows: int, rate: float, waiting: int, now: float) -> str:
     >>> cost_line(312_000, 493.0, 0, now=0.0).partition(", done")[0]
     '312,000 rows, 10 min 33 s at 493/s'
     """
-    seconds = (rows + waiting) / rate
-    done = time.localtime(now + round(seconds))
-    today = time.localtime(now)
-    moment = time.strftime("%H:%M:%S" if done[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", done)
     behind = f" behind {waiting:,} that wait already" if waiting else ""
-    return f"{rows:,} rows{behind}, {span(seconds)} at {rate:,.4g}/s, done by {moment}"
-
-
-def span(seconds: float) -> str:
-    """Return a time in words, at least a second.
-
-    >>> span(0.2), span(84), span(633), span(7325)
-    ('1 s', '1 min 24 s', '10 min 33 s', '2 h 2 min')
-    """
-    whole = max(round(seconds), 1)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{rows:,} rows{behind}, {Forecast(rows + waiting, rate, now).sentence}"

@@ -254,9 +254,7 @@ class Keys:
         return f"{self.prefix}flight"
 
     def pace(self, name: str) -> str:
-        """HASH (the limiter's): the rate of a bucket as configured, as set by hand, and as the platform is found to
-        allow it; `throttle.lua` describes its fields. TTL: none.
-        """  # noqa: D205 - the type comes first
+        """HASH (the limiter's): a bucket's rate as configured, set by hand and found; see `throttle.lua`. TTL: none."""
         return f"{self.prefix}pace:{name}"
 
 

@@ -225,7 +225,7 @@ def problems_of(error: ValidationError) -> tuple[Problem, ...]:
             problems.append(Problem(".".join(path), context["rule"], context["value"]))
         else:
             value = None if detail["type"] == "missing" else detail["input"]
-            problems.append(Problem(".".join(path), _rule_in_words(detail["type"], detail["msg"], path), value))
+            problems.append(Problem(".".join(path), rule_in_words(detail), value))
     return tuple(problems)
 
 
@@ -238,11 +238,12 @@ _PATTERN_IN_WORDS = {
 }
 
 
-def _rule_in_words(kind: str, message: str, path: list[str]) -> str:
-    if kind == "string_pattern_mismatch":
-        return _PATTERN_IN_WORDS[path[-1]]
+def rule_in_words(detail: Mapping[str, Any]) -> str:
+    """Return which rule a detail of a validation error says is broken."""
+    if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] in _PATTERN_IN_WORDS:
+        return _PATTERN_IN_WORDS[detail["loc"][-1]]
     words = {"missing": "is required", "extra_forbidden": "is not a field of this request"}
-    return words.get(kind) or message.replace("Input should", "must").replace("String should", "must")
+    return words.get(detail["type"]) or detail["msg"].replace("Input should", "must").replace("String should", "must")
 
 
 def _broken(field: str, rule: str, value: object = None) -> PydanticCustomError:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
+from functools import partial
 from statistics import median
 
 from couponpress_worker.callback import CALLBACK_PATH
@@ -51,9 +52,7 @@ def measure(bench: Bench) -> list[Line]:
                 raise RuntimeError(f"only {status.succeeded} of {count} are stored")
         beside = str(others)
 
-    def line(name, unit, values, goal=None, *, at_most=True, note=""):
-        return Line("callbacks", name, unit, values, goal, at_most=at_most, note=note)
-
+    line = partial(Line, "callbacks")
     return [
         line(
             "callbacks of one receiver on one core",

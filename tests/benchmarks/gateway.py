@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections import Counter
+from functools import partial
 from statistics import median
 
 from couponpress.gateway.tokens import add_token
@@ -41,9 +42,7 @@ def measure(bench: Bench) -> list[Line]:
         if stored != sent:
             raise RuntimeError(f"{sent} specs were confirmed, {stored} are stored")
 
-    def line(name, unit, values, goal=None, *, at_most=True, note=""):
-        return Line("gateway", name, unit, values, goal, at_most=at_most, note=note)
-
+    line = partial(Line, "gateway")
     return [
         line(
             "single specs confirmed of one gateway on one core",

@@ -18,7 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from couponpress.keys import LANES, Keys, index_entry
+from couponpress.keys import LANES, Keys, index_bucket, index_entry
 from couponpress.ledger.chunks import unpack
 from couponpress_worker import redis_server
 from tests.chaos.audit import Span
@@ -248,5 +248,5 @@ def unknown_to(client: redis.Redis, keys: Keys, task_ids: list[str]) -> frozense
     with client.pipeline(transaction=False) as pipeline:
         for task_id in task_ids:
             entry = index_entry(task_id)
-            pipeline.hexists(f"{keys.index}{entry[0] * 16 + (entry[1] >> 4):03x}", entry)
+            pipeline.hexists(keys.index + index_bucket(entry), entry)
         return frozenset(one for one, known in zip(task_ids, pipeline.execute(), strict=True) if not known)

@@ -9,7 +9,6 @@ import time
 from contextlib import aclosing
 
 import pytest
-import redis
 
 from couponpress import AsyncClient, Client, ConflictError, InputError, Receipt, SpecError, UnknownRunError
 from couponpress.ledger.working import Move
@@ -17,7 +16,6 @@ from couponpress.outcome import State
 from couponpress_worker.redis_server import free_port
 from tests.builders import (
     KEYS,
-    assert_consistent,
     bring_to,
     chunk_ids,
     cut_out_body,
@@ -27,17 +25,16 @@ from tests.builders import (
     spec,
     stored,
 )
+from tests.waiting import until
 
 #: What `Client` offers that is not a verb of programs: what commands show, and what this client is made of.
 ONLY_SYNC = {"upload", "looks", "outage", "rate", "set_rate", "flight_record", "set_aside_chunks", "set_aside_messages"}
 
 
 @pytest.fixture
-def server(redis_url):
-    with redis.Redis.from_url(redis_url) as server:
-        yield server
-        server.client_unpause()
-        assert_consistent(server)
+def server(server):
+    yield server
+    server.client_unpause()
 
 
 def use(url, act, **options):
@@ -65,12 +62,6 @@ async def arriving(numbers):
     for number in numbers:
         await asyncio.sleep(0)
         yield spec(number)
-
-
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in a server
-            await asyncio.sleep(0.01)
 
 
 async def cancelled(task):

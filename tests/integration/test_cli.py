@@ -26,7 +26,6 @@ from tests.builders import (
     KEYS,
     MCHID,
     PICTURE,
-    assert_consistent,
     bring_to,
     chunk_ids,
     cut_out_body,
@@ -53,13 +52,6 @@ class Ran:
     code: int
     out: str
     err: str
-
-
-@pytest.fixture
-def server(redis_url):
-    with redis.Redis.from_url(redis_url) as server:
-        yield server
-        assert_consistent(server)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from base64 import b64decode
 from itertools import count, islice
 
 import pytest
-import redis
 
 from couponpress import (
     Client,
@@ -30,7 +29,6 @@ from couponpress_worker.redis_server import free_port
 from tests.builders import (
     KEYS,
     PICTURE,
-    assert_consistent,
     bring_to,
     chunk_ids,
     cut_out_body,
@@ -44,13 +42,6 @@ from tests.builders import (
     spec,
     stored,
 )
-
-
-@pytest.fixture
-def server(redis_url):
-    with redis.Redis.from_url(redis_url) as server:
-        yield server
-        assert_consistent(server)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from couponpress_worker.sandbox.credentials import MCHID as SANDBOX_MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.signing import Verifier
+from tests.waiting import until
 
 CALLBACK_URL = "http://127.0.0.1:9/wechatpay/callback"
 
@@ -212,8 +213,7 @@ def receiver(settings, apiv3_key=None):
         )
         server.config.app = CallbackService(one.receive)
         serving = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
+        await until(lambda: server.started)
         started.set()
         await serving
         await client.aclose()

@@ -4,9 +4,12 @@ import pytest
 
 from couponpress import Client, InputError
 from couponpress.ledger.uploading import EnqueuedSpec
-from tests.builders import KEYS, chunk_ids, hints, producer_settings, spec
+from tests.builders import KEYS, chunk_ids, cut_out_body, hints, producer_settings, spec
 
-NEW = EnqueuedSpec(None, same=True)
+
+def told(number, known_in=None, *, same=True):
+    """What is told of `spec(number)`."""
+    return EnqueuedSpec(spec(number).task_id, spec(number).row_id, known_in, same)
 
 
 @pytest.fixture
@@ -16,22 +19,29 @@ def producer(redis_url):
 
 
 def test_all_new_is_one_chunk_and_one_hint(producer, client):
-    assert producer.enqueue_each([spec(1), spec(2)], run="may") == [NEW, NEW]
+    assert producer.enqueue_each([spec(1), spec(2)], run="may") == [told(1), told(2)]
     assert chunk_ids(client) == ["u1.1"]
     assert len(hints(client, KEYS.queue("urgent"))) == 1
 
 
 def test_each_is_told_for_itself(producer, client):
     producer.enqueue_each([spec(1), spec(2)], run="may")
-    told = producer.enqueue_each([spec(1), spec(2, brand_id="7"), spec(3), spec(3), spec(3, brand_id="7")], run="june")
-    known, conflict = EnqueuedSpec("may", same=True), EnqueuedSpec("may", same=False)
-    assert told == [known, conflict, NEW, EnqueuedSpec("june", same=True), EnqueuedSpec("june", same=False)]
+    each = producer.enqueue_each([spec(1), spec(2, brand_id="7"), spec(3), spec(3), spec(3, brand_id="7")], run="june")
+    assert each[:2] == [told(1, "may"), told(2, "may", same=False)]
+    assert each[2:] == [told(3), told(3, "june"), told(3, "june", same=False)]
     assert producer.run("june").total == 1
-    assert producer.enqueue_each([spec(1)], run="may") == [EnqueuedSpec("may", same=True)]
+    assert producer.enqueue_each([spec(1)], run="may") == [told(1, "may")]
+
+
+def test_ids_that_were_made_are_told(producer, client):
+    body = {name: value for name, value in cut_out_body(1).items() if name != "task_id"}
+    (one,) = producer.enqueue_each([body], run="may")
+    assert [(line.task_id, line.row_id) for line in producer.outcomes("may")] == [(one.task_id, one.row_id)]
+    assert one.task_id.startswith("cp_")
 
 
 def test_more_than_a_chunk_holds_become_several(producer, client):
-    assert producer.enqueue_each(map(spec, range(1, 251)), run="may") == [NEW] * 250
+    assert producer.enqueue_each(map(spec, range(1, 251)), run="may") == [told(number) for number in range(1, 251)]
     assert len(chunk_ids(client)) == 3
 
 

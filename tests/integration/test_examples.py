@@ -10,23 +10,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-import redis
 
 from couponpress.ledger.working import Move
 from couponpress_worker.redis_server import free_port
-from tests.builders import KEYS, MCHID, PICTURE, assert_consistent, chunk_ids, hints, moved
+from tests.builders import KEYS, MCHID, PICTURE, chunk_ids, hints, moved
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 OFFER = {"offer_id": "SP-1", "brand_id": "120344", "threshold": 10_000, "discount_amount": 1_000}
 
 
 @pytest.fixture
-def server(redis_url, monkeypatch):
+def server(server, redis_url, monkeypatch):
     monkeypatch.setenv("COUPONPRESS_REDIS_URL", redis_url)
     monkeypatch.setenv("COUPONPRESS_MCHID", MCHID)
-    with redis.Redis.from_url(redis_url) as server:
-        yield server
-        assert_consistent(server)
+    return server
 
 
 # --- FastAPI ----------------------------------------------------------------------------------------------------------

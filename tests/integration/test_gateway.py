@@ -447,6 +447,9 @@ def test_other_paths_and_methods_are_refused_alike(shop):
     refused(told, 405, "wrong-method")
     assert "GET" in told.headers["allow"]
     refused(shop.get("/runs/-may"), 422, "invalid")
+    told = shop.get("/specs/short")
+    refused(told, 422, "invalid")
+    assert "task_id must be 6 to 40 digits, letters, _ or -" in told.json()["detail"]
 
 
 # --- Redis, and the process -------------------------------------------------------------------------------------------

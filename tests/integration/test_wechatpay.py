@@ -25,6 +25,7 @@ from couponpress_worker.judgement import Accepted, Again, Completed, NoAnswer, S
 from couponpress_worker.redis_server import free_port
 from couponpress_worker.signing import Signer, Verifier, answer_message, request_message, sign, signature_holds
 from couponpress_worker.wechatpay import PARTNER, SUBMIT_TARGET, SlotPassed, WeChatPay
+from tests.waiting import until
 
 KEY_ID = "PUB_KEY_ID_0001"
 SUBMITTED = b'{"brand_id":"120344","task_id":"cp_000001","image_generation_type":"CUT_OUT"}'
@@ -191,12 +192,6 @@ def client_of(keys, url, *, trusted=True, **options):
         ssl_context=keys.client if trusted else None,
         **options,
     )
-
-
-async def until(condition):
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the condition is on the other side of a socket
-            await asyncio.sleep(0)
 
 
 async def submit(client, gate=None):

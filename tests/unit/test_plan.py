@@ -36,11 +36,11 @@ def wall(hour, minute=0, day=2):
         (replace(PLAN, rate=None), "312,000 rows, 41,200 changed, at a rate that no worker has told yet"),
         (
             replace(PLAN, rate=1.0, deadline=wall(6)),
-            "312,000 rows, 41,200 changed, 41,200 s at 1/s, done by 13:26:56, too late for its deadline 06:00:00",
+            "312,000 rows, 41,200 changed, 11 h 26 min at 1/s, done by 13:26:56, too late for its deadline 06:00:00",
         ),
         (
             replace(PLAN, rate=0.5),
-            "312,000 rows, 41,200 changed, 82,400 s at 0/s, done by 2026-05-03 00:53:36",
+            "312,000 rows, 41,200 changed, 22 h 53 min at 0.5/s, done by 2026-05-03 00:53:36",
         ),
     ],
 )
@@ -90,7 +90,7 @@ def test_what_is_done(plan, earlier, on_overlap, on_late, send, replaces):
 @given(changed=st.integers(1, 10**7), before=st.integers(0, 10**7), rate=st.floats(0.1, 1000))
 def test_it_takes_as_long_as_everything_before_it_and_itself(changed, before, rate):
     plan = replace(PLAN, counts=Counts(changed, changed), before=before, rate=rate)
-    assert plan.done_by.timestamp() - plan.now.timestamp() == pytest.approx((changed + before) / rate, abs=1)
+    assert plan.forecast.done_by.timestamp() - plan.now.timestamp() == pytest.approx((changed + before) / rate, abs=1)
 
 
 def told(**changes):

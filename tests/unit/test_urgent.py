@@ -5,6 +5,7 @@ import asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress_worker.urgent import MOST_IN_HAND, UrgentLane
+from tests.waiting import until
 
 
 class LaneInHand:
@@ -20,14 +21,12 @@ class LaneInHand:
         return self.open[:limit]
 
 
-def run(lane, submit, until):
+def run(lane, submit, ended):
     async def main():
         stopped = asyncio.Event()
         urgent = UrgentLane(lane, submit)
         running = asyncio.create_task(urgent.run(stopped))
-        async with asyncio.timeout(10):
-            while not until():  # noqa: ASYNC110 - the condition is each test's own
-                await asyncio.sleep(0.005)
+        await until(ended)
         stopped.set()
         await running
 

@@ -10,6 +10,7 @@ import pytest
 from couponpress_worker.heartbeat import Heartbeat
 from couponpress_worker.progress import STUCK_LOOKS, Sight
 from couponpress_worker.watchdog import EXIT_STUCK, Watchdog
+from tests.waiting import until
 
 EVERY_SECONDS = 0.01
 
@@ -58,30 +59,24 @@ class Watched:
         self.watchdog.close()
 
 
-async def turned(condition):
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the other thread knows no event of this loop
-            await asyncio.sleep(EVERY_SECONDS)
-
-
 def test_a_process_that_sends_leaves_signs_of_life_and_is_left_alone(tmp_path):
     sent = iter(range(10**6))
     watched = Watched(tmp_path / "home", lambda _: Sight(next(sent), work_waits=True))
 
-    async def until():
-        await turned(lambda: list((tmp_path / "home").glob("p.*.json")) and watched.beat()["sent"] > 2 * STUCK_LOOKS)
+    async def seen():
+        await until(lambda: list((tmp_path / "home").glob("p.*.json")) and watched.beat()["sent"] > 2 * STUCK_LOOKS)
         told = watched.beat()
         assert (told["role"], told["state"], told["in_hand"]) == ("worker", "sending", 3)
         assert abs(told["at"] - time.time()) < 5
 
-    watched.run(until)
+    watched.run(seen)
     assert watched.codes == []
     assert list((tmp_path / "home").iterdir()) == []
 
 
 def test_a_process_that_could_send_and_does_not_is_ended(tmp_path, caplog):
     watched = Watched(tmp_path / "home", lambda ask: Sight(7, work_waits=True, slot_open=True if ask else None))
-    watched.run(lambda: turned(watched.left.is_set))
+    watched.run(lambda: until(watched.left.is_set))
     assert watched.codes == [EXIT_STUCK]
     (told,) = caplog.messages
     assert told.startswith("this worker is stuck: for 0 s work waits and slots are free, but nothing is sent.")
@@ -90,12 +85,12 @@ def test_a_process_that_could_send_and_does_not_is_ended(tmp_path, caplog):
 def test_a_process_whose_loop_hangs_is_ended(tmp_path, caplog):
     watched = Watched(tmp_path / "home", lambda _: Sight(7, work_waits=False))
 
-    async def until():
-        await turned(lambda: list((tmp_path / "home").glob("p.*.json")))
+    async def seen():
+        await until(lambda: list((tmp_path / "home").glob("p.*.json")))
         assert watched.left.wait(20)  # blocks the loop, as a bug would
         assert time.time() - watched.beat()["at"] > EVERY_SECONDS * STUCK_LOOKS / 2  # and a probe saw it
 
-    watched.run(until)
+    watched.run(seen)
     assert watched.codes == [EXIT_STUCK]
     assert "its event loop hangs" in caplog.text
 
@@ -109,6 +104,6 @@ def test_a_process_that_may_not_send_is_left_alone(tmp_path, excuse):
         return Sight(7, work_waits=True, excuse=excuse)
 
     watched = Watched(tmp_path / "home", sight)
-    watched.run(lambda: turned(lambda: len(looks) > 2 * STUCK_LOOKS))
+    watched.run(lambda: until(lambda: len(looks) > 2 * STUCK_LOOKS))
     assert watched.codes == []
     assert not any(looks)  # and costs no slot

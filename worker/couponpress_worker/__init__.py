@@ -29,6 +29,7 @@
     fault           what the platform refuses as a whole is held, not repeated
     recorder        moves of specs, many in one write
     pictures        pictures of the merchant's own, uploaded before their rows are enqueued
+    picture_uploader one after the other, each once, within the upload limit
     fetching        one such picture from its URL, guarded
     picture_scaling one that the platform would refuse becomes one that it takes
     flight_recorder when each request left, as proof

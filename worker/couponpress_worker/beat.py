@@ -27,14 +27,14 @@ TICK_SECONDS: Final = 1
 LOCK_SECONDS: Final = 5
 
 
-class LookingScheduler(RedBeatScheduler):  # type: ignore[misc]
+class LookingScheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat has no types
     """A beat that looks at every tick, while it has the lock."""
 
-    def __init__(self, *args: Any, look: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - beat's own
+    def __init__(self, *args: object, look: Callable[[], None], **options: object) -> None:
         super().__init__(*args, **options)
         self._look = look
 
-    def tick(self, *args: Any, **options: Any) -> float:  # noqa: ANN401 - beat's own
+    def tick(self, *args: object, **options: object) -> float:
         """Renew the lock, do what beat does, and look; returns seconds until the next tick.
 
         Raises:

@@ -77,7 +77,7 @@ class PatientConsumer(Consumer):
             log.info("Redis takes hints again")
 
 
-def _refusal(conn: Any) -> RedisError | None:  # noqa: ANN401 - kombu has no types
+def _refusal(conn: Any) -> RedisError | None:  # noqa: ANN401 - its channels are of any kind in kombu's types
     """Return why the server would refuse to note a hint; what is written changes nothing."""
     try:
         with conn.channel() as channel:

@@ -54,7 +54,8 @@ def worker(
 
 def scheduler() -> None:
     """Recover what crashes left behind and query late specs, for fleets whose workers may scale to none."""
-    from couponpress_worker.services import log_to_stderr, run_scheduler
+    from couponpress.foreground import log_to_stderr
+    from couponpress_worker.services import run_scheduler
 
     log_to_stderr()
     run_scheduler(_checked_settings())
@@ -62,7 +63,8 @@ def scheduler() -> None:
 
 def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
     """Receive the platform's callbacks on /wechatpay/callback."""
-    from couponpress_worker.services import log_to_stderr, serve_callbacks
+    from couponpress.foreground import log_to_stderr
+    from couponpress_worker.services import serve_callbacks
 
     log_to_stderr()
     serve_callbacks(_checked_settings(), host=host, port=port)

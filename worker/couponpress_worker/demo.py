@@ -220,19 +220,16 @@ def statistics(base_url: str) -> dict[str, Any]:
 
 def draw_rate(path: Path, per_second: list[int], limit_per_second: int) -> None:
     """Draw requests per second against the limit."""
-    import matplotlib as mpl  # noqa: PLC0415 - slow to load, and of the demo extra
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load, and of the demo extra
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
     axes.bar(range(len(per_second)), per_second, width=0.9, color="#4c78a8", label="requests received")
     axes.axhline(limit_per_second, color="#e45756", linestyle="--", label=f"limit {limit_per_second}/s")
     axes.set(xlabel="seconds", ylabel="requests in the second", title="What the platform received, second by second")
     axes.set_ylim(0, limit_per_second * 1.15)
     axes.legend(loc="lower center", ncols=2)
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
 def _as_outcome(row: BrokenRow) -> Outcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -23,8 +23,10 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from couponpress.ledger.scripts import ALLOW_OOM, PASSING_REFUSALS
 from couponpress.redis_address import RedisAddress
 
+T = TypeVar("T")
 
-async def _answer(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever Redis says
+
+async def _answer(answer: Awaitable[T]) -> T:
     """Wait for an answer; a server that refuses every write for now counts as one that does not answer."""
     try:
         return await answer
@@ -65,7 +67,7 @@ class FleetRedis(Redis):
         """Return a pipeline that reads answers as this client does."""
         return _FleetPipeline(self, transaction, shard_hint)
 
-    def register_script(self, script: Any) -> AsyncScript:  # type: ignore[override] # noqa: ANN401 - as the base has it
+    def register_script(self, script: str) -> AsyncScript:  # type: ignore[override] # the base serves blocking ones too
         """Register a script that may run while `maxmemory` is exceeded."""
         return AsyncScript(self, ALLOW_OOM + script)
 

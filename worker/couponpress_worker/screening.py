@@ -12,10 +12,11 @@ import binascii
 import json
 import logging
 from base64 import b64decode
-from typing import Any, Literal
+from typing import Literal
 
 from kombu.transport import redis as kombu_redis
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.keys import CHUNK_ID, SUBMIT_TASK, Keys
@@ -89,15 +90,16 @@ def reason_against(element: bytes) -> str | None:
     return "body: not the arguments of a hint, which are one chunk's id"
 
 
-class _Screening:
-    """What a channel of kombu's needs to look at each element of a partner's queues as it is taken out."""
+class ScreeningChannel(kombu_redis.Channel):
+    """kombu's channel to one server, which looks at each element of a partner's queues as it is taken out."""
 
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "screened_mchid")
     #: The partner whose queues are screened; a transport option.
     screened_mchid = ""
 
-    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: ANN401 - kombu's own signature
+    def _create_client(self, asynchronous: bool = False) -> Redis:
         try:
-            client = super()._create_client(asynchronous)  # type: ignore[misc]
+            client: Redis = super()._create_client(asynchronous)  # type: ignore[misc]  # its types leave it out
         except AttributeError as error:  # kombu let the connection of this channel go; it knows how to take this one
             raise RedisConnectionError("the connection of this channel is closed") from error
         if asynchronous:  # the one that waits for messages
@@ -110,24 +112,18 @@ class _Screening:
             return None
         queue, element = reply
         keys = Keys(self.screened_mchid)
-        name = queue.decode().rsplit(self.sep, 1)[0]  # type: ignore[attr-defined]
+        name = queue.decode().rsplit(self.sep, 1)[0]
         reason = reason_against(element) if name in keys.queues else None
         if reason is None:
             return queue, element
         log.error("a message in %s is no hint and is set aside: %s: %r", name, reason, element[:200])
-        with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+        with self.conn_or_acquire() as client:
             note_message(client, keys, name, reason, element)
         return None
 
 
-class ScreeningChannel(_Screening, kombu_redis.Channel):
-    """kombu's channel to one server."""
-
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "screened_mchid")
-
-
-class ScreeningSentinelChannel(_Screening, kombu_redis.SentinelChannel):
-    """kombu's channel to the primary that Sentinels name."""
+class ScreeningSentinelChannel(ScreeningChannel, kombu_redis.SentinelChannel):
+    """The same, to the primary that Sentinels name."""
 
     from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, "screened_mchid")
 

@@ -10,13 +10,11 @@ import gc
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 
-import uvicorn
-from starlette.types import ASGIApp
-
+from couponpress.foreground import serve
 from couponpress.gathering import Gathered
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
@@ -35,12 +33,6 @@ from couponpress_worker.shutdown import bound_shutdown
 from couponpress_worker.signing import Verifier
 
 log = logging.getLogger(__name__)
-
-
-def log_to_stderr() -> None:
-    """Log as every service does: one line per event, to stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
@@ -88,26 +80,6 @@ async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:
     return [None] * len(kinds)
 
 
-def serve(asgi: ASGIApp, *, host: str, port: int) -> None:
-    """Serve an ASGI application until TERM or INT, and end as a service should: quietly, with exit code 0."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            asgi,
-            host=host,
-            port=port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # the signature counts, not the address
-        )
-    )
-    with _ends_quietly():
-        server.run()
-
-
 def run_scheduler(settings: Settings) -> None:
     """Recover and query until TERM or INT; every worker can do the same, so this is for fleets that scale to none."""
     stop = threading.Event()
@@ -136,20 +108,3 @@ def _nights(settings: Settings) -> AbstractContextManager[None]:
             f"schedules need the package {error.name}; install it with: pip install 'couponpress[nightly]'"
         ) from None
     return nights_of(settings, settings.schedule_file)
-
-
-@contextmanager
-def _ends_quietly() -> Iterator[None]:
-    """Take the signal that uvicorn raises again once it has shut down."""
-
-    def ignore(*_: object) -> None:
-        return
-
-    before: dict[int, Callable[..., object] | int | None] = {
-        number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,7 +2,6 @@
 
 import logging
 from functools import cache
-from typing import Any
 
 from django.db import transaction
 
@@ -21,7 +20,7 @@ def client() -> Client:
     return Client()
 
 
-def enqueue_after_commit(instance: Coupon, **_: Any) -> None:  # noqa: ANN401 - whatever else a signal carries
+def enqueue_after_commit(instance: Coupon, **_: object) -> None:
     """Ask for the picture of a coupon that has none, once it is really stored; a rollback asks for nothing."""
     if not instance.picture_url:
         transaction.on_commit(lambda: enqueue(instance))

@@ -27,6 +27,7 @@ from couponpress.gateway.door import Door
 from couponpress.gateway.problems import PAGE, Refusal, refusal_of
 from couponpress.gateway.routes import RUN_PATTERN, router
 from couponpress.keys import Lane
+from couponpress.spec import rule_in_words
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,6 @@ async def _tell_invalid(_: Request, error: Exception) -> Response:
     errors = []
     for detail in error.errors() if isinstance(error, RequestValidationError) else []:
         place, *name = detail["loc"]
-        rule = detail["msg"].replace("Input should", "must").replace("String should", "must")
-        errors.append({"in": str(place), "parameter": ".".join(map(str, name)), "rule": rule})
+        errors.append({"in": str(place), "parameter": ".".join(map(str, name)), "rule": rule_in_words(detail)})
     told = ", ".join(f"{one['parameter']} {one['rule']}" for one in errors)
     return Refusal("invalid", f"the request breaks a rule: {told}", errors=errors).response()

@@ -7,7 +7,6 @@ The web framework comes with an extra, so a producer that needs no gateway does 
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import typer
@@ -37,13 +36,14 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     try:
+        from couponpress.foreground import log_to_stderr
         from couponpress.gateway import serving
         from couponpress.gateway.settings import GatewaySettings
     except ModuleNotFoundError as error:
         raise InputError(
             f"the gateway needs {error.name}, which is not installed: pip install 'couponpress[gateway]'."
         ) from None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     serving.serve(GatewaySettings.load(), host=host, port=port)
 
 

@@ -33,11 +33,12 @@ from couponpress.gateway.door import KEY_PATTERN, Door
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
 from couponpress.results import ResultFormat
+from couponpress.spec import TaskId
 
 RUN_PATTERN = "[0-9A-Za-z][0-9A-Za-z._-]{0,59}"
 
 Run = Annotated[str, Path(pattern=f"^{RUN_PATTERN}$", description="The run's name.")]
-TaskIdInPath = Annotated[str, Path(pattern="^[0-9A-Za-z_-]{6,40}$", description="The spec's task_id.")]
+TaskIdInPath = Annotated[TaskId, Path(description="The spec's task_id.")]
 Key = Annotated[
     str | None,
     Header(alias="Idempotency-Key", pattern=KEY_PATTERN, description="The same key gives the same answer for a day."),
@@ -47,6 +48,8 @@ Credentials = Annotated[
     Depends(HTTPBearer(auto_error=False, scheme_name="token", description="A token of `couponpress gateway token`.")),
 ]
 
+#: How a request that brings specs may be refused.
+OF_SPECS = refusals(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503)
 #: How a request about one run or one spec may be refused.
 OF_A_RUN = refusals(401, 404, 422, 500, 503)
 
@@ -76,7 +79,7 @@ router = APIRouter(prefix="/v1")
     "/runs/{run}/specs",
     status_code=202,
     response_model=EnqueuedOne,
-    responses=refusals(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503),
+    responses=OF_SPECS,
     openapi_extra=ONE_SPEC,
     summary="Enqueue one spec",
 )
@@ -91,7 +94,7 @@ async def enqueue_one(
     "/runs/{run}/catalog",
     status_code=202,
     response_model=EnqueuedMany,
-    responses=refusals(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503),
+    responses=OF_SPECS,
     openapi_extra=STREAM,
     summary="Enqueue a JSONL stream",
 )

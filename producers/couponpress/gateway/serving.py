@@ -1,4 +1,4 @@
-"""The gateway as a process: connections, threads, signals.
+"""The gateway as a process: connections, threads, its end.
 
 Decides how it is wired and how it stops: requests in hand are answered, gathered specs are stored. Refuses to know what
 it serves.
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import gc
 import logging
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import redis
-import uvicorn
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from couponpress import foreground
 from couponpress.client import Client
 from couponpress.errors import SettingsError
 from couponpress.gateway.admission import Admission
@@ -36,6 +35,8 @@ log = logging.getLogger(__name__)
 #: The thread that stores gathered specs waits for Redis a few times a call, and after each for its turn beside a busy
 #: loop. Python's own 5 ms a turn would add up to tens of milliseconds.
 SWITCH_SECONDS = 0.0005
+#: An app that calls a few times a minute keeps its connection.
+KEEP_ALIVE_SECONDS = 60
 #: Requests in hand have so long after TERM; `deploy/compose.yaml` kills after 30 s.
 STOP_SECONDS = 20
 
@@ -70,43 +71,10 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
             yield
             await door.close()
 
-        _run(Gateway(door, Asking(client, redis_client, keys), lifetime), host=host, port=port)
-
-
-def _run(gateway: Gateway, *, host: str, port: int) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            gateway,
+        foreground.serve(
+            Gateway(door, Asking(client, redis_client, keys), lifetime),
             host=host,
             port=port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # tokens count, not addresses
-            timeout_keep_alive=60,
-            timeout_graceful_shutdown=STOP_SECONDS,
+            keep_alive_seconds=KEEP_ALIVE_SECONDS,
+            in_hand_seconds=STOP_SECONDS,
         )
-    )
-    with _ends_quietly():
-        server.run()
-
-
-@contextmanager
-def _ends_quietly() -> Iterator[None]:
-    """Take the signal that uvicorn raises again once it has shut down."""
-
-    def ignore(*_: object) -> None:
-        return
-
-    before: dict[int, Callable[..., object] | int | None] = {
-        number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -124,14 +124,11 @@ class SingleSpecs:
 
 
 def _answer(asked: SingleSpec, enqueued: EnqueuedSpec) -> Answer:
-    task_id, row = asked.identified
+    run: str | None = asked.run
     if enqueued.known_in is not None:
-        known_in = asked.token.shown_name(enqueued.known_in)
-        if known_in is None or not enqueued.same:
-            return task_id_taken(task_id, known_in)
-        return _body(known_in, task_id, row.row_id, known=True)
-    return _body(asked.run, task_id, row.row_id, known=False)
-
-
-def _body(run: str, task_id: str, row_id: str, *, known: bool) -> bytes:
-    return json.dumps({"run": run, "task_id": task_id, "row_id": row_id, "known": known}, ensure_ascii=False).encode()
+        run = asked.token.shown_name(enqueued.known_in)
+        if run is None or not enqueued.same:
+            return task_id_taken(enqueued.task_id, run)
+    known = enqueued.known_in is not None
+    told = {"run": run, "task_id": enqueued.task_id, "row_id": enqueued.row_id, "known": known}
+    return json.dumps(told, ensure_ascii=False).encode()

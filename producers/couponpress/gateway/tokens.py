@@ -30,6 +30,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from couponpress.errors import InputError, SettingsError
+from couponpress.spec import BrandId
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,6 @@ LOOK_EVERY_SECONDS = 1.0
 _NOBODY = bytes(32)
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-BrandId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 
 
 class _Entry(BaseModel):

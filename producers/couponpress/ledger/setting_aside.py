@@ -77,11 +77,15 @@ def killed_its_workers(lost_by: str) -> str:
     )
 
 
-def note_message(client: Any, keys: Keys, queue: str, reason: str, message: bytes) -> None:  # noqa: ANN401 - any redis
-    """Keep a message that is no hint, among the latest MESSAGES_KEPT. The client is kombu's, hence untyped."""
+def note_message(client: redis.Redis, keys: Keys, queue: str, reason: str, message: bytes) -> None:
+    """Keep a message that is no hint, among the latest MESSAGES_KEPT."""
     text = message[:MESSAGE_SHOWN].decode(errors="backslashreplace")
-    told = {"queue": queue, "reason": reason, "text": text}
-    client.xadd(keys.set_aside_messages, told, maxlen=MESSAGES_KEPT, approximate=False)
+    client.xadd(
+        keys.set_aside_messages,
+        {"queue": queue, "reason": reason, "text": text},
+        maxlen=MESSAGES_KEPT,
+        approximate=False,
+    )
     client.expire(keys.set_aside_messages, MESSAGES_TTL_SECONDS)
 
 

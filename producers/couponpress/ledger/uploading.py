@@ -42,12 +42,16 @@ class EnqueuedSpec:
     """What became of one spec among several.
 
     Attributes:
+        task_id: its serial, its own or the one that was made for it.
+        row_id: its row's id, its own or the one that was made for it.
         known_in: the run in which its task_id was known before; None when the spec is new and stored now.
         same: whether the body known there is the same; if not, nothing was stored for this spec.
     """
 
-    known_in: str | None
-    same: bool
+    task_id: str
+    row_id: str
+    known_in: str | None = None
+    same: bool = True
 
 
 class UploadLedger:
@@ -128,12 +132,13 @@ class UploadLedger:
                 chunk_id, known = self._call_enqueue(number, "", [specs[at] for at in new])
                 if chunk_id is not None:
                     chunk_ids.append(chunk_id)
-                    found |= dict.fromkeys(new, EnqueuedSpec(None, same=True))
+                    found |= {at: EnqueuedSpec(specs[at].task_id, specs[at].row.row_id) for at in new}
                     break
                 if not known:
                     return None
                 for position, same, place in known:
-                    found[new[position]] = EnqueuedSpec(self._run_name(place), same)
+                    spec = specs[new[position]]
+                    found[new[position]] = EnqueuedSpec(spec.task_id, spec.row.row_id, self._run_name(place), same)
                 new = [at for at in new if at not in found]
         return chunk_ids, [found[at] for at in range(len(specs))]
 
@@ -174,7 +179,7 @@ class UploadLedger:
 
     def server(self) -> str:
         """Return which server answers: another one after a restart or a failover, which may forget what was stored."""
-        return str(self._client.info("server")["run_id"])  # type: ignore[index, unused-ignore]
+        return cast(dict[str, str], self._client.info("server"))["run_id"]
 
     def seal(self, number: str, token: str) -> Iterator[list[str]]:
         """Release every staged chunk of the run; yields the ids of those released, in batches.

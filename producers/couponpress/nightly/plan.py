@@ -1,17 +1,17 @@
 """How long a night takes and whether it is in time: pure, values in, a sentence out.
 
-Decides what "done by" means: the moment at which the last request leaves, behind everything that waits already, if
-the fleet keeps the rate in force. Refuses to know what is done about a night that would be late.
+Decides what a night takes, behind everything that waits already, and what is done about one that would be late.
+Refuses to know how a night is found and sent.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final, Literal
 
+from couponpress.forecast import Forecast
 from couponpress.ledger.pacing import RateInForce, per_second
 
 #: The latest slots tell the effective rate while they are not further off than this from the rate in force: the
@@ -71,26 +71,18 @@ class Plan:
     deadline: datetime | None = None
 
     @property
-    def seconds(self) -> float | None:
+    def forecast(self) -> Forecast | None:
         """How long it takes; None while the rate is not known."""
-        if not self.counts.changed:
-            return 0.0
-        return None if self.rate is None else (self.before + self.counts.changed) / self.rate
-
-    @property
-    def done_by(self) -> datetime | None:
-        """When the last of its requests leaves."""
-        if self.seconds is None:
+        if self.rate is None:
             return None
-        done = self.now.astimezone(UTC) + timedelta(seconds=math.ceil(self.seconds))
-        return done.astimezone(self.now.tzinfo)
+        return Forecast(self.before + self.counts.changed, self.rate, self.now.timestamp(), self.now.tzinfo)
 
     @property
     def late(self) -> bool:
         """Whether it cannot meet its deadline; False while nobody can say."""
-        if self.deadline is None or self.done_by is None or not self.counts.changed:
+        if self.deadline is None or self.forecast is None or not self.counts.changed:
             return False
-        return self.done_by.timestamp() > self.deadline.timestamp()
+        return self.forecast.done_by.timestamp() > self.deadline.timestamp()
 
     @property
     def sentence(self) -> str:
@@ -104,15 +96,12 @@ class Plan:
             return ", ".join([*told, "nothing to send"])
         if self.before:
             told.append(f"{self.before:,} waiting before them")
-        if self.rate is None or self.seconds is None or self.done_by is None:
+        if self.forecast is None:
             return ", ".join([*told, "at a rate that no worker has told yet"])
-        told += [f"{math.ceil(self.seconds):,} s at {self.rate:.0f}/s", f"done by {self._wall(self.done_by)}"]
+        told.append(self.forecast.sentence)
         if self.late and self.deadline is not None:
-            told.append(f"too late for its deadline {self._wall(self.deadline)}")
+            told.append(f"too late for its deadline {self.forecast.told(self.deadline)}")
         return ", ".join(told)
-
-    def _wall(self, moment: datetime) -> str:
-        return f"{moment:%H:%M:%S}" if moment.date() == self.now.date() else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True)

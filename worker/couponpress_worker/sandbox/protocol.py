@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import Any, Final, Protocol
+from typing import Final, Literal, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -30,14 +30,14 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Close at once, dropping what is not sent."""
 
-    def get_extra_info(self, name: str) -> Any:  # noqa: ANN401 - as asyncio has it
-        """Return the socket, among others."""
+    def get_extra_info(self, name: Literal["socket"]) -> socket.socket:
+        """Return the socket."""
 
 
 class StampingProtocol(HttpToolsProtocol):
     """Puts `ARRIVED_US`, `CONNECTION` and `LIFE` into the request's state."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Begin a connection's life."""
         self._life = Life(monotonic_us())
         super().connection_made(transport)

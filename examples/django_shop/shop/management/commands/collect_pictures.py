@@ -1,7 +1,5 @@
 """Stores the URLs of finished pictures in their coupons, and tells which pictures there will not be."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandError
 
 from couponpress import CouponpressError, UnknownRunError
@@ -14,7 +12,7 @@ class Command(BaseCommand):
 
     help = __doc__
 
-    def handle(self, **_: Any) -> None:  # noqa: ANN401 - Django's own options
+    def handle(self, **_: object) -> None:
         """Store what is there."""
         try:
             for run in (SAVED_RUN, FOUND_RUN):

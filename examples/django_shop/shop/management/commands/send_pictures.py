@@ -1,7 +1,5 @@
 """Enqueues every coupon without a picture. Run it as often as you like: what is under way is not sent twice."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandError
 
 from couponpress import CouponpressError
@@ -14,7 +12,7 @@ class Command(BaseCommand):
 
     help = __doc__
 
-    def handle(self, **_: Any) -> None:  # noqa: ANN401 - Django's own options
+    def handle(self, **_: object) -> None:
         """Enqueue them all or none, in constant memory."""
         coupons = Coupon.objects.filter(picture_url="").iterator()
         try:
