@@ -12,7 +12,7 @@ import pytest
 from couponpress import Client, ProducerSettings
 from couponpress_worker.demo import fleet, statistics
 from couponpress_worker.sandbox.credentials import MCHID
-from tests.builders import cut_out_body
+from tests.builders import cut_out_body, png
 
 pytestmark = pytest.mark.flow
 
@@ -35,6 +35,10 @@ def test_a_brand_s_run_ends_whole_and_never_takes_another_brand_s_specs(tmp_path
                 assert time.monotonic() < deadline, client.run("brand")
                 time.sleep(0.2)
             outcomes = list(client.outcomes("brand"))
+        photos = tmp_path / "photos.csv"
+        photos.write_text(f"row_id,brand_id,商品图\nSP-1,{MCHID},one.png\nSP-2,{MCHID},one.png\n", encoding="utf-8")
+        (tmp_path / "one.png").write_bytes(png(1))
+        submitted = told_by(env, "submit", str(photos), "--watch")
         seen = statistics(env["COUPONPRESS_BASE_URL"])
         examined = told_by(env, "doctor", "--json")
         shown = told_by(env, "callback-url")
@@ -43,7 +47,10 @@ def test_a_brand_s_run_ends_whole_and_never_takes_another_brand_s_specs(tmp_path
     assert [(one.brand_id, one.code, one.attempts) for one in outcomes if one.outcome == "rejected"] == [
         ("120345", "OTHER_BRAND", 0)
     ]
-    assert (seen["accepted"], seen["rejected"]) == (60, 0)
+    assert submitted.returncode == 0, submitted.stderr
+    assert "1 of 1 pictures: uploaded 1" in submitted.stderr
+    assert seen["calls"]["upload"]["received"] == 1
+    assert (seen["accepted"], seen["rejected"]) == (62, 0)
     assert seen["callbacks"]["lost"] > 0
     assert seen["calls"]["query"]["received"] >= seen["callbacks"]["lost"]
     findings = {finding["name"]: finding for finding in json.loads(examined.stdout)}

@@ -173,7 +173,7 @@ _CURE_CALL = (
 )
 _CURE_BRAND = (
     "The brand must authorise the partner on the merchant platform (or the partner lacks the permission for product "
-    "coupons, if every brand is refused)."
+    "coupons, if every brand is refused). A brand that signs for itself needs that permission of its own."
 )
 #: What the request id says about a signature, and the cure.
 _SIGNING_CURES: Mapping[int, str] = {
