@@ -72,7 +72,8 @@ def joined_upload() -> PictureUpload:
     if not _joined:
         raise InputError(
             "this catalog names pictures of your own, and only couponpress[worker] can upload them: install that extra "
-            "and give the fleet's settings (deploy/README.md), or let such rows be broken with --no-upload."
+            "and give the fleet's settings (deploy/README.md), or let such rows be broken with --no-upload, or in a "
+            "schedule with upload = false."
         )
     return _joined[0]
 
