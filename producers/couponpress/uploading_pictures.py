@@ -60,7 +60,7 @@ def settle_pictures(upload: CatalogUpload, choices: PictureChoices, shown: Shown
                 pictures.settle(one)
                 show(one)
 
-            store(list(pictures.sources), choices, settled)
+            store(pictures.sources, choices, settled)
     pictures.phase = "settled"
 
 

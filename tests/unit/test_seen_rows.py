@@ -151,6 +151,6 @@ def test_a_disk_that_gets_full_is_told_and_nothing_is_printed(tmp_path):
     full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (4096, 4096))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120, preexec_fn=full)
     assert done.returncode == 2
-    assert "kept in a temporary file, which failed (File too large)" in done.stderr
+    assert "needs a temporary file, which failed (File too large)" in done.stderr
     assert done.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["may.csv"]

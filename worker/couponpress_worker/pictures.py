@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -228,7 +228,7 @@ def _why_again(judgement: Judgement) -> str:
 
 
 def upload_pictures(
-    sources: Sequence[str],
+    sources: Iterable[str],
     choices: PictureChoices,
     on_settled: Callable[[Settled], None],
     settings: Settings | None = None,
@@ -257,7 +257,7 @@ def upload_pictures(
 
 
 async def _upload(
-    sources: Sequence[str],
+    sources: Iterable[str],
     choices: PictureChoices,
     on_settled: Callable[[Settled], None],
     settings: Settings,

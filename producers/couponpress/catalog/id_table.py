@@ -17,7 +17,7 @@ from struct import Struct
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from couponpress.errors import CatalogError
+from couponpress.catalog.source import no_temporary_file
 
 #: How many ids are held in memory before they go to disk: 0.7 MB of them, some 160 bytes of each part.
 SPILL_AFTER: Final = 32_768
@@ -88,7 +88,7 @@ class IdTable:
             try:
                 found = _beside(wanted, os.pread(self._file.fileno(), self._spilled[part], part * _PART_BYTES))
             except OSError as error:
-                raise _no_room(error) from None
+                raise no_temporary_file(f"{error.strerror}") from None
         return found
 
     def _spill(self) -> None:
@@ -100,7 +100,7 @@ class IdTable:
                 self._spilled[part] += len(fresh)
                 fresh.clear()
         except OSError as error:
-            raise _no_room(error) from None
+            raise no_temporary_file(f"{error.strerror}") from None
         self._room = self._spill_after
 
 
@@ -120,10 +120,3 @@ def _write(file: int, data: bytearray, at: int) -> None:
     done = 0
     while done < len(data):
         done += os.pwrite(file, data[done:], at + done)
-
-
-def _no_room(error: OSError) -> CatalogError:
-    return CatalogError(
-        f"the ids of a catalog of this length are kept in a temporary file, which failed ({error.strerror}): make room "
-        f"in {tempfile.gettempdir()}, some 40 MB for a million rows, or name another folder in TMPDIR."
-    )
