@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -53,7 +53,7 @@ class Settled(NamedTuple):
 
 
 #: Uploads pictures, within the upload limit; tells of each as soon as it is settled.
-PictureUpload: TypeAlias = Callable[[Sequence[str], PictureChoices, Callable[[Settled], None]], None]
+PictureUpload: TypeAlias = Callable[[Iterable[str], PictureChoices, Callable[[Settled], None]], None]
 
 _joined: list[PictureUpload] = []
 
@@ -72,7 +72,8 @@ def joined_upload() -> PictureUpload:
     if not _joined:
         raise InputError(
             "this catalog names pictures of your own, and only couponpress[worker] can upload them: install that extra "
-            "and give the fleet's settings (deploy/README.md), or let such rows be broken with --no-upload."
+            "and give the fleet's settings (deploy/README.md), or let such rows be broken with --no-upload, or in a "
+            "schedule with upload = false."
         )
     return _joined[0]
 

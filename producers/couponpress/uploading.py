@@ -122,7 +122,7 @@ class CatalogUpload:
         with ExitStack() as opened:
             # All are opened first, so that a misspelt second name does not show after the first million rows.
             prefixes = catalog.row_prefixes(self._files)
-            seen = catalog.SeenRows()
+            seen = opened.enter_context(catalog.SeenRows())
             catalogs = [
                 opened.enter_context(self._opened(name, prefix, self.pictures, seen))
                 for name, prefix in zip(self._files, prefixes, strict=True)

@@ -8,8 +8,10 @@ so that an interruption leaves nothing half done: what was uploaded is remembere
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,33 +34,52 @@ LINE_EVERY_SECONDS = 5.0
 _NAMED = 8
 
 
+#: Told of each settled picture; made for so many, and left when all of them are settled or uploading has failed.
+Shown: TypeAlias = Callable[[int], AbstractContextManager[Callable[[Settled], None]]]
+
+
 def upload_pictures(upload: CatalogUpload, choices: PictureChoices, console: Console) -> None:
+    """Upload every picture that good rows of the catalogs name, and show how far that is; see `settle_pictures`."""
+    settle_pictures(upload, choices, picture_progress(console))
+
+
+def settle_pictures(upload: CatalogUpload, choices: PictureChoices, shown: Shown) -> None:
     """Upload every picture that good rows of the catalogs name; afterwards `upload.specs()` knows their URLs.
 
     Raises:
-        CatalogError: as `CatalogUpload.specs`.
-        InputError: a catalog comes from standard input, or nothing can upload pictures here.
+        CatalogError, InputError: as `gather_pictures`; or nothing can upload pictures here.
         CouponpressError: uploading cannot go on; the sentence says why. What was uploaded is remembered.
+        Exception: whatever the callable of `shown` raises; nothing more is uploaded then.
+    """
+    pictures = gather_pictures(upload)
+    if pictures.sources:
+        store = joined_upload()
+        with shown(len(pictures.sources)) as show:
+
+            def settled(one: Settled) -> None:
+                pictures.settle(one)
+                show(one)
+
+            store(pictures.sources, choices, settled)
+    pictures.phase = "settled"
+
+
+def gather_pictures(upload: CatalogUpload) -> OwnPictures:
+    """Read the catalogs for the pictures that their good rows name; returns them.
+
+    Raises:
+        CatalogError: as `CatalogUpload.specs`.
+        InputError: a catalog comes from standard input.
     """
     if upload.from_standard_input:
         raise InputError(
             "a catalog that names pictures of your own is read more than once, and standard input cannot be: "
             "save it to a file first."
         )
-    pictures = upload.pictures
-    pictures.phase = "gather"
+    upload.pictures.phase = "gather"
     for _ in upload.specs():
         pass
-    if pictures.sources:
-        store = joined_upload()
-        with _shown(console, len(pictures.sources)) as show:
-
-            def settled(one: Settled) -> None:
-                pictures.settle(one)
-                show(one)
-
-            store(list(pictures.sources), choices, settled)
-    pictures.phase = "settled"
+    return upload.pictures
 
 
 def check_files(pictures: OwnPictures, console: Console) -> int:
@@ -78,42 +99,49 @@ def check_files(pictures: OwnPictures, console: Console) -> int:
     return refused
 
 
-@contextmanager
-def _shown(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
-    counts = {"uploaded": 0, "known before": 0, "refused": 0}
-
-    def count(one: Settled) -> str:
-        counts["refused" if not one.url else "known before" if one.known else "uploaded"] += 1
-        return ", ".join(f"{name} {number:,}" for name, number in counts.items())
-
-    with _told_at_the_end(console, counts, total):
-        yield from _display(console, total, count)
+def picture_progress(console: Console) -> Shown:
+    """Return what shows an upload: a bar on a terminal, else plain lines."""
+    return partial(_bar, console) if console.is_terminal else partial(picture_lines, console.print)
 
 
 @contextmanager
-def _told_at_the_end(console: Console, counts: Mapping[str, int], total: int) -> Iterator[None]:
-    """Say how far it came, also when it was interrupted."""
-    try:
-        yield
-    finally:
-        told = ", ".join(f"{name} {number}" for name, number in counts.items() if number) or "none settled"
-        console.print(f"{sum(counts.values())} of {total} pictures: {told}")
-
-
-def _display(console: Console, total: int, count: Callable[[Settled], str]) -> Iterator[Callable[[Settled], None]]:
-    if console.is_terminal:
-        columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-            task = progress.add_task("", total=total)
-            yield lambda one: progress.update(task, advance=1, description=count(one))
-    else:
-        last_line_at = time.monotonic()
+def picture_lines(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], None]]:
+    """Tell of an upload in plain lines, one every few seconds and one at the end."""
+    last_line_at = time.monotonic()
+    with _counted(tell, total) as count:
 
         def line(one: Settled) -> None:
             nonlocal last_line_at
             told = count(one)
             if time.monotonic() - last_line_at >= LINE_EVERY_SECONDS:
                 last_line_at = time.monotonic()
-                console.print(f"pictures, of {total}: {told}")
+                tell(f"pictures, of {total}: {told}")
 
         yield line
+
+
+@contextmanager
+def _bar(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with (
+        _counted(console.print, total) as count,
+        Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
+    ):
+        task = progress.add_task("", total=total)
+        yield lambda one: progress.update(task, advance=1, description=count(one))
+
+
+@contextmanager
+def _counted(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], str]]:
+    """Count what became of pictures, and tell at the end how far it came, also when it was interrupted."""
+    counts = {"uploaded": 0, "known before": 0, "refused": 0}
+
+    def count(one: Settled) -> str:
+        counts["refused" if not one.url else "known before" if one.known else "uploaded"] += 1
+        return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+
+    try:
+        yield count
+    finally:
+        told = ", ".join(f"{name} {number}" for name, number in counts.items() if number) or "none settled"
+        tell(f"{sum(counts.values())} of {total} pictures: {told}")

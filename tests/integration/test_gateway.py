@@ -495,6 +495,21 @@ def test_a_full_redis_takes_nothing_and_says_so(shop, client):
     assert shop.post("/runs/june/specs", json=cut_out_body(2), headers={"Idempotency-Key": "k"}).status_code == 202
 
 
+@pytest.mark.parametrize("quota", [False, True])
+def test_a_key_under_which_nothing_was_stored_is_free_for_another_request(shop, small, client, quota):
+    caller, key = small if quota else shop, {"Idempotency-Key": "order-1"}
+    client.config_set("maxmemory", "1")
+    try:
+        refused(caller.post("/runs/may/specs", json=cut_out_body(1), headers=key), 503, "redis-full")
+        refused(
+            caller.post("/runs/may/catalog", content=jsonl(cut_out_body(1)), headers=NDJSON | key), 503, "redis-full"
+        )
+    finally:
+        client.config_set("maxmemory", "0")
+    assert caller.post("/runs/may/specs", json=cut_out_body(2), headers=key).status_code == 202
+    assert caller.get("/runs/may").json()["total"] == 1
+
+
 def test_on_term_it_answers_what_is_in_hand(tmp_path, redis_url, client):
     with running_gateway(tmp_path, redis_url) as one, one.caller() as shop:
         answers, entered = [], threading.Event()

@@ -246,3 +246,18 @@ def test_json_lines_may_be_said_to_be_gb18030():
     line = json.dumps(body, ensure_ascii=False)
     with catalog.read(io.BytesIO(line.encode("gbk")), format="jsonl", encoding="gb18030") as found:
         assert [row.written.row_id for row in found] == ["茶"]
+
+
+class Stalled(Trickle):
+    """A pipe whose writer waits after what it has written."""
+
+    def readinto(self, into):
+        assert self.rest, "more is waited for"
+        return super().readinto(into)
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [one for one in ENCODED if one[1]])
+def test_a_mark_settles_the_encoding_at_once(encoding, mark):
+    stalled = io.BufferedReader(Stalled(mark + "商品编号,品牌ID\nSP-1,12".encode(encoding), 4096))
+    lines = iter(Lines(stalled, "it", encoding=None, lone_cr=True))
+    assert next(lines) == "商品编号,品牌ID\n"

@@ -1,17 +1,21 @@
 """Ids that stand twice: the same work, or a broken row that names the first."""
 
-import io
 import json
+import resource
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from couponpress import catalog
-from couponpress.catalog import seen_rows
 from couponpress.catalog.seen_rows import REPEATED, SeenRows
 from couponpress.uploading import CatalogUpload
 
+ROOT = Path(__file__).parents[2]
 URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
 HEADER = "商品编号,任务编号,品牌ID,商品图"
 
@@ -89,30 +93,64 @@ def test_a_strict_upload_refuses_a_row_that_stands_twice(tmp_path):
         uploaded(may, strict=True)
 
 
+#: Rows of one or two ids; the brand is the content.
+ROWS = st.lists(
+    st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["", "", "task-1", "task-2"]), st.sampled_from("12")),
+    max_size=25,
+)
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abcdefghijklm"), st.sampled_from("xy")), max_size=60))
-def test_first_come_first_served_whatever_the_order(pairs):
-    """The arrays are small enough to grow on the way, and the brand is the content."""
-    text = "\n".join(["row_id,brand_id,image_url", *(f"{row_id},{brand},{URL}" for row_id, brand in pairs)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seen_rows, "_FIRST_SLOTS", 4)
-        patch.setattr(seen_rows, "_BYTES_OF_ROW", 10**9)
-        with catalog.read(io.BytesIO(text.encode()), format="csv", seen=SeenRows()) as found:
-            rows = list(found)
-    first = {}
-    for (row_id, brand), row in zip(pairs, rows, strict=True):
-        line, content = first.setdefault(row_id, (row.line, brand))
-        if content == brand:
-            assert row.written.row_id == row_id
-        else:
-            (problem,) = row.problems
-            assert problem.rule == f"stands in line {line} too, with other content"
-    assert found.notes[REPEATED] == found.good - len(first)
+@given(st.lists(ROWS, min_size=1, max_size=3), st.integers(1, 12))
+def test_first_come_first_served_wherever_the_first_is_kept(tmp_path_factory, files, spill_after):
+    """Over several files, with ids that stand twice on both sides of what went to disk, against a dict."""
+    folder = tmp_path_factory.mktemp("catalogs")
+    first, repeated = {}, 0
+    with SeenRows(spill_after) as seen:
+        for number, rows in enumerate(files):
+            name = table(folder / f"{number}.csv", *(f"{row},{task},{brand},{URL}" for row, task, brand in rows))
+            with catalog.read(name, seen=seen) as found:
+                read = list(found)
+            for (row_id, task_id, brand), row in zip(rows, read, strict=True):
+                told, content, twice = [], (task_id, brand), False
+                for column, key in (("商品编号", row_id), ("任务编号", task_id)):
+                    if not key:
+                        continue
+                    at, line, known = first.setdefault((column, key), (number, row.line, content))
+                    twice = twice or (at, line) != (number, row.line)
+                    if known != content:
+                        of_file = "" if at == number else f" of {folder / str(at)}.csv"
+                        rule = f"stands in line {line}{of_file} too, with other content"
+                        told.append(f"{column}: {rule} (got '{key}')")
+                assert list(map(str, getattr(row, "problems", ()))) == told
+                repeated += twice and not told
+            repeated -= found.notes[REPEATED]
+    assert repeated == 0
 
 
-@pytest.mark.parametrize("expected", [0, 100_000])
-def test_memory_per_id_is_bounded(expected):
-    ids = seen_rows._Ids()
-    ids.expect(expected)
-    ids.expect(100_000)
-    assert sum(one.itemsize * len(one) for one in (ids.keys, ids.bodies, ids.lines)) <= 60 * 100_000
+def long_catalog(path, rows):
+    with path.open("w", encoding="utf-8") as file:
+        file.write("row_id,brand_id,scope,type,threshold_yuan,discount_yuan\n")
+        file.writelines(f"SP-{number},120344,ALL,NORMAL,100,20\n" for number in range(rows))
+    return str(path)
+
+
+def peak_mb(path):
+    command = [sys.executable, "-m", "tests.benchmarks.reader", path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    return json.loads(done.stdout)["peak_mb"]
+
+
+def test_memory_is_the_same_for_any_number_of_rows(tmp_path):
+    few, many = (peak_mb(long_catalog(tmp_path / f"{rows}.csv", rows)) for rows in (20_000, 400_000))
+    assert many <= 1.05 * few
+
+
+def test_a_disk_that_gets_full_is_told_and_nothing_is_printed(tmp_path):
+    command = [sys.executable, "-m", "couponpress", "submit", "--dry-run", long_catalog(tmp_path / "may.csv", 40_000)]
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (4096, 4096))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120, preexec_fn=full)
+    assert done.returncode == 2
+    assert "needs a temporary file, which failed (File too large)" in done.stderr
+    assert done.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["may.csv"]

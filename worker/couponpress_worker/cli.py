@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _upload_pictures(sources: Sequence[str], choices: PictureChoices, on_settled: Callable[[Settled], None]) -> None:
+def _upload_pictures(sources: Iterable[str], choices: PictureChoices, on_settled: Callable[[Settled], None]) -> None:
     from couponpress_worker.pictures import upload_pictures
 
     upload_pictures(sources, choices, on_settled)

@@ -10,9 +10,9 @@
 `source` opens, `encodings` and `lines` decode, `columns` understands a header with the `vocabulary` and a merchant's
 `own_headers`, `cells` understands a cell, `table` and `json_lines` make rows. `workbook` reads cells of .xlsx, which
 `workbook_cells` turns into text. `offers` remembers what was checked already, `own_pictures` knows which pictures are
-not at the platform yet, `seen_rows` finds ids that stand twice, `reader` is the catalog as a whole, `error_file` writes
-the broken rows back, `template` makes an example. The reader's page is `docs/catalog.md`. Nothing here knows Redis,
-runs or the client.
+not at the platform yet and `picture_table` what became of them, `seen_rows` finds ids that stand twice, which
+`id_table` remembers, `reader` is the catalog as a whole, `error_file` writes the broken rows back, `template` makes an
+example. The reader's page is `docs/catalog.md`. Nothing here knows Redis, runs or the client.
 """
 
 from couponpress.catalog.error_file import ErrorFile

@@ -30,6 +30,15 @@ _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _YUAN_SIGN: Final = "¥".encode()
 
 
+def marked_encoding(sample: bytes) -> str | None:
+    """Return the encoding that the text's byte-order mark names; None without one.
+
+    >>> marked_encoding(codecs.BOM_UTF8), marked_encoding(b"row_id")
+    ('utf-8', None)
+    """
+    return next((encoding for mark, encoding in MARKS.items() if sample.startswith(mark)), None)
+
+
 def told_encoding(sample: bytes, *, ended: bool) -> str | None:
     """Return the encoding of text that is not plain ASCII, or None if it reads well either way.
 
@@ -42,9 +51,8 @@ def told_encoding(sample: bytes, *, ended: bool) -> str | None:
     >>> told_encoding("品牌".encode(), ended=True), told_encoding("品牌".encode("gb18030"), ended=True)
     ('utf-8', 'gb18030')
     """
-    for mark, encoding in MARKS.items():
-        if sample.startswith(mark):
-            return encoding
+    if marked := marked_encoding(sample):
+        return marked
     if not _reads(sample, "gb18030", ended=ended):
         return "utf-8"
     if not _reads(sample, "utf-8", ended=ended):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from couponpress.catalog.encodings import told_encoding
+from couponpress.catalog.encodings import marked_encoding, told_encoding
 from couponpress.errors import CatalogError
 
 #: How much is read at once, and how much is looked at from the first letter that is not ASCII.
@@ -81,7 +81,8 @@ class Lines:
             if found is None:
                 return chunk.decode("ascii")
             ended_early = False
-            while len(chunk) - found.start() < _CHUNK_BYTES and not ended_early:
+            settled = marked_encoding(chunk[found.start() :]) is not None  # nothing more need be waited for
+            while not settled and len(chunk) - found.start() < _CHUNK_BYTES and not ended_early:
                 more = self._chunk()
                 ended_early = not more
                 chunk += more

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from couponpress.catalog.cells import CellError
+from couponpress.catalog.picture_table import PictureTable
 from couponpress.errors import OwnPictureFoundError, PictureError
 from couponpress.pictures import STORED_AT, Settled, source_of
 
@@ -29,13 +30,12 @@ class OwnPictures:
     Attributes:
         phase: what a cell counts as: `refuse` leaves it to the spec, which refuses it; `find` raises; `gather` notes
             it; `settled` gives its URL or its reason.
-        sources: what was gathered, in order, each once; some 300 bytes of memory for each.
+        sources: what was gathered, in order, each once.
     """
 
     def __init__(self, phase: Phase = "find") -> None:
         self.phase = phase
-        self.sources: dict[str, None] = {}
-        self._settled: dict[str, Settled] = {}
+        self.sources = PictureTable()
         self._asked: str | None = None
 
     def of_catalog(self, home: Path) -> PicturesOfCatalog:
@@ -45,16 +45,16 @@ class OwnPictures:
     def note_row(self, *, good: bool) -> None:
         """Gather the picture that the row just read asked for; those of broken rows are not uploaded."""
         if good and self._asked is not None:
-            self.sources[self._asked] = None
+            self.sources.add(self._asked)
         self._asked = None
 
     def settle(self, settled: Settled) -> None:
         """Take what became of a picture."""
-        self._settled[settled.source] = settled
+        self.sources.settle(settled)
 
     def url_at_once(self, source: str) -> str | None:
         """Return where the platform keeps a picture, when that is known."""
-        found = self._settled.get(source)
+        found = self.sources.settled(source)
         return found.url or None if found else None
 
     def url(self, cell: str, source: str) -> str:
@@ -69,7 +69,7 @@ class OwnPictures:
         if self.phase == "gather":
             self._asked = source
             return NOT_UPLOADED_YET
-        found = self._settled.get(source) or Settled(source, reason="was not there when the catalog was first read")
+        found = self.sources.settled(source) or Settled(source, reason="was not there when the catalog was first read")
         if not found.url:
             raise CellError(found.reason)
         return found.url

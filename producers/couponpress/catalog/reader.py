@@ -100,7 +100,7 @@ class Catalog:
         notes = self.notes
         rows = self._rows
         if self._seen is not None:
-            rows = self._seen.checked(rows, self.name, self._columns_of_ids, notes, self.size)
+            rows = self._seen.checked(rows, self.name, self._columns_of_ids, notes)
         try:
             for row in rows:
                 self._last_line = row.line

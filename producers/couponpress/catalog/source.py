@@ -123,6 +123,14 @@ def unreadable(name: str, error: OSError) -> CatalogError:
     return CatalogError(f"{name} cannot be read ({error.strerror}); check the path and who may read it.")
 
 
+def no_temporary_file(reason: str) -> CatalogError:
+    """Return the sentence for what is too long to be held in memory, and found no place on disk."""
+    return CatalogError(
+        f"a catalog of this length needs a temporary file, which failed ({reason}): make room in the folder for "
+        "temporary files, or name another one in TMPDIR."
+    )
+
+
 def undecodable(name: str, error: UnicodeDecodeError, last_line: int) -> CatalogError:
     """Return the sentence for text that does not decode. `last_line` is the last line that was read well."""
     shown = {"utf-8": "UTF-8", "gb18030": "GB18030"}[error.encoding]

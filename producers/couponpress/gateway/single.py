@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import redis
+
 from couponpress.client import Client
-from couponpress.errors import InputError
+from couponpress.errors import InputError, RedisFullError
 from couponpress.gateway.admission import KEY_REUSED, Admission
-from couponpress.gateway.problems import Refusal, task_id_taken
+from couponpress.gateway.problems import Refusal, refusal_of, task_id_taken
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
 from couponpress.ledger.admitting import KeyedRequest
-from couponpress.ledger.chunks import Identified, identified_in
+from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.uploading import EnqueuedSpec
 from couponpress.written import WrittenSpec
 
@@ -83,13 +85,13 @@ class SingleSpecs:
         for at in todo:
             by_token[asked[at].token].append(at)
         for token, own in by_token.items():
+            meter = self._admission.meter(token)
             try:
                 self._admission.check_backlog()
-            except Refusal as refusal:
-                answers |= dict.fromkeys(own, refusal)
+                admitted = meter.take(len(own))
+            except (Refusal, redis.OutOfMemoryError) as error:
+                answers |= dict.fromkeys(own, _refused(error))
                 continue
-            meter = self._admission.meter(token)
-            admitted = meter.take(len(own))
             if admitted < len(own):
                 answers |= dict.fromkeys(own[admitted:], meter.used_up())
             new = self._enqueue_runs(own[:admitted], asked, answers)
@@ -104,14 +106,16 @@ class SingleSpecs:
         new = 0
         for (run, lane), own in by_run.items():
             stored_name = asked[own[0]].token.stored_name(run)
-            try:
-                enqueued = self._client.enqueue_each([asked[at].spec for at in own], run=stored_name, lane=lane)
-            except InputError as error:  # the run exists in the other lane
-                answers |= dict.fromkeys(own, Refusal("conflict", str(error)))
-                continue
-            for at, one in zip(own, enqueued, strict=True):
-                answers[at] = _answer(asked[at], one)
-                new += one.known_in is None
+            for first in range(0, len(own), CHUNK_SIZE):  # of one chunk all is stored or nothing
+                piece = own[first : first + CHUNK_SIZE]
+                try:
+                    enqueued = self._client.enqueue_each([asked[at].spec for at in piece], run=stored_name, lane=lane)
+                except (InputError, RedisFullError) as error:  # the run exists in the other lane
+                    answers |= dict.fromkeys(piece, _refused(error))
+                    continue
+                for at, one in zip(piece, enqueued, strict=True):
+                    answers[at] = _answer(asked[at], one)
+                    new += one.known_in is None
         return new
 
     def _settle(self, claimed: dict[int, KeyedRequest], answers: dict[int, Answer]) -> None:
@@ -121,6 +125,18 @@ class SingleSpecs:
         ]
         settled = zip(claimed, self._admission.settle(told), strict=True)
         answers |= {at: kept for at, kept in settled if kept}
+
+
+def _refused(error: Exception) -> Refusal:
+    """Return the refusal of what was not stored, so that its Idempotency-Key is given up.
+
+    Raises:
+        Exception: this one, if nobody foresaw it.
+    """
+    refusal = refusal_of(error)
+    if refusal is None:
+        raise error
+    return refusal
 
 
 def _answer(asked: SingleSpec, enqueued: EnqueuedSpec) -> Answer:

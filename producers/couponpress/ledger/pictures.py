@@ -1,6 +1,6 @@
 """The pictures that are at the platform already, by their content: the same picture is uploaded once.
 
-Over an asyncio client that answers in bytes.
+Over clients that answer in bytes: an asyncio one for who uploads, a blocking one for who only asks.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from typing import cast
 
+import redis
 from redis.asyncio import Redis
 
 from couponpress.keys import PICTURE_SECONDS, Keys
@@ -22,12 +23,19 @@ class PictureLedger:
 
     async def url_of(self, content_sha256: bytes) -> str | None:
         """Return where the platform keeps a picture, and remember it for longer; None when it is not known."""
-        found = await self._client.getex(self._name(content_sha256), ex=PICTURE_SECONDS)
+        found = await self._client.getex(_name(self._keys, content_sha256), ex=PICTURE_SECONDS)
         return cast(bytes, found).decode() if found else None
 
     async def remember(self, content_sha256: bytes, url: str) -> None:
         """Remember where the platform keeps a picture."""
-        await self._client.set(self._name(content_sha256), url, ex=PICTURE_SECONDS)
+        await self._client.set(_name(self._keys, content_sha256), url, ex=PICTURE_SECONDS)
 
-    def _name(self, content_sha256: bytes) -> str:
-        return self._keys.picture(urlsafe_b64encode(content_sha256[:18]).decode())  # 144 bits never meet by chance
+
+def known_url(client: redis.Redis, keys: Keys, content_sha256: bytes) -> str | None:
+    """Return where the platform keeps a picture, and leave it to be forgotten when it was to be."""
+    found = cast(bytes | None, client.get(_name(keys, content_sha256)))
+    return found.decode() if found else None
+
+
+def _name(keys: Keys, content_sha256: bytes) -> str:
+    return keys.picture(urlsafe_b64encode(content_sha256[:18]).decode())  # 144 bits never meet by chance

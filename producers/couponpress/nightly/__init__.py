@@ -6,6 +6,7 @@ local time, so the same night is always the same run.
     schedule_file   what a schedule may say, and one clear sentence for whatever it says wrongly
     nights          pure: which nights are due, which were missed, when the next ones are
     source          where rows come from: files by a glob, or a Python callable
+    own_pictures    pictures of the merchant's own, brought to the platform first
     diff            which of them are new or changed
     plan            pure: how long it takes, whether it is in time
     desk            what the work on nights needs, wired

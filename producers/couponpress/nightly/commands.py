@@ -115,7 +115,10 @@ def run_command(
 
 
 def _started(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begun:
+    from rich.console import Console
+
     from couponpress.nightly.starting import start_night
+    from couponpress.uploading_pictures import picture_progress
 
     claim = desk.nights.claim(night.run, schedule.name, night.moment, desk.owner, by_hand=True, full=full)
     if claim is None:
@@ -123,9 +126,10 @@ def _started(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Beg
             f"night {night.run} was started already; `couponpress status {night.run}` shows its run. "
             "A minute later it would be another night."
         )
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
         with desk.in_hand(night.run) as lost:
-            return start_night(desk, schedule, night, claim, lost)
+            return start_night(desk, schedule, night, claim, lost, picture_progress(stderr))
     except KeyboardInterrupt:
         desk.nights.become(night.run, desk.owner, "failed", told="interrupted by hand")
         raise

@@ -10,9 +10,10 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +21,7 @@ from couponpress.client import Client
 from couponpress.errors import UnknownRunError
 from couponpress.keys import Keys
 from couponpress.ledger.nights import LEASE_MS, NightLedger, NightRecord
+from couponpress.ledger.pictures import known_url
 from couponpress.ledger.prints import PrintLedger
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.scripts import REDIS_AWAY
@@ -40,6 +42,7 @@ class Desk:
         prints: what succeeded.
         runs: the runs' numbers.
         uploads: what a broken-off upload left.
+        picture_url: where the platform keeps a picture, by the SHA-256 of its content; None when it is not known.
         owner: the name in which this process has nights in hand.
     """
 
@@ -49,6 +52,7 @@ class Desk:
     prints: PrintLedger
     runs: ReadingLedger
     uploads: UploadLedger
+    picture_url: Callable[[bytes], str | None]
     owner: str
 
     @classmethod
@@ -61,7 +65,8 @@ class Desk:
         with Client(settings) as client:
             nights, prints, runs = NightLedger(server, keys), PrintLedger(server, keys), ReadingLedger(server, keys)
             try:
-                yield cls(file, client, nights, prints, runs, UploadLedger(server, keys), owner)
+                picture_url = partial(known_url, server, keys)
+                yield cls(file, client, nights, prints, runs, UploadLedger(server, keys), picture_url, owner)
             finally:
                 server.close()
 

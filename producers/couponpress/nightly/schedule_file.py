@@ -114,6 +114,9 @@ class Schedule(BaseModel):
     hook: Annotated[str, AfterValidator(checked_hook_url)] | None = None
     format: Annotated[str, AfterValidator(_format)] | None = None
     strict: bool = False
+    upload: bool = True
+    convert: bool = False
+    private_urls: bool = False
 
     @property
     def function(self) -> str | None:

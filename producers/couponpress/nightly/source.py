@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from couponpress.catalog import OwnPictures
 from couponpress.errors import InputError, SpecError
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.spec import TaskSpec
@@ -51,7 +52,12 @@ def rows_of(schedule: Schedule, folder: Path) -> Rows:
     """
     if schedule.function is not None:
         return GivenRows(schedule.name, schedule.function, strict=schedule.strict)
-    upload = CatalogUpload(files_of(schedule, folder), format_name=schedule.format, strict=schedule.strict)
+    upload = CatalogUpload(
+        files_of(schedule, folder),
+        format_name=schedule.format,
+        strict=schedule.strict,
+        pictures=OwnPictures("find" if schedule.upload else "refuse"),
+    )
     upload.check()
     return upload
 

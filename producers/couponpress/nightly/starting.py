@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from threading import Event
+from typing import cast
 
-from couponpress.errors import CouponpressError, NightLostError, RedisUnavailableError
+from couponpress.errors import CouponpressError, NightLostError, OwnPictureFoundError, RedisUnavailableError
 from couponpress.ledger.nights import Claim, NightState
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.desk import Desk
 from couponpress.nightly.diff import Diff
 from couponpress.nightly.nights import Night, deadline_of
+from couponpress.nightly.own_pictures import settle_as_known, upload_of_night
 from couponpress.nightly.plan import Counts, Decision, Plan, decide, effective_rate
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.source import Rows, rows_of
+from couponpress.uploading import CatalogUpload
+from couponpress.uploading_pictures import Shown
 from couponpress.written import WrittenSpec
 
 log = logging.getLogger(__name__)
@@ -57,27 +62,33 @@ class _SkippedError(Exception):
 def planned(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begun:
     """Read a night's source and say what would be done; nothing is claimed, enqueued or taken back."""
     desk.remember_earlier(schedule.name, night.run)
-    start = _Start(desk, schedule, night, full=full)
-    for _ in start.changed():
-        pass
-    decision = start.decision()
-    return Begun("done" if decision.send else "skipped", decision.sentence, start.counts, start.rows.report())
+
+    def read(start: _Start) -> Begun:
+        for _ in start.changed():
+            pass
+        decision = start.decision()
+        return Begun("done" if decision.send else "skipped", decision.sentence, start.counts, start.rows.report())
+
+    start = _Start(desk, schedule, night, rows_of(schedule, desk.folder), full=full)
+    return _with_pictures(start, read, partial(settle_as_known, schedule, desk.picture_url))
 
 
-def start_night(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event) -> Begun:
-    """Do what a claimed night asks for, and note what came of it.
+def start_night(
+    desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None = None
+) -> Begun:
+    """Do what a claimed night asks for, and note what came of it; `shown` shows how far its pictures are uploaded.
 
     Raises:
         NightLostError: another process has it now.
         RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the night is taken up again.
     """
-    begun = _begun(desk, schedule, night, claim, lost)
+    begun = _begun(desk, schedule, night, claim, lost, shown)
     if not desk.nights.become(night.run, desk.owner, begun.state, told=begun.told):
         raise NightLostError(night.run)
     return begun
 
 
-def _begun(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event) -> Begun:
+def _begun(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None) -> Begun:
     if claim.taken > MOST_TAKEN:
         return Begun("failed", f"{MOST_TAKEN} processes had it in hand, and none completed it")
     try:
@@ -88,7 +99,9 @@ def _begun(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Eve
         if status is not None:  # the source may be another one by now, so what is staged of it goes
             desk.take_out(night.run)
         desk.remember_earlier(schedule.name, night.run)
-        return _Start(desk, schedule, night, full=claim.full).upload(lost)
+        start = _Start(desk, schedule, night, rows_of(schedule, desk.folder), full=claim.full)
+        settle = partial(upload_of_night, schedule, night.run, lost, shown)
+        return _with_pictures(start, lambda one: one.upload(lost), settle)
     except (NightLostError, RedisUnavailableError, *REDIS_AWAY):
         raise
     except CouponpressError as error:
@@ -98,12 +111,21 @@ def _begun(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Eve
         return Begun("failed", f"its source failed: {type(error).__name__}: {error}")
 
 
+def _with_pictures(start: _Start, act: Callable[[_Start], Begun], settle: Callable[[CatalogUpload], None]) -> Begun:
+    """Act on a reading; where that comes upon a picture that is not at the platform, settle all and read anew."""
+    try:
+        return act(start)
+    except OwnPictureFoundError:
+        settle(cast(CatalogUpload, start.rows))  # a callable's rows raise no such thing
+    return act(start.anew())
+
+
 class _Start:
     """One reading of a night's source."""
 
-    def __init__(self, desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> None:
+    def __init__(self, desk: Desk, schedule: Schedule, night: Night, rows: Rows, *, full: bool) -> None:
         self._desk, self._schedule, self._night = desk, schedule, night
-        self.rows: Rows = rows_of(schedule, desk.folder)
+        self.rows = rows
         self._earlier = desk.earlier(schedule.name, night.run)
         now = desk.nights.now()
         self._now = datetime.fromtimestamp(now, schedule.time_zone)
@@ -115,6 +137,10 @@ class _Start:
             may_replace="replace" in {schedule.on_overlap, schedule.on_late},
         )
         self._told = ""
+
+    def anew(self) -> _Start:
+        """Return another reading of the same source."""
+        return _Start(self._desk, self._schedule, self._night, self.rows, full=self._full)
 
     @property
     def counts(self) -> Counts:
