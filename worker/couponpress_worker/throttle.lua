@@ -21,9 +21,10 @@
 -- ARGV[1]    `refused` or `counted`
 -- ARGV[2]    refused: the moment of the first refused request's slot, µs; counted: the cut, µs
 -- ARGV[3]    the lateness budget, µs
--- ARGV[4..]  refused: how many requests; how long the platform asks to wait, µs (0: it does not say);
---            counted: how many of a process's were taken within the second up to the cut; within the one that ends a
---            lateness budget later; within the one that ends when the slots given before the cut are over
+-- ARGV[4]    refused: how many requests; counted: how many of a process's were taken within the second up to the cut
+-- ARGV[5]    refused: how long the platform asks to wait, µs (0: it does not say);
+--            counted: how many were taken within the second that ends a lateness budget after the cut
+-- ARGV[6]    counted: how many within the one that ends when the slots given before the cut are over
 -- returns    {the latest cut, µs; how long nothing is given from now on, µs}
 
 local moment, lateness = tonumber(ARGV[2]), tonumber(ARGV[3])
