@@ -135,7 +135,7 @@ def test_a_redis_that_goes_away_or_forgets_costs_seconds_and_is_said_once(tmp_pa
     # The platform knows each row once: what was forgotten was sent twice, as the same bytes under the same task_id.
     assert len(task_ids) == len(set(task_ids)) == seen["accepted"] == 1850
     assert seen["rejected"] == 0
-    assert seen["received"] - 1850 == seen["doubled"] <= 650
+    assert seen["received"] - seen["throttled"] - 1850 == seen["doubled"] <= 650
     waited = [min(moment for moment in moments if moment > since) - since for since in back]
     assert max(waited) < BACK_SECONDS, waited
     # Nor did anything wait for a lease that nobody held.
@@ -188,7 +188,7 @@ def test_a_full_redis_takes_no_catalog_and_the_fleet_drains_what_it_holds(tmp_pa
         seen = statistics(base_url)
     told = log.read_text()
     assert status.succeeded == 1200
-    assert seen["received"] == 1300
+    assert seen["received"] - seen["throttled"] == 1300
     assert waited < BACK_SECONDS
     assert "Redis is away" not in told
     assert "Redis takes no hints" in told

@@ -9,7 +9,7 @@ import pytest
 from couponpress import ProducerSettings
 from couponpress_worker import heartbeat
 from couponpress_worker.demo import fleet, statistics
-from tests.flow.test_fleet import client_of, wait_until
+from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 from tests.flow.test_outage import LIMIT, arrivals, control, specs
 
 pytestmark = pytest.mark.flow
@@ -67,10 +67,14 @@ def test_a_rolling_restart_loses_nothing_sends_nothing_twice_and_costs_little(tm
         over = time.time()
         status = wait_until(lambda: (s := client.run("flow")).finished and s, 120, "the end of the run")
         services.check()
-        seen, told = statistics(base_url), arrivals(base_url)
+        seen, told, surely = statistics(base_url), arrivals(base_url), surely_in_any_second(base_url)
     assert [one.returncode for one in old] == [0, 0]
     assert (status.succeeded, seen["accepted"], seen["doubled"]) == (SPECS, SPECS, 0)
-    assert max(Counter(told["task_ids"]).values()) == 1
+    assert surely <= LIMIT
+    # A platform whose own loop is late sees a bunch, and refuses some of it; those are sent again, as they should be.
+    assert seen["throttled"] == 0 or seen["most_in_any_second"] > surely
+    taken = [task_id for task_id, status in zip(told["task_ids"], told["statuses"], strict=True) if status != 429]
+    assert max(Counter(taken).values()) == 1
     start, end = (moment - seen["first_arrival"] for moment in (started, over))
     steady = sum(start - 5 <= at < start for at in told["offsets"]) / 5
     end = min(end + 5, max(told["offsets"]) - 1)  # some seconds more, if the run lasts so long
