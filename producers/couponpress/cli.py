@@ -34,7 +34,6 @@ from couponpress.ledger.reading import Hold
 from couponpress.ledger.redriving import RedrivenOutcome
 from couponpress.ledger.setting_aside import SetAsideChunk
 from couponpress.nightly.commands import app as schedule_commands
-from couponpress.nightly.plan import effective_rate
 from couponpress.outcome import RunStatus
 from couponpress.pictures import PictureChoices
 from couponpress.reading_progress import reading_progress
@@ -342,7 +341,7 @@ def _pace() -> tuple[float, int]:
     """Ask the fleet for its rate and what waits; without settings, Redis or workers, the configured rate has to do."""
     rate, waiting = None, 0
     with suppress(CouponpressError), Client() as client:
-        rate = effective_rate(client.rate())
+        rate = client.rate().effective_per_second
         waiting = sum(one.waiting + one.retrying for one in client.runs())
     return rate or per_second(configured_rate()), waiting
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from couponpress.ledger.pacing import RateInForce
-from couponpress.nightly.plan import Counts, Plan, decide, effective_rate
+from couponpress.nightly.plan import Counts, Plan, decide
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NIGHT = Counts(rows=312_000, changed=41_200, unchanged=270_800)
@@ -112,4 +112,4 @@ def told(**changes):
     ],
 )
 def test_the_effective_rate(rate, expected):
-    assert effective_rate(rate) == expected
+    assert rate.effective_per_second == expected

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import cast
@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from couponpress.keys import HELD_SCORE, LANES, Keys
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import Leased, NotLeased, WorkLedger
+from couponpress.ledger.working import Leased, Move, NotLeased, WorkLedger
 from couponpress_worker.recovery import rest
 from couponpress_worker.redis_watch import RedisWatch
 
@@ -76,6 +76,12 @@ class Leases(WorkLedger):
             self._in_hand.pop(chunk_id, None)
             self._made_when.pop(chunk_id, None)
 
+    async def move(
+        self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes] | None = None
+    ) -> dict[str, list[bool]]:
+        """Make moves, as `WorkLedger.move`; of chunks in hand it is known when they were made."""
+        return await super().move(moves, self._made_when if made is None else made)
+
     async def count_throttled(self, chunk_id: str, answers: int) -> None:
         """Count answers that said "too fast"; a count is not worth a lease."""
         try:
@@ -100,9 +106,6 @@ class Leases(WorkLedger):
             found = await self._open(lane, 0)
             chunks += [chunk_id for chunk_id, name in found.items() if not name and chunk_id not in self._in_hand]
         return chunks[:limit]
-
-    def _made_of(self, chunk_id: str) -> bytes:
-        return self._made_when.get(chunk_id, b"")
 
     async def _leased(self) -> dict[str, str]:
         now_ms = await self.now_ms()

@@ -59,11 +59,13 @@ class Question:
     Attributes:
         place: where it stands.
         row: what it is.
+        made: when its chunk was made: by the time of the answer another one may have the chunk's id.
         accepted_seconds_ago: when a spec of its chunk was last accepted; None for a look.
     """
 
     place: Place
     row: Row
+    made: bytes
     accepted_seconds_ago: float | None = None
 
 
@@ -161,6 +163,7 @@ class OverdueQuery:
         found = []
         for place in places:
             try:
+                made = await self._ledger.made_when(place.chunk_id)
                 rows, states = await self._ledger.rows(place.chunk_id)
             except DamagedChunkError as error:
                 given_up = Move(place.position, "expire", code=SET_ASIDE_CODE, message=f"it cannot be queried: {error}")
@@ -168,7 +171,7 @@ class OverdueQuery:
                 await self._ledger.drop_look(place)
                 continue
             if rows and states[place.position] == "l":
-                found.append(Question(place, rows[place.position]))
+                found.append(Question(place, rows[place.position], made))
             else:
                 await self._ledger.drop_look(place)
         return found
@@ -181,13 +184,14 @@ class OverdueQuery:
                 break
             ago = await self._ledger.accepted_seconds_ago(chunk_id)
             try:
+                made = await self._ledger.made_when(chunk_id)
                 rows, states = await self._ledger.rows(chunk_id)
             except DamagedChunkError as error:
                 await self._pass_over(chunk_id, ago, error)
                 continue
             done = self._asked.get(chunk_id, set())
             accepted = (position for position, letter in enumerate(states) if letter == "a" and position not in done)
-            of_chunk = [Question(Place(chunk_id, position), rows[position], ago) for position in accepted]
+            of_chunk = [Question(Place(chunk_id, position), rows[position], made, ago) for position in accepted]
             if not of_chunk:
                 await self._close_pass(chunk_id)
             found += of_chunk[: most - len(found)]
@@ -211,19 +215,17 @@ class OverdueQuery:
             self._asked.pop(chunk_id, None)
 
     async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
-        place, body = question.place, question.row.body_fields()
-        judgement = await self._query(body, may_ask)
+        place = question.place
+        judgement = await self._query(question.row.body_fields(), may_ask)
         if judgement is None:
             return False
-        if await self._ledger.places([body["task_id"]]) != [place]:
-            return True  # Redis came back without its last writes meanwhile, and the place may be another spec's
         if question.accepted_seconds_ago is None:
             move = await self._move_after_look(judgement, place)
         else:
             self._asked.setdefault(place.chunk_id, set()).add(place.position)
             move = await self._move_when_overdue(judgement, place, question.accepted_seconds_ago)
         if move is not None:
-            await self._ledger.move({place.chunk_id: [move]})
+            await self._ledger.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
         elif question.accepted_seconds_ago is None:
             await self._ledger.postpone_look(place, LOOK_AGAIN_MS)
         return True

@@ -11,7 +11,6 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import redis
 
@@ -22,7 +21,7 @@ from couponpress.gateway.problems import Refusal, refusal_of, task_id_taken
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
 from couponpress.ledger.admitting import KeyedRequest
-from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
+from couponpress.ledger.chunks import CHUNK_SIZE, identified_in
 from couponpress.ledger.uploading import EnqueuedSpec
 from couponpress.written import WrittenSpec
 
@@ -40,17 +39,12 @@ class SingleSpec:
     spec: WrittenSpec
     key: str | None = None
 
-    @cached_property
-    def identified(self) -> Identified:
-        """The spec with its ids settled."""
-        return identified_in(self.token.stored_name(self.run))(self.spec)
-
     @property
     def keyed(self) -> KeyedRequest | None:
         """What its Idempotency-Key stands for; None without one."""
         if self.key is None:
             return None
-        row = self.identified.row
+        row = identified_in(self.token.stored_name(self.run))(self.spec).row
         digest = hashlib.sha256(f"one\0{self.run}\0{self.lane}\0{row.row_id}\0".encode() + row.body)
         return KeyedRequest(self.token.name, self.key, digest.digest())
 

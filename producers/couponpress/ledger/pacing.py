@@ -17,6 +17,9 @@ from couponpress.errors import InputError
 from couponpress.keys import Keys
 
 _SECOND_US = 1_000_000
+#: The latest slots tell the effective rate while they are not further off than this from the rate in force: the
+#: lateness budget costs up to a fifth of it, and slots of a rate that was changed since tell nothing.
+_OF_THE_RATE_IN_FORCE = 0.8
 _WINDOWS_US = {"second": _SECOND_US, "minute": 60 * _SECOND_US}
 
 
@@ -51,6 +54,14 @@ class RateInForce:
         if self.found is None or (chosen and per_second(chosen) <= self.found):
             return chosen
         return f"{self.found}/second"
+
+    @property
+    def effective_per_second(self) -> float | None:
+        """How many specs a second really leave at the rate in force; None while nobody has told it."""
+        if not self.in_force:
+            return None
+        rate, slots = per_second(self.in_force), self.slots_per_second
+        return slots if slots is not None and rate * _OF_THE_RATE_IN_FORCE <= slots <= rate else rate
 
     @property
     def why(self) -> str:

@@ -198,13 +198,19 @@ class WorkLedger:
         values: list[str | int] = [chunk_id, owner, TAKE_UP_MS, HELD_SCORE, _compact(dict(kept or {}))]
         return int(cast(int, await self._give_back(keys, values)))
 
-    async def move(self, moves: Mapping[str, Sequence[Move]]) -> dict[str, list[bool]]:
-        """Make the moves of several chunks in one round trip. Returns per chunk and move whether it was made."""
+    async def move(
+        self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes] | None = None
+    ) -> dict[str, list[bool]]:
+        """Make the moves of several chunks in one round trip. Returns per chunk and move whether it was made.
+
+        `made` says when a chunk was made that the moves are meant for: a later one of the same id is not touched.
+        """
+        made = made or {}
         try:
-            replies = await self._send_moves(moves)
+            replies = await self._send_moves(moves, made)
         except NoScriptError:  # the server is new, or forgot its scripts; moves already made change nothing again
             await self._client.script_load(self._transitions.script)
-            replies = await self._send_moves(moves)
+            replies = await self._send_moves(moves, made)
         for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True):
             if reply[len(steps) :]:
                 await self._hold_rejected_run(run_of(chunk_id), steps)
@@ -213,19 +219,14 @@ class WorkLedger:
             for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True)
         }
 
-    async def _send_moves(self, moves: Mapping[str, Sequence[Move]]) -> list[list[int]]:
+    async def _send_moves(self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes]) -> list[list[int]]:
         # A registered script would ask in every pipeline whether the server knows it: a second round trip.
         keys = self._keys
         pipeline = self._client.pipeline(transaction=False)
         for chunk_id, steps in moves.items():
-            names, values = transitions_call(keys, chunk_id, steps, self._made_of(chunk_id))
+            names, values = transitions_call(keys, chunk_id, steps, made.get(chunk_id, b""))
             pipeline.evalsha(self._transitions.sha, len(names), *names, *values)
         return cast(list[list[int]], await pipeline.execute())
-
-    def _made_of(self, chunk_id: str) -> bytes:
-        """Return when the chunk was made that the moves are meant for; nothing when any chunk of that id is."""
-        del chunk_id
-        return b""
 
     async def _hold_rejected_run(self, number: str, steps: Sequence[Move]) -> None:
         """Hold a run of which the platform has taken nothing: with the rest of it every further call would fail."""
@@ -248,6 +249,10 @@ class WorkLedger:
             pipeline.hget(self._keys.index + index_bucket(entry), cast(str, entry))
         found = cast(list[bytes | None], await pipeline.execute())
         return [Place.parse(value[8:].decode()) if value else None for value in found]
+
+    async def made_when(self, chunk_id: str) -> bytes:
+        """Return when a chunk was made, as `move` takes it; ask before reading what the moves will be about."""
+        return (await self._fields(chunk_id, "made"))[0]
 
     async def rows(self, chunk_id: str) -> tuple[list[Row], str]:
         """Return the rows of a chunk and their state letters; nothing of a chunk that is forgotten.

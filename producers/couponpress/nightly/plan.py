@@ -12,11 +12,6 @@ from datetime import datetime
 from typing import Final, Literal
 
 from couponpress.forecast import Forecast
-from couponpress.ledger.pacing import RateInForce, per_second
-
-#: The latest slots tell the effective rate while they are not further off than this from the rate in force: the
-#: lateness budget costs up to a fifth of it, and slots of a rate that was changed since tell nothing.
-_OF_THE_RATE_IN_FORCE = 0.8
 
 #: What is done about a night that overlaps an earlier one, or cannot meet its deadline.
 Answer = Literal["queue", "skip", "replace"]
@@ -132,12 +127,3 @@ def decide(plan: Plan, earlier: Sequence[str], *, on_overlap: Answer, on_late: A
         told.append(f"it cannot meet its deadline: {_LATE_WORDS[on_late]}")
     skip = "skip" in answers
     return Decision(send=not skip, replace="replace" in answers and not skip, sentence="; ".join(told))
-
-
-def effective_rate(told: RateInForce) -> float | None:
-    """Return how many specs a second really leave at the rate in force; None while nobody has told it."""
-    if not told.in_force:
-        return None
-    rate = per_second(told.in_force)
-    slots = told.slots_per_second
-    return slots if slots is not None and rate * _OF_THE_RATE_IN_FORCE <= slots <= rate else rate

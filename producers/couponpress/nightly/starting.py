@@ -23,7 +23,7 @@ from couponpress.nightly.desk import Desk
 from couponpress.nightly.diff import Diff
 from couponpress.nightly.nights import Night, deadline_of
 from couponpress.nightly.own_pictures import settle_as_known, upload_of_night
-from couponpress.nightly.plan import Counts, Decision, Plan, decide, effective_rate
+from couponpress.nightly.plan import Counts, Decision, Plan, decide
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.source import Rows, rows_of
 from couponpress.uploading import CatalogUpload
@@ -202,7 +202,7 @@ class _Start:
         return Plan(
             self.counts,
             before=sum(one.waiting + one.retrying for one in first),
-            rate=effective_rate(self._desk.client.rate()),
+            rate=self._desk.client.rate().effective_per_second,
             now=self._now,
             deadline=deadline_of(self._night, self._schedule.deadline),
         )
