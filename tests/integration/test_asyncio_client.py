@@ -70,6 +70,11 @@ async def cancelled(task):
         await task
 
 
+def is_with_redis(server):
+    """Whether a call has begun: its write waits in a server that is paused."""
+    return server.info("clients")["blocked_clients"] == 1
+
+
 def left_behind(server):
     """Whatever a cancelled call must not leave."""
     return [key for key in server.keys(KEYS.prefix + "*") if key.decode() != KEYS.run_numbers]
@@ -256,9 +261,9 @@ def test_a_call_that_no_thread_took_up_never_happens(redis_url, server):
     async def act(client):
         server.client_pause(30_000, all=False)
         busy = asyncio.create_task(client.enqueue(spec(2), run="june"))
-        await until(threads_of_clients)
+        await until(lambda: is_with_redis(server))
         waiting = asyncio.create_task(client.enqueue(spec(1), run="may"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # it asks for a thread
         await cancelled(waiting)
         server.client_unpause()
         await busy
@@ -272,7 +277,7 @@ def test_a_call_that_had_begun_ends_whole(redis_url, server):
         await client.ping()
         server.client_pause(30_000, all=False)
         enqueuing = asyncio.create_task(client.enqueue(spec(1), run="may"))
-        await asyncio.sleep(0.05)
+        await until(lambda: is_with_redis(server))
         await cancelled(enqueuing)  # at once, although Redis does not answer
         server.client_unpause()
 
@@ -308,7 +313,7 @@ def test_an_upload_is_taken_out_even_if_it_is_cancelled_again_while_that_waits_f
         await until(lambda: chunk_ids(server))
         server.client_pause(30_000, all=False)
         busy = asyncio.create_task(client.enqueue(spec(200), run="june"))
-        await asyncio.sleep(0.05)
+        await until(lambda: is_with_redis(server))
         for _ in range(3):
             uploading.cancel()
             await asyncio.sleep(0.01)
@@ -331,8 +336,7 @@ def test_an_upload_that_is_cancelled_in_the_middle_of_a_step_is_taken_out_again(
 
     async def act(client):
         uploading = asyncio.create_task(client.enqueue_many(pausing(), run="may"))
-        await until(lambda: len(chunk_ids(server)) == stored_first)
-        await asyncio.sleep(0.05)
+        await until(lambda: len(chunk_ids(server)) == stored_first and is_with_redis(server))
         uploading.cancel()
         await asyncio.sleep(0.05)
         assert not uploading.done()

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import openpyxl
 import pytest
 import redis
 
@@ -214,6 +215,44 @@ def test_a_source_that_cannot_be_read_takes_nothing_back(shop):
     (shop.folder / "catalog.csv").write_text("nonsense\n1\n")
     assert shop.start()[1].state == "failed"
     assert shop.desk.client.run(first.run).waiting == 1
+
+
+MAPPING = '[columns]\n"货号" = "row_id"\n"图" = "image_url"\n[fixed]\nbrand_id = "120344"\n'
+PHOTO = "https://wxpaylogo.qpic.cn/wxpaylogo/1.png"
+
+
+def test_a_catalog_is_read_with_the_encoding_and_the_mapping_of_its_schedule(shop):
+    shop.schedule(encoding="GBK", mapping="maps/shop.toml")
+    (shop.folder / "maps").mkdir()
+    (shop.folder / "maps/shop.toml").write_text(MAPPING, "utf-8")
+    (shop.folder / "catalog.csv").write_text(f"货号,图\nSP-1,{PHOTO}\n", "gb18030")
+    night, begun = shop.start()
+    assert told(begun) == ("sent", 1, 0, 0)
+    assert shop.sent(night.run) == ["SP-1"]
+
+
+def test_a_workbook_is_read_from_the_sheet_of_its_schedule(shop):
+    book = openpyxl.Workbook()
+    june = book.create_sheet("六月")
+    june.append(["row_id", "brand_id", "image_url"])
+    june.append(["SP-1", "120344", PHOTO])
+    book.save(shop.folder / "catalog.xlsx")
+    shop.schedule(source="*.xlsx", sheet="六月")
+    night, _ = shop.start()
+    assert shop.sent(night.run) == ["SP-1"]
+    shop.schedule(source="*.xlsx", sheet="七月")
+    failed = shop.start()[1]
+    assert failed.state == "failed"
+    assert "七月" in failed.told
+
+
+def test_a_mapping_that_cannot_be_read_is_told_before_the_night_and_fails_it(shop, couponpress):
+    shop.schedule(mapping="shop.toml")
+    shop.catalog({"a": 1})
+    assert "now: the mapping" in couponpress("list").stdout
+    (shop.folder / "shop.toml").write_text("[colums]\n")
+    assert "there is no part 'colums'; the parts are columns, fixed, words" in couponpress("list").stdout
+    assert shop.start()[1].state == "failed"
 
 
 @pytest.mark.parametrize(("on_late", "state"), [("skip", "skipped"), ("queue", "sent")])

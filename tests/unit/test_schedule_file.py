@@ -15,7 +15,7 @@ def reading(tmp_path):
     def read(**changes):
         keys = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
         path = tmp_path / "schedules.toml"
-        path.write_text("[schedule.prices]\n" + "".join(f"{name} = {value}\n" for name, value in keys.items()))
+        path.write_text("[schedule.prices]\n" + "".join(f"{name} = {value}\n" for name, value in keys.items()), "utf-8")
         return read_schedules(path).schedules["prices"]
 
     return read
@@ -42,6 +42,9 @@ def test_a_schedule_of_three_lines_has_defaults(reading):
         ("lane", '"urgent"', "urgent"),
         ("diff", "false", False),
         ("format", '"jsonl"', "jsonl"),
+        ("encoding", '"gb18030"', "gb18030"),
+        ("sheet", '"五月"', "五月"),
+        ("mapping", '"shop.toml"', "shop.toml"),
         ("hook", '"https://shop.example/told"', "https://shop.example/told"),
     ],
 )
@@ -78,6 +81,10 @@ def test_a_callable_is_told_from_a_file(reading):
         ({"grace": '"200h"'}, "grace: must be at most 168h"),
         ({"format": '"pdf"'}, "format: 'pdf' is no format; there are csv, jsonl"),
         ({"format": '"csv"', "source": '"a.b:c"'}, "format: a callable gives requests, not a file; leave it out"),
+        ({"mapping": '"a.toml"', "source": '"a.b:c"'}, "mapping: a callable gives requests, not a file; leave it out"),
+        ({"encoding": '"latin-1"'}, "encoding: 'latin-1' is no encoding of catalogs; they are utf-8 or gb18030"),
+        ({"sheet": '""'}, "sheet: must have at least 1 character"),
+        ({"mapping": "3"}, "mapping: must be"),
         ({"hook": '"shop"'}, "hook: must be an http(s) URL"),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 #: What people call an encoding -> what it is. GB18030 holds every letter of GBK and GB2312, as the same bytes.
-ENCODINGS: Final[Mapping[str, str]] = {
+_CALLED: Final[Mapping[str, str]] = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "utf-8-sig": "utf-8",
@@ -28,6 +28,15 @@ _THREE_BYTES: Final = re.compile(rb"[\xe3-\xe9][\x80-\xbf]{2}")
 _BEYOND_TWO_BYTES: Final = re.compile(rb"[\xe0-\xff]")
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _YUAN_SIGN: Final = "¥".encode()
+
+
+def encoding_called(name: str) -> str | None:
+    """Return the encoding that people call by that name; None when catalogs come in no such one.
+
+    >>> encoding_called("UTF8"), encoding_called("GBK"), encoding_called("latin-1")
+    ('utf-8', 'gb18030', None)
+    """
+    return _CALLED.get(name.lower().replace("_", "-"))
 
 
 def marked_encoding(sample: bytes) -> str | None:

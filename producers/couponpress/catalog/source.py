@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from couponpress.catalog.encodings import ENCODINGS, MARKS
+from couponpress.catalog.encodings import MARKS, encoding_called
 from couponpress.catalog.lines import Lines
 from couponpress.errors import CatalogError
 
@@ -144,7 +144,7 @@ def undecodable(name: str, error: UnicodeDecodeError, last_line: int) -> Catalog
 def _encoding_of(asked: str | None) -> str | None:
     if asked is None:
         return None
-    found = ENCODINGS.get(asked.lower().replace("_", "-"))
+    found = encoding_called(asked)
     if found is None:
         raise CatalogError(f"there is no encoding {asked!r} for catalogs; they are utf-8 or gb18030.")
     return found

@@ -17,9 +17,10 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from couponpress import catalog
+from couponpress.catalog.encodings import encoding_called
 from couponpress.errors import InputError
 from couponpress.keys import Lane
 from couponpress.nightly.plan import Answer
@@ -96,6 +97,12 @@ def _format(name: str) -> str:
     return name
 
 
+def _encoding(name: str) -> str:
+    if encoding_called(name) is None:
+        raise ValueError(f"{name!r} is no encoding of catalogs; they are utf-8 or gb18030")
+    return name
+
+
 class Schedule(BaseModel):
     """What is submitted when; docs/nightly.md describes each key."""
 
@@ -113,6 +120,9 @@ class Schedule(BaseModel):
     on_late: Answer = "queue"
     hook: Annotated[str, AfterValidator(checked_hook_url)] | None = None
     format: Annotated[str, AfterValidator(_format)] | None = None
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    sheet: Annotated[str, Field(min_length=1)] | None = None
+    mapping: Annotated[str, Field(min_length=1)] | None = None
     strict: bool = False
     upload: bool = True
     convert: bool = False
@@ -126,6 +136,8 @@ class Schedule(BaseModel):
 
 #: The keys of a schedule's table.
 KEYS: Final = tuple(name for name in Schedule.model_fields if name != "name")
+#: Those of them that say how a file is read.
+_OF_FILES: Final = ("format", "encoding", "sheet", "mapping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +213,9 @@ def _schedule(name: str, table: object) -> Schedule | list[str]:
         schedule = Schedule(**{**{key: table[key] for key in table if key in KEYS}, "name": name})
     except ValidationError as error:
         return unknown + list(_sentences(error))
-    if schedule.function and schedule.format:
-        unknown.append("format: a callable gives requests, not a file; leave it out")
+    if schedule.function:
+        given = (key for key in _OF_FILES if key in table)
+        unknown += [f"{key}: a callable gives requests, not a file; leave it out" for key in given]
     return unknown or schedule
 
 
@@ -214,7 +227,9 @@ def _sentences(error: ValidationError) -> Iterator[str]:
     told: dict[str, str] = {}
     for detail in error.errors(include_url=False):
         key = str(detail["loc"][0])
-        rule = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        rule = (
+            detail["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("String should", "must")
+        )
         told[key] = "is required" if detail["type"] == "missing" else _got(rule, detail)
     yield from (f"{key}: {rule}" for key, rule in told.items())
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from couponpress.catalog import OwnPictures
+from couponpress.catalog import OwnHeaders, OwnPictures
 from couponpress.errors import InputError, SpecError
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.spec import TaskSpec
@@ -45,16 +45,19 @@ class Rows(Protocol):
 
 
 def rows_of(schedule: Schedule, folder: Path) -> Rows:
-    """Open the source of a schedule; globs are looked up from `folder`.
+    """Open the source of a schedule; globs and the mapping are looked up from `folder`.
 
     Raises:
-        InputError: no file is found, a catalog cannot be read as a whole, or the callable cannot be had.
+        InputError: no file is found, a catalog or the mapping cannot be read as a whole, or the callable cannot be had.
     """
     if schedule.function is not None:
         return GivenRows(schedule.name, schedule.function, strict=schedule.strict)
     upload = CatalogUpload(
         files_of(schedule, folder),
         format_name=schedule.format,
+        encoding=schedule.encoding,
+        sheet=schedule.sheet,
+        headers=_headers_of(schedule, folder),
         strict=schedule.strict,
         pictures=OwnPictures("find" if schedule.upload else "refuse"),
     )
@@ -67,6 +70,7 @@ def trouble_of(schedule: Schedule, folder: Path) -> str | None:
     try:
         if schedule.function is None:
             files_of(schedule, folder)
+            _headers_of(schedule, folder)
         else:
             GivenRows(schedule.name, schedule.function, strict=schedule.strict)
     except InputError as error:
@@ -92,6 +96,10 @@ def files_of(schedule: Schedule, folder: Path) -> list[str]:
             )
         files += catalogs
     return list(dict.fromkeys(files))
+
+
+def _headers_of(schedule: Schedule, folder: Path) -> OwnHeaders | None:
+    return OwnHeaders.load(folder / schedule.mapping) if schedule.mapping else None
 
 
 class GivenRows:
