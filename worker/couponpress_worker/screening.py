@@ -3,7 +3,8 @@
 Celery reads a message's envelope before it looks for a task. An element of a queue that is not JSON, or lacks what the
 envelope must have, ends the whole worker, and one that was noted as unacknowledged comes back and ends the next one.
 So every element is compared with what a hint looks like, and only hints pass. Decides what a hint is; strictness costs
-nothing, for the chunk of a hint that did not pass is found by recovery. Other queues than ours pass unseen.
+nothing, for the chunk of a hint that did not pass is found by recovery. Other queues than ours pass unseen. Decides as
+well what is said when a hint cannot be acknowledged, for Redis went away.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.keys import CHUNK_ID, SUBMIT_TASK, Keys
+from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.setting_aside import note_message
 
 log = logging.getLogger(__name__)
@@ -105,6 +107,16 @@ class ScreeningChannel(kombu_redis.Channel):
         if asynchronous:  # the one that waits for messages
             client.set_response_callback("BRPOP", self._screened)
         return client
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Acknowledge a hint, or say in a line that it comes again, which costs nothing: its chunk is known as done.
+
+        kombu would log each with a page of traces, once for every chunk that was in hand when the connection went.
+        """
+        try:
+            super().basic_ack(delivery_tag, multiple)
+        except REDIS_AWAY as error:
+            log.info("the hint %s is not acknowledged and comes again: %s", delivery_tag, error)
 
     def _screened(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes] | None:
         """Return a reply of BRPOP as it is; for an element that is no hint as if there had been none."""
