@@ -13,6 +13,14 @@ for name in [name for name in os.environ if name.startswith("COUPONPRESS_")]:
     del os.environ[name]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run one fleet at a time, beside other tests: two would take the cores from each other and miss their rates."""
+    for item in items:
+        if item.get_closest_marker("flow"):
+            item.add_marker(pytest.mark.xdist_group("fleets"))
+
+
 @pytest.fixture(scope="session")
 def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with redis_server.running(tmp_path_factory.mktemp("redis")) as url:

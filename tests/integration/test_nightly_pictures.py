@@ -22,6 +22,7 @@ from couponpress_worker.cli import _upload_pictures
 from couponpress_worker.sandbox.process import running
 from tests.builders import png
 from tests.integration.test_nightly import Shop, due_now, told
+from tests.shop import shop as fileserver
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,25 @@ def test_the_same_picture_is_uploaded_once_and_its_row_is_unchanged_the_next_nig
     assert told(begun) == ("sent", 1, 3, 0)
     assert shop.sent(third.run) == ["b"]
     assert uploads(sandbox) == 3
+
+
+def test_a_picture_is_fetched_from_its_url_every_night_and_uploaded_when_its_content_changed(shop, sandbox):
+    contents = [png(1), png(1), png(2)]
+    answers = {"/a.png": (200, {"Content-Type": "image/png"}, lambda: contents.pop(0))}
+    with fileserver(answers) as base:
+        catalog(shop, a=f"{base}/a.png")
+        _, refused = shop.start()
+        assert (refused.state, refused.counts.broken) == ("done", 1)
+        assert "private_urls = true" in (shop.folder / "catalog.errors.csv").read_text("utf-8")
+        shop.schedule(private_urls=True)
+        first, begun = shop.start()
+        assert told(begun) == ("sent", 1, 0, 0)
+        shop.end(first.run, State.SUCCEEDED)
+        shop.settle(first)
+        assert told(shop.start()[1]) == ("done", 0, 1, 0)
+        assert uploads(sandbox) == 1
+        assert told(shop.start()[1]) == ("sent", 1, 0, 0)
+    assert uploads(sandbox) == 2
 
 
 def test_a_scheduler_uploads_in_a_thread_and_says_so(shop, sandbox, caplog):

@@ -28,6 +28,7 @@ TRIES: Final = 3
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 #: Servers that do not know a file's type say one of the last two.
 _CONTENT_TYPES: Final = ("image/", "application/octet-stream", "binary/octet-stream")
+_ALLOWED_BY: Final = "--private-urls allows it, or private_urls = true in a schedule"
 #: Translates to IPv4 addresses, whatever those are (RFC 6052).
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
@@ -64,7 +65,7 @@ class Fetcher:
                 async with asyncio.timeout(self._seconds):
                     return await self._followed(url, limit_bytes)
             except PrivateAddressError as error:
-                raise PictureError(f"is not fetched: {error}; --private-urls allows it") from None
+                raise PictureError(f"is not fetched: {error}; {_ALLOWED_BY}") from None
             except (aiohttp.InvalidURL, ValueError) as error:
                 raise PictureError(f"is no URL that can be fetched ({error})") from None
             except TimeoutError:
@@ -74,7 +75,7 @@ class Fetcher:
             except (aiohttp.ClientError, OSError) as error:
                 refused = _cause(error)
                 if refused is not None:
-                    raise PictureError(f"is not fetched: {refused}; --private-urls allows it") from None
+                    raise PictureError(f"is not fetched: {refused}; {_ALLOWED_BY}") from None
                 what = f"{error}" or type(error).__name__
             if number < TRIES:
                 await asyncio.sleep(number)
