@@ -28,17 +28,25 @@ def is_well(env, process):
     return heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(settings), pid=process.pid).healthy
 
 
-def proven(env, client):
-    """Let every worker have specs accepted, for one that had none sends a little at a time; returns how many."""
+def beats(env):
     settings = ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]})
-    count = 0
-    while not all(one.sent for one in heartbeat.living(heartbeat.directory(), heartbeat.fleet_prefix(settings))):
-        count += 400
-        assert count < 4000, "one worker gets nothing to do"
+    return list(heartbeat.living(heartbeat.directory(), heartbeat.fleet_prefix(settings)))
+
+
+def fed(env, client, count):
+    """Enqueue more specs than `count` until each worker has sent some, whoever takes which chunk; returns how many."""
+    asked = time.time()
+    wait_until(lambda: all(one.at > asked for one in beats(env)), 10, "a sign of life of each worker")
+    before = {one.pid: one.sent for one in beats(env)}
+    for _ in range(10):
+        count += 300
         client.enqueue_many(specs(count), run="flow")
-        wait_until(lambda: client.run("flow").finished, 60, "the end of the first specs")
-        time.sleep(1.5)  # until the workers have told how many they sent
-    return count
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            if all(one.sent > before[one.pid] for one in beats(env)):
+                return count
+            time.sleep(0.1)
+    raise AssertionError("one worker gets nothing to do")
 
 
 def ended(process, seconds):
@@ -92,9 +100,10 @@ def test_a_worker_that_is_stopped_amid_silence_waits_for_its_answers_but_not_for
         patient, pressed = workers(services)
         wait_until(lambda: is_well(env, patient) and is_well(env, pressed), 60, "healthy workers")
         base_url = env["COUPONPRESS_BASE_URL"]
-        first = proven(env, client)
+        first = fed(env, client, 0)  # one that had none accepted would send a little at a time
+        wait_until(lambda: client.run("flow").finished, 60, "the end of the first specs")
         control(base_url, faults={"silence": 100})
-        client.enqueue_many(specs(first + 600), run="flow")
+        total = fed(env, client, first)
         wait_until(lambda: statistics(base_url)["received"] > first + LIMIT, 60, "requests without an answer")
         for one in (patient, pressed):
             services.let_go(one)
@@ -110,4 +119,4 @@ def test_a_worker_that_is_stopped_amid_silence_waits_for_its_answers_but_not_for
         status = wait_until(lambda: (s := client.run("flow")).finished and s, 120, "the end of the run")
         seen = statistics(base_url)
     assert (patient.returncode, pressed.returncode) == (0, 1)
-    assert (status.succeeded, seen["accepted"]) == (first + 600, first + 600)
+    assert (status.succeeded, seen["accepted"]) == (total, total)
