@@ -8,13 +8,13 @@ from couponpress_worker.halt import Halt
 @pytest.mark.parametrize(
     ("held", "stops", "keeps_back"),
     [
-        (set(), False, False),
-        ({"partner"}, True, False),
-        ({"run:b1"}, True, False),
-        ({"run:b11"}, False, False),
-        ({"brand:7"}, False, True),
-        ({"brand:77"}, False, False),
-        ({"run:b1", "brand:7"}, True, True),
+        ([], False, False),
+        (["partner"], True, False),
+        (["run:b1"], True, False),
+        (["run:b11"], False, False),
+        (["brand:7"], False, True),
+        (["brand:77"], False, False),
+        (["run:b1", "brand:7"], True, True),
     ],
     ids=repr,
 )
