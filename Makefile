@@ -27,7 +27,7 @@ demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform,
 
 # Fleets run one after the other, beside all other tests: tests/conftest.py. PYTEST="-n 0 ..." for one process.
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 $(PYTEST)
 
 bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmarks; BENCH="cost rate" or --quick for less
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from couponpress_worker import redis_server
 
@@ -13,12 +15,16 @@ for name in [name for name in os.environ if name.startswith("COUPONPRESS_")]:
     del os.environ[name]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run one fleet at a time, beside other tests: two would take the cores from each other and miss their rates."""
-    for item in items:
-        if item.get_closest_marker("flow"):
-            item.add_marker(pytest.mark.xdist_group("fleets"))
+class OneFleetAtATime(LoadScopeScheduling):
+    """Several processes take tests as they have time; fleets all go to one, for two would miss their rates together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "fleets" if nodeid.startswith("tests/flow/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneFleetAtATime:
+    return OneFleetAtATime(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def test_nothing_is_lost_and_nothing_doubled_that_need_not_be(tmp_path):
     acts = [
         Act(5.0, "killed", "worker-1", 0.5),
         Act(8.5, "redis stops", "redis", 0.5),
-        Act(13.0, "storm", "platform", 4.0, STORM),
+        Act(13.0, "storm", "platform", 6.0, STORM),
         Act(15.0, "killed", "callback", 2.0),
         Act(19.0, "redis loses a second", "redis", 1.0),
         Act(24.0, "killed", "worker-2", 0.5),

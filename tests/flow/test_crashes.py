@@ -8,6 +8,7 @@ from couponpress_worker.demo import fleet, statistics
 from tests.builders import assert_consistent
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_redis import bodies, finished, killed, process_of, wait_received
+from tests.flow.test_shutdown import is_well
 
 pytestmark = pytest.mark.flow
 
@@ -28,6 +29,7 @@ def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypa
             worker = process_of(services, "worker")
             wait_until(lambda: leads(worker), 30, "the worker's lead")
             scheduler = services.start("scheduler", env=env)
+            wait_until(lambda: is_well(env, scheduler), 60, "a healthy scheduler")
             callback_words = process_of(services, "callback").args[3:]
             client.enqueue_many(bodies(600), run="flow")
             killed(services, "worker")

@@ -1,4 +1,4 @@
-"""What kombu does over a channel of ours when the server goes away, on a real server."""
+"""Hints in hand, on a real server that goes away or is full: they come again, and the log says so in a line."""
 
 import logging
 
@@ -18,9 +18,29 @@ def taken(url):
     return connection, messages[0]
 
 
+def assert_one_line(caplog, words):
+    (told,) = caplog.records
+    assert (told.levelno, told.exc_info) == (logging.INFO, None)
+    assert words in told.message
+
+
 def test_a_message_is_acknowledged(redis_url, server):
     connection, message = taken(redis_url)
     assert server.hlen("unacked") == 1
+    message.ack()
+    assert server.hlen("unacked") == 0
+    connection.close()
+
+
+def test_a_full_server_keeps_them_for_later(redis_url, server, caplog):
+    connection, message = taken(redis_url)
+    server.config_set("maxmemory", 1)
+    try:
+        caplog.set_level(logging.INFO)
+        message.channel.qos.restore_visible()
+    finally:
+        server.config_set("maxmemory", 0)
+    assert_one_line(caplog, "come again later: command not allowed")
     message.ack()
     assert server.hlen("unacked") == 0
     connection.close()
@@ -38,6 +58,4 @@ def test_a_message_whose_server_went_away_comes_again_which_is_told_in_a_line(tm
         message.ack_log_error(logging.getLogger("consumer"), connection.connection_errors)
     finally:
         redis_server.stop(process)
-    (told,) = caplog.records
-    assert (told.levelno, told.exc_info) == (logging.INFO, None)
-    assert "is not acknowledged and comes again" in told.message
+    assert_one_line(caplog, "is not acknowledged and comes again")

@@ -3,8 +3,10 @@
 Celery reads a message's envelope before it looks for a task. An element of a queue that is not JSON, or lacks what the
 envelope must have, ends the whole worker, and one that was noted as unacknowledged comes back and ends the next one.
 So every element is compared with what a hint looks like, and only hints pass. Decides what a hint is; strictness costs
-nothing, for the chunk of a hint that did not pass is found by recovery. Other queues than ours pass unseen. Decides as
-well what is said when a hint cannot be acknowledged, for Redis went away.
+nothing, for the chunk of a hint that did not pass is found by recovery. Other queues than ours pass unseen.
+
+Its channel is patient with Redis as well: a hint that cannot be acknowledged comes again, and its chunk's record knows
+what is left to do. So that is a line of log, where kombu writes a page of traces for each.
 """
 
 from __future__ import annotations
@@ -92,9 +94,28 @@ def reason_against(element: bytes) -> str | None:
     return "body: not the arguments of a hint, which are one chunk's id"
 
 
+class Unacknowledged(kombu_redis.QoS):
+    """kombu's notes of the hints in hand; neither a Redis that is away nor a full one is an error here."""
+
+    def ack(self, delivery_tag: str) -> None:
+        """Take a hint out of the notes, or leave it there to come again."""
+        try:
+            super().ack(delivery_tag)
+        except REDIS_AWAY as error:
+            log.info("the hint %s is not acknowledged and comes again: %s", delivery_tag, error)
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Put hints back that nobody acknowledged in time; kombu's event loop asks for it now and then."""
+        try:
+            super().restore_visible(start, num, interval)
+        except REDIS_AWAY as error:
+            log.info("hints that nobody acknowledged come again later: %s", error)
+
+
 class ScreeningChannel(kombu_redis.Channel):
     """kombu's channel to one server, which looks at each element of a partner's queues as it is taken out."""
 
+    QoS = Unacknowledged
     from_transport_options = (*kombu_redis.Channel.from_transport_options, "screened_mchid")
     #: The partner whose queues are screened; a transport option.
     screened_mchid = ""
@@ -107,16 +128,6 @@ class ScreeningChannel(kombu_redis.Channel):
         if asynchronous:  # the one that waits for messages
             client.set_response_callback("BRPOP", self._screened)
         return client
-
-    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
-        """Acknowledge a hint, or say in a line that it comes again, which costs nothing: its chunk is known as done.
-
-        kombu would log each with a page of traces, once for every chunk that was in hand when the connection went.
-        """
-        try:
-            super().basic_ack(delivery_tag, multiple)
-        except REDIS_AWAY as error:
-            log.info("the hint %s is not acknowledged and comes again: %s", delivery_tag, error)
 
     def _screened(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes] | None:
         """Return a reply of BRPOP as it is; for an element that is no hint as if there had been none."""
