@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml requirements/dev.txt
 demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform, with a picture of the rate
 	@$(BIN)/couponpress demo $(DEMO)
 
-# Fleets run one after the other, beside all other tests: tests/conftest.py. PYTEST="-n 0 ..." for one process.
+# On both cores; whole fleets come last, one after the other: tests/conftest.py. PYTEST="-n 0 ..." for one process.
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
 	@$(BIN)/python -m pytest -n 2 $(PYTEST)
 

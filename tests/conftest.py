@@ -15,16 +15,25 @@ for name in [name for name in os.environ if name.startswith("COUPONPRESS_")]:
     del os.environ[name]
 
 
-class OneFleetAtATime(LoadScopeScheduling):
-    """Several processes take tests as they have time; fleets all go to one, for two would miss their rates together."""
+def is_of_a_fleet(nodeid: str) -> bool:
+    return nodeid.startswith("tests/flow/")
+
+
+class FleetsAlone(LoadScopeScheduling):
+    """Several processes take tests as they have time; fleets all go to one, for their rates need both cores."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "fleets" if nodeid.startswith("tests/flow/") else nodeid
+        return "fleets" if is_of_a_fleet(nodeid) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneFleetAtATime:
-    return OneFleetAtATime(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FleetsAlone:
+    config.option.loadscopereorder = False  # they come last, when the other process has nothing left to do
+    return FleetsAlone(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: is_of_a_fleet(item.nodeid))
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def test_of_two_schedulers_one_is_killed_in_mid_upload_and_the_night_is_one_run(
         night, nights = scheduled(tmp_path, env, plain, "their_rows:rows")
         env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
         schedulers = {one.pid: one for one in (services.start("scheduler", env=env) for _ in range(2))}
-        (reader,) = wait_until(lambda: list(tmp_path.glob("reader-*")), 20, "the first reading")
+        (reader,) = wait_until(lambda: list(tmp_path.glob("reader-*")), 60, "the first reading")
         assert client.run(night.run).total == 0
         killed = schedulers.pop(int(reader.name.removeprefix("reader-")))
         services.let_go(killed)
@@ -71,7 +71,7 @@ def test_of_two_schedulers_one_is_killed_in_mid_upload_and_the_night_is_one_run(
         reader.unlink()
         (tmp_path / "go").touch()
         wait_until(lambda: list(tmp_path.glob("reader-*")), 20, "the second reading")
-        wait_until(lambda: nights.record(night.run).state == "done", 20, "the end of the night")
+        wait_until(lambda: nights.record(night.run).state == "done", 60, "the end of the night")
         status, seen = client.run(night.run), statistics(env["COUPONPRESS_BASE_URL"])
         assert [one.run for one in client.runs()] == [night.run]
     assert (status.total, status.succeeded, status.uploading) == (150, 150, 0)
@@ -95,13 +95,13 @@ def test_the_second_night_sends_only_what_changed(tmp_path):
         write_catalog(tmp_path / "catalog.csv", range(150))
         first, nights = scheduled(tmp_path, env, plain, "catalog.csv", minutes_ago=1)
         services.start("scheduler", env=env)
-        wait_until(lambda: (one := nights.record(first.run)) and one.state == "done", 20, "the first night")
+        wait_until(lambda: (one := nights.record(first.run)) and one.state == "done", 60, "the first night")
         write_catalog(tmp_path / "catalog.csv", [*range(1000, 1003), *range(3, 151)])
         command = [sys.executable, "-m", "couponpress", "schedule", "run", "prices"]
         ran = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=30, check=False)
         assert ran.returncode == 0, ran.stderr
         second = next(one.run for one in client.runs() if one.run != first.run)
-        wait_until(lambda: nights.record(second).state == "done", 20, "the second night")
+        wait_until(lambda: nights.record(second).state == "done", 60, "the second night")
         summary = nights.record(second).told
         seen = statistics(env["COUPONPRESS_BASE_URL"])
     assert "151 rows, 4 changed, 1 s at " in ran.stdout
