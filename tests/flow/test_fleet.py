@@ -36,8 +36,12 @@ def wait_until(condition, seconds, what):
     return value
 
 
+def settings_of(env):
+    return ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]})
+
+
 def client_of(env):
-    return Client(ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]}))
+    return Client(settings_of(env))
 
 
 def processes_of(directory: Path) -> list[int]:

@@ -6,10 +6,9 @@ from collections import Counter
 
 import pytest
 
-from couponpress import ProducerSettings
 from couponpress_worker import heartbeat
 from couponpress_worker.demo import fleet, statistics
-from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
+from tests.flow.test_fleet import client_of, settings_of, surely_in_any_second, wait_until
 from tests.flow.test_outage import LIMIT, arrivals, control, specs
 
 pytestmark = pytest.mark.flow
@@ -24,13 +23,11 @@ def workers(services):
 
 
 def is_well(env, process):
-    settings = ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]})
-    return heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(settings), pid=process.pid).healthy
+    return heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(settings_of(env)), pid=process.pid).healthy
 
 
 def beats(env):
-    settings = ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]})
-    return list(heartbeat.living(heartbeat.directory(), heartbeat.fleet_prefix(settings)))
+    return list(heartbeat.living(heartbeat.directory(), heartbeat.fleet_prefix(settings_of(env))))
 
 
 def fed(env, client, count):

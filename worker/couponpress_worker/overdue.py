@@ -163,8 +163,7 @@ class OverdueQuery:
         found = []
         for place in places:
             try:
-                made = await self._ledger.made_when(place.chunk_id)
-                rows, states = await self._ledger.rows(place.chunk_id)
+                rows, states, made = await self._ledger.rows_and_made(place.chunk_id)
             except DamagedChunkError as error:
                 given_up = Move(place.position, "expire", code=SET_ASIDE_CODE, message=f"it cannot be queried: {error}")
                 await self._ledger.move({place.chunk_id: [given_up]})
@@ -184,8 +183,7 @@ class OverdueQuery:
                 break
             ago = await self._ledger.accepted_seconds_ago(chunk_id)
             try:
-                made = await self._ledger.made_when(chunk_id)
-                rows, states = await self._ledger.rows(chunk_id)
+                rows, states, made = await self._ledger.rows_and_made(chunk_id)
             except DamagedChunkError as error:
                 await self._pass_over(chunk_id, ago, error)
                 continue

@@ -250,18 +250,23 @@ class WorkLedger:
         found = cast(list[bytes | None], await pipeline.execute())
         return [Place.parse(value[8:].decode()) if value else None for value in found]
 
-    async def made_when(self, chunk_id: str) -> bytes:
-        """Return when a chunk was made, as `move` takes it; ask before reading what the moves will be about."""
-        return (await self._fields(chunk_id, "made"))[0]
-
     async def rows(self, chunk_id: str) -> tuple[list[Row], str]:
         """Return the rows of a chunk and their state letters; nothing of a chunk that is forgotten.
 
         Raises:
             DamagedChunkError: the rows cannot be read.
         """
-        stored, states = await self._fields(chunk_id, "z", "s")
-        return (_rows(stored, states), states.decode(errors="replace")) if stored or states else ([], "")
+        rows, states, _ = await self.rows_and_made(chunk_id)
+        return rows, states
+
+    async def rows_and_made(self, chunk_id: str) -> tuple[list[Row], str, bytes]:
+        """Return the same, and when the chunk was made that has them, as `move` takes it.
+
+        Raises:
+            DamagedChunkError: as `rows`.
+        """
+        stored, states, made = await self._fields(chunk_id, "z", "s", "made")
+        return (_rows(stored, states), states.decode(errors="replace"), made) if stored or states else ([], "", b"")
 
     async def _digests(self, chunk_id: str) -> bytes:
         try:

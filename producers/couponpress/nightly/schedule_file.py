@@ -227,9 +227,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
     told: dict[str, str] = {}
     for detail in error.errors(include_url=False):
         key = str(detail["loc"][0])
-        rule = (
-            detail["msg"].removeprefix("Value error, ").replace("Input should", "must").replace("String should", "must")
-        )
+        rule = re.sub("(Input|String) should", "must", detail["msg"].removeprefix("Value error, "))
         told[key] = "is required" if detail["type"] == "missing" else _got(rule, detail)
     yield from (f"{key}: {rule}" for key, rule in told.items())
 
