@@ -10,7 +10,7 @@ Long, because the rules are one argument: each count below leans on the meaning 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, starmap, zip_longest
+from itertools import pairwise, starmap
 from typing import Literal, NamedTuple
 
 from couponpress.ledger.setting_aside import LOST_LEASES, SET_ASIDE_CODE
@@ -20,11 +20,9 @@ SECOND_US = 1_000_000
 WRITE_SECONDS = 1.0
 #: How long after its return a fleet may need to notice that Redis is back.
 BACK_SECONDS = 10.0
-#: A killed process's sockets are closed by the kernel at once; the platform's loop may be late to see it.
-CLOSED_WITHIN_SECONDS = 2.0
 #: A fleet gives an answer up that has not come by then.
 PATIENCE_SECONDS = 9.5
-#: A close is seen within a turn of the platform's loop, unless the loop was late.
+#: What happens on a connection is seen within a turn of the platform's loop, unless the loop was late.
 _SEEN_SECONDS = 0.005
 #: A call that was given up is a try that failed: the next one keeps the shortest of the fleet's pauses.
 PAUSE_SECONDS = 0.75
@@ -67,6 +65,7 @@ class Call(NamedTuple):
         meaning: `new` or `doubled` when it was taken, `conflict` when refused for other bytes; else empty.
         fault: what was brought about on request; else empty.
         lost_us: when its connection was closed; 0 while it is open.
+        sender: which worker sent it; empty when it was none.
     """
 
     moment_us: int
@@ -77,6 +76,14 @@ class Call(NamedTuple):
     meaning: str = "new"
     fault: str = ""
     lost_us: int = 0
+    sender: str = ""
+
+    def __str__(self) -> str:
+        """Return everything that decides whether a call after it was needed."""
+        told = f"{self.moment_us / SECOND_US:.3f} {self.sender}"
+        told += f", {self.status} at {self.answered_us / SECOND_US:.3f}" if self.answered_us else ", no answer"
+        told += f", {self.fault}" if self.fault else ""
+        return told + (f", closed at {self.lost_us / SECOND_US:.3f}" if self.lost_us else "")
 
 
 class Result(NamedTuple):
@@ -137,7 +144,6 @@ class Evidence:
         kills: of workers.
         redis_away: while Redis did not answer, from the moment when it stopped to the moment when it answered again.
         forgotten: what Redis lost: from the moment to which its file was cut back, to its end.
-        unknown: per loss, the specs of which Redis knew nothing when it was back, although they had been stored.
         platform_off: while the platform answered nothing well.
         waiting: while specs waited to be sent.
         forbidden: while nothing could be sent, and why.
@@ -154,7 +160,6 @@ class Evidence:
     kills: Sequence[Kill] = ()
     redis_away: Sequence[Span] = ()
     forgotten: Sequence[Span] = ()
-    unknown: Sequence[frozenset[str]] = ()
     platform_off: Sequence[Span] = ()
     waiting: Sequence[Span] = ()
     forbidden: Sequence[Span] = ()
@@ -260,7 +265,11 @@ def audit(evidence: Evidence) -> Audit:
         *_endings(evidence, specs),
         *_counts(evidence),
         *_bodies(calls, specs),
-        *(Finding(AVOIDABLE, call.task_id, told) for call, why, told in doubles if why is None),
+        *(
+            Finding(AVOIDABLE, call.task_id, f"{told} (its calls: {'; '.join(map(str, calls[call.task_id]))})")
+            for call, why, told in doubles
+            if why is None
+        ),
     ]
     if surely > evidence.limit:
         findings.append(Finding(TOO_FAST, f"second before {at_us / SECOND_US:.3f}", f"{surely} > {evidence.limit}"))
@@ -454,7 +463,7 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
 
     Only one of these excuses it: no good answer to the call before; one that came when the fleet had hung up, and
     kept the pause after a failed try; the process that sent that one was killed before it could write the answer
-    down; Redis lost what was written; or it lost in whose hands the spec was, while that call was on its way.
+    down; Redis lost what was written; or it lost in whose hands the spec was, before that call was made.
     """
     late = before.answered_us - before.moment_us > PATIENCE_SECONDS * SECOND_US
     if before.status in _OPEN_STATUSES or before.fault in _DOUBTED or late:
@@ -462,29 +471,29 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
     answered = before.answered_us / SECOND_US
     written = _written_by(answered, evidence.redis_away)
     lost = before.lost_us / SECOND_US
+    moment = before.moment_us / SECOND_US
     for kill in evidence.kills:
-        # The call itself may be stamped after the kill, when the platform's loop was late; never after the close.
-        seen_after = _outside(Span(kill.at, lost), evidence.late_us) if lost >= kill.at else -1.0
-        closed_by_it = 0 <= seen_after <= CLOSED_WITHIN_SECONDS and before.moment_us <= before.lost_us
-        # While Redis is away a worker sends nothing, and closes what is idle long before it is killed.
-        held_by_it = answered <= kill.at and call.task_id in (kill.in_hand or ())
-        if (closed_by_it or held_by_it) and kill.at <= written:
+        if before.sender == kill.who and _came_by(moment, kill.at, evidence) and kill.at <= written:
             return "its worker was killed", repr(kill.at)
     # A close that was seen while the loop was late may have come before the answer.
     open_after = _outside(Span(answered, lost), evidence.late_us) if lost > answered else 0.0
     hung_up = before.moment_us <= before.lost_us and open_after <= _SEEN_SECONDS
     if hung_up and call.moment_us / SECOND_US - lost >= PAUSE_SECONDS:
         return "given up unanswered", ""
-    for forgotten, unknown in zip_longest(evidence.forgotten, evidence.unknown, fillvalue=frozenset[str]()):
-        wrote_it_before = answered <= forgotten.ended and written >= forgotten.began
-        # A worker may go on with a chunk of which Redis knows nothing any more: its answers have no place to go.
-        knew_it_no_more = call.task_id in unknown and before.moment_us / SECOND_US >= forgotten.began
-        if wrote_it_before or (knew_it_no_more and call.moment_us / SECOND_US > forgotten.ended):
+    for forgotten in evidence.forgotten:
+        if answered <= forgotten.ended and written >= forgotten.began:
             return "Redis forgot the answer", ""
-        if forgotten.began <= before.moment_us / SECOND_US <= forgotten.ended < answered:
+        # Slots in hand may be used while it is away; once it is back, each worker asks first what is still its.
+        back = next((away.ended for away in evidence.redis_away if away.began == forgotten.ended), forgotten.ended)
+        if forgotten.began <= moment and _came_by(moment, back, evidence) and answered > forgotten.ended:
             return "Redis forgot who had it", ""
     after = call.moment_us / SECOND_US - answered
     return None, f"answered {before.status} at {answered:.3f}, sent again {after:.3f} s later"
+
+
+def _came_by(moment: float, by: float, evidence: Evidence) -> bool:
+    """Whether what was stamped at a moment may have come by another one: the platform's loop stamps late when it is."""
+    return moment <= by or _outside(Span(by, moment), evidence.late_us) <= _SEEN_SECONDS
 
 
 def _outside(span: Span, late_us: Iterable[tuple[int, int]]) -> float:

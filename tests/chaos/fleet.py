@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from couponpress.keys import LANES, Keys, index_bucket, index_entry
+from couponpress.keys import LANES, Keys
 from couponpress.ledger.chunks import unpack
 from couponpress_worker import redis_server
 from tests.chaos.audit import Span
@@ -40,6 +39,7 @@ class Service:
         name: such as `worker-1`; also of its logs.
         words: what `couponpress` is called with.
         ready: what its log says once it works.
+        env: settings of its own, before those of the fleet.
         start_at: when it is to be started again; None while it runs.
         ready_at: when this life of it was ready; None before.
         lives: how often it was started.
@@ -49,6 +49,7 @@ class Service:
     name: str
     words: tuple[str, ...]
     ready: bytes
+    env: dict[str, str] = field(default_factory=dict)
     start_at: float | None = 0.0
     ready_at: float | None = None
     lives: int = 0
@@ -113,7 +114,7 @@ class Fleet:
         with self._log(service).open("wb") as log:
             service.process = subprocess.Popen(
                 [sys.executable, "-m", "couponpress", *service.words],
-                env=os.environ | self._env,
+                env=os.environ | self._env | service.env,
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -181,8 +182,8 @@ class Redis:
                 self.forgotten.append(Span(began, at, what))
         self.down = (what, at)
 
-    def undo(self, alone: Callable[[redis.Redis], None] = lambda client: None) -> None:
-        """Let it answer again; where it may have forgotten something, `alone` sees first what it knows."""
+    def undo(self) -> None:
+        """Let it answer again."""
         if self.down is None:
             return
         what, at = self.down
@@ -190,21 +191,10 @@ class Redis:
             self._process.send_signal(signal.SIGCONT)
             self._wait_for_answer()
         else:
-            self._show(alone)
             self._process = redis_server.start(self._directory, self._port)
         self._sizes.clear()
         self.away.append(Span(at, time.monotonic(), what))
         self.down = None
-
-    def _show(self, alone: Callable[[redis.Redis], None]) -> None:
-        """Start it where nobody looks for it: producers store anew what it forgot as soon as they find it."""
-        port = redis_server.free_port()
-        process = redis_server.start(self._directory, port)
-        try:
-            with redis.Redis(port=port) as client:
-                alone(client)
-        finally:
-            redis_server.stop(process)
 
     def stop(self) -> None:
         """End the server."""
@@ -241,12 +231,3 @@ def in_hand(client: redis.Redis, keys: Keys, pid: int) -> tuple[frozenset[str], 
                 every.update(task_ids)
                 waiting |= {one for one, letter in zip(task_ids, states.decode(), strict=True) if letter == "w"}
     return frozenset(waiting), frozenset(every)
-
-
-def unknown_to(client: redis.Redis, keys: Keys, task_ids: list[str]) -> frozenset[str]:
-    """Return those of some task_ids of which the ledger knows nothing."""
-    with client.pipeline(transaction=False) as pipeline:
-        for task_id in task_ids:
-            entry = index_entry(task_id)
-            pipeline.hexists(keys.index + index_bucket(entry), entry)
-        return frozenset(one for one, known in zip(task_ids, pipeline.execute(), strict=True) if not known)

@@ -78,18 +78,14 @@ class Producer(threading.Thread):
         """Whether a piece is not confirmed yet, or is to be repeated."""
         return bool(self._again) or any(one.confirmed is None for one in self.submitted)
 
-    def touched(self, forgotten: Span) -> list[Submitted]:
-        """Return what was under way or confirmed while Redis lost what it was told."""
-        return [
-            one
-            for one in self.submitted
-            if one.began and one.began <= forgotten.ended and (one.confirmed or forgotten.ended) >= forgotten.began
-        ]
-
     def repeat(self, forgotten: Span) -> None:
         """Submit again what was confirmed while Redis lost what it was told; the rest is repeated in any case."""
         with self._lock:
-            self._again += [one for one in self.touched(forgotten) if one.confirmed is not None]
+            self._again += [
+                one
+                for one in self.submitted
+                if one.confirmed and one.confirmed >= forgotten.began and one.began <= forgotten.ended
+            ]
 
     def run(self) -> None:
         """Submit everything."""

@@ -29,7 +29,7 @@ from couponpress_worker.demo import LATENESS_MS
 from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.process import RunningSandbox, running
 from tests.chaos.audit import BACK_SECONDS, Call, Evidence, Kill, Result, Span, Spec, Task
-from tests.chaos.fleet import FSYNC_SECONDS, Fleet, Redis, Service, in_hand, unknown_to
+from tests.chaos.fleet import FSYNC_SECONDS, Fleet, Redis, Service, in_hand
 from tests.chaos.plan import ALWAYS, LIMIT, NEVER, Act, Plan
 from tests.chaos.producers import Producer
 
@@ -86,7 +86,9 @@ def carry_out(plan: Plan, directory: Path, *, patience_seconds: float, say: Call
         "callback_interval_seconds": 5,
         "callback_repeats": 5,
     }
-    with running(directory / "sandbox", strict=True, seed=plan.seed, **behaviour) as sandbox:
+    # Each worker has a port of the platform for itself: who sent a call is not guessed.
+    senders = {redis_server.free_port(): f"worker-{n + 1}" for n in range(plan.workers)}
+    with running(directory / "sandbox", more_ports=list(senders), strict=True, seed=plan.seed, **behaviour) as sandbox:
         server = Redis(directory / "redis")
         env = sandbox.environment | {
             "COUPONPRESS_REDIS_URL": server.url,
@@ -95,12 +97,15 @@ def carry_out(plan: Plan, directory: Path, *, patience_seconds: float, say: Call
             "COUPONPRESS_QUERY_RATE": f"{QUERIES_PER_SECOND}/second",
             "COUPONPRESS_CALLBACK_SPAN": str(CALLBACK_SPAN_SECONDS),
         }
-        services = [Service(f"worker-{n + 1}", ("worker",), b" ready.") for n in range(plan.workers)]
+        services = [
+            Service(name, ("worker",), b" ready.", {"COUPONPRESS_BASE_URL": f"http://127.0.0.1:{port}"})
+            for port, name in senders.items()
+        ]
         services.append(Service("scheduler", ("scheduler",), b"recovering and querying"))
         services.append(Service("callback", ("callback", "--port", str(callback_port)), b"receiving callbacks on"))
         fleet = Fleet(directory, env, services)
         try:
-            one = _Run(plan, directory, sandbox, server, fleet, env, catalogs, say)
+            one = _Run(plan, directory, sandbox, server, fleet, env, catalogs, senders, say)
             return one.carry_out(patience_seconds)
         finally:
             server.undo()
@@ -120,6 +125,7 @@ class _Run:
         fleet: Fleet,
         env: dict[str, str],
         catalogs: dict[str, list[str]],
+        senders: dict[int, str],
         say: Callable[[str], None],
     ) -> None:
         self._plan = plan
@@ -129,6 +135,7 @@ class _Run:
         self._fleet = fleet
         self._env = env
         self._catalogs = catalogs
+        self._senders = senders
         self._say = say
         self._keys = Keys(env["COUPONPRESS_MCHID"])
         self._ledger = ReadingLedger(server.client, self._keys)
@@ -138,7 +145,8 @@ class _Run:
         self._kills: list[Kill] = []
         #: Of workers that were killed while Redis was away: which kill, and the process id.
         self._unread_kills: dict[int, int] = {}
-        self._unknown: list[frozenset[str]] = []
+        #: For how many losses of Redis the producers were told to repeat what they had submitted.
+        self._repeated = 0
         self._platform_off: list[Span] = []
         self._workers_off: list[Span] = []
         self._waiting: list[Span] = []
@@ -248,19 +256,12 @@ class _Run:
                     del self._unread_kills[number]
 
     def _redis_back(self, producers: list[Producer]) -> None:
-        forgotten = self._redis.forgotten[len(self._unknown) :]
-        self._redis.undo(lambda client: self._note_unknown(client, forgotten, producers))
+        self._redis.undo()
         self._read_kills()
-        for lost in forgotten:
+        for lost in self._redis.forgotten[self._repeated :]:
+            self._repeated += 1
             for producer in producers:
                 producer.repeat(Span(lost.began, time.monotonic()))
-
-    def _note_unknown(self, client: redis.Redis, forgotten: list[Span], producers: list[Producer]) -> None:
-        for lost in forgotten:
-            span = Span(lost.began, time.monotonic())
-            pieces = [one.piece for producer in producers for one in producer.touched(span)]
-            task_ids = [spec.task_id for piece in pieces for spec in self._specs(piece.run, piece.first, piece.rows)]
-            self._unknown.append(unknown_to(client, self._keys, task_ids))
 
     def _platform_back(self, act: Act, began: float) -> None:
         self._sandbox.control(limit=LIMIT, faults=ALWAYS)
@@ -353,6 +354,7 @@ class _Run:
                 for values in zip(
                     *(calls[name] for name in ("moments_us", "task_ids", "bodies", "statuses", "answered_us")),
                     *(calls[name] for name in ("meanings", "faults", "lost_us")),
+                    [self._senders.get(port, "") for port in calls["ports"]],
                     strict=True,
                 )
             ],
@@ -363,7 +365,6 @@ class _Run:
             kills=self._kills,
             redis_away=self._redis.away,
             forgotten=self._redis.forgotten,
-            unknown=self._unknown,
             platform_off=self._platform_off,
             waiting=self._waiting,
             forbidden=forbidden,

@@ -3,12 +3,20 @@
 import asyncio
 
 import pytest
+from limits import parse
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
+from couponpress.redis_address import RedisAddress
+from couponpress_worker import redis_server
+from couponpress_worker.fleet_redis import limiter_redis
 from couponpress_worker.leases import Leases, give_strays_back
+from couponpress_worker.limiter import Bucket
+from couponpress_worker.pace import Pace
+from couponpress_worker.redis_server import free_port
 from couponpress_worker.redis_watch import RedisWatch
+from couponpress_worker.slots import Slots
 from tests.builders import KEYS, moved, now_ms, on_ledger, stored
 
 OWNER = "host:1:abcd"
@@ -177,3 +185,31 @@ def test_answers_are_not_booked_to_another_chunk_of_the_same_id(redis_url, clien
     assert rest == -1
     assert (again.states, leased.made != again.made) == ("www", True)
     assert then == {chunk_id: [True]}
+
+
+def test_a_restart_between_two_questions_is_noticed_before_the_next_slots(tmp_path):
+    port = free_port()
+
+    async def act():
+        async with limiter_redis(RedisAddress(f"redis://127.0.0.1:{port}/0")) as client:
+            watch = RedisWatch(client.ping, lambda: False)
+            pace = Pace(client, Bucket("bucket", parse("500/second"), 0.02), "pace")
+            slots = Slots(watch.patient(pace.acquire), lateness_seconds=0.02)
+            returns = []
+            for number in range(4):
+                if number == 2:
+                    await asyncio.to_thread(restart)
+                await slots.take()
+                returns.append(watch.returns)
+            await slots.close()
+            return returns
+
+    servers = [redis_server.start(tmp_path, port)]
+
+    def restart():
+        redis_server.stop(servers.pop())
+        servers.append(redis_server.start(tmp_path, port))
+
+    first, second, third, fourth = asyncio.run(act())
+    redis_server.stop(servers.pop())
+    assert first == second < third == fourth

@@ -241,6 +241,16 @@ def test_a_move_that_the_table_does_not_allow_changes_nothing(redis_url, client,
     assert everything(client) == before
 
 
+@pytest.mark.parametrize(("spent", "made"), [(0, False), (1, True), (2, False)])
+def test_a_move_that_belongs_to_one_try_is_made_after_that_one_only(redis_url, client, chunk, spent, made):
+    moved(redis_url, chunk, Move(0, "accept", tries=1))
+    assert moved(redis_url, chunk, Move(0, "absent", after_tries=spent), Move(9, "absent", after_tries=1)) == [
+        made,
+        False,
+    ]
+    assert states_of(client, chunk) == [RETRYING if made else ACCEPTED, WAITING, WAITING]
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_a_move_that_is_repeated_changes_nothing(redis_url, client, name):
     chunk_id = in_state(redis_url, next(state for state in State if state in TABLE[name][1]))

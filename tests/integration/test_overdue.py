@@ -169,6 +169,26 @@ def test_an_answer_is_not_booked_for_another_spec_that_stands_in_the_place_by_no
     assert states_of(client, chunk_id) == [state]
 
 
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.LOOKING])
+def test_unknown_to_the_platform_does_not_undo_a_try_that_was_made_since(redis_url, client, state):
+    """As when another leader heard the same before, and the spec was sent again and taken meanwhile."""
+
+    class SlowPlatform(FakePlatform):
+        async def query(self, *asked):
+            answer = await super().query(*asked)
+            with ThreadPoolExecutor() as beside:
+                beside.submit(self.go_again_and_be_taken).result()
+            return answer
+
+        def go_again_and_be_taken(self):
+            for name, tries in (("absent", 0), ("release", 0), ("accept", 1)):
+                moved(redis_url, chunk_id, Move(0, name, tries=tries))
+
+    chunk_id = accepted(redis_url, client) if state is State.ACCEPTED else looking(redis_url)
+    rounds(redis_url, SlowPlatform(ABSENT))
+    assert states_of(client, chunk_id) == [State.ACCEPTED]
+
+
 def test_only_accepted_specs_of_a_chunk_are_asked_about(redis_url, client):
     chunk_id = stored(redis_url, 3)
     bring_to(redis_url, chunk_id, [State.ACCEPTED, State.SUCCEEDED, State.RETRYING])

@@ -514,10 +514,26 @@ def test_it_ends_in_order_with_requests_that_it_keeps_waiting(directory, number,
     assert log.splitlines()[-1].endswith(f"is ready; for a client: source {directory}/env")
 
 
-def test_a_taken_port_is_named(directory, served):
+def test_senders_that_have_a_port_each_are_told_apart(directory):
+    ports = [free_port(), free_port()]
+    with running(directory, more_ports=ports) as sandbox:
+        partner = Partner(sandbox)
+        own = int(sandbox.base_url.rpartition(":")[2])
+        with partner.http:
+            for number, port in enumerate([ports[1], own, ports[0], ports[1]]):
+                partner.http.base_url = f"http://127.0.0.1:{port}"
+                partner.submit(f"task_of_{number}")
+        calls = sandbox.calls()
+    assert calls["ports"] == [ports[1], own, ports[0], ports[1]]
+    assert calls["meanings"] == ["new"] * 4  # one platform behind all of them
+
+
+@pytest.mark.parametrize("further", [False, True])
+def test_a_taken_port_is_named(directory, served, further):
     port = int(served.base_url.rpartition(":")[2])
+    ports = {"port": free_port(), "more_ports": (port,)} if further else {"port": port}
     with pytest.raises(ServiceError, match=f"port {port}"):
-        run(SandboxOptions(directory=directory, port=port))
+        run(SandboxOptions(directory=directory, **ports))
 
 
 def test_a_wrong_option_is_named_before_anything_starts(tmp_path):

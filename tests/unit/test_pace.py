@@ -40,7 +40,7 @@ class Scripts:
             if "counted_later" not in text:
                 assert keys == ["bucket", "pace"]
                 assert arguments[-1] == LATENESS_US
-                return [*self.grant, self.cut_us]
+                return [*self.grant, self.cut_us, b"run-id"]
             assert keys == ["pace", "bucket"]
             self.reports.append(tuple(arguments))
             return [self.cut_us, self.rest_us]

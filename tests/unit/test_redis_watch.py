@@ -125,6 +125,36 @@ def test_a_limiter_that_fails_while_all_else_is_well_is_heard():
     assert limiter.asked == FAILURES_IN_SILENCE + 1
 
 
+def test_a_server_that_slots_come_from_for_the_first_time_counts_as_one_that_is_back():
+    servers = iter([b"one", b"one", b"two", b"two", b"one"])
+
+    async def acquire(wanted, urgent):
+        return Grant(0, 0, 1, 1, server=next(servers))
+
+    async def act(watch):
+        acquired = watch.patient(acquire)
+        returns = []
+        for _ in range(5):
+            await acquired(1, False)
+            returns.append(watch.returns)
+        return returns
+
+    assert watched(act) == [1, 1, 2, 2, 3]
+
+
+def test_who_waits_for_a_return_is_woken_by_it_and_by_the_end_of_his_time():
+    async def act(watch):
+        waiting = asyncio.create_task(watch.returned(0, 60))
+        await asyncio.sleep(0)
+        watch.away(RedisConnectionError("cut"))
+        await waiting
+        await watch.returned(0, 60)  # it is long back
+        await watch.returned(watch.returns, 0.5)
+        return watch.returns
+
+    assert watched(act) == 1
+
+
 def test_the_end_of_a_process_ends_the_waiting():
     async def act(watch):
         watch.away(RedisConnectionError("gone"))

@@ -2,7 +2,7 @@ from couponpress_worker.sandbox.calls import Calls, Life, body_digest
 
 
 def test_an_entry_has_a_value_in_every_column():
-    calls, life = Calls(), Life(11)
+    calls, life = Calls(), Life(11, port=8900)
     calls.arrived(life, None)
     calls.arrived(None, "resets_before")
     calls.read(0, b"{}")
@@ -14,6 +14,7 @@ def test_an_entry_has_a_value_in_every_column():
         "meanings": ["new", ""],
         "faults": ["", "resets_before"],
         "answered_us": [17, 0],
+        "ports": [8900, 0],
         "opened_us": [11, 0],
         "lost_us": [23, 0],
     }

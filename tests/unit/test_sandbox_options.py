@@ -33,6 +33,7 @@ def test_a_wrong_change_is_named(changes, named):
 def test_the_options_survive_their_way_into_another_process(tmp_path):
     options = SandboxOptions(
         directory=tmp_path,
+        more_ports=(8901, 8902),
         tls=True,
         seed=3,
         behaviour=Behaviour(limit=7, unauthorized_brands=("b",), faults={"slow": 2}),

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.ledger.chunks import Row
 from couponpress.ledger.working import Leased
@@ -15,6 +16,7 @@ from couponpress_worker.judgement import Accepted, Again, Answer, NoAnswer
 from couponpress_worker.limiter import Grant
 from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
+from couponpress_worker.redis_watch import RedisWatch
 from couponpress_worker.slots import Slots
 from couponpress_worker.submission import SIGN_AHEAD, Submitter
 from couponpress_worker.trial import BRAND_AT_ONCE, PARTNER_AT_ONCE
@@ -96,6 +98,10 @@ class ScriptedPlatform:
         return answer
 
 
+async def no_write():
+    """The write of a Redis that answers."""
+
+
 async def endless_slots(wanted, urgent):
     return Grant(at_us=0, first_us=0, spacing_us=1, count=wanted)
 
@@ -110,9 +116,11 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, o
         async def publish_again(chunk_ids):
             published.extend(chunk_ids)
 
-        slots = Slots(acquire, lateness_seconds=1.0)
+        watch = RedisWatch(no_write, lambda: False)
+        slots = Slots(watch.patient(acquire), lateness_seconds=1.0)
         submitter = Submitter(
             ledger=ledger,
+            watch=watch,
             recorder=Recorder(ledger),
             slots=slots,
             platform=platform,
@@ -130,6 +138,7 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, o
             UNREACHED[:] = [submitter.unreached]
         finally:
             await slots.close()
+            await watch.close()
             submitter.close()
         return summary, published
 
@@ -329,6 +338,65 @@ def test_a_lost_lease_sends_nothing_more(monkeypatch):
     platform = ScriptedPlatform(ACCEPTED)
     summary, published = submit(LostAtOnce(3), platform)
     assert (summary.note, summary.sent, published, dict(platform.asked)) == ("lease lost", 0, [], {})
+
+
+class RedisThatForgets:
+    """A Redis that is back, again and again: it keeps the lease so often, and then knows of none."""
+
+    def __init__(self, kept):
+        self.kept, self.server, self.sent, self.sent_by_then = kept, 0, 0, []
+
+    async def slots(self, wanted, urgent):
+        return Grant(0, 0, 1, min(wanted, 5), server=b"%d" % self.server)
+
+    def note_sent(self):
+        self.sent += 1
+        if self.sent % 10 == 0:
+            self.server += 1  # another one from now on: the next slots come from it
+
+    async def renew(self, chunk_id, owner):
+        self.sent_by_then.append(self.sent)
+        await asyncio.sleep(0.05)  # slots are to be had meanwhile
+        assert self.sent == self.sent_by_then[-1], "nothing is sent while it is in doubt who has the chunk"
+        self.kept -= 1
+        return self.kept >= 0
+
+
+def test_each_time_that_redis_was_back_the_lease_is_confirmed_before_anything_more_is_sent():
+    ledger, platform, server = LedgerInHand(40), ScriptedPlatform(ACCEPTED), RedisThatForgets(kept=9)
+    ledger.renew, platform.on_send = server.renew, server.note_sent
+    summary, published = submit(ledger, platform, acquire=server.slots)
+    assert (summary.note, summary.sent, published) == ("closed", 40, [])
+    assert set(platform.asked.values()) == {1}
+    # The first slots of all come from a server that is new to the process as well.
+    assert server.sent_by_then[0] == 0
+    assert len(server.sent_by_then) >= 4
+
+
+def test_what_redis_forgot_to_be_leased_is_sent_no_more():
+    ledger, platform, server = LedgerInHand(40), ScriptedPlatform(ACCEPTED), RedisThatForgets(kept=1)
+    ledger.renew, platform.on_send = server.renew, server.note_sent
+    summary, _ = submit(ledger, platform, acquire=server.slots)
+    assert len(server.sent_by_then) == 2
+    assert summary.sent == server.sent_by_then[1] < 20
+    assert summary.sent == len(ledger.moves)  # what had been sent is recorded all the same
+
+
+def test_a_lease_that_redis_does_not_confirm_for_a_while_is_asked_for_again():
+    class Silent(LedgerInHand):
+        async def renew(self, chunk_id, owner):
+            self.renewed += 1
+            if self.renewed < 3:
+                raise RedisConnectionError("gone")
+            return True
+
+    ledger, platform = Silent(3), ScriptedPlatform(ACCEPTED)
+
+    async def slots(wanted, urgent):
+        return Grant(0, 0, 1, wanted, server=b"new")
+
+    summary, _ = submit(ledger, platform, acquire=slots)
+    assert (summary.note, summary.sent, ledger.renewed) == ("closed", 3, 3)
 
 
 def open_outage():

@@ -50,6 +50,9 @@ class ChunkInHand:
             sign; chunks that shared the slots would all begin and end together.
         lane: the one that its run waits in.
         leased_until: until then nobody else may hold the lease, monotonic seconds.
+        sure_since: how often Redis had come back when it last confirmed the lease. One that came back since may have
+            forgotten it, and given it to another process.
+        asked: set whenever Redis has said how the lease stands.
         hand_on_at: when the rest is to be handed on, on the event loop's clock.
         to_sign: positions of specs that still have to be sent and are not signed.
         signing: the task that signs the next few of them, if one does.
@@ -63,9 +66,11 @@ class ChunkInHand:
         kept_back: positions that are not sent because their brand is held, and the scope of the hold.
     """
 
-    def __init__(self, leased: Leased, leased_until: float, hand_on_seconds: float, rank: int) -> None:
+    def __init__(self, leased: Leased, leased_until: float, sure_since: int, hand_on_seconds: float, rank: int) -> None:
         self.rank = rank
         self.leased_until = leased_until
+        self.sure_since = sure_since
+        self.asked = asyncio.Event()
         self.chunk_id = leased.chunk_id
         self.run_number = run_of(leased.chunk_id)
         self.lane = lane_of(leased.chunk_id)

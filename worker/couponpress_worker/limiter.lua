@@ -11,7 +11,7 @@
 --            how long to give nothing when it is unknown what was given before;
 --            behind them, with a pace, the lateness budget, µs
 -- returns    {slots given (0: refused), now in µs, the first slot in µs after now, spacing in µs};
---            with a pace also the moment of its latest cut, µs (0: none)
+--            with a pace also the moment of its latest cut, µs (0: none), and the run_id of this server
 
 local act, wanted, least, horizon = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local buckets = math.floor((#ARGV - 4) / 3)
@@ -98,7 +98,7 @@ end
 
 local count = math.min(wanted, math.floor((now + horizon - first) / widest) + 1)
 if count < least then
-  return {0, now, first - now, widest, cut}
+  return {0, now, first - now, widest, cut, cut and server}
 end
 if act == 'take' then
   local last = first + (count - 1) * widest
@@ -109,4 +109,4 @@ if act == 'take' then
     redis.call('HSET', KEYS[1], 'spacing', whole(spacings[1]))
   end
 end
-return {count, now, first - now, widest, cut}
+return {count, now, first - now, widest, cut, cut and server}

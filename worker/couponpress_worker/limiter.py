@@ -1,7 +1,8 @@
 """The token bucket: a strategy for the `limits` package, shared by the fleet through Redis.
 
 Decides how far apart slots lie and who gets them. Refuses to know what a slot is used for, and the caller's clock:
-time is that of the Redis server, in integer microseconds; `slots` carries it over to a process's own clock.
+time is that of the Redis server, in integer microseconds; `slots` carries it over to a process's own clock. Long, for
+the strategy of `limits` and the fleet's asyncio client are two faces of one script.
 
 The bound. A bucket's slots lie at least T apart. A request reaches the far end at its slot's moment or up to J later
 (J the lateness budget), so whatever arrives within a closed window W has its slot within W + J, and that span holds
@@ -97,12 +98,15 @@ class Grant:
         first_us: the first slot's moment, microseconds after `at_us`; negative when a burst reaches back.
         spacing_us: from each slot to the next.
         count: how many.
+        server: the run_id of the server that gave them: what another one was told before, it may not know. Only with a
+            pace.
     """
 
     at_us: int
     first_us: int
     spacing_us: int
     count: int
+    server: bytes = b""
 
     def offsets_us(self) -> range:
         """Return each slot's moment, microseconds after the grant."""
@@ -136,10 +140,10 @@ class _Ask:
         per_bucket = (n for bucket in buckets for n in (bucket.spacing_us, bucket.back_us, bucket.unknown_us))
         return [self.act, self.wanted, self.least, self.horizon_us, *per_bucket]
 
-    def answer(self, reply: list[int]) -> Grant | Wait:
+    def answer(self, reply: Sequence[int], server: bytes = b"") -> Grant | Wait:
         count, now, first, spacing = reply
         if count:
-            return Grant(now, first, spacing, count)
+            return Grant(now, first, spacing, count, server)
         return Wait((first + (self.least - 1) * spacing - self.horizon_us) / _SECOND_US)
 
 
@@ -162,8 +166,10 @@ class AsyncTokenBucket:
         """
         ask = _Ask.ahead(wanted, urgent=urgent)
         reply = await self._script(self._keys, ask.arguments(self._buckets) + self._lateness_us)
-        self.cut_us = reply[4] if self._lateness_us else 0
-        return ask.answer(reply[:4])
+        if not self._lateness_us:
+            return ask.answer(reply)
+        *reply, self.cut_us, server = reply
+        return ask.answer(reply, server)
 
 
 class TokenBucketRedisStorage(RedisStorage):

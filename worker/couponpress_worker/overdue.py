@@ -13,7 +13,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from math import ceil
@@ -60,12 +60,14 @@ class Question:
         place: where it stands.
         row: what it is.
         made: when its chunk was made: by the time of the answer another one may have the chunk's id.
+        tries: how many it has spent: by the time of the answer it may have been sent again.
         accepted_seconds_ago: when a spec of its chunk was last accepted; None for a look.
     """
 
     place: Place
     row: Row
     made: bytes
+    tries: int
     accepted_seconds_ago: float | None = None
 
 
@@ -163,14 +165,14 @@ class OverdueQuery:
         found = []
         for place in places:
             try:
-                rows, states, made = await self._ledger.rows_and_made(place.chunk_id)
+                rows, states, tries, made = await self._ledger.standing(place.chunk_id)
             except DamagedChunkError as error:
                 given_up = Move(place.position, "expire", code=SET_ASIDE_CODE, message=f"it cannot be queried: {error}")
                 await self._ledger.move({place.chunk_id: [given_up]})
                 await self._ledger.drop_look(place)
                 continue
             if rows and states[place.position] == "l":
-                found.append(Question(place, rows[place.position], made))
+                found.append(Question(place, rows[place.position], made, tries[place.position]))
             else:
                 await self._ledger.drop_look(place)
         return found
@@ -183,13 +185,13 @@ class OverdueQuery:
                 break
             ago = await self._ledger.accepted_seconds_ago(chunk_id)
             try:
-                rows, states, made = await self._ledger.rows_and_made(chunk_id)
+                rows, states, tries, made = await self._ledger.standing(chunk_id)
             except DamagedChunkError as error:
                 await self._pass_over(chunk_id, ago, error)
                 continue
             done = self._asked.get(chunk_id, set())
             accepted = (position for position, letter in enumerate(states) if letter == "a" and position not in done)
-            of_chunk = [Question(Place(chunk_id, position), rows[position], made, ago) for position in accepted]
+            of_chunk = [Question(Place(chunk_id, one), rows[one], made, tries[one], ago) for one in accepted]
             if not of_chunk:
                 await self._close_pass(chunk_id)
             found += of_chunk[: most - len(found)]
@@ -221,7 +223,10 @@ class OverdueQuery:
             move = await self._move_after_look(judgement, place)
         else:
             self._asked.setdefault(place.chunk_id, set()).add(place.position)
-            move = await self._move_when_overdue(judgement, place, question.accepted_seconds_ago)
+            spans = (self._expire_after_seconds, self._callback_span_seconds)
+            move = move_when_overdue(judgement, place.position, question.tries, question.accepted_seconds_ago, *spans)
+        if move is not None and isinstance(judgement, NotFound):  # which is no answer to a try that was made since
+            move = replace(move, after_tries=question.tries)
         if move is not None:
             await self._ledger.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
         elif question.accepted_seconds_ago is None:
@@ -238,11 +243,6 @@ class OverdueQuery:
             case _:
                 ago = await self._ledger.looking_seconds(place)
                 return move_after_look(judgement, place.position, ago, self._expire_after_seconds)
-
-    async def _move_when_overdue(self, judgement: QueryJudgement, place: Place, ago_seconds: float) -> Move | None:
-        tries = (await self._ledger.history(place))[0] if isinstance(judgement, NotFound) else 0
-        spans = (self._expire_after_seconds, self._callback_span_seconds)
-        return move_when_overdue(judgement, place.position, tries, ago_seconds, *spans)
 
     async def _query(self, body: dict[str, str], may_ask: Callable[[], Awaitable[bool]]) -> QueryJudgement | None:
         """Ask. None when nothing was asked or the platform refuses every query: then the partner is held."""

@@ -193,6 +193,7 @@ class Process:
 
         self._submitter = Submitter(
             ledger=leases,
+            watch=self._watch,
             recorder=self._recorder,
             slots=self._slots,
             platform=self._platform,

@@ -1,7 +1,9 @@
 """Whether Redis answers: said once for the whole process when it goes away, and once when it is back.
 
 Decides when Redis counts as away (somebody got no answer, and a write of our own gets none either), what is said, and
-that nobody asks for slots meanwhile. Refuses to know what others ask Redis for. For one event loop.
+that nobody asks for slots meanwhile. A server that slots come from for the first time counts as one that is back: a
+restart or a failover between two of our questions breaks no answer, and may have cost the server what it was told.
+Refuses to know what others ask Redis for. For one event loop.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class RedisWatch:
     """What a process knows of its Redis; everybody in it who gets no answer says so here.
 
     Attributes:
-        returns: how often Redis was away and came back, counting cuts that were over at once.
+        returns: how often Redis was away and came back, counting cuts that were over at once; no slot of a Redis that
+            is back is given before it is counted.
     """
 
     def __init__(self, write: Callable[[], Awaitable[object]], stopping: Callable[[], bool]) -> None:
@@ -44,6 +47,8 @@ class RedisWatch:
         self.returns = 0
         self._write = write
         self._stopping = stopping
+        self._server = b""
+        self._back = asyncio.Event()
         self._answers = asyncio.Event()
         self._answers.set()
         self._stopped = asyncio.Event()
@@ -77,6 +82,13 @@ class RedisWatch:
             async with asyncio.timeout(seconds):
                 await self._answers.wait()
 
+    async def returned(self, seen: int, seconds: float) -> None:
+        """Wait until Redis came back after `returns` was `seen`, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.returns == seen:
+                    await self._back.wait()
+
     def patient(self, acquire: Acquire) -> Acquire:
         """Return `acquire` such that it gives no slots, and fails for nobody, while Redis is away."""
         failures = 0
@@ -95,6 +107,9 @@ class RedisWatch:
                 self.away(error)
                 return Wait(SLOTS_AGAIN_SECONDS)
             failures = 0
+            if isinstance(answer, Grant) and answer.server != self._server:
+                self._server = answer.server
+                self._count_return()
             return answer
 
         return acquired
@@ -122,6 +137,11 @@ class RedisWatch:
                 break
         if told and not self._stopped.is_set():
             log.info("Redis is back after %.1f s: sending goes on.", time.monotonic() - since)
-        self.returns += 1
+        self._count_return()
         self._trying = None
         self._answers.set()
+
+    def _count_return(self) -> None:
+        self.returns += 1
+        self._back.set()
+        self._back = asyncio.Event()

@@ -35,6 +35,7 @@ from couponpress_worker.judgement import (
 )
 from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
+from couponpress_worker.redis_watch import TRY_EVERY_SECONDS, RedisWatch
 from couponpress_worker.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.trial import Trial
 from couponpress_worker.wechatpay import SignedRequest, SlotPassed, WeChatPay
@@ -59,6 +60,7 @@ class Submitter:
         self,
         *,
         ledger: WorkLedger,
+        watch: RedisWatch,
         recorder: Recorder,
         slots: Slots,
         platform: WeChatPay,
@@ -70,6 +72,7 @@ class Submitter:
         only_brand: str | None = None,
     ) -> None:
         self._ledger = ledger
+        self._watch = watch
         self._recorder = recorder
         self._slots = slots
         self._platform = platform
@@ -109,12 +112,12 @@ class Submitter:
             self._outage.leave(admitted)
 
     async def _submit_admitted(self, chunk_id: str) -> Summary:
-        asked_at = time.monotonic()
+        asked_at, returns = time.monotonic(), self._watch.returns
         leased = await self._ledger.lease(chunk_id, self._owner)
         if not isinstance(leased, Leased):
             self.held_back += leased == "held"
             return Summary(chunk_id, note=leased)
-        chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, HAND_ON_SECONDS, rank=next(self._ranks))
+        chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, returns, HAND_ON_SECONDS, rank=next(self._ranks))
         renewal = asyncio.create_task(self._renew(chunk))
         if self._only_brand is not None:
             self._refuse_other_brands(chunk, self._only_brand)
@@ -171,7 +174,7 @@ class Submitter:
             while not self._stopped(chunk):
                 try:
                     async with asyncio.timeout_at(chunk.hand_on_at):
-                        if not await self._ready(chunk):
+                        if not (await self._ready(chunk) and await self._sure(chunk)):
                             return
                         slots = await self._slots.take_some(len(chunk.ready), urgent=chunk.urgent, rank=chunk.rank)
                 except (TimeoutError, SlotsClosedError):
@@ -196,6 +199,13 @@ class Submitter:
             self._sign_ahead(chunk)
         return True
 
+    async def _sure(self, chunk: ChunkInHand) -> bool:
+        """Wait until Redis has confirmed the lease since it came back last; False when the lease is lost."""
+        while self._in_doubt(chunk) and not chunk.lost:
+            chunk.asked.clear()
+            await chunk.asked.wait()
+        return not chunk.lost
+
     def _sign_ahead(self, chunk: ChunkInHand) -> asyncio.Task[None]:
         """Sign the next few requests beside the event loop, where they delay no slot: RSA lets go of the GIL."""
 
@@ -219,7 +229,7 @@ class Submitter:
 
         async def gate() -> None:
             in_time = await self._slots.due(slot, urgent=chunk.urgent)
-            if not in_time or self._stopped(chunk) or held():
+            if not in_time or self._stopped(chunk) or self._in_doubt(chunk) or held():
                 raise SlotPassed
             self._note_sent(self._slots.now_us(slot))
 
@@ -291,16 +301,27 @@ class Submitter:
     def _stopped(self, chunk: ChunkInHand) -> bool:
         return chunk.lost or self._halt.stops(chunk.run_number)
 
+    def _in_doubt(self, chunk: ChunkInHand) -> bool:
+        return chunk.sure_since != self._watch.returns
+
     async def _renew(self, chunk: ChunkInHand) -> None:
-        """Keep the lease while the chunk is in hand; once it is lost nothing more of the chunk is sent."""
+        """Keep the lease while the chunk is in hand; once it is lost nothing more of the chunk is sent.
+
+        A Redis that is back is asked at once: it may have forgotten its last second, and the lease with it.
+        """
         while not chunk.lost:
-            await asyncio.sleep(RENEW_SECONDS)
-            asked_at = time.monotonic()
+            await self._watch.returned(chunk.sure_since, RENEW_SECONDS)
+            asked_at, returns = time.monotonic(), self._watch.returns
             try:
                 kept = await self._ledger.renew(chunk.chunk_id, self._owner)
-            except REDIS_AWAY:
-                continue  # the lease runs out by itself if Redis stays away
+            except REDIS_AWAY as error:  # the lease runs out by itself if Redis stays away
+                self._watch.away(error)
+                await asyncio.sleep(TRY_EVERY_SECONDS)
+                await self._watch.answering()
+                continue
             chunk.leased_until = asked_at + LEASE_MS / 1000 if kept else 0.0
+            chunk.sure_since = returns
+            chunk.asked.set()
 
 
 def _retry(position: int, tries: int, code: str, message: str) -> Move:

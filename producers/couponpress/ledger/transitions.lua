@@ -3,7 +3,8 @@
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
 -- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] ms within which released specs are to be taken up
--- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record]
+-- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record, tries that must have been spent
+-- before or -1]
 -- ARGV[5] the canary: after so many rejected specs of a run, with none taken, the run is to be held
 -- ARGV[6] when the chunk was made to which the moves belong, '' when nobody asked
 -- Returns per move 1 when it was made, 0 when the spec was in no state for it; and after them -1 when the run's canary
@@ -36,7 +37,8 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
   local at = position + 1
   local state = string.sub(states, at, at)
   moved[number] = 0
-  if state ~= '' and string.find(from, state, 1, true) then
+  local spent = state ~= '' and string.byte(tries, at) - string.byte('0')
+  if spent and string.find(from, state, 1, true) and (move[7] == -1 or move[7] == spent) then
     moved[number] = 1
     -- What was accepted goes on although its run is cancelled; what was not accepted after all is not sent again.
     if chunk[4] and state == 'a' and to == 'y' then to = 'c' end
@@ -44,10 +46,10 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     if state == 'w' and to == 'r' then refused = refused + 1 end
     local place = ARGV[1] .. '/' .. position
     states = replace(states, at, to)
-    local spent = string.byte(tries, at) + move[3]
+    spent = spent + move[3]
     -- What the platform has, it was sent, even when a callback tells so before the answer is recorded.
-    if string.find('asf', to, 1, true) then spent = math.max(spent, string.byte('1')) end
-    tries = replace(tries, at, string.char(math.min(126, spent)))
+    if string.find('asf', to, 1, true) then spent = math.max(spent, 1) end
+    tries = replace(tries, at, string.char(math.min(126, string.byte('0') + spent)))
     if state == 'w' then answered = true end
     if state == 'x' then -- a picture that came after it was given up: the reason counts no more
       local told = redis.call('HGET', KEYS[1], position)

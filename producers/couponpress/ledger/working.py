@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
@@ -71,6 +71,8 @@ class Move:
         image_url: for `succeed`.
         code: why, as a code.
         message: why, in words.
+        after_tries: made only while the spec has spent exactly so many: what was learned of one try says nothing about
+            the next. None: whatever it has spent.
     """
 
     position: int
@@ -80,12 +82,14 @@ class Move:
     image_url: str = ""
     code: str = ""
     message: str = ""
+    after_tries: int | None = None
 
     def wire(self) -> list[Any]:
         """Return the move as transitions.lua reads it."""
         told = [_storable(text) for text in (self.image_url, self.code, self.message)]
         record = _compact(told) if any(told) else ""
-        return [self.position, self.name, self.tries, self.delay_ms, told[1], record]
+        after = -1 if self.after_tries is None else self.after_tries
+        return [self.position, self.name, self.tries, self.delay_ms, told[1], record, after]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,15 @@ class Leased:
     def waiting(self) -> list[int]:
         """Return the positions that are to be sent."""
         return [position for position, letter in enumerate(self.states) if letter == "w"]
+
+
+class Standing(NamedTuple):
+    """How a chunk stands: its rows, of each the state letter and the tries spent; and when it was made."""
+
+    rows: list[Row]
+    states: str
+    tries: list[int]
+    made: bytes
 
 
 NotLeased = Literal["nothing", "taken", "held", "suspect", "set aside"]
@@ -153,8 +166,7 @@ class WorkLedger:
             await self.set_aside(chunk_id, str(error))
             await self.give_back(chunk_id, owner)
             return "set aside"
-        spent = [letter - ord("0") for letter in tries.ljust(len(rows), b"0")]
-        return Leased(chunk_id, rows, states.decode(errors="replace"), spent, made)
+        return Leased(chunk_id, rows, states.decode(errors="replace"), _spent(tries, len(rows)), made)
 
     async def set_aside(self, chunk_id: str, reason: str) -> None:
         """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
@@ -256,17 +268,20 @@ class WorkLedger:
         Raises:
             DamagedChunkError: the rows cannot be read.
         """
-        rows, states, _ = await self.rows_and_made(chunk_id)
-        return rows, states
+        standing = await self.standing(chunk_id)
+        return standing.rows, standing.states
 
-    async def rows_and_made(self, chunk_id: str) -> tuple[list[Row], str, bytes]:
-        """Return the same, and when the chunk was made that has them, as `move` takes it.
+    async def standing(self, chunk_id: str) -> Standing:
+        """Return the same and more; nothing of a chunk that is forgotten.
 
         Raises:
             DamagedChunkError: as `rows`.
         """
-        stored, states, made = await self._fields(chunk_id, "z", "s", "made")
-        return (_rows(stored, states), states.decode(errors="replace"), made) if stored or states else ([], "", b"")
+        stored, states, tries, made = await self._fields(chunk_id, "z", "s", "t", "made")
+        if not (stored or states):
+            return Standing([], "", [], b"")
+        rows = _rows(stored, states)
+        return Standing(rows, states.decode(errors="replace"), _spent(tries, len(rows)), made)
 
     async def _digests(self, chunk_id: str) -> bytes:
         try:
@@ -443,6 +458,10 @@ def _rows(stored: bytes, states: bytes) -> list[Row]:
     if len(rows) != len(states):
         raise DamagedChunkError(f"it holds {len(rows)} rows and {len(states)} states")
     return rows
+
+
+def _spent(tries: bytes, rows: int) -> list[int]:
+    return [letter - ord("0") for letter in tries.ljust(rows, b"0")]
 
 
 def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:

@@ -20,10 +20,12 @@ class Life:
 
     Attributes:
         opened_us: when it was accepted, on the same clock.
+        port: the one of ours that it came to.
         lost_us: when it was found closed, on the monotonic clock, microseconds; 0 while it is open.
     """
 
     opened_us: int
+    port: int
     lost_us: int = 0
 
 
@@ -62,13 +64,15 @@ class Calls:
 
         `bodies`: digests, empty for a body that was not read. `meanings`: `new` and `doubled` were taken, `conflict`
         was refused for other bytes under the same serial, empty: not taken. `faults`: what was brought about, if
-        anything. `answered_us`, `opened_us` and `lost_us` (of the connection): 0 when that did not happen.
+        anything. `answered_us`, `opened_us` and `lost_us` (of the connection): 0 when that did not happen. `ports`: by
+        which of ours it came.
         """
         return {
             "bodies": self._bodies,
             "meanings": self._meanings,
             "faults": self._faults,
             "answered_us": self._answered_us.tolist(),
+            "ports": [0 if life is None else life.port for life in self._lives],
             "opened_us": [0 if life is None else life.opened_us for life in self._lives],
             "lost_us": [0 if life is None else life.lost_us for life in self._lives],
         }

@@ -72,6 +72,8 @@ class SandboxOptions:
         directory: where the throw-away keys and the file `env` are kept; used again when they are there.
         host: the address to listen on.
         port: the port to listen on; 0 takes any free one.
+        more_ports: further ports to listen on. The record of calls says by which one each came, so that whoever gives
+            each sender a port of its own can tell them apart.
         tls: speak TLS, with a throw-away authority written to `ca.pem` in the directory.
         public_url: how clients reach it, when that is not scheme, host and port as above (in a container, say).
         brand: stand in for the platform as a brand merchant sees it, in place of a partner.
@@ -83,6 +85,7 @@ class SandboxOptions:
     directory: Path
     host: str = "127.0.0.1"
     port: int = 8900
+    more_ports: tuple[int, ...] = ()
     tls: bool = False
     public_url: str | None = None
     brand: bool = False

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,12 +97,19 @@ class RunningSandbox:
 
 @contextmanager
 def running(
-    directory: Path, *, tls: bool = False, strict: bool = False, seed: int = 0, **behaviour: object
+    directory: Path,
+    *,
+    more_ports: Sequence[int] = (),
+    tls: bool = False,
+    strict: bool = False,
+    seed: int = 0,
+    **behaviour: object,
 ) -> Iterator[RunningSandbox]:
     """Run a sandbox on a free port; its log goes to `sandbox.log` in the directory.
 
     Args:
         directory: for its keys; used again when they are there, which saves half a second.
+        more_ports: as `SandboxOptions` has them.
         tls: speak TLS.
         strict: refuse objects that a request's type does not use.
         seed: of its faults.
@@ -115,6 +122,7 @@ def running(
     options = SandboxOptions(
         directory=directory.absolute(),
         port=free_port(),
+        more_ports=tuple(more_ports),
         tls=tls,
         strict=strict,
         seed=seed,

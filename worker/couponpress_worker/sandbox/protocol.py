@@ -39,7 +39,7 @@ class StampingProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Begin a connection's life."""
-        self._life = Life(monotonic_us())
+        self._life = Life(monotonic_us(), transport.get_extra_info("sockname")[1])
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -47,12 +47,14 @@ def run(options: SandboxOptions) -> None:
     Writes the keys and the file `env` into the directory, and one line to stderr when it is ready.
 
     Raises:
-        ServiceError: the directory cannot be used or the port is taken.
+        ServiceError: the directory cannot be used or a port is taken.
     """
     credentials = Credentials.prepare(options.directory)
-    listener = _listen(options.host, options.port)
-    with listener:
-        base_url = (options.public_url or _url(options, listener.getsockname()[1])).rstrip("/")
+    with ExitStack() as listening:
+        listeners = [
+            listening.enter_context(_listen(options.host, port)) for port in (options.port, *options.more_ports)
+        ]
+        base_url = (options.public_url or _url(options, listeners[0].getsockname()[1])).rstrip("/")
         files = None
         if options.tls:
             hosts = tuple(filter(None, (urlsplit(base_url).hostname,)))
@@ -91,7 +93,7 @@ def run(options: SandboxOptions) -> None:
         )
         _spare_the_collector()
         with _ending(server):
-            server.run([listener, *(listener.dup() for _ in range(ACCEPTS_AT_ONCE - 1))])
+            server.run([*listeners, *(one.dup() for one in listeners for _ in range(ACCEPTS_AT_ONCE - 1))])
 
 
 class _Server(uvicorn.Server):
