@@ -36,10 +36,10 @@ _DOUBTED = frozenset({"unsigned_answers", "probe_answers"})
 
 Why = Literal[
     "no good answer",
-    "given up unanswered",
     "its worker was killed",
     "Redis forgot the answer",
     "Redis forgot who had it",
+    "given up unanswered",
 ]
 
 
@@ -461,25 +461,20 @@ def _doubles(of_one: Sequence[Call], evidence: Evidence) -> Iterator[tuple[Call,
 def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, str]:
     """Say why the call after `before` could not be avoided.
 
-    Only one of these excuses it: no good answer to the call before; one that came when the fleet had hung up, and
-    kept the pause after a failed try; the process that sent that one was killed before it could write the answer
-    down; Redis lost what was written; or it lost in whose hands the spec was, before that call was made.
+    Only one of these excuses it, and the first that does is named: no good answer to the call before; the process
+    that sent that one was killed before it could write the answer down; Redis lost what was written; it lost in whose
+    hands the spec was, before that call was made; or the answer came when the fleet had hung up, and kept the pause
+    after a failed try.
     """
     late = before.answered_us - before.moment_us > PATIENCE_SECONDS * SECOND_US
     if before.status in _OPEN_STATUSES or before.fault in _DOUBTED or late:
         return "no good answer", before.fault or ("late" if late else f"status {before.status}")
     answered = before.answered_us / SECOND_US
     written = _written_by(answered, evidence.redis_away)
-    lost = before.lost_us / SECOND_US
     moment = before.moment_us / SECOND_US
     for kill in evidence.kills:
         if before.sender == kill.who and _came_by(moment, kill.at, evidence) and kill.at <= written:
             return "its worker was killed", repr(kill.at)
-    # A close that was seen while the loop was late may have come before the answer.
-    open_after = _outside(Span(answered, lost), evidence.late_us) if lost > answered else 0.0
-    hung_up = before.moment_us <= before.lost_us and open_after <= _SEEN_SECONDS
-    if hung_up and call.moment_us / SECOND_US - lost >= PAUSE_SECONDS:
-        return "given up unanswered", ""
     for forgotten in evidence.forgotten:
         if answered <= forgotten.ended and written >= forgotten.began:
             return "Redis forgot the answer", ""
@@ -487,6 +482,12 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
         back = next((away.ended for away in evidence.redis_away if away.began == forgotten.ended), forgotten.ended)
         if forgotten.began <= moment and _came_by(moment, back, evidence) and answered > forgotten.ended:
             return "Redis forgot who had it", ""
+    # A close that was seen while the loop was late may have come before the answer.
+    lost = before.lost_us / SECOND_US
+    open_after = _outside(Span(answered, lost), evidence.late_us) if lost > answered else 0.0
+    hung_up = before.moment_us <= before.lost_us and open_after <= _SEEN_SECONDS
+    if hung_up and call.moment_us / SECOND_US - lost >= PAUSE_SECONDS:
+        return "given up unanswered", ""
     after = call.moment_us / SECOND_US - answered
     return None, f"answered {before.status} at {answered:.3f}, sent again {after:.3f} s later"
 
