@@ -1,6 +1,7 @@
 """What every test may use: a real server, started once, emptied before each test that asks for it."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,10 @@ from couponpress_worker import redis_server
 # A developer's own settings must not leak into the tests.
 for name in [name for name in os.environ if name.startswith("COUPONPRESS_")]:
     del os.environ[name]
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and every process that a test starts inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def is_of_a_fleet(nodeid: str) -> bool:

@@ -129,7 +129,7 @@ class Submitter:
             if chunk.throttled:
                 await self._ledger.count_throttled(chunk_id, chunk.throttled)
             rest = await self._ledger.give_back(chunk_id, self._owner, chunk.kept_back)
-        if rest > 0:
+        if rest > 0 or rest == -1:  # a lost lease may be nobody's, and its hint may have come to this process: taken
             await self._publish_again([chunk_id])
         self.held_back += rest == -2
         note = {0: "closed", -1: "lease lost", -2: "kept back"}.get(rest, "handed on")
