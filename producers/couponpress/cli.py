@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from io import TextIOWrapper
@@ -324,9 +324,9 @@ def options(
 
 def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:
     try:
-        with reading_progress(upload, stderr):
+        with reading_progress(upload, stderr), closing(upload.specs()) as specs:
             return client.enqueue_many(
-                upload.specs(),
+                specs,
                 run=run,
                 lane=lane,
                 hook=hook,

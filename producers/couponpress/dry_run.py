@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import islice
 
 from rich.console import Console
@@ -35,8 +36,7 @@ def dry_run(
     """
     if upload.pictures.phase == "find":
         upload.pictures.phase = "gather"
-    with reading_progress(upload, console):
-        specs = upload.specs()
+    with reading_progress(upload, console), closing(upload.specs()) as specs:
         bodies = [spec.identified(run).body() for spec in islice(specs, _BODIES)]
         for _ in specs:
             pass

@@ -6,7 +6,7 @@ Decides what happens to a broken row. Refuses to know Redis: the client takes th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -108,8 +108,10 @@ class CatalogUpload:
             if name != "-":  # standard input can be read but once
                 self._opened(name).close()
 
-    def specs(self) -> Iterator[WrittenSpec]:
+    def specs(self) -> Generator[WrittenSpec, None, None]:
         """Yield the spec of each good row, written down, in order, in constant memory.
+
+        Who may stop before the end closes the generator, and with it the files.
 
         Raises:
             CatalogError: a catalog cannot be read, or with strict: at least one row is broken (said at the end, when

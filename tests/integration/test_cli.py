@@ -16,7 +16,9 @@ import redis
 from redis.asyncio import Redis
 
 from couponpress import Client
+from couponpress.catalog.source import Source
 from couponpress.cli import app, main
+from couponpress.errors import InputError
 from couponpress.ledger.outage import PlatformDown, tell_down
 from couponpress.ledger.setting_aside import note_message
 from couponpress.ledger.working import Move
@@ -340,6 +342,29 @@ def test_a_catalog_that_turns_out_not_to_be_utf8_half_way_leaves_nothing_behind(
     assert "is not UTF-8" in ran.err
     assert client.runs() == []
     assert chunk_ids(server) == []
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["for good", "dry run"])
+def test_an_upload_that_fails_half_way_lets_go_of_its_files(couponpress, may, monkeypatch, more):
+    opened, known = [], []
+
+    class Watched(Source):
+        def __init__(self, *args):
+            super().__init__(*args)
+            opened.append(self)
+
+    def fail(rows, *_):
+        known.append(rows)  # somebody still holds them, as a traceback does
+        next(rows)
+        raise InputError("half way")
+
+    monkeypatch.setattr("couponpress.catalog.reader.Source", Watched)
+    monkeypatch.setattr("couponpress.client._pieces", fail)
+    monkeypatch.setattr("couponpress.dry_run.islice", fail)
+    ran = couponpress("submit", may, *more)
+    assert (ran.code, "half way" in ran.err) == (2, True)
+    assert opened
+    assert all(one.closed for one in opened)
 
 
 def test_a_second_catalog_that_is_missing_leaves_nothing_behind(couponpress, server, client, may):

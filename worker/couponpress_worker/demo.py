@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -169,8 +169,8 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
         broken: list[BrokenRow] = []
         upload = CatalogUpload([str(catalog)], on_broken=broken.append)
         values = {"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]}
-        with Client(ProducerSettings.load(values)) as client:
-            receipt = client.enqueue_many(upload.specs(), run=RUN)
+        with Client(ProducerSettings.load(values)) as client, closing(upload.specs()) as specs:
+            receipt = client.enqueue_many(specs, run=RUN)
             console.print(f"{catalog}: {rows} rows\n{upload.report()}\n{receipt.new} specs enqueued")
 
             def ask() -> RunStatus:

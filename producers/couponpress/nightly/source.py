@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -37,7 +37,7 @@ class Rows(Protocol):
     good: int
     broken: int
 
-    def specs(self) -> Iterator[WrittenSpec]:
+    def specs(self) -> Generator[WrittenSpec, None, None]:
         """Yield the good rows."""
 
     def report(self) -> str:
@@ -124,7 +124,7 @@ class GivenRows:
             raise InputError(f"{self._where}: {module} has no function {name!r}.")
         self._function = cast(Callable[[], Iterable[TaskSpec | Mapping[str, Any]]], found)
 
-    def specs(self) -> Iterator[WrittenSpec]:
+    def specs(self) -> Generator[WrittenSpec, None, None]:
         """Yield the good rows.
 
         Raises:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -147,9 +148,10 @@ class _Start:
         """What was found so far."""
         return self._diff.counts(self.rows.broken)
 
-    def changed(self) -> Iterator[WrittenSpec]:
+    def changed(self) -> Generator[WrittenSpec, None, None]:
         """Yield the rows that are new or changed."""
-        return self._diff.changed(self.rows.specs())
+        with closing(self.rows.specs()) as specs:
+            yield from self._diff.changed(specs)
 
     def decision(self) -> Decision:
         """Return what is to be done, once every row was read."""
@@ -160,24 +162,24 @@ class _Start:
         """Enqueue what changed, all or none."""
         run, schedule = self._night.run, self._schedule
         try:
-            receipt = self._desk.client.enqueue_many(
-                self._decided(lost), run=run, lane=schedule.lane, hook=schedule.hook
-            )
+            with closing(self._decided(lost)) as specs:
+                receipt = self._desk.client.enqueue_many(specs, run=run, lane=schedule.lane, hook=schedule.hook)
         except _SkippedError as skipped:
             return Begun("skipped", str(skipped), self.counts, self.rows.report())
         state: NightState = "sent" if receipt.new + receipt.known else "done"
         return Begun(state, self._told, self.counts, self.rows.report())
 
-    def _decided(self, lost: Event) -> Iterator[WrittenSpec]:
+    def _decided(self, lost: Event) -> Generator[WrittenSpec, None, None]:
         """Yield what is to be sent; the decision falls behind the last row, when all are staged and none is released.
 
         Raises:
             _SkippedError: nothing is to be sent.
         """
-        for one in self.changed():
-            if lost.is_set():
-                raise NightLostError(self._night.run)
-            yield one
+        with closing(self.changed()) as changed:
+            for one in changed:
+                if lost.is_set():
+                    raise NightLostError(self._night.run)
+                yield one
         decision = self.decision()
         self._told = decision.sentence
         if not decision.send:
