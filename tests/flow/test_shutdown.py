@@ -46,6 +46,12 @@ def fed(env, client, count):
     raise AssertionError("one worker gets nothing to do")
 
 
+def at_its_rate(base_url):
+    """Whether the last five seconds were near the rate: what a restart costs is told by it."""
+    offsets = arrivals(base_url)["offsets"]
+    return sum(at > offsets[-1] - 5 for at in offsets) > 0.85 * LIMIT * 5
+
+
 def ended(process, seconds):
     started = time.monotonic()
     process.wait(seconds)
@@ -60,7 +66,8 @@ def test_a_rolling_restart_loses_nothing_sends_nothing_twice_and_costs_little(tm
         wait_until(lambda: all(is_well(env, one) for one in old), 60, "healthy workers")
         base_url = env["COUPONPRESS_BASE_URL"]
         client.enqueue_many(specs(SPECS), run="flow")
-        wait_until(lambda: statistics(base_url)["accepted"] > 6 * LIMIT, 60, "a fleet at its rate")
+        wait_until(lambda: statistics(base_url)["accepted"] > 6 * LIMIT, 60, "a fleet at work")
+        wait_until(lambda: at_its_rate(base_url), 20, "a fleet at its rate")
         started = time.time()
         took = []
         for one in old:

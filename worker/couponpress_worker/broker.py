@@ -11,6 +11,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from billiard.common import restart_state
+from billiard.exceptions import RestartFreqExceeded
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
@@ -30,11 +32,23 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(CHATTER)
 
 
+class UnhurriedRestarts(restart_state):
+    """Celery's count of restarts, which rests after several within a second, and does not cry out with a traceback."""
+
+    def step(self, now: float | None = None) -> None:
+        """Count a restart."""
+        try:
+            super().step(now)
+        except RestartFreqExceeded:
+            time.sleep(RETRY_SECONDS)
+
+
 class PatientConsumer(Consumer):
     """Tries once a second to connect, for ever, and takes no hint while Redis is full."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base has it
         super().__init__(*args, **options)
+        self._restart_state = UnhurriedRestarts(maxR=5, maxT=1)
         logging.getLogger("kombu.transport.redis").addFilter(_is_worth_saying)
 
     def ensure_connected(self, conn: Connection) -> Connection:
