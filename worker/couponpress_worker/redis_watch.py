@@ -72,9 +72,13 @@ class RedisWatch:
             except REDIS_AWAY as error:
                 if self._stopping():
                     raise
-                self.away(error)
-                await asyncio.sleep(TRY_EVERY_SECONDS)
-                await self.answering()
+                await self.back(error)
+
+    async def back(self, error: Exception) -> None:
+        """Hear that Redis did not answer somebody, and wait until it does."""
+        self.away(error)
+        await asyncio.sleep(TRY_EVERY_SECONDS)
+        await self.answering()
 
     async def answering(self, seconds: float | None = None) -> None:
         """Wait while Redis is away, at most so long."""

@@ -35,7 +35,7 @@ from couponpress_worker.judgement import (
 )
 from couponpress_worker.outage import Outage
 from couponpress_worker.recorder import Recorder
-from couponpress_worker.redis_watch import TRY_EVERY_SECONDS, RedisWatch
+from couponpress_worker.redis_watch import RedisWatch
 from couponpress_worker.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.trial import Trial
 from couponpress_worker.wechatpay import SignedRequest, SlotPassed, WeChatPay
@@ -315,9 +315,7 @@ class Submitter:
             try:
                 kept = await self._ledger.renew(chunk.chunk_id, self._owner)
             except REDIS_AWAY as error:  # the lease runs out by itself if Redis stays away
-                self._watch.away(error)
-                await asyncio.sleep(TRY_EVERY_SECONDS)
-                await self._watch.answering()
+                await self._watch.back(error)
                 continue
             chunk.leased_until = asked_at + LEASE_MS / 1000 if kept else 0.0
             chunk.sure_since = returns

@@ -161,12 +161,12 @@ class WorkLedger:
             await self.give_back(chunk_id, owner)
             return "held"
         try:
-            rows = _rows(stored, states)
+            standing = _standing(stored, states, tries, made)
         except DamagedChunkError as error:
             await self.set_aside(chunk_id, str(error))
             await self.give_back(chunk_id, owner)
             return "set aside"
-        return Leased(chunk_id, rows, states.decode(errors="replace"), _spent(tries, len(rows)), made)
+        return Leased(chunk_id, *standing)
 
     async def set_aside(self, chunk_id: str, reason: str) -> None:
         """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
@@ -278,10 +278,7 @@ class WorkLedger:
             DamagedChunkError: as `rows`.
         """
         stored, states, tries, made = await self._fields(chunk_id, "z", "s", "t", "made")
-        if not (stored or states):
-            return Standing([], "", [], b"")
-        rows = _rows(stored, states)
-        return Standing(rows, states.decode(errors="replace"), _spent(tries, len(rows)), made)
+        return _standing(stored, states, tries, made) if stored or states else Standing([], "", [], b"")
 
     async def _digests(self, chunk_id: str) -> bytes:
         try:
@@ -453,15 +450,12 @@ def transitions_call(
     return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS), made.decode()]
 
 
-def _rows(stored: bytes, states: bytes) -> list[Row]:
+def _standing(stored: bytes, states: bytes, tries: bytes, made: bytes) -> Standing:
     rows = unpack(stored)
     if len(rows) != len(states):
         raise DamagedChunkError(f"it holds {len(rows)} rows and {len(states)} states")
-    return rows
-
-
-def _spent(tries: bytes, rows: int) -> list[int]:
-    return [letter - ord("0") for letter in tries.ljust(rows, b"0")]
+    spent = [letter - ord("0") for letter in tries.ljust(len(rows), b"0")]
+    return Standing(rows, states.decode(errors="replace"), spent, made)
 
 
 def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:
