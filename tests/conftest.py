@@ -9,7 +9,7 @@ import redis
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from couponpress_worker import redis_server
+from couponpress_worker.runtime import redis_server
 
 # A developer's own settings must not leak into the tests.
 for name in [name for name in os.environ if name.startswith("COUPONPRESS_")]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from couponpress.gateway.tokens import add_token
-from couponpress_worker.redis_server import free_port
+from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import MCHID
 
 START_SECONDS = 60

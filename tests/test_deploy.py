@@ -12,18 +12,17 @@ from limits import parse
 from typer.main import get_command
 
 from couponpress import Client
-from couponpress.cli import app
+from couponpress.cli.main import app
 from couponpress.gateway.settings import GatewaySettings
 from couponpress.settings import ENV_PREFIX
-from couponpress_worker import limiter
-from couponpress_worker.callback import CALLBACK_PATH
 from couponpress_worker.cli import register
-from couponpress_worker.completion import LAST_DELAYS_SECONDS
-from couponpress_worker.judgement import MAX_TRIES, RETRY_DELAYS_SECONDS
-from couponpress_worker.limiter import Bucket
-from couponpress_worker.redis_server import OPTIONS
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.completion.completer import LAST_DELAYS_SECONDS
+from couponpress_worker.rate.bucket import Bucket
+from couponpress_worker.runtime.redis_server import OPTIONS
 from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.settings import Settings
+from couponpress_worker.wechatpay.judgement import MAX_TRIES, RETRY_DELAYS_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -314,7 +313,7 @@ def test_the_arithmetic_in_the_documents_is_the_limiter_s():
     assert f"{bucket.unknown_us / 1e6:.1f}" == "1.2"
     formula = "T = floor((W + J) / (L - b + 1)) + 1 µs"
     design = (ROOT / "docs" / "design.md").read_text("utf-8")
-    assert formula in limiter.__doc__
+    assert formula in bucket.__doc__
     assert formula in design
     assert "2041 µs: 489.9 slots a second" in design
     assert "20 ms leave 489.9 per second, 200 ms leave 416.5" in (DEPLOY / "README.md").read_text("utf-8")

@@ -68,110 +68,120 @@ def within(names, *homes):
 
 # --- imports ----------------------------------------------------------------------------------------------------------
 
-#: All that the fleet may know of the producers' package.
-GROUND_FLOOR = ("couponpress.spec", "couponpress.outcome", "couponpress.keys", "couponpress.ledger")
-GROUND_FLOOR += (
-    "couponpress.foreground",
-    "couponpress.gathering",
-    "couponpress.settings",
-    "couponpress.errors",
-    "couponpress.pictures",
-    "couponpress.redis_address",
-)
+#: All that the fleet may know of the producers' package, by its rooms and top modules.
+GROUND_FLOOR = {"spec", "outcome", "keys", "ledger", "settings", "errors", "picture_files", "transport"}
 
-#: Modules at the rim, which are producers as well, and what they need for it.
+#: What the fleet's tools, which are producers as well, need besides.
 RIM = {
-    "couponpress_worker.cli": {
-        "couponpress.cli": "joins the command and shares its exit codes",
-        "couponpress.client": "asks Redis for a sign of life before a service starts",
+    "cli": {
+        "cli": "joins the command and shares its exit codes",
+        "client": "asks Redis for a sign of life before a service starts",
     },
-    "couponpress_worker.demo": {
-        "couponpress.catalog": "puts the broken rows into the results",
-        "couponpress.client": "enqueues its sample, as any producer does",
-        "couponpress.results": "writes the results",
-        "couponpress.uploading": "reads its sample as `submit` does",
-        "couponpress.watching": "shows progress as `watch` does",
+    "demo": {
+        "catalog": "puts the broken rows into the results",
+        "cli": "shows progress as `watch` does",
+        "client": "enqueues its sample, as any producer does",
+        "results": "writes the results",
+        "uploads": "reads its sample as `submit` does",
     },
-    "couponpress_worker.nightly": {
-        "couponpress.nightly.desk": "a scheduler enqueues catalogs, as any producer does",
-        "couponpress.nightly.rounds": "what it does every second",
-        "couponpress.nightly.schedule_file": "reads the schedules",
-    },
+    "runtime": {"nightly": "a scheduler enqueues catalogs, as any producer does"},
 }
+
+#: The rooms and top modules of both packages, the highest first. Each imports from those below it alone.
+ORDER = {
+    "couponpress_worker": "tasks cli demo app doctor pictures sandbox runtime completion submission safety store rate "
+    "settings wechatpay periodic errors",
+    "couponpress": "__main__ cli gateway nightly asyncio_client client uploads catalog settings transport ledger "
+    "serialized_spec spec results picture_files outcome keys errors",
+}
+
+
+def room_of(name):
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_every_room_has_its_place():
+    for package, order in ORDER.items():
+        assert {room_of(name) for name in SOURCES if name.startswith(f"{package}.")} == set(order.split())
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SOURCES if "." in name))
+def test_imports_run_downwards(name):
+    package, room = name.split(".")[:2]
+    order = ORDER[package].split()
+    rooms = {room_of(one) for one in within(imports_of(name), package)} - {room, ""}
+    assert rooms <= set(order[order.index(room) :])
 
 
 def test_producers_never_import_the_fleet():
     assert not within(importers_of("couponpress_worker"), "couponpress")
 
 
-@pytest.mark.parametrize("name", sorted(within(SOURCES, "couponpress_worker")))
-def test_the_fleet_sees_the_ground_floor_only(name):
-    of_producers = within(imports_of(name), "couponpress") - within(imports_of(name), *GROUND_FLOOR)
-    assert of_producers == RIM.get(name, {}).keys()
+def test_the_fleet_sees_the_ground_floor_only():
+    seen = {}
+    for name in within(SOURCES, "couponpress_worker"):
+        rooms = {room_of(one) for one in within(imports_of(name), "couponpress")} - GROUND_FLOOR
+        if rooms:
+            seen.setdefault(room_of(name), set()).update(rooms)
+    assert seen == {room: set(reasons) for room, reasons in RIM.items()}
 
 
-def test_the_contract_lies_below_everything():
-    assert not within(imports_of("couponpress.outcome"), *PACKAGES)
-    assert not within(imports_of("couponpress.keys"), *PACKAGES)
-    assert within(imports_of("couponpress.spec"), *PACKAGES) == {"couponpress.errors"}
-    above_it = {"couponpress", "couponpress.asyncio_client", "couponpress.cli", "couponpress.nightly.desk"}
-    above_it |= within(SOURCES, "couponpress.gateway")
-    assert within(importers_of("couponpress.client"), "couponpress") <= above_it
+def test_decisions_know_no_wiring():
+    """What decides gets values, so settings stop at the rim."""
+    readers = {room_of(name) for name in importers_of("couponpress_worker.settings")}
+    assert readers == {"app", "cli", "doctor", "pictures", "runtime"}
+    assert not within(imports_of("couponpress_worker.wechatpay.judgement"), *PACKAGES) - {"couponpress.outcome"}
 
 
-def test_the_gateway_s_framework_is_loaded_by_its_command_only():
-    loading = importers_of("fastapi", "starlette", "uvicorn")
-    assert within(loading, "couponpress") == within(loading, "couponpress.gateway") | {"couponpress.foreground"}
-    assert within(importers_of("couponpress.foreground"), "couponpress") == {
-        "couponpress.gateway.commands",
-        "couponpress.gateway.serving",
-    }
-    of_cli = within(imports_of("couponpress.cli"), "couponpress.gateway")
+#: Who may speak to which library: rooms, or single modules.
+SPOKEN_BY = {
+    ("celery", "kombu", "redbeat"): {
+        "couponpress.transport.hints",
+        "couponpress_worker.app",
+        "couponpress_worker.runtime.beat",
+        "couponpress_worker.runtime.services",
+        "couponpress_worker.submission.celery_consumer",
+        "couponpress_worker.submission.message_filter",
+        "couponpress_worker.submission.publisher",
+    },
+    ("fastapi", "starlette", "uvicorn"): {
+        "couponpress.gateway",
+        "couponpress.transport.serve",
+        "couponpress_worker.completion.callback_asgi",
+        "couponpress_worker.sandbox",
+    },
+    ("httpx", "aiohttp", "httptools", "requests", "urllib.request", "http.client"): {
+        "couponpress.cli.downloading",
+        "couponpress_worker.completion.forwarding",
+        "couponpress_worker.completion.run_webhooks",
+        "couponpress_worker.demo",
+        "couponpress_worker.pictures.fetch",
+        "couponpress_worker.sandbox",
+        "couponpress_worker.wechatpay",
+    },
+}
+
+
+@pytest.mark.parametrize("libraries", SPOKEN_BY, ids="/".join)
+def test_a_library_is_spoken_where_it_is_named(libraries):
+    spoken, places = importers_of(*libraries), SPOKEN_BY[libraries]
+    assert not spoken - within(spoken, *places)
+    assert {place for place in places if not within(spoken, place)} == set()
+
+
+def test_the_gateway_is_loaded_by_its_command_only():
+    of_cli = within(
+        set().union(*(imports_of(name) for name in within(SOURCES, "couponpress.cli"))), "couponpress.gateway"
+    )
     assert of_cli == {"couponpress.gateway.commands"}
     top = {node.module for node in TREES["couponpress.gateway.commands"].body if isinstance(node, ast.ImportFrom)}
     assert within(top, "couponpress") == {"couponpress.errors"}
 
 
-def test_modules_import_downwards():
-    """No module of the ledger knows the client; nothing that decides knows what wires it."""
-    above = {
-        "couponpress.ledger": ("couponpress.client", "couponpress.catalog", "couponpress.cli", "couponpress.settings"),
-        "couponpress.catalog": ("couponpress.client", "couponpress.ledger", "couponpress.cli", "couponpress.settings"),
-        "couponpress_worker.judgement": ("couponpress_worker",),
-        "couponpress_worker.limiter": ("couponpress_worker", "couponpress"),
-        "couponpress_worker.signing": ("couponpress_worker.settings", "couponpress_worker.wechatpay"),
-        "couponpress_worker.wechatpay": (
-            "couponpress_worker.settings",
-            "couponpress_worker.slots",
-            "couponpress.ledger",
-        ),
-        "couponpress_worker.slots": ("couponpress_worker.settings", "couponpress_worker.submission"),
-        "couponpress_worker.submission": ("couponpress_worker.settings", "couponpress_worker.process"),
-        "couponpress_worker.process": ("couponpress_worker.app", "couponpress_worker.tasks", "couponpress_worker.cli"),
-    }
-    for home, forbidden in above.items():
-        for name in within(SOURCES, home):
-            assert not within(imports_of(name), *forbidden) - within(SOURCES, home), name
-
-
-def test_celery_is_spoken_in_five_places():
-    spoken = importers_of("celery", "kombu", "redbeat")
-    of_the_fleet = {f"couponpress_worker.{name}" for name in ("app", "beat", "broker", "screening")}
-    assert spoken == of_the_fleet | {"couponpress.hints"}
-    assert "couponpress_worker.app" in imports_of("couponpress_worker.tasks")
-
-
-def test_http_is_spoken_at_the_rim():
-    spoken = importers_of("httpx", "aiohttp", "httptools", "requests", "urllib.request", "http.client")
-    rim = ("couponpress_worker.wechatpay", "couponpress_worker.forwarding", "couponpress_worker.demo")
-    rim += ("couponpress_worker.fetching", "couponpress.downloading", "couponpress_worker.hooks")
-    assert not spoken - within(spoken, *rim, "couponpress_worker.sandbox")
-
-
 def test_a_sandbox_is_used_by_nobody_but_the_commands():
     """`cli` starts one; `demo` starts one too, and reads the file that it writes for its clients."""
     outside = importers_of("couponpress_worker.sandbox") - within(SOURCES, "couponpress_worker.sandbox")
-    assert outside == {"couponpress_worker.cli", "couponpress_worker.demo"}
+    assert {room_of(name) for name in outside} == {"cli", "demo"}
 
 
 # --- names in Redis ---------------------------------------------------------------------------------------------------
@@ -226,7 +236,7 @@ def test_every_script_is_called():
 
 SETTINGS = {"couponpress.settings", "couponpress_worker.settings"}
 #: Hands its own environment on to the processes that it starts; reads nothing from it.
-PASSES_ON = {"couponpress_worker.demo"}
+PASSES_ON = {"couponpress_worker.demo.fleet"}
 
 
 def test_only_settings_read_the_environment():
@@ -294,7 +304,7 @@ def test_a_module_that_does_something_would_be_found(tmp_path, line):
 # --- the surface ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("package", ["couponpress", "couponpress.catalog", "couponpress_worker.wechatpay"])
+@pytest.mark.parametrize("package", ["couponpress", "couponpress.catalog", "couponpress_worker.wechatpay.client"])
 def test_all_is_what_is_public(package):
     module = importlib.import_module(package)
     defined = {
@@ -335,7 +345,7 @@ def test_the_drawn_tree_of_errors_is_the_real_one(module):
 def test_errors_that_live_elsewhere_are_of_the_tree_too():
     """A class beside the code that raises it is fine, as long as one `except CouponpressError` catches it."""
     assert issubclass(
-        importlib.import_module("couponpress_worker.slots").SlotsClosedError, couponpress.CouponpressError
+        importlib.import_module("couponpress_worker.rate.slots").SlotsClosedError, couponpress.CouponpressError
     )
 
 
@@ -381,12 +391,21 @@ def test_a_long_module_says_why(name):
         assert name not in MAY_BE_LONG, "it is short enough: strike it off the list"
 
 
-def test_the_map_of_the_fleet_names_every_module():
-    home = PACKAGES["couponpress_worker"]
-    named = set(re.findall(r"^    (\w+)", couponpress_worker.__doc__, re.MULTILINE))
-    there = {path.stem for path in home.glob("*.py") if path.stem != "__init__"}
-    there |= {path.parent.name for path in home.glob("*/__init__.py")}
-    assert named == there
+@pytest.mark.parametrize("package", [couponpress_worker], ids=lambda package: package.__name__)
+def test_the_map_names_every_room_and_module(package):
+    """A line of the map is a room or a top module; indented below a room are its modules, where it lists them."""
+    home = PACKAGES[package.__name__]
+    lines = re.findall(r"^(    |        )(\w+)  ", package.__doc__, re.MULTILINE)
+    named = {name for indent, name in lines if len(indent) == 4}
+    assert named == {room_of(name) for name in SOURCES if name.startswith(f"{package.__name__}.")} - {"__main__"}
+    room, listed = "", {}
+    for indent, name in lines:
+        if len(indent) == 4:
+            room = name
+        else:
+            listed.setdefault(room, set()).add(name)
+    for room, modules in listed.items():
+        assert modules == {path.stem for path in (home / room).glob("*.py")} - {"__init__", "__main__"}, room
 
 
 def documents():
@@ -457,7 +476,7 @@ def test_no_file_holds_what_must_stay_out():
     assert {path.name for path in files} >= {
         "Makefile",
         "run",
-        "limiter.lua",
+        "bucket.lua",
         "worker.txt",
         "compose.yaml",
         "README.md",

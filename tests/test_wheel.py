@@ -50,7 +50,7 @@ theirs = time.process_time() - began
 import couponpress
 ours = time.process_time() - began - theirs
 light = {name.partition(".")[0] for name in sys.modules}
-import couponpress.cli
+import couponpress.cli.main
 from couponpress.ledger.scripts import script
 print(json.dumps({
     "file": couponpress.__file__,
@@ -60,7 +60,7 @@ print(json.dumps({
     "theirs": theirs,
     "ours": ours,
     "modules": sorted({name.partition(".")[0] for name in sys.modules}),
-    "scripts": {name: len(script(name)) for name in scripts},
+    "scripts": {name: len(script(name, room)) for name, room in scripts},
 }))
 """
 
@@ -108,14 +108,14 @@ def test_it_holds_both_packages_whole_and_nothing_else(unpacked):
 def test_it_holds_its_scripts_and_says_that_it_is_typed(unpacked):
     assert (unpacked / "couponpress" / "py.typed").exists()
     assert (unpacked / "couponpress_worker" / "py.typed").exists()
-    assert (unpacked / "couponpress_worker" / "limiter.lua").stat().st_size > 0
+    assert (unpacked / "couponpress_worker" / "rate" / "bucket.lua").stat().st_size > 0
     assert (unpacked / "couponpress" / "ledger" / "enqueue.lua").stat().st_size > 0
 
 
 def test_its_commands_join_through_entry_points(unpacked):
     stated = configparser.ConfigParser()
     stated.read_string(metadata(unpacked, "entry_points.txt"))
-    assert dict(stated["console_scripts"]) == {"couponpress": "couponpress.cli:main"}
+    assert dict(stated["console_scripts"]) == {"couponpress": "couponpress.cli.main:main"}
     assert dict(stated["couponpress.commands"]) == {"worker": "couponpress_worker.cli:register"}
 
 
@@ -130,7 +130,8 @@ def test_a_producer_installs_no_http_client_and_no_cryptography(unpacked):
 
 def test_importing_it_loads_nothing_heavy(unpacked):
     paths = [str(unpacked), *dict.fromkeys(sysconfig.get_paths()[name] for name in ("purelib", "platlib"))]
-    scripts = sorted(path.stem for path in (ROOT / "producers").rglob("*.lua"))
+    home = ROOT / "producers"
+    scripts = sorted((path.stem, ".".join(path.parent.relative_to(home).parts)) for path in home.rglob("*.lua"))
     given = [json.dumps(one) for one in (paths, sorted(HEAVY), scripts)]
     command = [sys.executable, "-I", "-S", "-c", PROGRAM, *given]
     ran = subprocess.run(command, cwd=unpacked, check=False, capture_output=True, text=True, timeout=60)

@@ -27,7 +27,7 @@ from couponpress.ledger.uploading import EnqueuedSpec
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings
 from couponpress.spec import TaskSpec
-from couponpress.threads import Threads
+from couponpress.transport.threads import Threads
 
 log = logging.getLogger(__name__)
 

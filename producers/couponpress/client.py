@@ -29,7 +29,6 @@ from couponpress.errors import (
     RedisRestartedError,
     RedisUnavailableError,
 )
-from couponpress.hints import Hints
 from couponpress.keys import Keys, Lane
 from couponpress.ledger.cancelling import CancellingLedger
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
@@ -45,9 +44,10 @@ from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
 from couponpress.ledger.setting_aside import SetAsideChunk, SetAsideLedger, SetAsideMessage
 from couponpress.ledger.uploading import Enqueued, EnqueuedSpec, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
+from couponpress.serialized_spec import WrittenSpec
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
-from couponpress.written import WrittenSpec
+from couponpress.transport.hints import Hints
 
 #: A run's name is shown to people and stored once; any letters will do.
 _RUN_NAME_MAX = 100

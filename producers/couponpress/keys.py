@@ -254,7 +254,7 @@ class Keys:
         return f"{self.prefix}flight"
 
     def pace(self, name: str) -> str:
-        """HASH (the limiter's): a bucket's rate as configured, set by hand and found; see `throttle.lua`. TTL: none."""
+        """HASH (the limiter's): a bucket's rate as configured, set by hand and found; see `adaptive.lua`. TTL: none."""
         return f"{self.prefix}pace:{name}"
 
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from couponpress.errors import SettingsError
-from couponpress.redis_address import RedisAddress
+from couponpress.transport.redis_address import RedisAddress
 
 ENV_PREFIX = "COUPONPRESS_"
 

@@ -16,8 +16,8 @@ from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from couponpress_worker.settings import Secrets, Settings
-from couponpress_worker.signing import Signer, new_nonce
-from couponpress_worker.wechatpay import SUBMIT_TARGET
+from couponpress_worker.wechatpay.client import SUBMIT_TARGET
+from couponpress_worker.wechatpay.signing import Signer, new_nonce
 
 #: What gets the most out of it on two cores, of the pools and sizes that were tried (8 and 32 processes, 64 threads).
 PROCESSES = 32

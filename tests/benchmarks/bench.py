@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from couponpress.uploading import CatalogUpload
-from couponpress_worker import sample_catalog
+from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress_worker.demo.fleet import sample_catalog
 
 
 @dataclass

@@ -9,12 +9,12 @@ from collections import Counter
 from functools import partial
 from statistics import median
 
-from couponpress_worker.callback import CALLBACK_PATH
-from couponpress_worker.redis_server import free_port
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox import notices
 from couponpress_worker.sandbox.credentials import Credentials
 from couponpress_worker.sandbox.signatures import Signatures
-from couponpress_worker.signing import FRESHNESS_SECONDS, answer_message, signature_holds, unseal
+from couponpress_worker.wechatpay.signing import FRESHNESS_SECONDS, answer_message, signature_holds, unseal
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.processes import Others, cpu_seconds_of
 from tests.benchmarks.stage import Stage, stage

@@ -5,7 +5,7 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-from couponpress_worker.process import platform_for
+from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.stage import Stage

@@ -4,8 +4,8 @@ import sys
 import time
 from bisect import bisect_right
 
-from couponpress_worker.callback import CALLBACK_PATH
-from couponpress_worker.redis_server import free_port
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.runtime.redis_server import free_port
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.stage import RUN, Stage, stage
 

@@ -9,7 +9,7 @@ from functools import partial
 from statistics import median
 
 from couponpress.gateway.tokens import add_token
-from couponpress_worker.redis_server import free_port
+from couponpress_worker.runtime.redis_server import free_port
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.machine import SIGNATURE_THERE_MS, Signatures
 from tests.benchmarks.processes import Others, cpu_seconds_of

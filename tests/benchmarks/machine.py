@@ -12,8 +12,8 @@ from statistics import median
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from couponpress_worker.signing import new_nonce, request_message, sign
-from couponpress_worker.wechatpay import SUBMIT_TARGET
+from couponpress_worker.wechatpay.client import SUBMIT_TARGET
+from couponpress_worker.wechatpay.signing import new_nonce, request_message, sign
 
 #: CPU of one RSA-2048 signature on the machine that the goals were set on, milliseconds.
 SIGNATURE_THERE_MS = 0.33

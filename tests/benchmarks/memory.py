@@ -5,7 +5,7 @@ import random
 
 from couponpress.keys import Keys
 from couponpress.ledger.working import Move, WorkLedger
-from couponpress_worker.process import redis_for
+from couponpress_worker.runtime.process import redis_for
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.stage import RUN, Stage, stage
 

@@ -6,7 +6,7 @@ import sys
 import time
 
 from couponpress import Client
-from couponpress.uploading import CatalogUpload
+from couponpress.uploads.catalog_upload import CatalogUpload
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from couponpress.keys import LANES, Keys
 from couponpress.ledger.chunks import unpack
-from couponpress_worker import redis_server
+from couponpress_worker.runtime import redis_server
 from tests.chaos.audit import Span
 
 #: Between two starts of a service that ends by itself, as a supervisor would wait.

@@ -23,9 +23,9 @@ from couponpress.keys import Keys
 from couponpress.ledger.chunks import identified_in
 from couponpress.ledger.reading import ReadingLedger
 from couponpress.outcome import RunStatus
-from couponpress_worker import redis_server, sample_catalog
-from couponpress_worker.callback import CALLBACK_PATH
-from couponpress_worker.demo import LATENESS_MS
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.demo.fleet import LATENESS_MS, sample_catalog
+from couponpress_worker.runtime import redis_server
 from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.process import RunningSandbox, running
 from tests.chaos.audit import BACK_SECONDS, Call, Evidence, Kill, Result, Span, Spec, Task

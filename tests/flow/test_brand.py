@@ -10,7 +10,7 @@ from os import environ
 import pytest
 
 from couponpress import Client, ProducerSettings
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 from couponpress_worker.sandbox.credentials import MCHID
 from tests.builders import cut_out_body, png
 

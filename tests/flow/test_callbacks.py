@@ -6,7 +6,7 @@ from bisect import bisect_right
 import httpx
 import pytest
 
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 from couponpress_worker.sandbox.faults import Dice
 from tests.flow.test_fleet import client_of, wait_until
 

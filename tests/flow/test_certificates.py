@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 
 pytestmark = pytest.mark.flow
 

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from couponpress.keys import Keys
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 from tests.builders import assert_consistent
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_redis import bodies, finished, killed, process_of, wait_received

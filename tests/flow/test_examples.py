@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from couponpress_worker.demo import fleet
+from couponpress_worker.demo.fleet import fleet
 
 pytestmark = pytest.mark.flow
 

@@ -16,10 +16,9 @@ import redis
 
 from couponpress import Client, ProducerSettings
 from couponpress.ledger.chunks import CHUNK_SIZE
-from couponpress.uploading import CatalogUpload
-from couponpress_worker import sample_catalog
-from couponpress_worker.chunk_in_hand import CHUNKS_IN_HAND
-from couponpress_worker.demo import fleet, statistics
+from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress_worker.demo.fleet import fleet, sample_catalog, statistics
+from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
 from tests.chaos.audit import most_in_any_second
 
 pytestmark = pytest.mark.flow

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from couponpress_worker.demo import fleet
+from couponpress_worker.demo.fleet import fleet
 from tests.builders import cut_out_body, head_body
 from tests.running_gateway import running_gateway
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from couponpress import TaskSpec
-from couponpress.written import WrittenSpec
-from couponpress_worker.demo import fleet, statistics
+from couponpress.serialized_spec import WrittenSpec
+from couponpress_worker.demo.fleet import fleet, statistics
 from tests.flow.test_fleet import client_of, wait_until
 
 pytestmark = pytest.mark.flow

@@ -10,7 +10,7 @@ from bisect import bisect_left
 import httpx
 import pytest
 
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 from tests.flow.test_fleet import client_of, wait_until
 
 pytestmark = pytest.mark.flow

@@ -12,9 +12,9 @@ import pytest
 import redis
 
 from couponpress.keys import Keys
-from couponpress.ledger.nights import NightLedger
+from couponpress.nightly.claims import NightLedger
 from couponpress.nightly.nights import Night
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 from tests.flow.test_fleet import client_of, wait_until
 
 pytestmark = pytest.mark.flow

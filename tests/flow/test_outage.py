@@ -6,7 +6,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 
 pytestmark = pytest.mark.flow

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
 from tests.builders import png
 from tests.shop import shop
 

@@ -11,10 +11,10 @@ import redis
 
 from couponpress.keys import Keys
 from couponpress.ledger.setting_aside import LOST_LEASES, SET_ASIDE_CODE
-from couponpress_worker.demo import fleet
+from couponpress_worker.demo.fleet import fleet
 from tests.builders import spec
 from tests.flow.test_fleet import client_of, wait_until
-from tests.unit.test_screening import BAD, changed
+from tests.unit.worker.submission.test_message_filter import BAD, changed
 
 pytestmark = pytest.mark.flow
 

@@ -16,10 +16,10 @@ import redis
 
 from couponpress import Client, ProducerSettings, RedisFullError, UnknownRunError
 from couponpress.keys import Keys
-from couponpress.redis_address import RedisAddress
-from couponpress_worker import redis_server
-from couponpress_worker.chunk_in_hand import CHUNKS_IN_HAND
-from couponpress_worker.demo import fleet, statistics
+from couponpress.transport.redis_address import RedisAddress
+from couponpress_worker.demo.fleet import fleet, statistics
+from couponpress_worker.runtime import redis_server
+from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
 from tests.builders import assert_consistent
 from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from couponpress_worker import heartbeat
-from couponpress_worker.demo import fleet, statistics
+from couponpress_worker.demo.fleet import fleet, statistics
+from couponpress_worker.runtime import heartbeat
 from tests.flow.test_fleet import client_of, settings_of, surely_in_any_second, wait_until
 from tests.flow.test_outage import LIMIT, arrivals, control, specs
 

@@ -12,7 +12,7 @@ import pytest
 from celery import Celery
 
 from couponpress.keys import Keys
-from couponpress_worker.demo import fleet
+from couponpress_worker.demo.fleet import fleet
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_outage import specs
 from tests.flow.test_shutdown import ended, is_well

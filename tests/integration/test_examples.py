@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from couponpress.ledger.working import Move
-from couponpress_worker.redis_server import free_port
+from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import KEYS, MCHID, PICTURE, chunk_ids, hints, moved
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -1,65 +1,87 @@
-"""The fleet: its modules, in the order in which a spec meets them.
+"""The fleet: its rooms and modules, in the order in which a spec meets them.
 
-    settings        who the partner is, where things are, how fast; the keys, read from their files
-    app             the Celery app, and this process's wiring, made once and never shared across a fork
-    process         what one process holds open: an event loop, Redis, the platform
-    fleet_redis     the fleet's Redis client, which a full server does not refuse
-    redis_watch     whether Redis answers, said once
-    screening       what comes out of a queue and is no hint is set aside
-    tasks           a hint arrives: submit this chunk
-    broker          Celery's consumer of hints, patient with Redis
-    unhinted        chunks that no hint leads to
-    urgent          the urgent lane, looked at without waiting for a hint
-    taking_up       the chunks that these two found, in hand
-    submission      one chunk from lease to outcomes
-    leases          who has which chunk in hand, whatever answer of Redis was lost
-    chunk_in_hand   what is known of a chunk in between
-    halt            whether this process may send at all
-    hold_watch      holds that others set or released
-    trial           what the platform has taken nothing of yet goes a little at a time
-    outage          who waits while the platform is down
-    breaker         whether it is
-    slots           who in this process sends next, and whether a slot is still in time
-    redis_clock     where the clock that slots lie on stands on this process's own
-    pace            how fast the platform lets the whole fleet send, learned from what it refuses
-    limiter         the bucket that the whole fleet takes its slots from
-    signing         what is signed and how; verification, decryption
-    wechatpay       the platform over HTTP: one exchange in, one value out
-    judgement       what an answer means, and when to try again
-    fault           what the platform refuses as a whole is held, not repeated
-    recorder        moves of specs, many in one write
-    pictures        pictures of the merchant's own, uploaded before their rows are enqueued
-    picture_uploader one after the other, each once, within the upload limit
-    fetching        one such picture from its URL, guarded
-    picture_scaling one that the platform would refuse becomes one that it takes
-    flight_recorder when each request left, as proof
-    callback_service one path, a bounded body, a bounded time
-    callback        the platform calls back: is it true, and what is it about
-    platform_keys   which keys the platform may sign with just now
-    forwarding      events of other kinds go to another system
-    completion      what a callback or a query says becomes a move
-    overdue         the platform did not call back: ask it
-    turns           whose turn it is: runs one after the other
-    hooks           other programs are told that a run is finished
-    recovery        what a crash, a lost message or a due retry left behind
-    progress        whether a process gets on
-    heartbeat       the sign of life that it leaves
-    watchdog        what is done about one that does not
-    shutdown        how one that is told to stop ends in any case
+    settings          who the partner is, where things are, how fast; the keys, read from their files
+    app               the Celery app, and the wiring of this process
+    tasks             the Celery task: submit the chunk that a hint names
+
+    submission        a chunk from its hint to the platform's answers
+        publisher         publishes hints for chunks that were in hand before
+        message_filter    moves queue messages that are no hints to the dead letters
+        celery_consumer   Celery's consumer, patient while Redis is away
+        unhinted          finds chunks that no hint leads to
+        urgent            looks into the urgent lane without waiting for a hint
+        taking_up         the chunks that these two found, in hand
+        submitter         one chunk from its lease to its outcomes
+        leased_chunk      what is known of a chunk in between
+
+    safety            what may keep a request back
+        send_switch       whether this process may send at all
+        hold_listener     follows holds that people or other processes set or release
+        auto_hold         holds what the platform refuses as a whole
+        slow_start        sends a few specs first of what the platform has not accepted yet
+        breaker           decides whether the platform is down (pure)
+        breaker_gate      lets specs wait while it is down
+
+    rate              how fast the fleet sends
+        slots             who in this process sends next, and whether a slot is still in time
+        server_clock      where Redis's clock stands on this process's own
+        bucket            the token bucket that the whole fleet takes its slots from
+        adaptive          how fast the platform lets the fleet send, learned from 429
+        send_log          when each request left, as proof
+
+    wechatpay         everything that the platform is
+        account           who calls: partner or brand, and its paths
+        client            one call in, one value out
+        signing           signatures, verification, decryption (pure)
+        certificates      the keys that the platform signs with at this moment
+        pool              connections that are kept open
+        connection        one HTTP/1.1 connection
+        multipart         the body of a picture upload
+        response          reads the platform's answers
+        judgement         what an answer means, and when to try again (pure)
+
+    completion        how an accepted spec gets its outcome
+        callback_asgi     the ASGI app: one path, a bounded body, a bounded time
+        callback          verifies, decrypts and dispatches a callback
+        forwarding        passes events of other kinds on to another system
+        status_poller     asks the platform about specs whose callback is late
+        round_robin       takes runs in turn
+        completer         writes what a callback or a query says to the ledger
+        run_webhooks      tells other programs that a run is finished
+
+    store             the fleet's side of Redis
+        client            clients whose scripts a full server does not refuse
+        availability      whether Redis answers
+        leases            which chunks this process has in hand
+        leader            at most one process does a job at a time
+        recorder          batches moves of specs into few writes
+
+    pictures          the merchant's own pictures
+        upload            uploads the pictures of a catalog before its rows are enqueued
+        uploader          uploads each picture once, within the upload limit
+        fetch             fetches a picture from its URL, never from a private address
+        convert           scales a picture that the platform would refuse
+
+    runtime           one process and its services
+        process           opens and wires everything that one process needs
+        services          callback receiver and scheduler as foreground services
+        schedules         nightly schedules, as a part of the scheduler
+        beat              Celery's beat under redbeat's lock: which scheduler is active
+        recovery          publishes what a crash, a lost message or a due retry left behind
+        stall_detector    notices a process that makes no progress
+        heartbeat         the sign of life that a process leaves
+        watchdog          ends a process that is stuck
+        shutdown          bounds how long a stop may take
+        redis_server      a Redis for the demo and the tests
 
 and around them:
 
-    cli             the fleet's commands
-    services        callback receiver and scheduler as foreground services
-    nightly         schedules, as a part of the scheduler
-    beat            which scheduler looks at them: Celery's beat under redbeat's lock
-    doctor          is this set-up good enough for a night?
-    callback_url    where the platform sends callbacks, shown and set by hand
-    errors          what can go wrong, as one tree
-    redis_server    a Redis for the demo and the tests
-    sample_catalog  a catalog as a merchant would have it
-    demo            the whole fleet on one machine
-    sandbox         a stand-in for the platform
+    cli               the fleet's commands
+    doctor            checks a set-up before the night
+    demo              the whole fleet on one machine
+    sandbox           a stand-in for the platform
+    periodic          loops that run again and again
+    errors            what can go wrong, as one tree
 
 Where a spec is and how it ends is kept in `couponpress.ledger`; what it is, in `couponpress.spec`.
 """

@@ -6,26 +6,24 @@ opens nothing. Settings are read when Celery first asks for its configuration, i
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from typing import Any
 
 import click
-import redis.exceptions
 from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.loaders.app import AppLoader
 from kombu import Queue
-from kombu.utils.uuid import uuid
 
 from couponpress.errors import CouponpressError
-from couponpress.keys import SUBMIT_TASK, Keys
-from couponpress_worker.chunk_in_hand import CHUNKS_IN_HAND
-from couponpress_worker.process import Process
-from couponpress_worker.screening import transport_for
+from couponpress.keys import Keys
+from couponpress_worker.runtime.process import Process
+from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
-from couponpress_worker.shutdown import bound_shutdown
+from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
+from couponpress_worker.submission.message_filter import transport_for
+from couponpress_worker.submission.publisher import Publisher
 
 #: A hint that a worker fetched and did not begin within so long is given to another. It would also do no harm to lose
 #: it, for the ledger knows what waits.
@@ -58,7 +56,7 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         # Redis may stay away for as long as it likes, or refuse what it takes for granted: the consumer goes on.
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
-        "worker_consumer": "couponpress_worker.broker:PatientConsumer",
+        "worker_consumer": "couponpress_worker.submission.celery_consumer:PatientConsumer",
         # Both cost rate after a reconnection, for chunks in hand go on meanwhile.
         "worker_enable_prefetch_count_reduction": False,
         "worker_cancel_long_running_tasks_on_connection_loss": True,  # of those that are acknowledged late: none
@@ -82,6 +80,8 @@ class _SettingsLoader(AppLoader):
 
 app = Celery("couponpress", loader=_SettingsLoader, include=["couponpress_worker.tasks"])
 
+publish_again = Publisher(app).publish_again
+
 _wiring: dict[int, Process] = {}
 _wiring_lock = threading.Lock()
 
@@ -95,28 +95,6 @@ def this_process() -> Process:
             settings = Settings.load()
             process = _wiring[os.getpid()] = Process.start(settings, Secrets.read(settings), publish_again)
         return process
-
-
-async def publish_again(chunk_ids: list[str]) -> None:
-    """Publish a hint for chunks that were in hand before.
-
-    Raises:
-        redis.exceptions.ConnectionError: the hints may be lost; the chunks are found again by `recovery`.
-    """
-    if chunk_ids:
-        try:
-            await asyncio.to_thread(_publish, chunk_ids)
-        except Exception as error:  # one that breaks while kombu uses it shows as an AttributeError, among others
-            raise redis.exceptions.ConnectionError(f"hints could not be published: {error}") from error
-
-
-def _publish(chunk_ids: list[str]) -> None:
-    queue = app.conf.task_queues[1].name
-    with app.producer_or_acquire() as producer, producer.batch():
-        for chunk_id in chunk_ids:
-            # Not send_task: it subscribes to each result first, and tries for 19 s while Redis is away.
-            message = app.amqp.create_task_message(uuid(), SUBMIT_TASK, args=[chunk_id])
-            app.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue)
 
 
 @signals.worker_ready.connect

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from couponpress.cli import DONE, ENDED_BADLY
-from couponpress.pictures import PictureChoices, Settled, join_upload
+from couponpress.cli.main import DONE, ENDED_BADLY
+from couponpress.picture_files import PictureChoices, Settled, join_upload
 
 if TYPE_CHECKING:
     from couponpress_worker.settings import Settings
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _upload_pictures(sources: Iterable[str], choices: PictureChoices, on_settled: Callable[[Settled], None]) -> None:
-    from couponpress_worker.pictures import upload_pictures
+    from couponpress_worker.pictures.upload import upload_pictures
 
     upload_pictures(sources, choices, on_settled)
 
@@ -54,17 +54,18 @@ def worker(
 
 def scheduler() -> None:
     """Recover what crashes left behind and query late specs, for fleets whose workers may scale to none."""
-    from couponpress.foreground import log_to_stderr
-    from couponpress_worker.services import run_scheduler
+    from couponpress.transport.serve import log_to_stderr
+    from couponpress_worker.app import app
+    from couponpress_worker.runtime.services import run_scheduler
 
     log_to_stderr()
-    run_scheduler(_checked_settings())
+    run_scheduler(_checked_settings(), app)
 
 
 def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
     """Receive the platform's callbacks on /wechatpay/callback."""
-    from couponpress.foreground import log_to_stderr
-    from couponpress_worker.services import serve_callbacks
+    from couponpress.transport.serve import log_to_stderr
+    from couponpress_worker.runtime.services import serve_callbacks
 
     log_to_stderr()
     serve_callbacks(_checked_settings(), host=host, port=port)
@@ -136,7 +137,7 @@ def redis(
     directory: Annotated[Path, typer.Option("--dir", help="Where its data lives.")] = Path("redis-data"),
 ) -> None:
     """Run a Redis server for a first try: the one on PATH, else the embedded one."""
-    from couponpress_worker import redis_server
+    from couponpress_worker.runtime import redis_server
 
     directory.mkdir(parents=True, exist_ok=True)
     words = redis_server.command_line(directory.resolve(), port)
@@ -175,7 +176,7 @@ def callback_url(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
 ) -> None:
     """Show where the platform sends the partner's callbacks; with --set, change it after asking."""
-    from couponpress_worker.callback_url import affected, checked, set_url, shown
+    from couponpress_worker.doctor.callback_url import affected, checked, set_url, shown
     from couponpress_worker.settings import Secrets, Settings
 
     settings = Settings.load()
@@ -202,7 +203,7 @@ def health(
     Reads the sign of life that each of them leaves in a file every second; asks neither Redis nor the platform.
     """
     from couponpress.settings import ProducerSettings
-    from couponpress_worker import heartbeat
+    from couponpress_worker.runtime import heartbeat
 
     found = heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(ProducerSettings.load()), pid=pid)
     if as_json:
@@ -221,7 +222,7 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", help="Where catalog, results, plot and logs go.")] = Path("demo"),
 ) -> None:
     """Run everything on this machine: sample rows through a real worker against the sandbox."""
-    from couponpress_worker.demo import run_demo
+    from couponpress_worker.demo.fleet import run_demo
 
     good = run_demo(directory, rows, Console(soft_wrap=True, highlight=False))
     raise typer.Exit(DONE if good else ENDED_BADLY)

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from couponpress.settings import ENV_PREFIX, ProducerSettings
 from couponpress_worker.errors import KeyFileError
-from couponpress_worker.signing import apiv3_key_from, private_key_from, public_key_from
+from couponpress_worker.wechatpay.signing import apiv3_key_from, private_key_from, public_key_from
 
 #: A shorter secret could be guessed.
 HOOK_SECRET_BYTES = 16

@@ -15,12 +15,12 @@ not at the platform yet and `picture_table` what became of them, `seen_rows` fin
 example. The reader's page is `docs/catalog.md`. Nothing here knows Redis, runs or the client.
 """
 
+from couponpress.catalog.duplicate_ids import SeenRows
 from couponpress.catalog.error_file import ErrorFile
-from couponpress.catalog.own_headers import OwnHeaders
-from couponpress.catalog.own_pictures import NOT_UPLOADED_YET, OwnPictures
+from couponpress.catalog.header_mapping import OwnHeaders
+from couponpress.catalog.merchant_pictures import NOT_UPLOADED_YET, OwnPictures
 from couponpress.catalog.reader import Catalog, read, row_prefixes
 from couponpress.catalog.rows import BrokenRow, Given, Row
-from couponpress.catalog.seen_rows import SeenRows
 from couponpress.catalog.source import FORMATS
 
 __all__ = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from couponpress.catalog.own_headers import OwnHeaders
+from couponpress.catalog.header_mapping import OwnHeaders
 from couponpress.catalog.rows import LINE, PROBLEM
 from couponpress.catalog.vocabulary import CellReader, Meaning, folded, known, meaning_of, spellings
 from couponpress.errors import CatalogError

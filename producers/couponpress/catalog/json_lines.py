@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
 
 from couponpress.catalog.cells import CellError
+from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
-from couponpress.catalog.own_pictures import PicturesOfCatalog
 from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Row
 from couponpress.errors import Problem, SpecError
+from couponpress.serialized_spec import WrittenSpec
 from couponpress.spec import TaskSpec
-from couponpress.written import WrittenSpec
 
 #: In an error file: a line that was no JSON object, kept as it was. It can be mended in place.
 TEXT: Final = "_text"

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter
 
+from couponpress.serialized_spec import WrittenSpec
 from couponpress.spec import RowId, StoredPictureUrl, TaskId, TaskSpec
-from couponpress.written import WrittenSpec
 
 #: How many brands and offers are remembered before all are forgotten, so that memory stays bounded.
 _REMEMBERED: Final = 10_000

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from couponpress.catalog.source import no_temporary_file
-from couponpress.pictures import Settled
+from couponpress.picture_files import Settled
 
 if TYPE_CHECKING:
     import sqlite3

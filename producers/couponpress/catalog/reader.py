@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from couponpress.catalog.columns import Plan, plan_of
 from couponpress.catalog.csv_records import BadText, delimiter_of, records
+from couponpress.catalog.duplicate_ids import SeenRows
+from couponpress.catalog.header_mapping import OwnHeaders
 from couponpress.catalog.json_lines import JsonLines
-from couponpress.catalog.own_headers import OwnHeaders
-from couponpress.catalog.own_pictures import OwnPictures
+from couponpress.catalog.merchant_pictures import OwnPictures
 from couponpress.catalog.rows import BrokenRow, Row
-from couponpress.catalog.seen_rows import SeenRows
 from couponpress.catalog.source import Source, undecodable, unreadable
 from couponpress.catalog.table import Table
 from couponpress.catalog.vocabulary import folded, meaning_of

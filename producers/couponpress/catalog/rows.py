@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from couponpress.errors import Problem
+from couponpress.serialized_spec import WrittenSpec
 from couponpress.spec import TaskSpec
-from couponpress.written import WrittenSpec
 
 
 class SheetCell(NamedTuple):

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
+from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
-from couponpress.catalog.own_pictures import PicturesOfCatalog
 from couponpress.catalog.rows import LINE, BrokenRow, Row
 from couponpress.errors import Problem, SpecError
 from couponpress.spec import RULE_OF_TYPE, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec

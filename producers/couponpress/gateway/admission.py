@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 
 from couponpress.gateway.problems import Refusal
+from couponpress.gateway.quotas import AdmittingLedger, KeyedRequest
 from couponpress.gateway.tokens import Token
-from couponpress.ledger.admitting import AdmittingLedger, KeyedRequest
 
 #: The backlog is counted at most so often; what this gateway enqueued since is added.
 COUNT_EVERY_SECONDS = 1.0

@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from couponpress.errors import CouponpressError
-from couponpress.gateway.asking import Asking
 from couponpress.gateway.document import document_of, page_of
-from couponpress.gateway.door import Door
+from couponpress.gateway.ingest import Door
 from couponpress.gateway.problems import PAGE, Refusal, refusal_of
+from couponpress.gateway.queries import Asking
 from couponpress.gateway.routes import RUN_PATTERN, router
 from couponpress.keys import Lane
 from couponpress.spec import rule_in_words

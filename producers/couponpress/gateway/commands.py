@@ -36,9 +36,9 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     try:
-        from couponpress.foreground import log_to_stderr
         from couponpress.gateway import serving
         from couponpress.gateway.settings import GatewaySettings
+        from couponpress.transport.serve import log_to_stderr
     except ModuleNotFoundError as error:
         raise InputError(
             f"the gateway needs {error.name}, which is not installed: pip install 'couponpress[gateway]'."

@@ -13,7 +13,6 @@ from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
-from couponpress.gateway.asking import Asking
 from couponpress.gateway.document import (
     ONE_SPEC,
     STREAM,
@@ -29,7 +28,8 @@ from couponpress.gateway.document import (
     refusals,
     results_document,
 )
-from couponpress.gateway.door import KEY_PATTERN, Door
+from couponpress.gateway.ingest import KEY_PATTERN, Door
+from couponpress.gateway.queries import Asking
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
 from couponpress.results import ResultFormat

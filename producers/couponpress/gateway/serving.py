@@ -16,19 +16,19 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from couponpress import foreground
 from couponpress.client import Client
 from couponpress.errors import SettingsError
 from couponpress.gateway.admission import Admission
 from couponpress.gateway.app import Gateway
-from couponpress.gateway.asking import Asking
-from couponpress.gateway.door import Door
+from couponpress.gateway.ingest import Door
+from couponpress.gateway.queries import Asking
+from couponpress.gateway.quotas import AdmittingLedger
 from couponpress.gateway.settings import GatewaySettings
 from couponpress.gateway.single import SingleSpecs
 from couponpress.gateway.stream import Streams
 from couponpress.gateway.tokens import TokensFile
 from couponpress.keys import Keys
-from couponpress.ledger.admitting import AdmittingLedger
+from couponpress.transport.serve import serve as serve_app
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
             yield
             await door.close()
 
-        foreground.serve(
+        serve_app(
             Gateway(door, Asking(client, redis_client, keys), lifetime),
             host=host,
             port=port,

@@ -18,12 +18,12 @@ from couponpress.client import Client
 from couponpress.errors import InputError, RedisFullError
 from couponpress.gateway.admission import KEY_REUSED, Admission
 from couponpress.gateway.problems import Refusal, refusal_of, task_id_taken
+from couponpress.gateway.quotas import KeyedRequest
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
-from couponpress.ledger.admitting import KeyedRequest
 from couponpress.ledger.chunks import CHUNK_SIZE, identified_in
 from couponpress.ledger.uploading import EnqueuedSpec
-from couponpress.written import WrittenSpec
+from couponpress.serialized_spec import WrittenSpec
 
 #: What became of one request: the body of its answer, or its refusal.
 Answer = bytes | Refusal

@@ -16,11 +16,11 @@ from couponpress.client import Client
 from couponpress.gateway.admission import KEY_REUSED, Admission
 from couponpress.gateway.body import lines_of
 from couponpress.gateway.problems import Refusal
+from couponpress.gateway.quotas import KeyedRequest
 from couponpress.gateway.tokens import Token
 from couponpress.gateway.writing import SPEC_LIMIT_BYTES, written_spec
 from couponpress.keys import Lane
-from couponpress.ledger.admitting import KeyedRequest
-from couponpress.written import WrittenSpec
+from couponpress.serialized_spec import WrittenSpec
 
 log = logging.getLogger(__name__)
 

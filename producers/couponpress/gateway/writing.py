@@ -11,8 +11,8 @@ import pydantic_core
 from couponpress.errors import SpecError
 from couponpress.gateway.problems import Refusal, broken_rules, pointer
 from couponpress.gateway.tokens import Token
+from couponpress.serialized_spec import WrittenSpec
 from couponpress.spec import TaskSpec
-from couponpress.written import WrittenSpec
 
 #: The largest body of one spec, and the longest line of a stream: some twenty times what one needs.
 SPEC_LIMIT_BYTES = 16 * 1024

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import index_entry
+from couponpress.serialized_spec import WrittenSpec
 from couponpress.spec import TaskSpec, task_ids_of
-from couponpress.written import WrittenSpec
 
 #: The most specs a chunk holds.
 CHUNK_SIZE = 100

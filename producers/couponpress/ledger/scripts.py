@@ -24,6 +24,6 @@ ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
 
 
 @cache
-def script(name: str) -> str:
-    """Return the text of `name`.lua."""
-    return files("couponpress.ledger").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+def script(name: str, room: str = "couponpress.ledger") -> str:
+    """Return the text of `name`.lua, which lies beside the modules of `room`."""
+    return files(room).joinpath(f"{name}.lua").read_text(encoding="utf-8")

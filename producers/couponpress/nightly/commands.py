@@ -24,7 +24,7 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.settings import ProducerSettings
 
 if TYPE_CHECKING:
-    from couponpress.nightly.desk import Desk
+    from couponpress.nightly.context import Desk
     from couponpress.nightly.nights import Night
     from couponpress.nightly.schedule_file import Schedule, ScheduleFile
     from couponpress.nightly.starting import Begun
@@ -45,7 +45,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 @app.command("list")
 def list_command(file: FileOption = None, as_json: JsonOption = False) -> None:
     """Show every schedule, its next start, and what came of its latest night."""
-    from couponpress.nightly.desk import Desk
+    from couponpress.nightly.context import Desk
 
     settings, schedules = _read(file)
     with _asking(settings), Desk.open(settings, schedules) as desk:
@@ -94,7 +94,7 @@ def run_command(
     as_json: JsonOption = False,
 ) -> None:
     """Start a schedule now, from this machine's files. Within the same minute it is the same night, and starts once."""
-    from couponpress.nightly.desk import Desk
+    from couponpress.nightly.context import Desk
     from couponpress.nightly.nights import this_minute
     from couponpress.nightly.starting import planned
 
@@ -118,7 +118,7 @@ def _started(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Beg
     from rich.console import Console
 
     from couponpress.nightly.starting import start_night
-    from couponpress.uploading_pictures import picture_progress
+    from couponpress.uploads.picture_upload import picture_progress
 
     claim = desk.nights.claim(night.run, schedule.name, night.moment, desk.owner, by_hand=True, full=full)
     if claim is None:

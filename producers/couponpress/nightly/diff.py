@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from couponpress.ledger.prints import print_of, row_digest
 from couponpress.nightly.plan import Counts
-from couponpress.written import WrittenSpec
+from couponpress.nightly.row_fingerprints import print_of, row_digest
+from couponpress.serialized_spec import WrittenSpec
 
 #: How many rows are asked for at once: a millisecond or two of Redis, in which no slot is given out.
 BATCH = 100

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from couponpress.forecast import Forecast
+from couponpress.uploads.forecast import Forecast
 
 #: What is done about a night that overlaps an earlier one, or cannot meet its deadline.
 Answer = Literal["queue", "skip", "replace"]

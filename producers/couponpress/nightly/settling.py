@@ -10,8 +10,8 @@ import json
 import logging
 from datetime import datetime
 
-from couponpress.ledger.nights import NightRecord
-from couponpress.nightly.desk import Desk
+from couponpress.nightly.claims import NightRecord
+from couponpress.nightly.context import Desk
 from couponpress.nightly.nights import Night, deadline_of
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.outcome import RunStatus

@@ -16,9 +16,9 @@ from typing import Any, Protocol, cast
 from couponpress.catalog import OwnHeaders, OwnPictures
 from couponpress.errors import InputError, SpecError
 from couponpress.nightly.schedule_file import Schedule
+from couponpress.serialized_spec import WrittenSpec
 from couponpress.spec import TaskSpec
-from couponpress.uploading import CatalogUpload
-from couponpress.written import WrittenSpec
+from couponpress.uploads.catalog_upload import CatalogUpload
 
 #: How many broken rows of a callable are told in full.
 _TOLD = 5

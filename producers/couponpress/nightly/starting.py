@@ -18,18 +18,18 @@ from threading import Event
 from typing import cast
 
 from couponpress.errors import CouponpressError, NightLostError, OwnPictureFoundError, RedisUnavailableError
-from couponpress.ledger.nights import Claim, NightState
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.nightly.desk import Desk
+from couponpress.nightly.claims import Claim, NightState
+from couponpress.nightly.context import Desk
 from couponpress.nightly.diff import Diff
+from couponpress.nightly.merchant_pictures import settle_as_known, upload_of_night
 from couponpress.nightly.nights import Night, deadline_of
-from couponpress.nightly.own_pictures import settle_as_known, upload_of_night
 from couponpress.nightly.plan import Counts, Decision, Plan, decide
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.source import Rows, rows_of
-from couponpress.uploading import CatalogUpload
-from couponpress.uploading_pictures import Shown
-from couponpress.written import WrittenSpec
+from couponpress.serialized_spec import WrittenSpec
+from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress.uploads.picture_upload import Shown
 
 log = logging.getLogger(__name__)
 

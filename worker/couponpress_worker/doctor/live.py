@@ -15,9 +15,9 @@ from couponpress.keys import Keys
 from couponpress.ledger.notices import echo_came
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.platform import unusable
-from couponpress_worker.judgement import Answer, NoAnswer
-from couponpress_worker.process import platform_for
+from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 
 #: The platform promises no time; what did not come by then is repeated a minute later at the earliest.
 PATIENCE_SECONDS = 20.0

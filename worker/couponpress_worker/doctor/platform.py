@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from couponpress_worker.doctor.finding import Finding
-from couponpress_worker.judgement import Answer, NoAnswer, NotFound, Stop, judge_query
-from couponpress_worker.platform_keys import PlatformKeys
-from couponpress_worker.process import platform_for
+from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.wechatpay.certificates import PlatformKeys
+from couponpress_worker.wechatpay.judgement import Answer, NoAnswer, NotFound, Stop, judge_query
 
 #: A clock further off than this deserves attention; at 300 s the platform refuses every signature.
 SKEW_SECONDS = 30

@@ -20,7 +20,7 @@ from couponpress.ledger.pacing import PacingLedger
 from couponpress.ledger.scripts import ALLOW_OOM
 from couponpress.ledger.setting_aside import SET_ASIDE_CODE, SetAsideLedger
 from couponpress_worker.doctor.finding import Finding
-from couponpress_worker.limiter import Bucket
+from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.settings import Settings
 
 _PINGS = 9

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from couponpress_worker.sandbox.platform_key import PlatformKey
-from couponpress_worker.signing import seal
+from couponpress_worker.wechatpay.signing import seal
 
 _VALID_DAYS = 5 * 365
 _ASSOCIATED_DATA = "certificate"

@@ -14,7 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from couponpress_worker.sandbox import exchange, refusals
 from couponpress_worker.sandbox.exchange import Answer, Request
-from couponpress_worker.signing import BRAND_SCHEME, FRESHNESS_SECONDS, SCHEME, request_message, signature_holds
+from couponpress_worker.wechatpay.signing import (
+    BRAND_SCHEME,
+    FRESHNESS_SECONDS,
+    SCHEME,
+    request_message,
+    signature_holds,
+)
 
 PAIRS = frozenset({"nonce_str", "timestamp", "serial_no", "signature"})
 _PAIR = re.compile(r'([a-z_]+)="([^"]+)"')

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from couponpress.settings import ENV_PREFIX
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.sandbox.platform_key import PlatformKey
-from couponpress_worker.signing import apiv3_key_from, private_key_from
+from couponpress_worker.wechatpay.signing import apiv3_key_from, private_key_from
 
 #: A merchant id of the kind that the platform's own samples print.
 MCHID = "1900000109"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from couponpress_worker.signing import seal
+from couponpress_worker.wechatpay.signing import seal
 
 _BEIJING = dt.timezone(dt.timedelta(hours=8))
 

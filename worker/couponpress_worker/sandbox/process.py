@@ -21,7 +21,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from couponpress_worker.errors import ServiceError
-from couponpress_worker.redis_server import free_port
+from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox import tls as tls_files
 from couponpress_worker.sandbox.control import (
     ARRIVALS_PATH,

@@ -28,7 +28,7 @@ from couponpress_worker.sandbox.options import SandboxOptions
 from couponpress_worker.sandbox.platform import Platform
 from couponpress_worker.sandbox.protocol import StampingProtocol
 from couponpress_worker.sandbox.signatures import Signatures
-from couponpress_worker.signing import BRAND_SCHEME, SCHEME
+from couponpress_worker.wechatpay.signing import BRAND_SCHEME, SCHEME
 
 log = logging.getLogger(__name__)
 

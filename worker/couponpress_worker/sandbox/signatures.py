@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from couponpress_worker.sandbox.exchange import FINE
 from couponpress_worker.sandbox.platform_key import PlatformKey
-from couponpress_worker.signing import SCHEME, answer_message
+from couponpress_worker.wechatpay.signing import SCHEME, answer_message
 
 #: How the platform marks the wrong signatures that it sends now and then to see whether clients check.
 PROBE_PREFIX = "WECHATPAY/SIGNTEST/"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Self
 
-from couponpress_worker.signing import BRAND_SCHEME, SCHEME
+from couponpress_worker.wechatpay.signing import BRAND_SCHEME, SCHEME
 
 
 @dataclass(frozen=True, slots=True)

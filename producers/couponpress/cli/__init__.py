@@ -1,0 +1,1 @@
+"""The `couponpress` command."""

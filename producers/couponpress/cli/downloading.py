@@ -1,0 +1,220 @@
+"""Fetches the pictures of a run into a folder, several at a time, and goes on where it was interrupted.
+
+Decides what a picture's file is called and when a file counts as there. Refuses to know Redis, and the client's HTTP:
+the standard library is enough here, and loaded only when somebody downloads. The URLs come from the platform's own
+signed answers, so they are trusted as far as where they lead, but not with what they send.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from couponpress.errors import InputError, PictureError
+from couponpress.outcome import Outcome, State
+from couponpress.picture_files import whole_picture_suffix
+
+AT_ONCE: Final = 8
+TRIES: Final = 3
+FETCH_SECONDS: Final = 60.0
+#: Far more than any generated picture has.
+LIMIT_BYTES: Final = 20 * 1024 * 1024
+_PART_BYTES: Final = 65_536
+#: A file is written under its name and this, and renamed when it is whole.
+UNFINISHED: Final = ".part"
+_SUFFIXES: Final = (".png", ".jpg", ".bmp", ".gif", ".webp")
+
+
+@dataclass(slots=True)
+class Downloaded:
+    """What became of a run's pictures.
+
+    Attributes:
+        fetched: new files.
+        there: files that were there before.
+        without: specs that have no picture, ended or not.
+        failed: row id and reason of each picture that could not be fetched.
+    """
+
+    fetched: int = 0
+    there: int = 0
+    without: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def download(
+    outcomes: Iterable[Outcome], directory: Path, *, on_progress: Callable[[], None] = lambda: None
+) -> Downloaded:
+    """Fetch the picture of every spec that succeeded, AT_ONCE at a time; what is there is skipped.
+
+    Args:
+        outcomes: read as far as there is room for more, in constant memory.
+        directory: made if need be.
+        on_progress: called for each picture, fetched, there or failed.
+
+    Raises:
+        InputError: the directory cannot be written.
+    """
+    done, stopped, there = Downloaded(), threading.Event(), _stems(directory)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
+
+        def start(outcome: Outcome) -> Future[None]:
+            return pool.submit(_fetch, outcome.image_url, directory / file_stem(outcome), stopped)
+
+        try:
+            for outcome, future in _started(outcomes, there, done, start, on_progress):
+                try:
+                    future.result()
+                except PictureError as error:
+                    done.failed.append((outcome.row_id, str(error)))
+                else:
+                    done.fetched += 1
+                on_progress()
+        except BaseException as error:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, OSError):
+                raise _unwritable(directory, error) from None
+            raise
+    return done
+
+
+def _started(
+    outcomes: Iterable[Outcome],
+    there: set[str],
+    done: Downloaded,
+    start: Callable[[Outcome], Future[None]],
+    on_progress: Callable[[], None],
+) -> Iterator[tuple[Outcome, Future[None]]]:
+    """Start what is to be fetched, some way ahead of the one that is yielded."""
+    under_way: deque[tuple[Outcome, Future[None]]] = deque()
+    for outcome in outcomes:
+        if outcome.outcome != State.SUCCEEDED:
+            done.without += 1
+        elif file_stem(outcome) in there:
+            done.there += 1
+            on_progress()
+        else:
+            under_way.append((outcome, start(outcome)))
+            if len(under_way) > 4 * AT_ONCE:
+                yield under_way.popleft()
+    yield from under_way
+
+
+def file_stem(outcome: Outcome) -> str:
+    r"""Return a picture's file name without its suffix: the row id as far as it is safe, then the task_id.
+
+    >>> file_stem(Outcome("../SP 1/红", "cp_000001", "", "succeeded"))
+    'SP_1_红.cp_000001'
+    """
+    safe = re.sub(r"[^\w.-]+", "_", outcome.row_id).strip("._-")
+    safe = safe.encode()[:120].decode(errors="ignore")  # a file system takes 255 bytes
+    return f"{safe}.{outcome.task_id}" if safe and safe != outcome.task_id else outcome.task_id
+
+
+def _stems(directory: Path) -> set[str]:
+    """Return what is there already; a file that was not finished is no longer."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        found = set()
+        for path in directory.iterdir():
+            if path.name.endswith(UNFINISHED) and path.name.startswith("."):
+                path.unlink()
+            elif path.suffix in _SUFFIXES:
+                found.add(path.stem)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    return found
+
+
+def _unwritable(directory: Path, error: OSError) -> InputError:
+    return InputError(f"{directory} cannot be written ({error.strerror}); choose another place.")
+
+
+def _fetch(url: str, target: Path, stopped: threading.Event) -> None:
+    """Fetch one picture into `target` with the suffix of its kind.
+
+    Raises:
+        PictureError: it could not be fetched, or is no picture.
+        OSError: the file cannot be written.
+    """
+    content = _content(url, stopped)
+    suffix = _kind(content)
+    unfinished = target.with_name(f".{target.name}{UNFINISHED}")
+    unfinished.write_bytes(content)
+    unfinished.replace(target.with_name(f"{target.name}.{suffix}"))
+
+
+def _content(url: str, stopped: threading.Event) -> bytes:
+    if not url.lower().startswith(("http://", "https://")):
+        raise PictureError(f"{url!r} is no http(s) URL")
+    for number in range(1, TRIES + 1):
+        try:
+            return b"".join(_parts(url, stopped))
+        except urllib.error.HTTPError as error:
+            error.close()
+            what = f"status {error.code}"
+            if error.code < 500 and error.code not in {408, 429}:
+                break
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            what = str(error) or type(error).__name__
+        if number < TRIES and stopped.wait(number):
+            break
+    raise PictureError(f"{url} could not be fetched ({what})")
+
+
+def _parts(url: str, stopped: threading.Event) -> Iterator[bytes]:
+    deadline, size = time.monotonic() + FETCH_SECONDS, 0
+    request = urllib.request.Request(url, headers={"User-Agent": "couponpress"})  # noqa: S310 - http(s) only
+    with _opener().open(request, timeout=FETCH_SECONDS / 2) as answer:
+        told = answer.headers.get("Content-Length")
+        while part := answer.read(_PART_BYTES):
+            size += len(part)
+            if size > LIMIT_BYTES:
+                raise PictureError(f"{url} has more than {LIMIT_BYTES / 2**20:.0f} MB")
+            if stopped.is_set() or time.monotonic() > deadline:
+                raise TimeoutError(f"no whole picture within {FETCH_SECONDS:g} s")
+            yield part
+        if told is not None and told.isdigit() and size < int(told):
+            raise OSError(f"the connection ended after {size} of {told} bytes")
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what opens http and https, over a proxy where the machine has one, and no other scheme."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.HTTPDefaultErrorHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _kind(content: bytes) -> str:
+    """Return the suffix of a picture's kind. The platform does not say which kind it makes."""
+    if content.startswith((b"GIF87a", b"GIF89a")) and content.endswith(b";"):
+        return "gif"
+    if (
+        content[:4] == b"RIFF"
+        and content[8:12] == b"WEBP"
+        and int.from_bytes(content[4:8], "little") + 8 <= len(content)
+    ):
+        return "webp"
+    try:
+        return whole_picture_suffix(content)
+    except PictureError as error:
+        raise PictureError(f"what was sent {error}") from None

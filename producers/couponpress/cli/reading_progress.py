@@ -1,0 +1,70 @@
+"""How far catalogs are read: a bar with an ETA for a terminal, plain lines for a log.
+
+Decides what a person sees and how often. Refuses to read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from couponpress.uploads.catalog_upload import CatalogUpload
+
+#: How often a plain line is written where there is no terminal.
+LINE_EVERY_SECONDS = 5.0
+
+
+@contextmanager
+def reading_progress(
+    upload: CatalogUpload, console: Console, clock: Callable[[], float] = time.monotonic
+) -> Iterator[None]:
+    """Show how far the upload's catalogs are read, for as long as this lasts. `clock` counts seconds."""
+    began = clock()
+    if console.is_terminal:
+        columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+            task = progress.add_task("0 rows", total=None)
+
+            def bar() -> None:
+                told = f"{upload.rows:,} rows, {_speed(upload, clock() - began)}"
+                progress.update(task, completed=upload.bytes_read, total=upload.size, description=told)
+
+            with _told(upload, bar):
+                yield
+        return
+    last_line_at = began
+
+    def line() -> None:
+        nonlocal last_line_at
+        if clock() - last_line_at >= LINE_EVERY_SECONDS:
+            last_line_at = clock()
+            console.print(reading_line(upload, clock() - began))
+
+    with _told(upload, line):
+        yield
+
+
+def reading_line(upload: CatalogUpload, seconds: float) -> str:
+    """Return how far the catalogs are read after so many seconds, in one line."""
+    told = f"read {upload.rows:,} rows, {_speed(upload, seconds)}"
+    if upload.size and upload.bytes_read:
+        share = min(upload.bytes_read / upload.size, 1.0)
+        told += f", {share:.0%}, {seconds / share - seconds:.0f} s to go"
+    return told
+
+
+def _speed(upload: CatalogUpload, seconds: float) -> str:
+    return f"{upload.rows / seconds if seconds else 0:,.0f}/s"
+
+
+@contextmanager
+def _told(upload: CatalogUpload, on_read: Callable[[], None]) -> Iterator[None]:
+    before, upload.on_read = upload.on_read, on_read
+    try:
+        yield
+    finally:
+        upload.on_read = before

@@ -1,0 +1,143 @@
+"""Requests in, answers out, for everything that enqueues.
+
+Decides who may come in, what a request's headers must say, and how many requests are in hand at a time. Single specs
+are gathered: what arrives while one call of the store is under way goes with the next. Refuses to know routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive
+
+from couponpress.gateway.body import Body
+from couponpress.gateway.problems import REDIS_RETRY_SECONDS, Refusal, bad_parameter
+from couponpress.gateway.single import Answer, SingleSpec, SingleSpecs
+from couponpress.gateway.stream import Streams
+from couponpress.gateway.tokens import Token, TokensFile
+from couponpress.gateway.writing import SPEC_LIMIT_BYTES, written_spec
+from couponpress.keys import Lane
+from couponpress.transport.batching import Gathered
+
+JSON, JSON_LINES = "application/json", "application/x-ndjson"
+
+#: Single specs in hand at a time: some two seconds' worth. More would only wait longer.
+MOST_SINGLE = 4096
+#: Streams in hand at a time; each has a thread.
+MOST_STREAMS = 8
+#: The store has so long for an answer; a caller who gets none asks again, with the same spec.
+ANSWER_SECONDS = 10.0
+
+KEY_PATTERN = r"^[!-~]{1,200}$"
+
+
+class InHand:
+    """How many requests of a sort are in hand, with a bound."""
+
+    def __init__(self, what: str, most: int, *, retry_after_seconds: int) -> None:
+        self._what = what
+        self._most = most
+        self._retry_after_seconds = retry_after_seconds
+        self._now = 0
+
+    def __enter__(self) -> None:
+        if self._now >= self._most:
+            detail = f"{self._most} {self._what} are in hand already"
+            raise Refusal("busy", detail, retry_after_seconds=self._retry_after_seconds)
+        self._now += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._now -= 1
+
+
+class Door:
+    """Takes what is to be enqueued."""
+
+    def __init__(self, tokens: TokensFile, singles: SingleSpecs, streams: Streams, *, stream_limit: int) -> None:
+        self._tokens = tokens
+        self._singles = singles
+        self._streams = streams
+        self._stream_limit = stream_limit
+        self._gathered: Gathered[SingleSpec, Answer] = Gathered(self._write)
+        self._writer = ThreadPoolExecutor(1, "singles")
+        self._streamers = ThreadPoolExecutor(MOST_STREAMS, "streams")
+        self._singles_in_hand = InHand("single specs", MOST_SINGLE, retry_after_seconds=1)
+        self._streams_in_hand = InHand("streams", MOST_STREAMS, retry_after_seconds=5)
+
+    async def close(self) -> None:
+        """Wait for what is in hand, and end the threads; the loop goes on meanwhile, for streams need it."""
+        await asyncio.to_thread(self._streamers.shutdown)
+        await asyncio.to_thread(self._writer.shutdown)
+
+    def holder(self, authorization: str | None) -> Token:
+        """Return whose token a request came with.
+
+        Raises:
+            Refusal: nobody's.
+        """
+        scheme, _, presented = (authorization or "").partition(" ")
+        token = self._tokens.tokens().holder(presented.strip()) if scheme.lower() == "bearer" else None
+        if token is None:
+            raise Refusal("no-token", "the request came without a bearer token that this gateway knows")
+        return token
+
+    async def take_one(self, token: Token, run: str, lane: Lane, headers: Headers, receive: Receive) -> Response:
+        """Enqueue one spec; answers when it is stored.
+
+        Raises:
+            Refusal: it is not.
+        """
+        key = _checked(headers, JSON, SPEC_LIMIT_BYTES)
+        with self._singles_in_hand:
+            spec = written_spec(await Body(receive, SPEC_LIMIT_BYTES).whole(), token)
+            answer = await self._stored(SingleSpec(token, run, lane, spec, key))
+        return Response(answer, 202, media_type=JSON)
+
+    async def _stored(self, spec: SingleSpec) -> bytes:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._gathered.put(spec)
+        except TimeoutError:
+            detail = f"no answer of the store within {ANSWER_SECONDS:g} s; send the same again"
+            raise Refusal("redis-away", detail, retry_after_seconds=REDIS_RETRY_SECONDS) from None
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    async def take_stream(self, token: Token, run: str, lane: Lane, headers: Headers, receive: Receive) -> Response:
+        """Enqueue a JSONL stream, all or none.
+
+        Raises:
+            Refusal, InputError: nothing of it is enqueued.
+        """
+        key = _checked(headers, JSON_LINES, self._stream_limit)
+        body, loop = Body(receive, self._stream_limit), asyncio.get_running_loop()
+
+        def pull() -> bytes:
+            return asyncio.run_coroutine_threadsafe(body.next(), loop).result()
+
+        with self._streams_in_hand:
+            enqueue = self._streams.enqueue
+            answer = await loop.run_in_executor(self._streamers, enqueue, token, run, lane, key, pull)
+        return Response(answer, 202, media_type=JSON)
+
+    async def _write(self, batch: list[SingleSpec]) -> list[Answer]:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._singles.enqueue, batch)
+
+
+def _checked(headers: Headers, media_type: str, limit: int) -> str | None:
+    """Check what a request says of its body; returns its Idempotency-Key, None without one."""
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != media_type:
+        raise Refusal("wrong-media-type", f"this path takes {media_type}, got {given or 'none'}")
+    length = headers.get("content-length")
+    if length is not None and length.isdecimal() and int(length) > limit:
+        raise Refusal("too-large", f"the body may have {limit} bytes")
+    key = headers.get("idempotency-key")
+    if key is not None and not re.fullmatch(KEY_PATTERN, key):
+        raise bad_parameter("header", "Idempotency-Key", "must be 1 to 200 printable ASCII characters without blanks")
+    return key

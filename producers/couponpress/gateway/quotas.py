@@ -1,0 +1,110 @@
+"""What decides whether a request may enqueue: its token's quota, its Idempotency-Key, how much waits already.
+
+Decides what a day is and how long a key is remembered. Refuses to know tokens, HTTP and specs. A reply that got lost
+may cost a token a few specs of its quota, never give it more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, cast
+
+import redis
+
+from couponpress.keys import Keys
+from couponpress.ledger.scripts import ALLOW_OOM, script
+
+#: How long an Idempotency-Key is remembered, seconds.
+KEY_SECONDS = 86400
+#: A quota's day begins at midnight in China, which is so many seconds before UTC's.
+DAY_BEGINS_BEFORE_UTC_SECONDS = 8 * 3600
+
+#: The states in which a spec still waits to be accepted, and what an unfinished upload has stored.
+_WAITING = ("waiting", "retrying", "looking", "uploading")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken out of a quota.
+
+    Attributes:
+        specs: how many; fewer than asked for when no more are left.
+        seconds: until the next day begins.
+        day: on which they were taken.
+    """
+
+    specs: int
+    seconds: int
+    day: str
+
+
+class KeyedRequest(NamedTuple):
+    """A request that came with an Idempotency-Key: whose token's, the key, and a digest of what is asked for."""
+
+    token: str
+    key: str
+    digest: bytes
+
+    @property
+    def place(self) -> str:
+        """What the key is remembered under: 128 bits, for a caller chooses it."""
+        return hashlib.sha256(f"{self.token} {self.key}".encode()).hexdigest()[:32]
+
+
+class AdmittingLedger:
+    """The acts around the quota, the keys and the backlog, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._take_quota = client.register_script(script("take_quota", "couponpress.gateway"))
+        # On a full server an answer that is under way can still be kept, and a claim given up.
+        self._remember = client.register_script(ALLOW_OOM + script("remember_answer", "couponpress.gateway"))
+
+    def take_quota(self, token: str, specs: int, quota: int) -> Taken:
+        """Take up to so many specs out of a token's quota of today."""
+        taken, seconds, day = self._call_quota(token, specs, quota, "")
+        return Taken(taken, seconds, day.decode())
+
+    def give_back_quota(self, token: str, specs: int, day: str) -> None:
+        """Give back what was taken on a day and not used; another day's are void."""
+        if specs:
+            self._call_quota(token, -specs, 0, day)
+
+    def _call_quota(self, token: str, specs: int, quota: int, day: str) -> tuple[int, int, bytes]:
+        values: list[str | int] = [specs, quota, DAY_BEGINS_BEFORE_UTC_SECONDS, day]
+        return cast(tuple[int, int, bytes], self._take_quota([self._keys.quota(token)], values))
+
+    def claim(self, requests: Sequence[KeyedRequest]) -> list[bytes | None]:
+        """Claim the keys of requests; for each the answer that it was given before, b"" for none, None: not its key."""
+        return self._call_remember([(request, "claim", b"") for request in requests])
+
+    def settle(self, answered: Sequence[tuple[KeyedRequest, bytes | None]]) -> list[bytes | None]:
+        """Keep the answers of requests, the first of each; None for an answer gives the claim up.
+
+        Returns for each the answer that was kept first, which is the one to give; None or b"" when none is.
+        """
+        return self._call_remember(
+            [(request, "release" if answer is None else "answer", answer or b"") for request, answer in answered]
+        )
+
+    def _call_remember(
+        self, acts: Sequence[tuple[KeyedRequest, Literal["claim", "answer", "release"], bytes]]
+    ) -> list[bytes | None]:
+        with self._client.pipeline(transaction=False) as pipeline:
+            for request, act, answer in acts:
+                values: list[str | int | bytes] = [request.digest, act, answer, KEY_SECONDS]
+                self._remember([self._keys.idempotency(request.place)], values, pipeline)
+            replies = cast(list[tuple[int, bytes]], pipeline.execute())
+        return [answer if own else None for own, answer in replies]
+
+    def backlog(self) -> int:
+        """Return how many specs of all runs wait to be accepted, those of unfinished uploads included."""
+        numbers = cast(list[bytes], self._client.zdiff([self._keys.runs, self._keys.finished]))
+        with self._client.pipeline(transaction=False) as pipeline:
+            for number in numbers:
+                pipeline.hmget(self._keys.run(number.decode()), list(_WAITING))
+            counts = cast(list[list[bytes | None]], pipeline.execute())
+        return sum(int(count or 0) for of_run in counts for count in of_run)

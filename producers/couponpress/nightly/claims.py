@@ -1,0 +1,172 @@
+"""Who has which night of a schedule in hand, and what became of it.
+
+A night is claimed by the name of its run, so it begins once, whoever asks how often at whatever hour. The claim is a
+lease: when whoever has it in hand dies, another takes the same night up. All moments are on Redis's clock, so the
+clocks of the machines that ask decide nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+import redis
+
+from couponpress.keys import Keys
+from couponpress.ledger.scripts import script
+
+#: Without a sign of life for so long, whoever has a night in hand is followed by another.
+LEASE_MS: Final = 10_000
+#: How long a night is remembered: longer than a missed one may be started late.
+REMEMBERED_SECONDS: Final = 30 * 86400
+
+#: `claimed`: it reads its rows and uploads. `sent`: its run works. The others: it is over.
+NightState = Literal["claimed", "sent", "done", "skipped", "failed", "missed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A night that is the caller's work now.
+
+    Attributes:
+        run: its run's name.
+        state: `claimed` or `sent`; `missed` for one that was just noted as such.
+        taken: how many had it in hand in this state, the caller included.
+        full: whether every row is to be sent.
+    """
+
+    run: str
+    state: NightState
+    taken: int
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NightRecord:
+    """What is known of a night.
+
+    Attributes:
+        run: its run's name.
+        schedule: its schedule's name.
+        at: when it is, seconds since 1970.
+        state: where it is.
+        in_hand: whether somebody has it in hand; a lease that ran out counts until it is taken up.
+        told: what was said of it last, for people.
+        figures: what it found in its source, in JSON; empty before it has read it.
+    """
+
+    run: str
+    schedule: str
+    at: int
+    state: NightState
+    in_hand: bool
+    told: str
+    figures: str
+
+
+class NightLedger:
+    """The nights of all schedules, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._claim = client.register_script(script("claim_night", "couponpress.nightly"))
+        self._keep = client.register_script(script("keep_night", "couponpress.nightly"))
+        self._note = client.register_script(script("note_night", "couponpress.nightly"))
+
+    def now(self) -> float:
+        """Return the moment on Redis's clock, seconds since 1970."""
+        seconds, micros = self._client.time()
+        return seconds + micros / 1e6
+
+    def seen(self, schedule: str) -> float | None:
+        """Return the moment up to which a schedule's nights were decided; None for one that was never seen."""
+        seen = cast(bytes | None, self._client.hget(self._keys.schedule(schedule), "seen"))
+        return float(seen) if seen else None
+
+    def see(self, schedule: str, moment: float) -> None:
+        """Set the moment up to which a schedule's nights were decided."""
+        self._client.hset(self._keys.schedule(schedule), "seen", str(moment))
+
+    def claim(
+        self,
+        run: str,
+        schedule: str,
+        at: int,
+        owner: str,
+        *,
+        state: Literal["claimed", "missed"] = "claimed",
+        by_hand: bool = False,
+        full: bool = False,
+    ) -> Claim | None:
+        """Begin a night, or take it up; None when it is over or in other hands.
+
+        By hand, one that was missed, skipped or failed begins anew, and nights before it stay due. `state` and `full`
+        count only for a night that begins; whoever takes it up does it as it was begun.
+        """
+        keys = self._keys
+        names = [keys.night(run), keys.open_nights, keys.schedule(schedule)]
+        values: list[str | int] = [run, owner, LEASE_MS, at, REMEMBERED_SECONDS, schedule, state, int(by_hand)]
+        values.append("full" if full else "")
+        reply = cast(list[bytes | int] | None, self._claim(names, values))
+        if reply is None:
+            return None
+        told, taken, how = reply
+        return Claim(run, cast(NightState, cast(bytes, told).decode()), int(taken), how == b"full")
+
+    def keep(self, run: str, owner: str) -> bool:
+        """Renew the lease; False when the night is in other hands or over."""
+        return self._kept(run, owner, LEASE_MS, "", {})
+
+    def give_back(self, run: str, owner: str) -> bool:
+        """Leave a night to whoever takes it up next."""
+        return self._kept(run, owner, 0, "", {})
+
+    def note(self, run: str, owner: str, **told: str) -> bool:
+        """Note something about a night in hand; False when it is in other hands or over."""
+        return self._kept(run, owner, LEASE_MS, "", told)
+
+    def become(self, run: str, owner: str, state: NightState, **told: str) -> bool:
+        """Say what became of a night, and give it back; False when it is in other hands or over."""
+        return self._kept(run, owner, 0, state, told)
+
+    def _kept(self, run: str, owner: str, lease_ms: int, state: str, told: dict[str, str]) -> bool:
+        fields = [text for pair in told.items() for text in pair]
+        values: list[str | int] = [run, owner, lease_ms, REMEMBERED_SECONDS, state, *fields]
+        return bool(self._keep([self._keys.night(run), self._keys.open_nights], values))
+
+    def open_nights(self) -> list[NightRecord]:
+        """Return the nights that are begun and not over, the oldest first."""
+        runs = [run.decode() for run in cast(list[bytes], self._client.zrange(self._keys.open_nights, 0, -1))]
+        found = []
+        for run in runs:
+            if (record := self.record(run)) is None:  # forgotten, after a month
+                self._client.zrem(self._keys.open_nights, run)
+            else:
+                found.append(record)
+        return found
+
+    def latest(self, schedule: str) -> NightRecord | None:
+        """Return the youngest night of a schedule."""
+        run = cast(bytes | None, self._client.hget(self._keys.schedule(schedule), "latest"))
+        return self.record(run.decode()) if run else None
+
+    def record(self, run: str) -> NightRecord | None:
+        """Return what is known of a night; None when there is none of that name."""
+        stored = cast(dict[bytes, bytes], self._client.hgetall(self._keys.night(run)))
+        if not stored:
+            return None
+        fields = {name.decode(): value.decode() for name, value in stored.items()}
+        return NightRecord(
+            run=run,
+            schedule=fields["schedule"],
+            at=int(fields["at"]),
+            state=cast(NightState, fields["state"]),
+            in_hand="owner" in fields,
+            told=fields.get("told", ""),
+            figures=fields.get("figures", ""),
+        )
+
+    def note_in_run(self, number: str, figures: str) -> None:
+        """Note in a run what its schedule found, for its hook."""
+        self._note([self._keys.run(number)], [figures])

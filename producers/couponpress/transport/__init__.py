@@ -1,0 +1,1 @@
+"""How producers reach Redis and Celery, and how services listen."""

@@ -1,0 +1,77 @@
+"""Hints: Celery messages that tell the fleet which chunks to look at.
+
+The one use that producers make of Celery. A hint carries a chunk's id, and a lost, doubled or late one changes nothing.
+Decides how many are published in a round trip. Refuses to know what a chunk holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock
+from typing import Any
+
+import kombu.exceptions
+from celery import Celery
+from kombu.pools import ProducerPool
+from kombu.utils.uuid import uuid
+
+from couponpress.keys import SUBMIT_TASK, Keys, lane_of
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.transport.redis_address import RedisAddress
+
+log = logging.getLogger(__name__)
+
+#: How many threads of a client may publish at once; another one waits for a moment.
+_CONNECTIONS = 10
+
+
+class Hints:
+    """Publishes hints. Opens its connections when first needed; safe to share between threads, not across a fork."""
+
+    def __init__(self, address: RedisAddress, keys: Keys) -> None:
+        self._keys = keys
+        self._celery = Celery("couponpress", set_as_current=False)
+        self._celery.conf.update(address.celery())
+        self._producers: ProducerPool | None = None
+        self._opening = Lock()
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._producers is not None:
+            self._producers.connections.force_close_all(close_pool=False)
+        self._celery.close()
+
+    def announce(self, chunk_ids: list[str], *, again: bool = False) -> None:
+        """Publish a hint per stored chunk; `again`: before those of the bulk chunks that nobody had in hand yet.
+
+        Without an answer of Redis it is no failure: the fleet finds the chunks by itself.
+        """
+        try:
+            self._publish(chunk_ids, again=again)
+        except (*REDIS_AWAY, kombu.exceptions.KombuError) as error:
+            log.warning("the fleet could not be told of %d chunks and will find them: %s", len(chunk_ids), error)
+
+    def _publish(self, chunk_ids: list[str], *, again: bool) -> None:
+        """Publish many in one round trip."""
+        declared: set[str] = set()
+        acquired: Any = self._own_producers().acquire(block=True)  # its types know no `batch`
+        with acquired as producer, producer.batch():
+            for chunk_id in chunk_ids:
+                lane = lane_of(chunk_id)
+                queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
+                # Not send_task: it subscribes to each result, for which nobody waits.
+                message = self._celery.amqp.create_task_message(
+                    uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
+                )
+                # What Celery would find out for each message anew, at half of a message's cost.
+                declare: list[str] | None = [] if queue in declared else None
+                self._celery.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue, declare=declare)
+                declared.add(queue)
+
+    def _own_producers(self) -> ProducerPool:
+        """Return this object's own; Celery's belong to every app of the process, so that nobody could close them."""
+        with self._opening:
+            if self._producers is None:
+                connections = self._celery.connection_for_write().Pool(_CONNECTIONS)
+                self._producers = ProducerPool(connections, limit=_CONNECTIONS)
+            return self._producers

@@ -1,0 +1,1 @@
+"""How a catalog and its pictures get into the ledger."""

@@ -1,0 +1,228 @@
+"""Catalog files as one upload: good rows become specs, broken ones go to the error file, with a count of both.
+
+Decides what happens to a broken row. Refuses to know Redis: the client takes the specs from here, one by one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from couponpress import catalog
+from couponpress.errors import CatalogError, InputError
+from couponpress.serialized_spec import WrittenSpec
+
+#: How many notes and columns a report names before it only counts them.
+_NAMED = 8
+#: After how many rows `on_read` is called.
+_TOLD_EVERY = 500
+
+
+def _nothing() -> None:
+    pass
+
+
+class CatalogUpload:
+    """One or several catalogs on their way into a run.
+
+    Attributes:
+        good: rows that became specs so far.
+        broken: rows that did not.
+        error_files: where the broken ones went.
+        on_read: called while rows are read, every few hundred.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        *,
+        format_name: str | None = None,
+        encoding: str | None = None,
+        sheet: str | None = None,
+        headers: catalog.OwnHeaders | None = None,
+        strict: bool = False,
+        errors: Path | None = None,
+        on_broken: Callable[[catalog.BrokenRow], None] = lambda _: None,
+        pictures: catalog.OwnPictures | None = None,
+    ) -> None:
+        if errors is not None and len(files) > 1:
+            raise InputError("--errors names one file, but several catalogs were given; leave it out.")
+        self._files = files
+        self._format_name = format_name
+        self._encoding = encoding
+        self._sheet = sheet
+        self._headers = headers
+        self._strict = strict
+        self._errors = errors
+        self._on_broken = on_broken
+        #: Those of the merchant's own; where none were handed in, their rows are broken.
+        self.pictures = pictures or catalog.OwnPictures("refuse")
+        self._notes: Counter[str] = Counter()
+        self._unused: dict[str, tuple[str, ...]] = {}
+        self.good = self.broken = 0
+        self.error_files: list[Path] = []
+        self.on_read: Callable[[], None] = _nothing
+        self._opened_now: list[catalog.Catalog] = []
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read so far."""
+        return self.good + self.broken
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes of the catalogs were read so far."""
+        return sum(one.bytes_read for one in self._opened_now)
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes the catalogs have, once they are opened; None if that is not known."""
+        sizes = [one.size for one in self._opened_now]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def from_standard_input(self) -> bool:
+        """Whether a catalog comes from there, so that all of them can be read but once."""
+        return "-" in self._files
+
+    def check(self) -> None:
+        """Open every catalog and understand its header, before anything else is done.
+
+        Raises:
+            CatalogError: one of them cannot be read as a whole.
+        """
+        for name in self._files:
+            if name != "-":  # standard input can be read but once
+                self._opened(name).close()
+
+    def specs(self) -> Generator[WrittenSpec, None, None]:
+        """Yield the spec of each good row, written down, in order, in constant memory.
+
+        Who may stop before the end closes the generator, and with it the files.
+
+        Raises:
+            CatalogError: a catalog cannot be read, or with strict: at least one row is broken (said at the end, when
+                the error file names them all).
+            OwnPictureFoundError: a row names a picture that must be uploaded first; see `OwnPictures`.
+        """
+        self.good = self.broken = 0
+        self.error_files.clear()
+        self._notes.clear()
+        with ExitStack() as opened:
+            # All are opened first, so that a misspelt second name does not show after the first million rows.
+            prefixes = catalog.row_prefixes(self._files)
+            seen = opened.enter_context(catalog.SeenRows())
+            catalogs = [
+                opened.enter_context(self._opened(name, prefix, self.pictures, seen))
+                for name, prefix in zip(self._files, prefixes, strict=True)
+            ]
+            self._opened_now = catalogs
+            for one in catalogs:
+                yield from self._specs_of(one)
+        if self._strict and self.broken:
+            where = ", ".join(map(str, self.error_files))
+            raise CatalogError(
+                f"{self.broken} of {self.good + self.broken} rows are broken (see {where}); nothing was enqueued. "
+                "Mend them, or leave --strict out to let the good rows go on."
+            )
+
+    def _opened(
+        self,
+        name: str,
+        row_prefix: str = "",
+        pictures: catalog.OwnPictures | None = None,
+        seen: catalog.SeenRows | None = None,
+    ) -> catalog.Catalog:
+        return catalog.read(
+            name,
+            format=self._format_name,
+            encoding=self._encoding,
+            sheet=self._sheet,
+            headers=self._headers,
+            strict=self._strict,
+            row_prefix=row_prefix,
+            pictures=pictures,
+            seen=seen,
+        )
+
+    def _specs_of(self, one: catalog.Catalog) -> Iterator[WrittenSpec]:
+        path = self._errors or _beside(one)
+        gathering = self.pictures.phase == "gather"
+        with catalog.ErrorFile(path, one) as errors:
+            for number, row in enumerate(one, 1):
+                if gathering:
+                    self.pictures.note_row(good=isinstance(row, catalog.Row))
+                if isinstance(row, catalog.BrokenRow):
+                    self.broken += 1
+                    errors.write(row)
+                    self._on_broken(row)
+                else:
+                    self.good += 1
+                    yield row.written
+                if not number % _TOLD_EVERY:
+                    self.on_read()
+        if one.broken:
+            self.error_files.append(path)
+        self._notes.update(one.notes)
+        self._unused[one.name] = tuple(one.unused_columns)
+
+    def report(self) -> str:
+        """Return what a person should know about the catalogs, in a few lines."""
+        lines = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
+        lines += [f"broken rows and their reasons: {path}" for path in self.error_files]
+        lines += [
+            f"not sent, columns of {name}: {', '.join(unused)}" for name, unused in self._unused.items() if unused
+        ]
+        lines += [f"noted for {count} rows: {note}" for note, count in self._notes.most_common(_NAMED)]
+        if len(self._notes) > _NAMED:
+            lines.append(f"and {len(self._notes) - _NAMED} other notes")
+        return "\n".join(lines)
+
+
+def default_run_name(files: Sequence[str]) -> str:
+    """Return the first file's stem, so that the same catalog is the same run.
+
+    Raises:
+        InputError: it comes from standard input, which has no name.
+    """
+    if files[0] == "-":
+        raise InputError("a catalog from standard input has no name: say --run NAME.")
+    return Path(files[0]).stem
+
+
+@contextmanager
+def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
+    """Show how many rows were stored, for a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("rows", total=None)
+        yield lambda rows: progress.update(task, completed=rows)
+
+
+@contextmanager
+def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]]:
+    """Show how many of a run's pictures are fetched, for a terminal."""
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.update(task, advance=1)
+
+
+def _beside(one: catalog.Catalog) -> Path:
+    if one.path is None:
+        return Path(f"stdin.errors.{one.format}")
+    suffix = ".xlsx" if one.format == "xlsx" else one.path.suffix  # .xlsm promises macros
+    return one.path.with_name(f"{one.path.stem}.errors{suffix}")

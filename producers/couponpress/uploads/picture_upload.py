@@ -1,0 +1,147 @@
+"""Pictures of the merchant's own come to the platform before their rows are enqueued.
+
+Decides the order: gather what the catalogs name, upload it, then read the catalogs again with the URLs. A body is made
+once and holds the picture's URL, so the picture comes first; and nothing is enqueued before all of them are settled,
+so that an interruption leaves nothing half done: what was uploaded is remembered, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from couponpress.catalog import OwnPictures
+from couponpress.errors import InputError, PictureError
+from couponpress.picture_files import (
+    PICTURE_LIMIT_BYTES,
+    PictureChoices,
+    Settled,
+    joined_upload,
+    picture_suffix,
+    read_picture_file,
+)
+from couponpress.uploads.catalog_upload import CatalogUpload
+
+#: How often a plain line is written where there is no terminal.
+LINE_EVERY_SECONDS = 5.0
+#: How many refused pictures are named before they are only counted.
+_NAMED = 8
+
+
+#: Told of each settled picture; made for so many, and left when all of them are settled or uploading has failed.
+Shown: TypeAlias = Callable[[int], AbstractContextManager[Callable[[Settled], None]]]
+
+
+def upload_pictures(upload: CatalogUpload, choices: PictureChoices, console: Console) -> None:
+    """Upload every picture that good rows of the catalogs name, and show how far that is; see `settle_pictures`."""
+    settle_pictures(upload, choices, picture_progress(console))
+
+
+def settle_pictures(upload: CatalogUpload, choices: PictureChoices, shown: Shown) -> None:
+    """Upload every picture that good rows of the catalogs name; afterwards `upload.specs()` knows their URLs.
+
+    Raises:
+        CatalogError, InputError: as `gather_pictures`; or nothing can upload pictures here.
+        CouponpressError: uploading cannot go on; the sentence says why. What was uploaded is remembered.
+        Exception: whatever the callable of `shown` raises; nothing more is uploaded then.
+    """
+    pictures = gather_pictures(upload)
+    if pictures.sources:
+        store = joined_upload()
+        with shown(len(pictures.sources)) as show:
+
+            def settled(one: Settled) -> None:
+                pictures.settle(one)
+                show(one)
+
+            store(pictures.sources, choices, settled)
+    pictures.phase = "settled"
+
+
+def gather_pictures(upload: CatalogUpload) -> OwnPictures:
+    """Read the catalogs for the pictures that their good rows name; returns them.
+
+    Raises:
+        CatalogError: as `CatalogUpload.specs`.
+        InputError: a catalog comes from standard input.
+    """
+    if upload.from_standard_input:
+        raise InputError(
+            "a catalog that names pictures of your own is read more than once, and standard input cannot be: "
+            "save it to a file first."
+        )
+    upload.pictures.phase = "gather"
+    for _ in upload.specs():
+        pass
+    return upload.pictures
+
+
+def check_files(pictures: OwnPictures, console: Console) -> int:
+    """Look at the gathered pictures that are files; name those that cannot be uploaded, and return how many."""
+    refused = 0
+    for source in pictures.sources:
+        if "://" in source:
+            continue
+        try:
+            picture_suffix(read_picture_file(source, PICTURE_LIMIT_BYTES))
+        except PictureError as error:
+            refused += 1
+            if refused <= _NAMED:
+                console.print(f"{source}: {error}")
+    unseen = f", {refused} of them cannot be" if refused else ""
+    console.print(f"{len(pictures.sources)} pictures would be uploaded first{unseen}; URLs were not fetched")
+    return refused
+
+
+def picture_progress(console: Console) -> Shown:
+    """Return what shows an upload: a bar on a terminal, else plain lines."""
+    return partial(_bar, console) if console.is_terminal else partial(picture_lines, console.print)
+
+
+@contextmanager
+def picture_lines(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], None]]:
+    """Tell of an upload in plain lines, one every few seconds and one at the end."""
+    last_line_at = time.monotonic()
+    with _counted(tell, total) as count:
+
+        def line(one: Settled) -> None:
+            nonlocal last_line_at
+            told = count(one)
+            if time.monotonic() - last_line_at >= LINE_EVERY_SECONDS:
+                last_line_at = time.monotonic()
+                tell(f"pictures, of {total}: {told}")
+
+        yield line
+
+
+@contextmanager
+def _bar(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with (
+        _counted(console.print, total) as count,
+        Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
+    ):
+        task = progress.add_task("", total=total)
+        yield lambda one: progress.update(task, advance=1, description=count(one))
+
+
+@contextmanager
+def _counted(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], str]]:
+    """Count what became of pictures, and tell at the end how far it came, also when it was interrupted."""
+    counts = {"uploaded": 0, "known before": 0, "refused": 0}
+
+    def count(one: Settled) -> str:
+        counts["refused" if not one.url else "known before" if one.known else "uploaded"] += 1
+        return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+
+    try:
+        yield count
+    finally:
+        told = ", ".join(f"{name} {number}" for name, number in counts.items() if number) or "none settled"
+        tell(f"{sum(counts.values())} of {total} pictures: {told}")

@@ -1,0 +1,334 @@
+"""The doctor on a real server and a real platform: what is good, what is not, and that every failure has its cure."""
+
+import asyncio
+import json
+import threading
+from contextlib import contextmanager
+
+import pytest
+import redis
+import uvicorn
+from typer import Typer
+from typer.testing import CliRunner
+
+from couponpress.keys import Keys
+from couponpress.ledger.notices import NoticeLedger
+from couponpress.ledger.pacing import PacingLedger
+from couponpress.ledger.working import WorkLedger
+from couponpress_worker.cli import register
+from couponpress_worker.completion.callback import CallbackReceiver
+from couponpress_worker.completion.callback_asgi import CallbackService
+from couponpress_worker.completion.completer import Completer
+from couponpress_worker.doctor import examine, live
+from couponpress_worker.runtime.process import callback_redis_for
+from couponpress_worker.runtime.redis_server import free_port
+from couponpress_worker.sandbox.credentials import MCHID as SANDBOX_MCHID
+from couponpress_worker.sandbox.process import running
+from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.wechatpay.signing import Verifier
+from tests.waiting import until
+
+CALLBACK_URL = "http://127.0.0.1:9/wechatpay/callback"
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def env(sandbox, redis_url, monkeypatch):
+    """A set-up in which all is well."""
+    sandbox.reset()
+    sandbox.control(notify_url=CALLBACK_URL, certificates=0)
+    for name, value in {**sandbox.environment, "COUPONPRESS_REDIS_URL": redis_url}.items():
+        monkeypatch.setenv(name, value)
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("hash-max-listpack-entries", 512)
+        yield lambda **changes: [monkeypatch.setenv(f"COUPONPRESS_{n.upper()}", str(v)) for n, v in changes.items()]
+
+
+def found(**options):
+    """Every finding by its name; a failure without a cure is no finding."""
+    told = {finding.name: finding for finding in examine(**options)}
+    assert all(finding.good or finding.cure for finding in told.values())
+    return told
+
+
+def bad(told):
+    return {name for name, finding in told.items() if not finding.good}
+
+
+def test_a_good_set_up_is_found_good(env, client):
+    told = found()
+    assert bad(told) == set(), told
+    assert {"settings", "keys", "redis", "redis kind", "redis features", "redis persistence"} <= told.keys()
+    assert {"redis eviction", "redis memory", "redis compactness", "submit limit", "query limit"} <= told.keys()
+    assert {"signature", "clock", "platform key", "callback url", "platform certificates"} <= told.keys()
+    assert told["callback url"].seen == CALLBACK_URL
+    assert "489.9 a second" in told["submit limit"].seen
+    assert "none listed" in told["platform certificates"].seen
+
+
+def test_missing_settings_end_the_examination(monkeypatch):
+    assert bad(found()) == {"settings"}
+
+
+def test_a_key_file_that_is_missing_is_told_and_redis_is_looked_at_nevertheless(env, tmp_path):
+    env(apiv3_key_file=tmp_path / "none")
+    told = found()
+    assert bad(told) == {"keys"}
+    assert "redis features" in told
+    assert "signature" not in told
+
+
+def test_a_redis_that_is_not_there_is_told_and_the_platform_is_asked_nevertheless(env):
+    env(redis_url=f"redis://:secret@127.0.0.1:{free_port()}/0")
+    told = found()
+    assert bad(told) == {"redis"}
+    assert "secret" not in str(told)
+    assert told["signature"].good
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "good", "name"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "redis eviction"),
+        ("appendonly", "no", "yes", "redis persistence"),
+        ("hash-max-listpack-entries", "128", "512", "redis compactness"),
+        ("maxmemory", "3000000", "0", "redis memory"),
+    ],
+)
+def test_a_server_that_may_lose_something_is_told(env, redis_url, setting, value, good, name):
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("ballast", "x" * 3_000_000 if setting == "maxmemory" else "")
+        client.config_set(setting, value)
+        try:
+            told = found()
+        finally:
+            client.config_set(setting, good)
+            client.delete("ballast")
+    assert name in bad(told)
+
+
+def test_a_replica_is_told(env, redis_url):
+    with redis.Redis.from_url(redis_url) as client:
+        client.replicaof("127.0.0.1", free_port())
+        try:
+            told = found()
+        finally:
+            client.replicaof("NO", "ONE")
+    assert {"redis kind", "redis features"} <= bad(told)
+
+
+def test_a_rate_that_a_worker_has_otherwise_is_told(env, client):
+    client.hset(Keys(SANDBOX_MCHID).pace("submit"), "configured", "300/second")
+    told = found()
+    assert bad(told) == {"submit limit"}
+    assert "300/second by a worker" in told["submit limit"].seen
+
+
+def test_a_rate_that_was_found_lower_is_told_and_one_set_by_hand_is_shown(env, client):
+    client.hset(Keys(SANDBOX_MCHID).pace("submit"), mapping={"configured": "500/second", "limit": 10, "since": 1})
+    PacingLedger(client, Keys(SANDBOX_MCHID), "query").set_rate("5/second")
+    told = found()
+    assert bad(told) == {"submit limit"}
+    assert "10/second in force" in told["submit limit"].seen
+    assert "5/second set by hand: at most 4.9" in told["query limit"].seen
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name", "named"),
+    [
+        ("mch_serial_no", "ABCDEF", "serial", "COUPONPRESS_MCH_SERIAL_NO"),
+        ("mchid", "1900000999", "partner", "COUPONPRESS_MCHID"),
+    ],
+)
+def test_a_wrong_name_is_blamed_by_itself(env, setting, value, name, named):
+    env(**{setting: value})
+    told = found()
+    assert bad(told) == {name}
+    assert named in told[name].cure
+    assert "platform key" not in told
+
+
+def test_a_private_key_of_another_certificate_is_blamed(env, sandbox, tmp_path):
+    with running(tmp_path / "another") as another:
+        env(mch_private_key_file=another.environment["COUPONPRESS_MCH_PRIVATE_KEY_FILE"])
+    told = found()
+    assert bad(told) == {"signature"}
+    assert "COUPONPRESS_MCH_PRIVATE_KEY_FILE" in told["signature"].cure
+
+
+def test_a_wrong_key_of_the_platform_is_blamed(env, tmp_path):
+    with running(tmp_path / "another") as another:
+        env(wechatpay_public_key_file=another.environment["COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE"])
+    told = found()
+    assert "platform key" in bad(told)
+    assert "does not hold" in told["platform key"].seen
+
+
+def test_a_platform_that_is_not_there_is_told(env):
+    env(base_url=f"http://127.0.0.1:{free_port()}")
+    assert bad(found()) == {"platform"}
+
+
+def test_without_a_callback_url_the_cure_is_the_command_that_sets_one(env, sandbox):
+    sandbox.control(notify_url=None)
+    told = found()
+    assert bad(told) == {"callback url"}
+    assert "couponpress callback-url --set" in told["callback url"].cure
+
+
+def test_listed_certificates_prove_the_apiv3_key(env, sandbox, tmp_path):
+    sandbox.control(certificates=1)
+    assert "1 listed" in found()["platform certificates"].seen
+    (tmp_path / "apiv3").write_text("9" * 32)
+    env(apiv3_key_file=tmp_path / "apiv3")
+    told = found()
+    assert bad(told) == {"platform certificates"}
+    assert "APIv3 key" in told["platform certificates"].seen
+
+
+# --- live -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def receiver(settings, apiv3_key=None):
+    """A receiver on a port of its own, as `couponpress callback` wires it."""
+    keys = Secrets.read(settings)
+    port = free_port()
+    started = threading.Event()
+
+    async def serve(server):
+        client = callback_redis_for(settings)
+        notices = NoticeLedger(client, Keys(settings.mchid))
+        one = CallbackReceiver(
+            verifier=Verifier(keys.public_keys),
+            apiv3_key=apiv3_key or keys.apiv3_key,
+            completer=Completer(WorkLedger(client, Keys(settings.mchid))),
+            count=lambda kind: notices.count([kind]),
+            note_echo=notices.note_echo,
+        )
+        server.config.app = CallbackService(one.receive)
+        serving = asyncio.create_task(server.serve())
+        await until(lambda: server.started)
+        started.set()
+        await serving
+        await client.aclose()
+
+    server = uvicorn.Server(uvicorn.Config(None, port=port, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(serve(server)))
+    thread.start()
+    assert started.wait(20)
+    try:
+        yield f"http://127.0.0.1:{port}/wechatpay/callback"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_the_test_call_goes_there_and_back(env, client):
+    with receiver(Settings.load()) as url:
+        told = found(live=True, callback_url=url)
+    assert bad(told) == set(), told
+    assert told["test call"].seen == "both signatures hold"
+    assert url in told["way back"].seen
+
+
+def test_a_way_back_that_is_closed_is_told(env, client, monkeypatch):
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.5)
+    told = found(live=True)
+    assert bad(told) == {"way back"}
+    assert CALLBACK_URL in told["way back"].seen
+
+
+def test_a_receiver_with_another_apiv3_key_is_told(env, client, monkeypatch):
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 1)
+    with receiver(Settings.load(), b"9" * 32) as url:
+        assert bad(found(live=True, callback_url=url)) == {"way back"}
+
+
+def test_without_an_address_or_redis_the_test_call_is_not_made(env, sandbox):
+    sandbox.control(notify_url=None)
+    assert "not tried" in found(live=True)["test call"].seen
+    env(redis_url=f"redis://127.0.0.1:{free_port()}/0")
+    assert "mend Redis" in found(live=True, callback_url=CALLBACK_URL)["test call"].cure
+    assert sandbox.statistics()["calls"]["echo"]["received"] == 0
+
+
+def test_an_address_that_the_platform_does_not_take_is_told(env):
+    told = found(live=True, callback_url="https://shop.example/x?y=1")
+    assert bad(told) == {"test call"}
+    assert "PARAM_ERROR" in told["test call"].seen
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(env, monkeypatch, capsys):
+    """Run a command of the fleet in this process; returns exit code and what it said."""
+
+    def run(*words, **options):
+        app = Typer()
+        register(app)
+        ran = CliRunner().invoke(app, words, **options)
+        return ran.exit_code, ran.output
+
+    return run
+
+
+def test_the_doctor_says_what_it_found(command, sandbox):
+    code, told = command("doctor")
+    assert code == 0
+    assert "ok   callback url: " + CALLBACK_URL in told
+    sandbox.control(notify_url=None)
+    code, told = command("doctor")
+    assert code == 1
+    assert "FAIL callback url: none is set\n     cure: no callback will come" in told
+
+
+def test_the_doctor_speaks_json(command):
+    code, told = command("doctor", "--json")
+    assert code == 0
+    assert {"name", "good", "seen", "cure"} == set(json.loads(told)[0])
+
+
+def test_the_callback_url_is_shown(command, sandbox):
+    assert command("callback-url") == (0, CALLBACK_URL + "\n")
+    sandbox.control(notify_url=None)
+    assert command("callback-url") == (0, "none is set\n")
+
+
+NEW_URL = "https://shop.example/wechatpay/callback"
+
+
+def set_at(sandbox):
+    return sandbox.control()["notify_url"], sandbox.statistics()["calls"]["notify_set"]["received"]
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_the_callback_url_is_not_set_unless_a_person_says_so(command, sandbox, answer):
+    code, told = command("callback-url", "--set", NEW_URL, input=answer)
+    assert code == 1
+    assert SANDBOX_MCHID in told
+    assert "all of its brands" in told
+    assert CALLBACK_URL in told
+    assert set_at(sandbox) == (CALLBACK_URL, 0)
+
+
+@pytest.mark.parametrize(("words", "answer"), [([], "y\n"), (["--yes"], "")])
+def test_the_callback_url_is_set_when_a_person_or_a_script_says_so(command, sandbox, words, answer):
+    code, told = command("callback-url", "--set", NEW_URL, *words, input=answer)
+    assert code == 0
+    assert told.endswith(NEW_URL + "\n")
+    assert "all of its brands" in told
+    assert set_at(sandbox) == (NEW_URL, 1)
+
+
+def test_what_is_set_already_is_not_set_again(command, sandbox):
+    code, told = command("callback-url", "--set", CALLBACK_URL)
+    assert (code, "set already" in told) == (0, True)
+    assert set_at(sandbox) == (CALLBACK_URL, 0)

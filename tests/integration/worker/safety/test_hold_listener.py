@@ -1,0 +1,114 @@
+"""A process hears of holds at once, and also when the call was lost or Redis was away."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from couponpress.ledger.holding import HoldingLedger
+from couponpress.ledger.working import WorkLedger
+from couponpress_worker.safety.hold_listener import LOOK_EVERY_SECONDS, HoldWatch
+from couponpress_worker.safety.send_switch import Halt
+from tests.builders import KEYS
+
+
+@pytest.fixture
+def holding(client):
+    return HoldingLedger(client, KEYS)
+
+
+def watched(url, act, channel=KEYS.holds_changed):
+    """Run `await act(halt, released)` beside a watch that has looked once; returns what it returns."""
+
+    async def run():
+        halt, released, stopped = Halt(), [], asyncio.Event()
+        async with Redis.from_url(url, socket_timeout=5) as client:
+            watch = HoldWatch(client, channel, WorkLedger(client, KEYS), halt, released.append)
+            running = asyncio.create_task(watch.run(stopped))
+            try:
+                await until(client, channel)
+                return await act(halt, released)
+            finally:
+                stopped.set()
+                await asyncio.wait_for(running, 10)
+
+    async def until(client, channel):
+        while not (await client.pubsub_numsub(channel))[0][1]:  # noqa: ASYNC110 - the server knows
+            await asyncio.sleep(0.01)
+
+    return asyncio.run(run())
+
+
+async def when(condition, seconds=10.0):
+    """Wait for a condition; returns how long that took."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds
+        await asyncio.sleep(0.002)
+    return time.monotonic() - begun
+
+
+def test_holds_and_releases_are_heard_long_before_the_next_look(redis_url, client, holding):
+    async def act(halt, released):
+        took = []
+        for _ in range(5):
+            await asyncio.to_thread(holding.hold, None, "reason", "cure", brand_id="7")
+            took.append(await when(lambda: halt.keeps_back("7")))
+            await asyncio.to_thread(holding.release, None, brand_id="7")
+            took.append(await when(lambda: not halt.keeps_back("7")))
+        assert released == ["brand:7"] * 5
+        return sorted(took)[5]
+
+    assert watched(redis_url, act) < LOOK_EVERY_SECONDS / 5
+
+
+def test_a_call_that_was_lost_delays_a_hold_until_the_next_look(redis_url, client, holding):
+    async def act(halt, released):
+        await asyncio.to_thread(holding.hold, "b1", "reason", "cure")
+        return await when(lambda: halt.stops("b1"))
+
+    watched(redis_url, act, channel="couponpress-test-elsewhere")
+
+
+def test_a_hold_that_was_there_before_is_known_with_the_first_look(redis_url, client, holding):
+    holding.hold("b1", "reason", "cure")
+
+    async def act(halt, released):
+        await when(lambda: halt.stops("b1"))
+
+    watched(redis_url, act)
+
+
+def test_a_broken_connection_is_followed_by_another(redis_url, client, holding):
+    async def act(halt, released):
+        for one in client.client_list(_type="pubsub"):
+            with contextlib.suppress(Exception):
+                client.client_kill_filter(_id=one["id"])
+        await asyncio.to_thread(holding.hold, "b1", "reason", "cure")
+        await when(lambda: halt.stops("b1"))
+        await when(lambda: client.pubsub_numsub(KEYS.holds_changed)[0][1])
+        await asyncio.to_thread(holding.release, "b1")
+        await when(lambda: not halt.stops("b1"))
+
+    watched(redis_url, act)
+
+
+def test_a_hold_that_this_process_sets_meanwhile_stays(redis_url, client):
+    """The look was answered before the hold was stored; what is newer must not be overwritten by it."""
+
+    class Slow(WorkLedger):
+        async def holds(self):
+            told = await super().holds()
+            halt.held |= {"partner"}
+            return told
+
+    halt = Halt()
+
+    async def run():
+        async with Redis.from_url(redis_url) as connection:
+            await HoldWatch(connection, "c", Slow(connection, KEYS), halt, lambda _: None).look()
+
+    asyncio.run(run())
+    assert halt.holds("partner")

@@ -1,0 +1,1 @@
+"""How a spec that was accepted gets its outcome: callbacks, status queries, webhooks."""

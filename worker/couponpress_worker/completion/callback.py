@@ -1,0 +1,189 @@
+"""The public receiver of callbacks: verify over the raw bytes, open, dedupe, complete, answer within 5 s.
+
+Decides which answer a callback gets: 2xx only for what is stored (or not ours to store), 4xx for what does not
+verify, 5xx when the platform should repeat it. Refuses to know where callbacks come from: the signature counts,
+not the address. Rules: facts of the event PRODUCT_COUPON_SP.IMAGE_GENERATION (partner/4017327759), the general
+callback page (re-delivery every 60 s, at most 11 times, status outranks body), and the test notice
+SECURITY_ECHO.SUCCESS (partner/4019605946).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis.exceptions
+
+from couponpress_worker.completion.completer import Completer
+from couponpress_worker.errors import DecryptError
+from couponpress_worker.wechatpay.signing import Verifier, unseal
+
+log = logging.getLogger(__name__)
+
+CALLBACK_PATH = "/wechatpay/callback"
+#: The partner's event, and the name that the brand variant is believed to use.
+IMAGE_EVENTS = frozenset({"PRODUCT_COUPON_SP.IMAGE_GENERATION", "PRODUCT_COUPON.IMAGE_GENERATION"})
+ECHO_EVENT = "SECURITY_ECHO.SUCCESS"
+#: What the doctor's own test notices say; anybody else's are not ours.
+ECHO_MESSAGE = re.compile(r"couponpress-doctor-[0-9a-f]{32}")
+#: How a platform certificate names itself; a public key has no serial that could be fetched.
+_SERIAL = re.compile(r"[0-9A-Fa-f]{16,64}")
+
+#: Counts a callback by kind; passes on an event of another kind and returns its status; keeps the doctor's message.
+Count = Callable[[str], Awaitable[None]]
+Forward = Callable[[Mapping[str, str], bytes], Awaitable[int]]
+NoteEcho = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a callback is answered: a status, and for a refusal the reason."""
+
+    status: int
+    message: str = ""
+
+    @property
+    def body(self) -> bytes:
+        """The body that the platform's pages ask for: none when taken, code and message when not."""
+        return json.dumps({"code": "FAIL", "message": self.message}).encode() if self.message else b""
+
+
+TAKEN = Reply(204)
+
+
+class CallbackReceiver:
+    """Answers callbacks; everything it needs is handed in.
+
+    Args:
+        verifier: holds every key that the platform may sign with.
+        apiv3_key: opens resources.
+        completer: books completions.
+        count: counts each callback by kind.
+        note_echo: keeps the message of the doctor's test notice.
+        forward: passes on events of other kinds; None acknowledges and counts them.
+        missing: is told that a callback names a certificate that is not held.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        verifier: Verifier,
+        apiv3_key: bytes,
+        completer: Completer,
+        count: Count,
+        note_echo: NoteEcho,
+        forward: Forward | None = None,
+        missing: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._verifier = verifier
+        self._apiv3_key = apiv3_key
+        self._completer = completer
+        self._count = count
+        self._note_echo = note_echo
+        self._forward = forward
+        self._missing = missing
+        self._clock = clock
+        self._storing = True
+
+    async def receive(self, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Answer one callback. `headers` must ignore case; `body` is what came, byte for byte."""
+        if objection := self._verifier.objection(headers, body, now=self._clock()):
+            self._look_for_certificate(headers.get("Wechatpay-Serial", ""))
+            log.info("callback refused: %s", objection)
+            return Reply(401, objection)
+        try:
+            answer = await self._accept(headers, body)
+        except redis.exceptions.RedisError as error:
+            if self._storing:  # said once, not once for each of hundreds a second
+                log.warning("callbacks are not stored, the platform repeats them: %s", error)
+                self._storing = False
+            return Reply(503, "not stored, please repeat")
+        if not self._storing:
+            log.info("callbacks are stored again")
+            self._storing = True
+        return answer
+
+    def _look_for_certificate(self, serial: str) -> None:
+        if self._missing is not None and serial not in self._verifier.keys and _SERIAL.fullmatch(serial):
+            self._missing()
+
+    async def _accept(self, headers: Mapping[str, str], body: bytes) -> Reply:
+        envelope = _json_object(body)
+        if envelope is None:
+            return Reply(400, "the body is no JSON object")
+        told = envelope.get("event_type")
+        kind = ascii(told[:64])[1:-1][:64] if isinstance(told, str) else "without a name"
+        if kind == ECHO_EVENT and (message := self._echo(envelope)) is not None:
+            await self._note_echo(message)
+            return TAKEN
+        if kind not in IMAGE_EVENTS:
+            return await self._pass_on(headers, body, kind)
+        task = self._opened(envelope.get("resource"))
+        if task is None:
+            return Reply(400, "the resource does not open")
+        return await self._complete(task)
+
+    async def _complete(self, task: Mapping[str, Any]) -> Reply:
+        result = await self._completer.complete(task)
+        if result == "unreadable":
+            log.warning("callback with task_state %s is not understood", _shown(task.get("task_state")))
+            return Reply(400, "the task's state is not understood")
+        if result == "unknown":
+            # Ours by signature, but not submitted from this ledger: another system of the same partner.
+            log.info("callback for task_id %s, which is not in this ledger", _shown(task.get("task_id")))
+        if result != "done":
+            await self._count(result)
+        return TAKEN
+
+    async def _pass_on(self, headers: Mapping[str, str], body: bytes, kind: str) -> Reply:
+        if self._forward is None:
+            await self._count(f"other {kind}")
+            return TAKEN
+        status = await self._forward(headers, body)
+        try:
+            await self._count(f"other {kind}")
+        except redis.exceptions.RedisError as error:  # its receiver has it; it need not come again for a count
+            log.warning("a callback that was passed on is not counted: %s", error)
+        return Reply(status, "" if 200 <= status < 300 else "its receiver did not take it")
+
+    def _echo(self, envelope: Mapping[str, Any]) -> str | None:
+        """The message of a test notice, if it is the doctor's."""
+        message = (self._opened(envelope.get("resource")) or {}).get("echo_message")
+        return message if isinstance(message, str) and ECHO_MESSAGE.fullmatch(message) else None
+
+    def _opened(self, resource: object) -> dict[str, Any] | None:
+        """Open a resource. Its associated data is taken as it comes: the platform's own samples disagree on it."""
+        if not isinstance(resource, Mapping):
+            return None
+        nonce, ciphertext = resource.get("nonce"), resource.get("ciphertext")
+        associated_data = resource.get("associated_data") or ""
+        if not (isinstance(nonce, str) and isinstance(ciphertext, str) and isinstance(associated_data, str)):
+            return None
+        try:
+            # Half a surrogate pair has no bytes; a replacement for it opens nothing.
+            nonce_bytes, associated_bytes = nonce.encode(errors="replace"), associated_data.encode(errors="replace")
+            opened = unseal(self._apiv3_key, nonce_bytes, ciphertext, associated_bytes)
+        except DecryptError as error:
+            log.warning("callback verifies but does not open: %s", error)
+            return None
+        return _json_object(opened)
+
+
+def _json_object(text: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _shown(value: object) -> str:
+    """A value for the log. What was just deep enough to be read may be too deep to be printed."""
+    return ascii(value[:40]) if isinstance(value, str) else f"({type(value).__name__})"

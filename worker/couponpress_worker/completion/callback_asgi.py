@@ -1,0 +1,115 @@
+"""The receiver as an ASGI service: one path, one method, a bounded body, a bounded time; nothing else is there.
+
+Decides how much of a request is read and for how long it may take. Refuses to know what a callback is. Written on
+ASGI itself, for a framework would cost more than the verification of the signature.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from multidict import CIMultiDict
+from starlette.types import Receive, Scope, Send
+
+from couponpress_worker.completion.callback import CALLBACK_PATH, Reply
+
+log = logging.getLogger(__name__)
+
+#: A callback is about 1 KB; anything near this is not one.
+BODY_LIMIT_BYTES = 64 * 1024
+#: The platform waits 5 s; a body that takes this long, or a Redis that does, is answered as not taken.
+ANSWER_SECONDS = 4.5
+
+Receiver = Callable[[Mapping[str, str], bytes], Awaitable[Reply]]
+
+
+class CallerGoneError(Exception):
+    """The caller hung up before its request was whole."""
+
+
+class CallbackService:
+    """Serves `receive` on `/wechatpay/callback`; `lifetime` is entered when the service starts, left when it ends."""
+
+    def __init__(
+        self,
+        receive: Receiver,
+        lifetime: AbstractAsyncContextManager[None] | None = None,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._receive = receive
+        self._lifetime = lifetime or nullcontext()
+        self._answer_seconds = answer_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the life of the process."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            reply = _misdirected(scope) or await self._answer(scope, receive)
+            await _send(send, reply)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        body: bytes | None = None
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                body = await _limited_body(receive)
+                if body is None:
+                    return Reply(413, "the body is too large")
+                headers = CIMultiDict((k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"])
+                return await self._receive(headers, body)
+        except CallerGoneError:
+            return Reply(400, "the body did not come to its end")
+        except TimeoutError:
+            if body is None:
+                return Reply(408, "the body did not come in time")
+            log.warning("callback not stored in time, the platform will repeat it")
+            return Reply(503, "not stored in time, please repeat")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._lifetime.__aenter__()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._lifetime.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _misdirected(scope: Scope) -> Reply | None:
+    if scope["path"] != CALLBACK_PATH:
+        return Reply(404, "there is nothing here")
+    return None if scope["method"] == "POST" else Reply(405, "a callback is a POST")
+
+
+async def _limited_body(receive: Receive) -> bytes | None:
+    """Read the whole body, chunked or not; None as soon as it is longer than it may be, whatever is still to come."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CallerGoneError
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT_BYTES:
+            return None
+        more = message.get("more_body", False)
+    return body
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    body = reply.body
+    headers = [(b"content-length", str(len(body)).encode())] if body or reply.status != 204 else []
+    if body:
+        headers.append((b"content-type", b"application/json"))
+    if reply.status == 405:
+        headers.append((b"allow", b"POST"))
+    if reply.status in {408, 413}:  # what is left of the body is not read
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

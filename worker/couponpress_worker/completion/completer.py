@@ -1,0 +1,160 @@
+"""What a callback or a query says about a picture, and how it is booked.
+
+Decides which move a task's state leads to, and books completions that arrive together in two round trips.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from couponpress.ledger.working import Move, WorkLedger
+from couponpress.outcome import State
+from couponpress.transport.batching import Gathered
+from couponpress_worker.wechatpay.judgement import (
+    MAX_TRIES,
+    Again,
+    Completed,
+    NotFound,
+    Processing,
+    QueryJudgement,
+    Stop,
+    Throttled,
+    read_task,
+    retry_delay_seconds,
+)
+
+#: The platform states no reason for a failure: no source shows a field for one.
+FAIL_CODE = "FAIL"
+FAIL_MESSAGE = "the platform could not make the picture; it gives no reason"
+EXPIRED_CODE = "NO_ANSWER"
+GAVE_UP_CODE = "GAVE_UP"
+#: Who answers a look is not down any more, so a spec whose tries ended in an outage gets a few more, each followed by a
+#: look: so long after the look that did not find it, seconds.
+LAST_DELAYS_SECONDS = (1.0, 30.0, 60.0)
+
+
+def move_of(reading: Completed | Processing, position: int) -> Move:
+    """Return the move of a spec whose task reads so.
+
+    A late PROCESSING never undoes an end: the ledger lets `accept` leave open states only.
+    """
+    match reading:
+        case Processing():
+            return Move(position, "accept")
+        case Completed(state=State.SUCCEEDED, image_url=url):
+            return Move(position, "succeed", image_url=url)
+        case _:
+            return Move(position, "fail", code=FAIL_CODE, message=FAIL_MESSAGE)
+
+
+def move_after_look(
+    judgement: QueryJudgement, position: int, ago_seconds: float, expire_after_seconds: float
+) -> Move | None:
+    """Return the move of a spec whose submitting ended open, so many seconds ago; None to ask again later.
+
+    No outage is too long, but a brand's refusal may never pass: it counts as no answer once the deadline is over.
+    """
+    match judgement:
+        case Completed() | Processing():
+            return move_of(judgement, position)
+        case Stop(scope="brand", code=code, message=told) if ago_seconds > expire_after_seconds:
+            message = f"sent, but the platform does not tell what became of it: {code} {told}"
+            return Move(position, "expire", code=EXPIRED_CODE, message=message)
+        case _:
+            return None
+
+
+def move_when_overdue(
+    judgement: QueryJudgement,
+    position: int,
+    tries: int,
+    ago_seconds: float,
+    expire_after_seconds: float,
+    callback_span_seconds: float,
+) -> Move | None:
+    """Return the move of an accepted spec that was asked about; None when it stays accepted.
+
+    An ending counts whenever it comes. Unknown to the platform: the same bytes again, while tries are left. Not
+    ended by the deadline: expired; when the platform gave no usable answer, one callback span later, so that
+    nothing is given up for a moment's outage. A limit or a wrong set-up of the partner says nothing about the spec; a
+    brand's refusal counts as an answer, for it may never pass.
+
+    Args:
+        judgement: what the answer means.
+        position: which spec of the chunk.
+        tries: how many it has spent; counts when the platform does not know it.
+        ago_seconds: when it was accepted.
+        expire_after_seconds: the deadline.
+        callback_span_seconds: how long apart its queries are.
+    """
+    match judgement:
+        case Completed():
+            return move_of(judgement, position)
+        case NotFound() if tries < MAX_TRIES:
+            return Move(position, "absent", code="NOT_FOUND", message="accepted, yet the platform does not know it")
+        case NotFound():
+            told = f"accepted, yet the platform does not know it after {tries} tries"
+            return Move(position, "expire", code=EXPIRED_CODE, message=told)
+        case Throttled() | Stop(scope="partner"):
+            return None
+        case Again():
+            expire_after_seconds += callback_span_seconds
+    if ago_seconds <= expire_after_seconds:
+        return None
+    return Move(position, "expire", code=EXPIRED_CODE, message="accepted, but never finished by the platform")
+
+
+def move_when_absent(position: int, tries: int, code: str, message: str) -> Move:
+    """Return the move of a spec that the platform does not know after an open end.
+
+    Known under another brand or type (ALREADY_EXISTS): rejected. Tries left, or one of the last ones: the same bytes
+    again. None left: rejected, with what the last try said.
+    """
+    if "ALREADY_EXISTS" in code:
+        return Move(position, "reject", code=code, message=message)
+    delay_seconds = retry_delay_seconds(tries, 0.5)
+    if delay_seconds is None and tries - MAX_TRIES < len(LAST_DELAYS_SECONDS):
+        delay_seconds = LAST_DELAYS_SECONDS[tries - MAX_TRIES]
+    if delay_seconds is None:
+        return Move(position, "reject", code=GAVE_UP_CODE, message=f"{tries} tries, the last one: {code} {message}")
+    return Move(position, "absent", delay_ms=round(delay_seconds * 1000), code=code, message=message)
+
+
+class Completer:
+    """Books completions; those that arrive within a moment share their round trips."""
+
+    def __init__(self, ledger: WorkLedger) -> None:
+        self._ledger = ledger
+        self._gathered: Gathered[Mapping[str, Any], str] = Gathered(self._book)
+
+    async def complete(self, task: Mapping[str, Any]) -> str:
+        """Book one task's state. Returns `done`, `repeated` (nothing left to change), `unknown` or `unreadable`.
+
+        Raises:
+            redis.exceptions.RedisError: it is not known to be booked; the caller must ask for a repetition.
+        """
+        return await self._gathered.put(task)
+
+    async def _book(self, tasks: list[Mapping[str, Any]]) -> list[str]:
+        places = await self._ledger.places([_task_id(task) for task in tasks])
+        results = ["unknown" if place is None else "unreadable" for place in places]
+        moves: dict[str, list[Move]] = defaultdict(list)
+        origin: dict[str, list[int]] = defaultdict(list)
+        for number, (task, place) in enumerate(zip(tasks, places, strict=True)):
+            reading = read_task(task)
+            if place is not None and not isinstance(reading, Again):
+                moves[place.chunk_id].append(move_of(reading, place.position))
+                origin[place.chunk_id].append(number)
+        if moves:
+            for chunk_id, made in (await self._ledger.move(moves)).items():
+                for number, one in zip(origin[chunk_id], made, strict=True):
+                    results[number] = "done" if one else "repeated"
+        return results
+
+
+def _task_id(task: Mapping[str, Any]) -> str:
+    """Return a task's id, or the empty one, which is never known, for what cannot be an id of ours."""
+    task_id = task.get("task_id")
+    return task_id if isinstance(task_id, str) and task_id.isascii() else ""

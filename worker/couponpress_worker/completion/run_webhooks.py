@@ -1,0 +1,143 @@
+"""Tells other programs that a run is finished: one signed POST, repeated until somebody takes it.
+
+Decides what is told, how it is signed and when it is repeated. Refuses to know who listens: 2xx means taken, 410 means
+that nobody wants it any more, anything else is tried again. What is still to be told lies in Redis, so it outlives
+every process. The receiver's page is `docs/hooks.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Final
+
+import aiohttp
+
+from couponpress.ledger.hooks import DueHook, HookLedger
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.settings import without_password
+from couponpress_worker.periodic import TICK_SECONDS, rest
+from couponpress_worker.store.leader import Leadership
+
+log = logging.getLogger(__name__)
+
+EVENT: Final = "run.finished"
+POST_SECONDS: Final = 5.0
+#: How many are told at once.
+AT_ONCE: Final = 16
+#: After the first try in vain, and what it doubles to.
+FIRST_DELAY_SECONDS: Final = 2
+LONGEST_DELAY_SECONDS: Final = 3600
+UNSIGNED: Final = "COUPONPRESS_HOOK_SECRET_FILE is not set"
+#: How often it is looked whether there is a secret now.
+WITHOUT_SECRET_SECONDS: Final = 60
+
+
+def _say_away(error: Exception) -> None:
+    log.warning("hooks wait for Redis: %s", error)
+
+
+class HookSender:
+    """Tells of finished runs; one per process, busy only while the process leads."""
+
+    def __init__(self, ledger: HookLedger, *, mchid: str, secret: bytes | None) -> None:
+        """Take the secret that signs; without one nothing is sent, and the log says so."""
+        self._ledger = ledger
+        self._mchid = mchid
+        self._secret = secret
+        self._session: aiohttp.ClientSession | None = None
+
+    async def run(
+        self, leadership: Leadership, stopped: asyncio.Event, away: Callable[[Exception], None] = _say_away
+    ) -> None:
+        """Tell while this process leads, until it is stopped; `away` hears each time that Redis did not answer."""
+        while not stopped.is_set():
+            try:
+                if await leadership.mine():
+                    await self.round()
+            except REDIS_AWAY as error:
+                away(error)
+            await rest(stopped, TICK_SECONDS)
+        if self._session is not None:
+            await self._session.close()
+
+    async def round(self) -> None:
+        """Tell of every run that is due."""
+        await asyncio.gather(*map(self._tell, await self._ledger.due(AT_ONCE)))
+
+    async def _tell(self, hook: DueHook) -> None:
+        if self._secret is None:
+            log.error("run %s is finished, but %s: not told", hook.status.run, UNSIGNED)
+            await self._ledger.not_told(hook, WITHOUT_SECRET_SECONDS * 1000, UNSIGNED)
+            return
+        objection = await self._objection(hook, self._secret)
+        if objection is None:
+            log.info("told that run %s is finished", hook.status.run)
+            await self._ledger.told(hook)
+        else:
+            delay_seconds = hook_delay_seconds(hook.tries)
+            shown = without_password(hook.url)
+            log.warning(
+                "nobody took it at %s that run %s is finished (%s); again in %d s",
+                shown,
+                hook.status.run,
+                objection,
+                delay_seconds,
+            )
+            await self._ledger.not_told(hook, delay_seconds * 1000, objection)
+
+    async def _objection(self, hook: DueHook, secret: bytes) -> str | None:
+        """POST, and return why it was not taken; None when it was, or when nobody wants it."""
+        body = hook_body(hook, self._mchid)
+        headers = {"Content-Type": "application/json", **signature_headers(secret, int(time.time()), body)}
+        try:
+            session = self._opened()
+            async with session.post(hook.url, data=body, headers=headers, allow_redirects=False) as response:
+                return None if 200 <= response.status < 300 or response.status == 410 else f"status {response.status}"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return str(error) or type(error).__name__
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=POST_SECONDS),
+                headers={"User-Agent": "couponpress"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return self._session
+
+
+def hook_body(hook: DueHook, mchid: str) -> bytes:
+    """Return what is told: the run's status as `couponpress status RUN --json` shows it, and an id of this finish.
+
+    The run of a schedule's night also tells what the night found in its source. Every repetition has the same id.
+    """
+    told = {"event": EVENT, "id": f"{mchid}:{hook.number}:{hook.finished_ms}", **asdict(hook.status), "finished": True}
+    if hook.figures:
+        told["schedule"] = json.loads(hook.figures)
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def signature_headers(secret: bytes, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the two headers that prove who sent a body, and when (seconds since 1970).
+
+    HMAC-SHA256 over the timestamp's digits, a full stop and the body's bytes, in hex.
+    """
+    signature = hmac.new(secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"Couponpress-Timestamp": str(timestamp), "Couponpress-Signature": f"sha256={signature}"}
+
+
+def hook_delay_seconds(tries: int) -> int:
+    """Return how long to wait after one more try in vain; `tries` were made before it.
+
+    >>> hook_delay_seconds(0), hook_delay_seconds(3), hook_delay_seconds(99)
+    (2, 16, 3600)
+    """
+    return min(FIRST_DELAY_SECONDS << min(tries, 12), LONGEST_DELAY_SECONDS)

@@ -1,0 +1,287 @@
+"""Asks the platform about specs that it has not called back about, on the query limit.
+
+Two kinds are asked about: those whose submitting ended open (looks), and those accepted so long ago that every
+repetition of the callback has passed (overdue). Decides who is asked about when: the oldest first, runs in turns.
+Refuses to know what an answer makes of a spec (`completion`). Callbacks are the main channel: at 20 queries a second,
+a hundred thousand specs would take 83 minutes. Long, for choosing, asking and booking share one round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from math import ceil
+
+from couponpress.errors import DamagedChunkError
+from couponpress.keys import PARTNER_SCOPE, run_of
+from couponpress.ledger.chunks import CHUNK_SIZE, Row
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.setting_aside import SET_ASIDE_CODE
+from couponpress.ledger.working import Move, Place, WorkLedger
+from couponpress_worker.completion.completer import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
+from couponpress_worker.completion.round_robin import in_turns
+from couponpress_worker.periodic import TICK_SECONDS, rest
+from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
+from couponpress_worker.store.leader import Leadership
+from couponpress_worker.wechatpay.client import SlotPassed, WeChatPay
+from couponpress_worker.wechatpay.judgement import (
+    Again,
+    Answer,
+    NoAnswer,
+    NotFound,
+    QueryJudgement,
+    Rejected,
+    Stop,
+    Throttled,
+    judge_query,
+)
+
+log = logging.getLogger(__name__)
+
+#: How many specs one round asks about: five seconds of the platform's query limit. They wait for their slots together,
+#: so that a slow answer holds up no other query.
+ROUND = 100
+#: How far a round looks for runs that have their turn: this many looks, and this many chunks of up to 100 specs.
+LOOKED_AT = 10_000
+#: A look that taught nothing gives way to the others for so long.
+LOOK_AGAIN_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One spec to ask about.
+
+    Attributes:
+        place: where it stands.
+        row: what it is.
+        made: when its chunk was made: by the time of the answer another one may have the chunk's id.
+        tries: how many it has spent: by the time of the answer it may have been sent again.
+        accepted_seconds_ago: when a spec of its chunk was last accepted; None for a look.
+    """
+
+    place: Place
+    row: Row
+    made: bytes
+    tries: int
+    accepted_seconds_ago: float | None = None
+
+
+def _say_away(error: Exception) -> None:
+    log.warning("overdue queries wait for Redis: %s", error)
+
+
+class OverdueQuery:
+    """Queries specs and books what comes back; one per process, busy only while the process leads."""
+
+    def __init__(
+        self,
+        *,
+        ledger: WorkLedger,
+        platform: WeChatPay,
+        slots: Slots,
+        callback_span_seconds: int,
+        expire_after_seconds: int,
+    ) -> None:
+        self._ledger = ledger
+        self._platform = platform
+        self._slots = slots
+        self._callback_span_seconds = callback_span_seconds
+        self._expire_after_seconds = expire_after_seconds
+        #: Of each overdue chunk, the positions that were asked about since it became overdue. Lost with the process:
+        #: the next leader asks about them again.
+        self._asked: dict[str, set[int]] = {}
+        #: The platform refuses every query: nothing more is asked in this round.
+        self._refused = False
+
+    async def run(
+        self,
+        leadership: Leadership,
+        halted: Callable[[], bool],
+        stopped: asyncio.Event,
+        away: Callable[[Exception], None] = _say_away,
+    ) -> None:
+        """Query while this process leads and nothing is held, until it is stopped and its slots are closed.
+
+        `away` hears each time that Redis did not answer.
+        """
+
+        async def may_ask() -> bool:
+            return not halted() and await leadership.mine()
+
+        while not stopped.is_set():
+            asked = 0
+            try:
+                if await may_ask():
+                    asked = await self.round(may_ask)
+            except REDIS_AWAY as error:
+                away(error)
+            except SlotsClosedError:
+                return
+            except Exception:  # whatever one chunk does to it: the others need it
+                log.exception("overdue queries failed and go on")
+            if not asked:
+                await rest(stopped, TICK_SECONDS)
+
+    async def round(self, may_ask: Callable[[], Awaitable[bool]]) -> int:
+        """Ask about the specs whose turn it is, and book what comes back; a wrong set-up ends it at once.
+
+        Returns how many were asked about and answered.
+        """
+        self._refused = False
+        questions = await self._questions()
+        # All of them end before one's trouble is told, for a Redis call that is cancelled may swallow it.
+        asked = await asyncio.gather(*(self._ask(one, may_ask) for one in questions), return_exceptions=True)
+        for one in asked:
+            if isinstance(one, BaseException):
+                raise one
+        for chunk_id in {one.place.chunk_id for one in questions if one.accepted_seconds_ago is not None}:
+            await self._close_pass(chunk_id)
+        return sum(map(bool, asked))
+
+    async def _questions(self) -> list[Question]:
+        """Choose the specs of a round: of every run as many, its looks first, then its oldest chunk and the next."""
+        looks: dict[str, list[Place]] = defaultdict(list)
+        for place in await self._ledger.due_looks(LOOKED_AT):
+            looks[run_of(place.chunk_id)].append(place)
+        chunks: dict[str, list[str]] = defaultdict(list)
+        for chunk_id in await self._ledger.overdue_chunks(self._callback_span_seconds, LOOKED_AT):
+            chunks[run_of(chunk_id)].append(chunk_id)
+        overdue = {chunk_id for of_run in chunks.values() for chunk_id in of_run}
+        self._asked = {chunk_id: done for chunk_id, done in self._asked.items() if chunk_id in overdue}
+        runs = dict.fromkeys([*looks, *chunks])
+        share = ceil(ROUND / len(runs)) if runs else 0
+        chosen = {}
+        for run in runs:
+            found = await self._looks(looks[run][:share])
+            chosen[run] = found + await self._overdue(chunks[run], share - len(found))
+        return list(islice(in_turns(chosen), ROUND))
+
+    async def _looks(self, places: Iterable[Place]) -> list[Question]:
+        found = []
+        for place in places:
+            try:
+                rows, states, tries, made = await self._ledger.standing(place.chunk_id)
+            except DamagedChunkError as error:
+                given_up = Move(place.position, "expire", code=SET_ASIDE_CODE, message=f"it cannot be queried: {error}")
+                await self._ledger.move({place.chunk_id: [given_up]})
+                await self._ledger.drop_look(place)
+                continue
+            if rows and states[place.position] == "l":
+                found.append(Question(place, rows[place.position], made, tries[place.position]))
+            else:
+                await self._ledger.drop_look(place)
+        return found
+
+    async def _overdue(self, chunk_ids: Iterable[str], most: int) -> list[Question]:
+        """Choose accepted specs of a run's chunks, the oldest chunk first, without those asked about in this pass."""
+        found: list[Question] = []
+        for chunk_id in chunk_ids:
+            if len(found) >= most:
+                break
+            ago = await self._ledger.accepted_seconds_ago(chunk_id)
+            try:
+                rows, states, tries, made = await self._ledger.standing(chunk_id)
+            except DamagedChunkError as error:
+                await self._pass_over(chunk_id, ago, error)
+                continue
+            done = self._asked.get(chunk_id, set())
+            accepted = (position for position, letter in enumerate(states) if letter == "a" and position not in done)
+            of_chunk = [Question(Place(chunk_id, one), rows[one], made, tries[one], ago) for one in accepted]
+            if not of_chunk:
+                await self._close_pass(chunk_id)
+            found += of_chunk[: most - len(found)]
+        return found
+
+    async def _pass_over(self, chunk_id: str, ago_seconds: float, error: DamagedChunkError) -> None:
+        """Leave a chunk whose rows cannot be read to callbacks, till the deadline: they find its specs by the index."""
+        log.warning("chunk %s cannot be queried: %s", chunk_id, error)
+        if ago_seconds > self._expire_after_seconds:
+            message = f"accepted, but it cannot be queried: {error}"
+            moves = [Move(position, "expire", code=EXPIRED_CODE, message=message) for position in range(CHUNK_SIZE)]
+            await self._ledger.move({chunk_id: moves})
+        await self._ledger.queried(chunk_id)
+
+    async def _close_pass(self, chunk_id: str) -> None:
+        """Note that a chunk was queried, once all of its accepted specs were: its silence starts anew."""
+        _, states = await self._ledger.rows(chunk_id)
+        done = self._asked.get(chunk_id, set())
+        if all(position in done for position, letter in enumerate(states) if letter == "a"):
+            await self._ledger.queried(chunk_id)
+            self._asked.pop(chunk_id, None)
+
+    async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
+        place = question.place
+        judgement = await self._query(question.row.body_fields(), may_ask)
+        if judgement is None:
+            return False
+        if question.accepted_seconds_ago is None:
+            move = await self._move_after_look(judgement, place)
+        else:
+            self._asked.setdefault(place.chunk_id, set()).add(place.position)
+            spans = (self._expire_after_seconds, self._callback_span_seconds)
+            move = move_when_overdue(judgement, place.position, question.tries, question.accepted_seconds_ago, *spans)
+        if move is not None and isinstance(judgement, NotFound):  # which is no answer to a try that was made since
+            move = replace(move, after_tries=question.tries)
+        if move is not None:
+            await self._ledger.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
+        elif question.accepted_seconds_ago is None:
+            await self._ledger.postpone_look(place, LOOK_AGAIN_MS)
+        return True
+
+    async def _move_after_look(self, judgement: QueryJudgement, place: Place) -> Move | None:
+        """What becomes of a spec whose submitting ended open."""
+        match judgement:
+            case NotFound():
+                return move_when_absent(place.position, *await self._ledger.history(place))
+            case Rejected(code=code, message=message):
+                return Move(place.position, "reject", code=code, message=f"open, and the query is refused: {message}")
+            case _:
+                ago = await self._ledger.looking_seconds(place)
+                return move_after_look(judgement, place.position, ago, self._expire_after_seconds)
+
+    async def _query(self, body: dict[str, str], may_ask: Callable[[], Awaitable[bool]]) -> QueryJudgement | None:
+        """Ask. None when nothing was asked or the platform refuses every query: then the partner is held."""
+        asked = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"], may_ask)
+        if asked is None:
+            return None
+        answer, slot = asked
+        judgement = judge_query(answer)
+        if isinstance(judgement, Throttled):
+            self._slots.throttled(slot, judgement.retry_after_seconds)
+        else:
+            self._slots.answered(slot)
+        if isinstance(judgement, Stop):
+            log.error("a query was refused: %s %s. %s", judgement.code, judgement.message, judgement.cure)
+            if judgement.scope == "partner":
+                self._refused = True
+                reason = f"{judgement.code}: {judgement.message}"
+                await self._ledger.hold(PARTNER_SCOPE, reason, judgement.cure, time.time())
+                return None
+        if isinstance(judgement, Again):
+            log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
+        return judgement
+
+    async def _answer(
+        self, task_id: str, brand_id: str, image_generation_type: str, may_ask: Callable[[], Awaitable[bool]]
+    ) -> tuple[Answer | NoAnswer, Slot] | None:
+        """Query inside a slot; one that passes unused is followed by another. None once nothing may be asked."""
+        while not self._refused:
+            slot = await self._slots.take()
+            if not await may_ask():
+                return None
+            try:
+                gate = partial(self._gate, slot)
+                return await self._platform.query(task_id, brand_id, image_generation_type, gate), slot
+            except SlotPassed:
+                continue
+        return None
+
+    async def _gate(self, slot: Slot) -> None:
+        if not await self._slots.due(slot) or self._refused:
+            raise SlotPassed

@@ -1,0 +1,248 @@
+"""The whole fleet on one machine, on sample data: Redis, sandbox, callback receiver and a worker, each a real process.
+
+Decides what is started, what is shown and what is left behind for a person to look at. Whatever it starts it stops,
+also on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from couponpress.catalog import BrokenRow
+from couponpress.cli.run_progress import summary, watch
+from couponpress.client import Client
+from couponpress.outcome import Outcome, RunStatus
+from couponpress.results import BYTE_ORDER_MARK, write_results
+from couponpress.settings import ProducerSettings
+from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.demo import sample_catalog
+from couponpress_worker.errors import ServiceError
+from couponpress_worker.runtime import redis_server
+from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
+
+RUN = "demo"
+LIMIT_PER_SECOND = 500
+#: On one machine the platform, the fleet and Redis wait for each other's cores, so requests are later than on a network
+#: of machines: the lateness budget is larger than the default, at the price of some rate.
+LATENESS_MS = 100
+#: How far the fleet stands back behind them, as nice(1) has it.
+NICENESS = 5
+#: How long a service may take until it listens.
+START_SECONDS = 30.0
+#: How long a service may take until it has stopped.
+STOP_SECONDS = 20.0
+#: What is asked here speaks plain HTTP; without this, each question would load every authority's certificate first.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def stand_back(pid: int) -> None:
+    """Let a process leave the cores to the platform and Redis, which are elsewhere in real life, when these want one.
+
+    A platform that waits for a core stamps late, and sees bunches that nobody sent. Linux may share cores among
+    sessions before it looks at processes (sched(7), autogroup), so both are told.
+    """
+    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+    with suppress(OSError):  # not everywhere, and not under every policy
+        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
+
+
+class Services:
+    """Processes of the `couponpress` command, each in a session of its own, with a log file each."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def start(self, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Start `couponpress WORDS`; its output goes to `NAME.log`. Whatever is the fleet's own stands back."""
+        with (self._directory / f"{words[0]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "couponpress", *words],
+                env=os.environ | env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
+            )
+        if words[0] not in {"sandbox", "redis"}:
+            stand_back(process.pid)
+        self._started.append((words[0], process))
+        return process
+
+    def let_go(self, process: subprocess.Popen[bytes]) -> None:
+        """Leave a process to the caller: it may end, and is not stopped with the others."""
+        self._started = [(name, one) for name, one in self._started if one is not process]
+
+    def check(self) -> None:
+        """Make sure that all still run.
+
+        Raises:
+            ServiceError: one ended; the message holds the end of its log.
+        """
+        for name, process in self._started:
+            if process.poll() is not None:
+                log = self._directory / f"{name}.log"
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+                raise ServiceError(f"the {name} ended with exit code {process.returncode}; the end of {log}:\n{tail}")
+
+    def wait_for(self, ready: Callable[[], object], what: str) -> None:
+        """Wait until `ready` no longer fails to connect.
+
+        Raises:
+            ServiceError: a service ended, or START_SECONDS passed.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            with suppress(httpx.TransportError, FileNotFoundError):
+                ready()
+                return
+            time.sleep(0.05)
+        raise ServiceError(f"the {what} was not ready within {START_SECONDS:g} s; its log is in {self._directory}.")
+
+    def stop(self) -> None:
+        """Stop everything, the youngest first."""
+        for name, process in reversed(self._started):
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                sys.stderr.write(f"{name} did not stop within {STOP_SECONDS:g} s and is killed\n")
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def fleet(
+    directory: Path, *sandbox_options: str, redis_url: str | None = None
+) -> Iterator[tuple[Services, dict[str, str]]]:
+    """Run sandbox, callback receiver and one worker; yields the services and a client's environment.
+
+    Without a `redis_url` a Redis is started as well.
+    """
+    services = Services(directory)
+    redis_port, callback_port, sandbox_port = (redis_server.free_port() for _ in range(3))
+    sandbox_directory = directory / "sandbox"
+    env = {
+        "COUPONPRESS_REDIS_URL": redis_url or f"redis://127.0.0.1:{redis_port}/0",
+        "COUPONPRESS_LATENESS_MS": str(LATENESS_MS),
+    }
+    try:
+        if redis_url is None:
+            services.start("redis", "--port", str(redis_port), "--dir", str(directory / "redis"), env=env)
+        notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
+        options = ["--port", str(sandbox_port), "--dir", str(sandbox_directory), "--notify-url", notify_url]
+        services.start("sandbox", *options, *sandbox_options, env=env)
+        env_file = sandbox_directory / ENV_FILE
+        services.wait_for(env_file.read_text, "sandbox")
+        services.wait_for(lambda: statistics(f"http://127.0.0.1:{sandbox_port}"), "sandbox")
+        env |= read_env(env_file)
+        services.start("callback", "--port", str(callback_port), env=env)
+        services.start("worker", env=env)
+        services.wait_for(lambda: httpx.get(f"http://127.0.0.1:{callback_port}/", verify=NO_TLS), "callback receiver")
+        yield services, env
+    finally:
+        services.stop()
+
+
+def run_demo(directory: Path, rows: int, console: Console) -> bool:
+    """Run the demo; returns whether every row reached its outcome and the limit was kept."""
+    clear(directory)
+    with _term_as_interrupt(), fleet(directory) as (services, env):
+        console.print(f"redis, sandbox, callback receiver and a worker are up; their logs are in {directory}/")
+        catalog = directory / "catalog.csv"
+        sample_catalog.write(catalog, rows=rows)
+        broken: list[BrokenRow] = []
+        upload = CatalogUpload([str(catalog)], on_broken=broken.append)
+        values = {"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]}
+        with Client(ProducerSettings.load(values)) as client, closing(upload.specs()) as specs:
+            receipt = client.enqueue_many(specs, run=RUN)
+            console.print(f"{catalog}: {rows} rows\n{upload.report()}\n{receipt.new} specs enqueued")
+
+            def ask() -> RunStatus:
+                services.check()
+                return client.run(RUN)
+
+            last = watch(ask, console, limit_per_second=LIMIT_PER_SECOND)
+            results = directory / "results.csv"
+            with results.open("w", encoding="utf-8", newline="") as stream:
+                stream.write(BYTE_ORDER_MARK)
+                lines = write_results(chain(client.outcomes(RUN), map(_as_outcome, broken)), stream, "csv")
+            console.print(summary(last, client.reasons(RUN)))
+        seen = statistics(env["COUPONPRESS_BASE_URL"])
+        picture = directory / "rate.png"
+        draw_rate(picture, seen["per_second"], LIMIT_PER_SECOND)
+        console.print(
+            f"the sandbox saw at most {seen['most_in_any_second']} requests in any 1 s window (limit "
+            f"{LIMIT_PER_SECOND}) and answered {seen['throttled']} with 429\n"
+            f"results, one line per catalog row ({lines}): {results}\n"
+            f"broken rows: {upload.error_files[0] if upload.error_files else 'none'}\n"
+            f"requests per second against the limit: {picture}"
+        )
+    kept = seen["most_in_any_second"] <= LIMIT_PER_SECOND and not seen["throttled"]
+    return kept and last.finished and lines == rows
+
+
+def clear(directory: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    directory.mkdir(parents=True, exist_ok=True)
+    made = ["catalog.csv", "catalog.errors.csv", "results.csv", "rate.png", "redis", "sandbox"]
+    made += [f"{name}.log" for name in ("redis", "sandbox", "callback", "worker")]
+    for name in made:
+        path = directory / name
+        if path.is_dir():
+            for inner in sorted(path.rglob("*"), reverse=True):
+                inner.rmdir() if inner.is_dir() else inner.unlink()
+        else:
+            path.unlink(missing_ok=True)
+
+
+def statistics(base_url: str) -> dict[str, Any]:
+    """Return what the sandbox counted."""
+    answer = httpx.get(f"{base_url}/sandbox/statistics", timeout=10, verify=NO_TLS)
+    counted: dict[str, Any] = answer.raise_for_status().json()
+    return counted
+
+
+def draw_rate(path: Path, per_second: list[int], limit_per_second: int) -> None:
+    """Draw requests per second against the limit."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load, and of the demo extra
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(per_second)), per_second, width=0.9, color="#4c78a8", label="requests received")
+    axes.axhline(limit_per_second, color="#e45756", linestyle="--", label=f"limit {limit_per_second}/s")
+    axes.set(xlabel="seconds", ylabel="requests in the second", title="What the platform received, second by second")
+    axes.set_ylim(0, limit_per_second * 1.15)
+    axes.legend(loc="lower center", ncols=2)
+    figure.savefig(path, dpi=120)
+
+
+def _as_outcome(row: BrokenRow) -> Outcome:
+    reason = f"line {row.line}: " + "; ".join(map(str, row.problems))
+    return Outcome(row.default_row_id, "", "", "rejected", code="BROKEN_ROW", message=reason)
+
+
+@contextmanager
+def _term_as_interrupt() -> Iterator[None]:
+    """Let TERM end the demo as Ctrl-C does, so that nothing stays behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

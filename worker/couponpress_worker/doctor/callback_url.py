@@ -1,0 +1,104 @@
+"""Where the platform sends callbacks: shown, and set only when a person says so.
+
+Decides which address will do and what a person must know before it is changed: there is one for the whole partner,
+so that changing it redirects the callbacks of every other system as well (page of notify-configs, partner/4016435719).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from couponpress.errors import InputError
+from couponpress_worker.errors import PlatformError
+from couponpress_worker.runtime.process import platform_for
+from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.wechatpay.client import WeChatPay
+from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
+
+_LONGEST = 256
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def checked(url: str, base_url: str) -> str:
+    """Return the address if the platform takes such; plain http only when the platform itself is on loopback.
+
+    Raises:
+        InputError: it is no https address, too long, or carries a query string.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        parts, host = urlsplit(""), None
+    on_loopback = parts.scheme == "http" and host in _LOOPBACK and urlsplit(base_url).hostname in _LOOPBACK
+    good = host and (parts.scheme == "https" or on_loopback) and url.isascii() and url.isprintable() and " " not in url
+    if not good or "?" in url or "#" in url or "@" in parts.netloc or len(url) > _LONGEST:
+        raise InputError(
+            f"{url!r} cannot be set: the platform takes an https address of up to {_LONGEST} characters without a "
+            "query string, for example https://shop.example/wechatpay/callback."
+        )
+    return url
+
+
+def affected(mchid: str, now: str | None, url: str, *, of_brand: bool = False) -> str:
+    """Tell whom a change affects: a partner with all of its brands, or one brand."""
+    whole = f"brand {mchid}, for" if of_brand else f"partner {mchid}, for all of its brands and"
+    return (
+        f"The platform keeps one callback URL for the whole {whole} all coupon "
+        "events: pictures, but also coupons that are sent, used or returned.\n"
+        f"  now: {now or 'none'}\n  new: {url}\n"
+        "From the change on every one of them goes to the new address, also those that another system waits for. "
+        "`couponpress callback` passes what is not its own on to COUPONPRESS_CALLBACK_FORWARD_URL, if that is set, and "
+        "otherwise only counts it."
+    )
+
+
+def shown(settings: Settings, keys: Secrets) -> str | None:
+    """Return the address that is set, None if none is.
+
+    Raises:
+        PlatformError: the platform does not say, or its signature does not hold.
+    """
+    answer = asyncio.run(_with(settings, keys, WeChatPay.notify_config))
+    if isinstance(answer, Answer) and answer.status == 404:
+        return None
+    return _url_of(answer)
+
+
+def set_url(settings: Settings, keys: Secrets, url: str) -> str:
+    """Set the address, and return what the platform says is set now.
+
+    Raises:
+        PlatformError: the platform refused, or it is not known whether it did: show the address then.
+    """
+    told = _url_of(asyncio.run(_with(settings, keys, lambda platform: platform.set_notify_config(url))))
+    if told != url:
+        raise PlatformError(
+            f"the platform says that {told!r} is set, not {url!r}; ask again: couponpress callback-url."
+        )
+    return told
+
+
+async def _with(
+    settings: Settings, keys: Secrets, call: Callable[[WeChatPay], Awaitable[Answer | NoAnswer]]
+) -> Answer | NoAnswer:
+    platform = platform_for(settings, keys)
+    try:
+        return await call(platform)
+    finally:
+        await platform.aclose()
+
+
+def _url_of(answer: Answer | NoAnswer) -> str:
+    if isinstance(answer, NoAnswer):
+        why = answer.what
+    elif not 200 <= answer.status < 300:
+        why = f"{answer.status} {answer.code} {answer.message}".rstrip()
+    elif answer.objection:
+        why = answer.objection
+    else:
+        url = answer.content.get("notify_url")
+        return url if isinstance(url, str) else ""
+    raise PlatformError(f"the platform gave no usable answer ({why}); `couponpress doctor` says what to mend.")

@@ -1,0 +1,1 @@
+"""The merchant's own pictures: fetched, converted, uploaded to the platform."""

@@ -1,0 +1,208 @@
+"""One picture after the other goes to the platform, each once, within the upload limit.
+
+Decides when a picture counts as uploaded, refused, or worth another try, and when uploading as a whole cannot go on.
+Refuses to know where pictures come from: whatever reads them is handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Final
+
+from couponpress.errors import PictureError
+from couponpress.ledger.pictures import PictureLedger
+from couponpress.picture_files import STORED_AT, Settled, picture_suffix
+from couponpress_worker.errors import PictureUploadError
+from couponpress_worker.periodic import rest
+from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
+from couponpress_worker.wechatpay.client import SlotPassed, WeChatPay
+from couponpress_worker.wechatpay.judgement import (
+    Accepted,
+    Again,
+    Answer,
+    Judgement,
+    NoAnswer,
+    Rejected,
+    Stop,
+    Throttled,
+    judge,
+    retry_delay_seconds,
+)
+
+log = logging.getLogger(__name__)
+
+#: How many pictures are under way at once, each up to some 4 MB of memory: with answers after a second or less, that is
+#: more than the limit lets through.
+AT_ONCE: Final = 24
+#: When so many pictures in a row used up their tries, it is not the pictures.
+GIVEN_UP_IN_A_ROW: Final = 5
+
+Read = Callable[[str], Awaitable[bytes]]
+
+
+class PictureUploader:
+    """Settles pictures one by one; everything it needs is handed in.
+
+    Args:
+        ledger: what is at the platform already.
+        platform: takes pictures.
+        slots: of the upload limit.
+        read: returns a source's content, or raises PictureError.
+        stopped: set when nothing new is to be sent.
+    """
+
+    def __init__(
+        self, *, ledger: PictureLedger, platform: WeChatPay, slots: Slots, read: Read, stopped: asyncio.Event
+    ) -> None:
+        self._ledger = ledger
+        self._platform = platform
+        self._slots = slots
+        self._read = read
+        self._stopped = stopped
+        self._under_way: dict[bytes, asyncio.Future[str]] = {}
+        self._given_up = 0
+
+    async def settle_all(self, sources: Iterable[str], on_settled: Callable[[Settled], None]) -> None:
+        """Settle every source, AT_ONCE of them at a time; return early when stopped.
+
+        Raises:
+            PictureUploadError: the platform takes no pictures now, or from us; what was uploaded is remembered.
+            redis.exceptions.RedisError: Redis is away; the same.
+        """
+        waiting = iter(sources)
+        failures: list[Exception] = []
+
+        async def settle_some() -> None:
+            for source in waiting:
+                if self._stopped.is_set():
+                    return
+                try:
+                    on_settled(await self.settle(source))
+                except SlotsClosedError:
+                    return
+                except Exception as error:  # noqa: BLE001 - raised below, once the others have ended theirs
+                    failures.append(error)
+                    self._stopped.set()
+
+        async def close_when_stopped() -> None:
+            await self._stopped.wait()
+            await self._slots.close()
+
+        closing = asyncio.create_task(close_when_stopped())
+        await asyncio.gather(*(settle_some() for _ in range(AT_ONCE)))
+        self._stopped.set()
+        await closing
+        if failures:
+            raise failures[0]
+
+    async def settle(self, source: str) -> Settled:
+        """Bring one picture to the platform, unless it is there.
+
+        Raises:
+            PictureUploadError, redis.exceptions.RedisError: as `settle_all`.
+            SlotsClosedError: stopped while it waited.
+        """
+        try:
+            content = await self._read(source)
+            suffix = picture_suffix(content)
+            digest = await asyncio.to_thread(lambda: hashlib.sha256(content).digest())
+            same = self._under_way.get(digest)
+            if same is not None:
+                return Settled(source, await same, known=True)
+            if url := await self._ledger.url_of(digest):
+                return Settled(source, url, known=True)
+            same = self._under_way.get(digest)  # another source may have been quicker to ask Redis
+            if same is not None:
+                return Settled(source, await same, known=True)
+            return Settled(source, await self._once(digest, f"{digest.hex()[:32]}.{suffix}", content))
+        except PictureError as error:
+            return Settled(source, reason=str(error))
+
+    async def _once(self, digest: bytes, file_name: str, content: bytes) -> str:
+        """Upload a picture; whoever has the same content meanwhile waits for the same end."""
+        end = self._under_way[digest] = asyncio.get_running_loop().create_future()
+        try:
+            url = await self._uploaded(file_name, content)
+            await self._ledger.remember(digest, url)
+        except Exception as error:
+            end.set_exception(error)
+            end.exception()  # seen, even if nobody else waits for it
+            raise
+        else:
+            end.set_result(url)
+            return url
+        finally:
+            del self._under_way[digest]
+
+    async def _uploaded(self, file_name: str, content: bytes) -> str:
+        tries = 0
+        while True:
+            slot = await self._slots.take()
+            try:
+                answer = await self._platform.upload(file_name, content, partial(self._gate, slot))
+            except SlotPassed:
+                continue
+            judgement = judge(answer)
+            if isinstance(judgement, Throttled):
+                self._slots.throttled(slot, judgement.retry_after_seconds)
+                continue
+            self._slots.answered(slot)
+            if isinstance(judgement, Accepted) and (url := _stored_url(answer)):
+                self._given_up = 0
+                return url
+            tries += 1
+            await self._wait_before(tries, _why_again(judgement))
+
+    async def _wait_before(self, tries: int, why: str) -> None:
+        """Wait for the next try.
+
+        Raises:
+            PictureError: there is none left.
+            PictureUploadError: nor was there for the pictures before.
+            SlotsClosedError: stopped meanwhile.
+        """
+        delay_seconds = retry_delay_seconds(tries, 0.5)
+        if delay_seconds is None:
+            self._given_up += 1
+            if self._given_up >= GIVEN_UP_IN_A_ROW:
+                raise PictureUploadError(
+                    f"{self._given_up} pictures in a row could not be uploaded, the last one: {why}",
+                    "See that the platform can be reached (`couponpress doctor`), then submit again.",
+                )
+            raise PictureError(f"could not be uploaded in {tries} tries, the last one: {why}")
+        log.info("a picture could not be uploaded and is tried again in %.0f s: %s", delay_seconds, why)
+        await rest(self._stopped, delay_seconds)
+        if self._stopped.is_set():
+            raise SlotsClosedError
+
+    async def _gate(self, slot: Slot) -> None:
+        if not await self._slots.due(slot):
+            raise SlotPassed
+
+
+def _stored_url(answer: Answer | NoAnswer) -> str:
+    told = answer.content if isinstance(answer, Answer) else {}
+    url = told.get("image_url") or told.get("media_url")  # an older page has the second name
+    return url if isinstance(url, str) and url.startswith(STORED_AT) else ""
+
+
+def _why_again(judgement: Judgement) -> str:
+    """Return why an upload is to be repeated.
+
+    Raises:
+        PictureError: it is not: the platform refuses the picture.
+        PictureUploadError: it is not: the platform refuses us.
+    """
+    match judgement:
+        case Stop(code=code, message=message, cure=cure):
+            raise PictureUploadError(f"{code} {message}", cure)
+        case Rejected(code=code, message=message):
+            raise PictureError(f"is refused by the platform: {code} {message}")
+        case Again(code=code, message=message):
+            return f"{code} {message}"
+        case _:
+            return f"the answer holds no image_url that begins {STORED_AT}"

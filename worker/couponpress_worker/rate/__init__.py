@@ -1,0 +1,1 @@
+"""How fast the fleet sends: the token bucket, the adaptive limit, slots, the send log."""

@@ -1,0 +1,1 @@
+"""One process of the fleet and its services: wiring, signs of life, recovery, shutdown."""

@@ -1,0 +1,348 @@
+"""What one process of the fleet holds open: an event loop in a thread, Redis, the platform, and who works on them.
+
+The only place where the fleet's connections are opened. Celery's threads hand coroutines to the loop; nothing here
+survives a fork, so a process is wired after it was forked. Long, for all of a process's wiring stands in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Self, TypeVar
+
+import redis.exceptions
+import uvloop
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from limits import parse
+from redis.asyncio import Redis
+
+from couponpress.keys import PARTNER_SCOPE, Keys
+from couponpress.ledger.hooks import HookLedger
+from couponpress.ledger.outage import tell_down
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.working import WorkLedger
+from couponpress_worker.completion.run_webhooks import HookSender
+from couponpress_worker.completion.status_poller import OverdueQuery
+from couponpress_worker.rate.adaptive import Pace
+from couponpress_worker.rate.bucket import Bucket, Grant
+from couponpress_worker.rate.send_log import FlightRecorder
+from couponpress_worker.rate.slots import Slots
+from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix
+from couponpress_worker.runtime.recovery import recover
+from couponpress_worker.runtime.stall_detector import Sight
+from couponpress_worker.runtime.watchdog import Watchdog
+from couponpress_worker.safety.breaker_gate import Outage
+from couponpress_worker.safety.hold_listener import HoldWatch
+from couponpress_worker.safety.send_switch import Halt
+from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.store.availability import Acquire, RedisWatch
+from couponpress_worker.store.client import callback_redis, fleet_redis, limiter_redis
+from couponpress_worker.store.leader import Leadership
+from couponpress_worker.store.leases import Leases, give_strays_back
+from couponpress_worker.store.recorder import Recorder
+from couponpress_worker.submission.leased_chunk import Summary
+from couponpress_worker.submission.submitter import STOPPING, Submitter
+from couponpress_worker.submission.unhinted import Unhinted
+from couponpress_worker.submission.urgent import UrgentLane
+from couponpress_worker.wechatpay.certificates import PlatformKeys, VerifierOf
+from couponpress_worker.wechatpay.client import PARTNER, Account, WeChatPay
+from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
+from couponpress_worker.wechatpay.signing import Signer, Verifier
+
+log = logging.getLogger(__name__)
+
+#: A slot that is due within this time was open: nobody had asked for it ahead.
+OPEN_SLOT_US = 10_000
+#: How long a process that is stuck may take to write down what it knows.
+LAST_WORDS_SECONDS = 5.0
+
+Result = TypeVar("Result")
+PublishAgain = Callable[[list[str]], Awaitable[None]]
+
+
+def redis_for(settings: Settings) -> Redis:
+    """Return the asyncio client of a process; it connects when first used."""
+    return fleet_redis(settings.redis_address)
+
+
+def limiter_redis_for(settings: Settings) -> Redis:
+    """Return the client that asks for slots: it fails fast and repeats nothing, for a late answer is a lost slot."""
+    return limiter_redis(settings.redis_address)
+
+
+def callback_redis_for(settings: Settings) -> Redis:
+    """Return the client of the callback receiver: it says within the platform's 5 s that Redis is away."""
+    return callback_redis(settings.redis_address)
+
+
+def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublicKey] | None = None) -> WeChatPay:
+    """Return the platform's client of a process; it connects when first used.
+
+    It verifies with the keys that are `held` at each moment; without them, with those that the settings name.
+    """
+    account = Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
+    return WeChatPay(
+        settings.base_url,
+        Signer(settings.mchid, settings.mch_serial_no, keys.private_key, account.scheme, account.named),
+        Verifier(keys.public_keys if held is None else held),
+        account=account,
+        ssl_context=ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else None,
+    )
+
+
+def paced(
+    settings: Settings,
+    client: Redis,
+    keys: Keys,
+    name: str,
+    rate: str,
+    patient: Callable[[Acquire], Acquire] | None = None,
+) -> tuple[Pace, Slots]:
+    """Return the pace and the slots of one of the partner's limits, over a client that fails fast."""
+    lateness_seconds = settings.lateness_ms / 1000
+    pace = Pace(client, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
+    acquire = pace.acquire if patient is None else patient(pace.acquire)
+    return pace, Slots(acquire, lateness_seconds=lateness_seconds, pace=pace)
+
+
+class Process:
+    """One process's wiring, from `start` to `close`."""
+
+    def __init__(
+        self, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain, *, takes_hints: bool = True
+    ) -> None:
+        self._settings = settings
+        self._takes_hints = takes_hints
+        self._secret_keys = secret_keys
+        self._publish_again = publish_again
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="couponpress-loop", daemon=True)
+        self._halt = Halt()
+        self._sent = 0
+        self._stopped = asyncio.Event()
+        self._background: list[asyncio.Task[None]] = []
+        self._submitter: Submitter
+
+    @classmethod
+    def start(
+        cls, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain, *, takes_hints: bool = True
+    ) -> Self:
+        """Wire this process and begin to look after what others left behind.
+
+        Without `takes_hints`, hints that wait in the queues are no work of its own, nor are chunks that no hint leads
+        to.
+        """
+        process = cls(settings, secret_keys, publish_again, takes_hints=takes_hints)
+        process._thread.start()
+        process._call(process._open()).result()
+        gc.collect()
+        gc.freeze()  # a full collection over everything imported would make slots late
+        return process
+
+    def submit_chunk(self, chunk_id: str) -> Summary:
+        """Submit a chunk from a Celery thread; returns when its lease is given back."""
+        return self._call(self._submit_or_pass_on(chunk_id)).result()
+
+    def stop_sending(self) -> None:
+        """Let chunks in hand be handed back at once; requests in flight end."""
+        self._halt.stopping = True
+
+    def close(self) -> None:
+        """Close everything; to be called once no chunk is in hand."""
+        self.stop_sending()
+        self._call(self._close()).result()
+        self._watchdog.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _open(self) -> None:
+        settings, keys = self._settings, Keys(self._settings.mchid)
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._redis = redis_for(settings)
+        self._limiter_redis = limiter_redis_for(settings)
+        self._ledger = WorkLedger(self._redis, keys)
+        secret = self._secret_keys
+        self._platform_keys = PlatformKeys(secret.public_keys, secret.apiv3_key, self._ask_for_certificates)
+        self._platform = platform_for(settings, secret, self._platform_keys.keys)
+        # A write that changes nothing: a replica or a full disk refuses it as well.
+        self._watch = RedisWatch(lambda: _awaited(self._redis.hdel(keys.holds, "")), lambda: self._halt.stopping)
+        away = self._watch.away
+        leases = Leases(self._redis, keys, self._watch)
+        self._recorder = Recorder(leases, away)
+        self._pace, self._slots = self._paced(keys, "submit", settings.rate)
+        self._query_pace, self._query_slots = self._paced(keys, "query", settings.query_rate)
+        flight = FlightRecorder(self._redis, keys, owner)
+        self._outage = Outage(lambda: self._halt.stopping)
+
+        def note_sent(moment_us: int) -> None:
+            self._sent += 1
+            flight.note(moment_us)
+
+        self._submitter = Submitter(
+            ledger=leases,
+            watch=self._watch,
+            recorder=self._recorder,
+            slots=self._slots,
+            platform=self._platform,
+            owner=owner,
+            publish_again=self._publish_rest,
+            halt=self._halt,
+            note_sent=note_sent,
+            outage=self._outage,
+            only_brand=settings.mchid if settings.signs_as == "brand" else None,
+        )
+        self._watchdog = Watchdog(
+            "worker" if self._takes_hints else "scheduler",
+            Heartbeat(directory(), fleet_prefix(settings)),
+            look=self._look,
+            in_hand=lambda: self._submitter.in_hand,
+            hand_back=self._last_words,
+        )
+        overdue = OverdueQuery(
+            ledger=self._ledger,
+            platform=self._platform,
+            slots=self._query_slots,
+            callback_span_seconds=settings.callback_span,
+            expire_after_seconds=settings.expire_after,
+        )
+        hooks = HookSender(HookLedger(self._redis, keys), mchid=settings.mchid, secret=self._secret_keys.hook_secret)
+        self._leadership = Leadership(self._redis, keys.leader, owner)
+        holds = HoldWatch(
+            self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew, away
+        )
+        recovery = asyncio.create_task(
+            recover(
+                self._ledger,
+                self._leadership,
+                self._publish_again,
+                result_ttl_seconds=settings.result_ttl,
+                stopped=self._stopped,
+                away=away,
+            )
+        )
+
+        def asks_nothing() -> bool:  # nor keeps the lead for a recovery that has ended
+            return recovery.done() or self._halt.holds(PARTNER_SCOPE)
+
+        self._background = [
+            asyncio.create_task(holds.run(self._stopped)),
+            asyncio.create_task(self._pace.tell_configured(settings.rate, self._stopped)),
+            asyncio.create_task(self._query_pace.tell_configured(settings.query_rate, self._stopped)),
+            recovery,
+            asyncio.create_task(flight.run(self._stopped)),
+            asyncio.create_task(self._watchdog.run(self._stopped)),
+            asyncio.create_task(hooks.run(self._leadership, self._stopped, away)),
+            asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk, away).run(self._stopped)),
+            asyncio.create_task(overdue.run(self._leadership, asks_nothing, self._stopped, away)),
+            asyncio.create_task(give_strays_back(leases, self._watch, owner, self._publish_again, self._stopped)),
+        ]
+        self._unhinted = Unhinted(leases, self._submitter.submit_chunk, away, lambda: self._halt.stopping)
+        if settings.signs_as == "partner":  # a brand verifies with the public key alone
+            self._background.append(asyncio.create_task(self._platform_keys.run(self._stopped)))
+        if self._takes_hints:
+            self._background.append(asyncio.create_task(self._unhinted.run(self._stopped)))
+
+    async def _ask_for_certificates(self, verifier_of: VerifierOf) -> Answer | NoAnswer:
+        return await self._platform.certificates(verifier_of)
+
+    async def _publish_rest(self, chunk_ids: list[str]) -> None:
+        """Publish chunks that are handed on; while that cannot be done they are found without a hint."""
+        try:
+            await self._publish_again(chunk_ids)
+        except REDIS_AWAY as error:
+            self._watch.away(error)
+
+    async def _submit_or_pass_on(self, chunk_id: str) -> Summary:
+        """Submit a chunk; a process that stops gives the hint to another one instead."""
+        self._unhinted.hinted()
+        summary = await self._submitter.submit_chunk(chunk_id)
+        if summary.note == STOPPING:
+            with suppress(*REDIS_AWAY):  # the ledger knows what waits
+                await self._publish_again([chunk_id])
+        return summary
+
+    async def _look(self, ask_for_slot: bool) -> Sight:
+        """Look whether this process gets on; over the client that fails fast."""
+        if (down := self._outage.told) and self._submitter.in_hand:  # with nothing to send, it would never learn better
+            with suppress(redis.exceptions.RedisError, OSError):  # people are told by the log as well
+                await tell_down(self._limiter_redis, Keys(self._settings.mchid), down)
+        seen = Sight(
+            self._sent,
+            work_waits=False,
+            held_back=self._submitter.held_back,
+            unreached=self._submitter.unreached,
+        )
+        if excuse := self._excuse():
+            return replace(seen, excuse=excuse)
+        try:
+            waits = self._submitter.in_hand > 0 or (self._takes_hints and await self._hints_wait())
+            if waits and not self._submitter.in_hand and await self._is_full():  # then nobody takes a hint
+                return replace(seen, excuse="Redis full")
+            answer = await self._pace.acquire(1) if ask_for_slot and waits else None
+        except (redis.exceptions.RedisError, OSError):
+            return replace(seen, excuse="Redis away")
+        open_now = isinstance(answer, Grant) and answer.first_us <= OPEN_SLOT_US
+        return replace(seen, work_waits=waits, slot_open=open_now if ask_for_slot else None)
+
+    def _excuse(self) -> str:
+        if self._halt.stopping:
+            return "stopping"
+        if self._halt.holds(PARTNER_SCOPE):
+            return "held"
+        return "platform down" if self._outage.is_open else ""
+
+    async def _hints_wait(self) -> bool:
+        pipeline = self._limiter_redis.pipeline(transaction=False)
+        for queue in Keys(self._settings.mchid).queues:
+            pipeline.llen(queue)
+        return any(await pipeline.execute())
+
+    async def _is_full(self) -> bool:
+        told = await self._limiter_redis.info("memory")
+        return 0 < int(told["maxmemory"]) < int(told["used_memory"])
+
+    def _last_words(self) -> None:
+        """Write down the answers that are known; from the watching thread, before the process exits."""
+        self.stop_sending()
+        with suppress(TimeoutError):
+            self._call(self._recorder.flush()).result(LAST_WORDS_SECONDS)
+
+    def _paced(self, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
+        return paced(self._settings, self._limiter_redis, keys, name, rate, self._watch.patient)
+
+    async def _close(self) -> None:
+        self._stopped.set()
+        await self._watch.close()
+        await self._slots.close()
+        await self._query_slots.close()
+        await self._pace.close()
+        await self._query_pace.close()
+        for ended in await asyncio.gather(*self._background, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                log.error("a background loop of this process had failed", exc_info=ended)
+        await self._recorder.flush()
+        self._submitter.close()
+        with suppress(redis.exceptions.RedisError):  # the lead runs out by itself
+            await self._leadership.resign()
+        await self._platform.aclose()
+        await self._limiter_redis.aclose()
+        await self._redis.aclose()
+
+
+async def _awaited(reply: Awaitable[int] | int) -> object:
+    """Wait for a reply; redis-py's types leave open whether it must be waited for."""
+    return reply if isinstance(reply, int) else await reply

@@ -1,0 +1,51 @@
+"""Schedules as a part of the scheduler service: the rounds, under beat's lock.
+
+Decides that a look that fails is said and repeated. Refuses to know what a night is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from couponpress.errors import RedisUnavailableError
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.nightly.context import Desk
+from couponpress.nightly.schedule_file import read_schedules
+from couponpress.nightly.tick import Rounds
+from couponpress_worker.runtime.beat import Beat
+from couponpress_worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def nights_of(settings: Settings, path: Path) -> Iterator[None]:
+    """Look after the schedules of a file until the block ends.
+
+    Raises:
+        InputError: the file cannot be read, or something in it is wrong.
+    """
+    file = read_schedules(path)
+    with Desk.open(settings, file) as desk:
+        rounds = Rounds(desk)
+
+        def look() -> None:
+            try:
+                rounds.look()
+            except (RedisUnavailableError, *REDIS_AWAY) as error:  # beat says for how long
+                log.warning("schedules wait for Redis: %s", error)
+            except Exception:  # what one schedule does to it: the lock is kept, and the next look goes on
+                log.exception("a look at the schedules failed")
+
+        beat = Beat(settings, look)
+        beat.start()
+        log.info("scheduler: schedules of %s: %s", path, ", ".join(file.schedules))
+        try:
+            yield
+        finally:
+            beat.stop()
+            with suppress(*REDIS_AWAY):
+                rounds.close()

@@ -1,0 +1,113 @@
+"""The services beside Celery's worker, in the foreground until TERM or INT: callback receiver and scheduler.
+
+Decides how they are wired and how they stop. Refuses to know what they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
+
+from celery import Celery
+
+from couponpress.keys import Keys
+from couponpress.ledger.notices import NoticeLedger
+from couponpress.ledger.working import WorkLedger
+from couponpress.transport.batching import Gathered
+from couponpress.transport.serve import serve
+from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver
+from couponpress_worker.completion.callback_asgi import CallbackService
+from couponpress_worker.completion.completer import Completer
+from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
+from couponpress_worker.errors import ServiceError
+from couponpress_worker.runtime.process import Process, callback_redis_for, platform_for
+from couponpress_worker.runtime.shutdown import bound_shutdown
+from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.submission.publisher import Publisher
+from couponpress_worker.wechatpay.certificates import PlatformKeys
+from couponpress_worker.wechatpay.signing import Verifier
+
+log = logging.getLogger(__name__)
+
+
+def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
+    """Receive callbacks until TERM or INT."""
+    secret_keys = Secrets.read(settings)
+    redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
+    notices = NoticeLedger(redis_client, keys)
+    counted: Gathered[str, None] = Gathered(partial(_count_all, notices))
+    platform = platform_for(settings, secret_keys)
+    platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, platform.certificates)
+    forwarder = Forwarder(settings.callback_forward_url) if settings.callback_forward_url else None
+    receiver = CallbackReceiver(
+        verifier=Verifier(platform_keys.keys),
+        apiv3_key=secret_keys.apiv3_key,
+        completer=Completer(WorkLedger(redis_client, keys)),
+        count=counted.put,
+        note_echo=notices.note_echo,
+        forward=ForwardedOnce(forwarder.forward, notices).forward if forwarder else None,
+        missing=platform_keys.missing,
+    )
+
+    @asynccontextmanager
+    async def lifetime() -> AsyncIterator[None]:
+        await redis_client.ping()
+        stopped = asyncio.Event()
+        # A brand verifies with the public key alone; certificates are the partner's.
+        fetches = settings.signs_as == "partner"
+        refreshing = asyncio.create_task(platform_keys.run(stopped) if fetches else stopped.wait())
+        gc.collect()
+        gc.freeze()  # a full collection over everything imported would hold callbacks up
+        log.info("receiving callbacks on http://%s:%d%s", host, port, CALLBACK_PATH)
+        yield
+        stopped.set()
+        await platform.aclose()
+        await refreshing
+        if forwarder is not None:
+            await forwarder.aclose()
+        await redis_client.aclose()
+
+    serve(CallbackService(receiver.receive, lifetime()), host=host, port=port)
+
+
+async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:
+    await notices.count(kinds)
+    return [None] * len(kinds)
+
+
+def run_scheduler(settings: Settings, celery_app: Celery) -> None:
+    """Recover and query until TERM or INT; every worker can do the same, so this is for fleets that scale to none."""
+    stop = threading.Event()
+
+    def end(*_: object) -> None:
+        bound_shutdown()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    with _nights(settings):
+        process = Process.start(
+            settings, Secrets.read(settings), Publisher(celery_app).publish_again, takes_hints=False
+        )
+        log.info("scheduler: recovering and querying for partner %s", settings.mchid)
+        stop.wait()
+    process.close()
+    celery_app.close()
+
+
+def _nights(settings: Settings) -> AbstractContextManager[None]:
+    if settings.schedule_file is None:
+        return nullcontext()
+    try:
+        from couponpress_worker.runtime.schedules import nights_of  # noqa: PLC0415 - its packages are of an extra
+    except ModuleNotFoundError as error:
+        raise ServiceError(
+            f"schedules need the package {error.name}; install it with: pip install 'couponpress[nightly]'"
+        ) from None
+    return nights_of(settings, settings.schedule_file)

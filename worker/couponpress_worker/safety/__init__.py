@@ -1,0 +1,1 @@
+"""What may keep a request back: holds, the slow start, the circuit breaker."""

@@ -1,0 +1,82 @@
+"""Our own faults: what the platform refuses for the partner or a brand as a whole is held, not repeated.
+
+Decides what is held, and when brands that are refused one after the other mean the partner. Refuses to know answers:
+the judgement comes with its reason and its cure.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from couponpress.keys import PARTNER_SCOPE, brand_scope
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.working import WorkLedger
+from couponpress_worker.safety.send_switch import Halt
+from couponpress_worker.store.recorder import Recorder
+from couponpress_worker.wechatpay.judgement import Accepted, Judgement, Look, Stop
+
+log = logging.getLogger(__name__)
+
+#: So many brands refused in a row, with nothing taken in between, mean that the partner lacks the permission. The error
+#: page says "the partner, or the brand"; nobody has so many brands that never authorised them, one after the other.
+BRANDS_IN_A_ROW = 10
+#: What the fleet accepted within so long shows that the partner has the permission, whatever this process met.
+PERMITTED_SECONDS = 60.0
+
+
+class Fault:
+    """Holds what the platform refuses as a whole; one per process."""
+
+    def __init__(self, ledger: WorkLedger, recorder: Recorder, halt: Halt) -> None:
+        self._ledger = ledger
+        self._recorder = recorder
+        self._halt = halt
+        self._refused: set[str] = set()
+
+    def answered(self, judgement: Judgement) -> None:
+        """Hear what an answer meant: a task that was taken shows that the partner has the permission."""
+        if isinstance(judgement, Accepted | Look):
+            self._refused.clear()
+
+    async def hold(self, stop: Stop, brand_id: str) -> None:
+        """Hold what a refusal is about: this process stops at once, the others when they hear of it."""
+        reason = f"{stop.code}: {stop.message}"
+        if stop.scope == "partner":
+            await self._hold(PARTNER_SCOPE, reason, stop.cure)
+            return
+        cure = f"{stop.cure} Then `couponpress resume --brand {brand_id}`."
+        await self._hold(brand_scope(brand_id), reason, cure)
+        self._refused.add(brand_id)
+        if len(self._refused) >= BRANDS_IN_A_ROW and not await self._permitted():
+            count = len(self._refused)
+            self._refused.clear()
+            await self._hold(
+                PARTNER_SCOPE,
+                f"the platform refused {count} brands one after the other and took nothing; the last one: {reason}",
+                "The partner must have the permission for product coupons on the merchant platform: have it granted, "
+                "`couponpress resume`, and then `couponpress resume --brand ID` for each brand that is held. If only "
+                "these brands did not authorise the partner: `couponpress resume`, the others go on.",
+            )
+
+    async def _permitted(self) -> bool:
+        await self._recorder.flush()  # what this process heard before is known to the ledger
+        try:
+            return await self._ledger.accepted_within(PERMITTED_SECONDS)
+        except REDIS_AWAY:
+            return True  # nothing is sent meanwhile, and the next refusal asks again
+
+    async def _hold(self, scope: str, reason: str, cure: str) -> None:
+        if self._halt.holds(scope):
+            return
+        self._halt.settling |= {scope}
+        try:
+            first = await self._ledger.hold(scope, reason, cure, time.time())
+            self._halt.held |= {scope}
+        except REDIS_AWAY as error:
+            log.warning("submitting should be held (%s), but Redis does not take the hold: %s", reason, error)
+        else:
+            if first:
+                log.error("submitting is held (%s): %s. %s", scope, reason, cure)
+        finally:
+            self._halt.settling -= {scope}

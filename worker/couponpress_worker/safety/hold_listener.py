@@ -1,0 +1,69 @@
+"""Learns of holds that other processes or a person set or released: at once by a channel, and by looking regularly.
+
+Decides how often to look when nobody calls. A message on the channel is only a hint, and may be lost; what is held is
+what the ledger says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.working import WorkLedger
+from couponpress_worker.periodic import rest
+from couponpress_worker.safety.send_switch import Halt
+
+log = logging.getLogger(__name__)
+
+#: Without a message on the channel it is looked so often: a lost one delays a hold or a release by no more.
+LOOK_EVERY_SECONDS = 0.5
+
+
+class HoldWatch:
+    """Keeps a process's `Halt` as the ledger has it; one per process, on its event loop."""
+
+    def __init__(
+        self,
+        client: Redis,
+        channel: str,
+        ledger: WorkLedger,
+        halt: Halt,
+        released: Callable[[str], None],
+        away: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        """Take what is to be told of each scope that is held no more, and each time that Redis did not answer."""
+        self._client = client
+        self._channel = channel
+        self._ledger = ledger
+        self._halt = halt
+        self._released = released
+        self._away = away
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Look until the process is stopped."""
+        while not stopped.is_set():
+            try:
+                async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(self._channel)
+                    while not stopped.is_set():
+                        await self.look()
+                        await channel.get_message(timeout=LOOK_EVERY_SECONDS)
+            except REDIS_AWAY as error:  # no slot is given out meanwhile
+                self._away(error)
+                await rest(stopped, LOOK_EVERY_SECONDS)
+
+    async def look(self) -> None:
+        """Take over what the ledger says."""
+        before = self._halt.held
+        held = await self._ledger.holds()
+        set_meanwhile = self._halt.held - before  # by this process, after the ledger was asked
+        for scope in held.keys() - self._halt.held:
+            log.warning("submitting is held (%s): %s", scope, held[scope].reason)
+        for scope in before - held.keys():
+            log.info("submitting goes on (%s)", scope)
+            self._released(scope)
+        self._halt.held = frozenset(held) | set_meanwhile

@@ -1,0 +1,1 @@
+"""The fleet's side of Redis: clients, availability, leases, batched writes."""

@@ -1,0 +1,151 @@
+"""Whether Redis answers: said once for the whole process when it goes away, and once when it is back.
+
+Decides when Redis counts as away (somebody got no answer, and a write of our own gets none either), what is said, and
+that nobody asks for slots meanwhile. A server that slots come from for the first time counts as one that is back: a
+restart or a failover between two of our questions breaks no answer, and may have cost the server what it was told.
+Refuses to know what others ask Redis for. For one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress_worker.periodic import rest
+from couponpress_worker.rate.bucket import Grant, Wait
+
+log = logging.getLogger(__name__)
+
+#: How often a Redis that is away is tried.
+TRY_EVERY_SECONDS = 0.2
+#: Whoever wants slots looks again after so long; also for how long a failure that our own write does not share rests.
+SLOTS_AGAIN_SECONDS = 0.2
+#: After so many failures in a row that our own write does not share, the asker is left to say so itself.
+FAILURES_IN_SILENCE = 3
+
+Acquire = Callable[[int, bool], Awaitable[Grant | Wait]]
+Result = TypeVar("Result")
+
+
+class RedisWatch:
+    """What a process knows of its Redis; everybody in it who gets no answer says so here.
+
+    Attributes:
+        returns: how often Redis was away and came back, counting cuts that were over at once; no slot of a Redis that
+            is back is given before it is counted.
+    """
+
+    def __init__(self, write: Callable[[], Awaitable[object]], stopping: Callable[[], bool]) -> None:
+        """Take a write that changes nothing, and whether the process is about to end: then nobody waits for Redis."""
+        self.returns = 0
+        self._write = write
+        self._stopping = stopping
+        self._server = b""
+        self._back = asyncio.Event()
+        self._answers = asyncio.Event()
+        self._answers.set()
+        self._stopped = asyncio.Event()
+        self._trying: asyncio.Task[None] | None = None
+
+    def away(self, error: Exception) -> None:
+        """Hear that Redis did not answer somebody."""
+        if self._trying is None and not self._stopped.is_set():
+            self._answers.clear()
+            self._trying = asyncio.create_task(self._try(error))
+
+    async def until_answered(self, act: Callable[[], Awaitable[Result]]) -> Result:
+        """Repeat an act that may be repeated until Redis answers.
+
+        Raises:
+            redis.RedisError: it does not, and the process is about to end.
+        """
+        while True:
+            try:
+                return await act()
+            except REDIS_AWAY as error:
+                if self._stopping():
+                    raise
+                await self.back(error)
+
+    async def back(self, error: Exception) -> None:
+        """Hear that Redis did not answer somebody, and wait until it does."""
+        self.away(error)
+        await asyncio.sleep(TRY_EVERY_SECONDS)
+        await self.answering()
+
+    async def answering(self, seconds: float | None = None) -> None:
+        """Wait while Redis is away, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._answers.wait()
+
+    async def returned(self, seen: int, seconds: float) -> None:
+        """Wait until Redis came back after `returns` was `seen`, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.returns == seen:
+                    await self._back.wait()
+
+    def patient(self, acquire: Acquire) -> Acquire:
+        """Return `acquire` such that it gives no slots, and fails for nobody, while Redis is away."""
+        failures = 0
+
+        async def acquired(wanted: int, urgent: bool) -> Grant | Wait:
+            nonlocal failures
+            if not self._answers.is_set():
+                await self.answering(SLOTS_AGAIN_SECONDS)
+                return Wait(0.0)
+            try:
+                answer = await acquire(wanted, urgent)
+            except (*REDIS_AWAY, OSError) as error:
+                failures += 1
+                if failures > FAILURES_IN_SILENCE:
+                    raise
+                self.away(error)
+                return Wait(SLOTS_AGAIN_SECONDS)
+            failures = 0
+            if isinstance(answer, Grant) and answer.server != self._server:
+                self._server = answer.server
+                self._count_return()
+            return answer
+
+        return acquired
+
+    async def close(self) -> None:
+        """Try no more."""
+        self._stopped.set()
+        if self._trying is not None:
+            await asyncio.wait([self._trying])
+
+    async def _try(self, error: Exception) -> None:
+        since, told = time.monotonic(), False
+        while not self._stopped.is_set():
+            try:
+                await self._write()
+            except (*REDIS_AWAY, OSError):
+                if not told:
+                    log.warning("Redis is away (%s): nothing is sent until it is back, and nothing is lost.", error)
+                    told = True
+                await rest(self._stopped, TRY_EVERY_SECONDS)
+            except RedisError as refusal:  # an answer, if no good one: whoever asks next will say so
+                log.warning("Redis refuses a write: %s", refusal)
+                break
+            else:
+                break
+        if told and not self._stopped.is_set():
+            log.info("Redis is back after %.1f s: sending goes on.", time.monotonic() - since)
+        self._count_return()
+        self._trying = None
+        self._answers.set()
+
+    def _count_return(self) -> None:
+        self.returns += 1
+        self._back.set()
+        self._back = asyncio.Event()

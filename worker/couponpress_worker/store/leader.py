@@ -1,0 +1,33 @@
+"""At most one process of the fleet does a job at a time, and another takes over when it dies."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import cast
+
+from redis.asyncio import Redis
+
+#: After this time without a sign of life another process becomes the leader.
+LEADER_MS = 5_000
+
+
+class Leadership:
+    """At most one process at a time holds the lead. A doubled leader would only do harmless work twice."""
+
+    def __init__(self, client: Redis, key: str, owner: str) -> None:
+        self._client = client
+        self._key = key
+        self._owner = owner
+
+    async def mine(self) -> bool:
+        """Take or keep the lead; False while another process has it."""
+        if await self._client.set(self._key, self._owner, nx=True, px=LEADER_MS):
+            return True
+        if await self._client.get(self._key) != self._owner.encode():
+            return False
+        return bool(await cast(Awaitable[int], self._client.pexpire(self._key, LEADER_MS)))
+
+    async def resign(self) -> None:
+        """Give the lead up, so that another process need not wait for it to run out."""
+        if await self._client.get(self._key) == self._owner.encode():
+            await self._client.delete(self._key)

@@ -1,0 +1,330 @@
+"""One chunk from lease to outcomes: wait for slots, sign, post, judge, record. Long, for it is one way, told in order.
+
+Decides the order of these steps and what each judgement does to a spec. Refuses to know Celery, Redis commands
+and HTTP: the ledger, the slots and the platform's client are handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+from couponpress.keys import LANES, brand_scope, run_scope
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
+from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
+from couponpress_worker.safety.auto_hold import Fault
+from couponpress_worker.safety.breaker import Pass
+from couponpress_worker.safety.breaker_gate import Outage
+from couponpress_worker.safety.send_switch import Halt
+from couponpress_worker.safety.slow_start import Trial
+from couponpress_worker.store.availability import RedisWatch
+from couponpress_worker.store.recorder import Recorder
+from couponpress_worker.submission.leased_chunk import ChunkInHand, Summary
+from couponpress_worker.wechatpay.client import SignedRequest, SlotPassed, WeChatPay
+from couponpress_worker.wechatpay.judgement import (
+    Accepted,
+    Again,
+    Judgement,
+    Look,
+    NoAnswer,
+    Rejected,
+    Stop,
+    Throttled,
+    judge,
+    retry_delay_seconds,
+)
+
+log = logging.getLogger(__name__)
+
+#: A chunk that would hold its worker longer hands its rest on, so that no slow limit blocks a lane.
+HAND_ON_SECONDS = 5.0
+#: A third of a lease: two renewals may fail before it is lost.
+RENEW_SECONDS = 10.0
+#: How many requests of a chunk are signed at a time. None waits longer than HAND_ON_SECONDS for its slot, and the
+#: platform takes a signature for 300 s.
+SIGN_AHEAD = 10
+#: The note of a chunk that was not taken in hand because the process stops: its hint is for another one.
+STOPPING = "stopping"
+
+
+class Submitter:
+    """Submits chunks, several at a time, on one event loop; one per process."""
+
+    def __init__(
+        self,
+        *,
+        ledger: WorkLedger,
+        watch: RedisWatch,
+        recorder: Recorder,
+        slots: Slots,
+        platform: WeChatPay,
+        owner: str,
+        publish_again: Callable[[list[str]], Awaitable[None]],
+        halt: Halt,
+        note_sent: Callable[[int], None],
+        outage: Outage | None = None,
+        only_brand: str | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._watch = watch
+        self._recorder = recorder
+        self._slots = slots
+        self._platform = platform
+        self._owner = owner
+        self._publish_again = publish_again
+        self._halt = halt
+        self._note_sent = note_sent
+        self._only_brand = only_brand
+        self._ranks = count()
+        self._outage = outage or Outage(lambda: halt.stopping)
+        self._fault = Fault(ledger, recorder, halt)
+        self.trial = Trial()
+        self.in_hand = 0
+        """How many chunks this process has in hand."""
+        self.held_back = 0
+        """How many chunks it took up and found held, or of held brands only: there was nothing that it could send."""
+        self.unreached = 0
+        """How many requests it gave up unsent, for the platform could not be reached."""
+        #: One thread per lane, so that an urgent spec waits for no bulk signature.
+        self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
+
+    def close(self) -> None:
+        """End the signing threads; to be called once no chunk is in hand."""
+        for signer in self._signers.values():
+            signer.shutdown()
+
+    async def submit_chunk(self, chunk_id: str) -> Summary:
+        """Submit what waits in a chunk; a hint that came twice or too late finds nothing to do."""
+        admitted = await self._outage.admit(HAND_ON_SECONDS)
+        if admitted is None:
+            return Summary(chunk_id, STOPPING)
+        self.in_hand += 1
+        try:
+            return await self._submit_admitted(chunk_id)
+        finally:
+            self.in_hand -= 1
+            self._outage.leave(admitted)
+
+    async def _submit_admitted(self, chunk_id: str) -> Summary:
+        asked_at, returns = time.monotonic(), self._watch.returns
+        leased = await self._ledger.lease(chunk_id, self._owner)
+        if not isinstance(leased, Leased):
+            self.held_back += leased == "held"
+            return Summary(chunk_id, note=leased)
+        chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, returns, HAND_ON_SECONDS, rank=next(self._ranks))
+        renewal = asyncio.create_task(self._renew(chunk))
+        if self._only_brand is not None:
+            self._refuse_other_brands(chunk, self._only_brand)
+        try:
+            await self._send_in_parts(chunk)
+        finally:
+            renewal.cancel()
+            await self._recorder.flush()
+            if chunk.throttled:
+                await self._ledger.count_throttled(chunk_id, chunk.throttled)
+            rest = await self._ledger.give_back(chunk_id, self._owner, chunk.kept_back)
+        if rest > 0 or rest == -1:  # a lost lease may be nobody's, and its hint may have come to this process: taken
+            await self._publish_again([chunk_id])
+        self.held_back += rest == -2
+        note = {0: "closed", -1: "lease lost", -2: "kept back"}.get(rest, "handed on")
+        return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), max(rest, 0))
+
+    def _refuse_other_brands(self, chunk: ChunkInHand, brand_id: str) -> None:
+        """End the specs of other brands: a brand that calls for itself names none, and would get their pictures."""
+        told = f"the brand {brand_id} submits its own specs only; others go through their own fleet, or a partner's"
+        for position in [one for one in chunk.to_sign if chunk.brands[one] != brand_id]:
+            chunk.to_sign.remove(position)
+            self._recorder.record(chunk.chunk_id, Move(position, "reject", code="OTHER_BRAND", message=told))
+
+    async def _send_in_parts(self, chunk: ChunkInHand) -> None:
+        """Send what waits and is not held; what the platform has taken nothing of yet goes a little at a time."""
+        # On trial few go at a time: each another spec, else a silent platform would use up the tries of the first ones.
+        waiting = sorted(chunk.to_sign, key=chunk.tries.__getitem__)
+        chunk.to_sign.clear()
+        while (waiting := chunk.keep_back(waiting, self._halt.keeps_back)) and not self._stopped(chunk):
+            part = self.trial.begin(chunk.run_number, [(position, chunk.brands[position]) for position in waiting])
+            if not part.positions:
+                try:
+                    async with asyncio.timeout_at(chunk.hand_on_at):
+                        await self.trial.a_part_ended()
+                except TimeoutError:
+                    return
+                continue
+            chosen = set(part.positions)
+            waiting = [position for position in waiting if position not in chosen]
+            chunk.to_sign.extend(part.positions)
+            try:
+                await self._send_all(chunk)
+                if run_scope(chunk.run_number) in part.trying:
+                    await self._recorder.flush()  # so that the canary knows the answers before there are more
+            finally:
+                self.trial.end(part)
+            if chunk.to_sign or chunk.ready or chunk.signing is not None:  # out of time
+                return
+
+    async def _send_all(self, chunk: ChunkInHand) -> None:
+        """Send each waiting spec in its slot, until none is left or the chunk's time is over."""
+        async with asyncio.TaskGroup() as requests:
+            while not self._stopped(chunk):
+                try:
+                    async with asyncio.timeout_at(chunk.hand_on_at):
+                        if not (await self._ready(chunk) and await self._sure(chunk)):
+                            return
+                        slots = await self._slots.take_some(len(chunk.ready), urgent=chunk.urgent, rank=chunk.rank)
+                except (TimeoutError, SlotsClosedError):
+                    return
+                for slot in slots:
+                    position, request = chunk.ready.popleft()
+                    chunk.in_flight += 1
+                    requests.create_task(self._attempt(chunk, position, request, slot))
+
+    async def _ready(self, chunk: ChunkInHand) -> bool:
+        """Wait until a signed request is ready; False when every spec of the chunk has its answer."""
+        while not chunk.ready:
+            if chunk.to_sign or chunk.signing is not None:
+                await asyncio.shield(chunk.signing or self._sign_ahead(chunk))
+            elif chunk.in_flight:
+                # The last answers may be throttled ones, or slots may pass: then there is more to send.
+                chunk.changed.clear()
+                await chunk.changed.wait()
+            else:
+                return False
+        if chunk.to_sign and chunk.signing is None and len(chunk.ready) <= SIGN_AHEAD // 2:
+            self._sign_ahead(chunk)
+        return True
+
+    async def _sure(self, chunk: ChunkInHand) -> bool:
+        """Wait until Redis has confirmed the lease since it came back last; False when the lease is lost."""
+        while self._in_doubt(chunk) and not chunk.lost:
+            chunk.asked.clear()
+            await chunk.asked.wait()
+        return not chunk.lost
+
+    def _sign_ahead(self, chunk: ChunkInHand) -> asyncio.Task[None]:
+        """Sign the next few requests beside the event loop, where they delay no slot: RSA lets go of the GIL."""
+
+        async def sign() -> None:
+            positions = [chunk.to_sign.popleft() for _ in range(min(SIGN_AHEAD, len(chunk.to_sign)))]
+            bodies = [chunk.bodies[position] for position in positions]
+            signed = await asyncio.get_running_loop().run_in_executor(
+                self._signers[chunk.lane], lambda: [self._platform.sign_submit(body) for body in bodies]
+            )
+            chunk.ready.extend(zip(positions, signed, strict=True))
+            chunk.signing = None
+
+        chunk.signing = asyncio.create_task(sign())
+        return chunk.signing
+
+    async def _attempt(self, chunk: ChunkInHand, position: int, request: SignedRequest, slot: Slot) -> None:
+        """Send one request inside its slot and act on the answer."""
+
+        def held() -> bool:
+            return self._halt.keeps_back(chunk.brands[position])
+
+        async def gate() -> None:
+            in_time = await self._slots.due(slot, urgent=chunk.urgent)
+            if not in_time or self._stopped(chunk) or self._in_doubt(chunk) or held():
+                raise SlotPassed
+            self._note_sent(self._slots.now_us(slot))
+
+        given = self._outage.pass_now()
+        try:
+            if given is None:
+                given, slot = await self._turn(chunk, held)
+            answer = await self._platform.submit(request, gate)
+        except SlotPassed:
+            self._outage.unused(given)
+            if held():
+                self._keep_back(chunk, position)
+            else:
+                chunk.ready.appendleft((position, request))
+        else:
+            chunk.sent += 1
+            self.unreached += isinstance(answer, NoAnswer) and answer.kind == "not_sent"
+            judgement = judge(answer)
+            chunk.judgements[type(judgement).__name__] += 1
+            if not isinstance(judgement, Throttled):
+                self._slots.answered(slot)
+            self.trial.answered(chunk.run_number, chunk.brands[position], judgement)
+            self._fault.answered(judgement)
+            if self._outage.answered(given, (chunk.chunk_id, position), judgement):
+                chunk.to_sign.append(position)
+            else:
+                await self._act(chunk, position, slot, judgement)
+        finally:
+            chunk.in_flight -= 1
+            chunk.changed.set()
+
+    async def _turn(self, chunk: ChunkInHand, held: Callable[[], bool]) -> tuple[Pass, Slot]:
+        """Wait for the breaker's pass, and then for another slot, for the one in hand is long over."""
+        given = await self._outage.pass_later(lambda: self._stopped(chunk) or chunk.over or held())
+        try:
+            async with asyncio.timeout_at(chunk.hand_on_at):
+                return given, await self._slots.take(urgent=chunk.urgent)
+        except (TimeoutError, SlotsClosedError):
+            self._outage.unused(given)
+            raise SlotPassed from None
+
+    async def _act(self, chunk: ChunkInHand, position: int, slot: Slot, judgement: Judgement) -> None:
+        match judgement:
+            case Accepted():
+                self._recorder.record(chunk.chunk_id, Move(position, "accept", tries=1))
+            case Rejected(code=code, message=message, field=field):
+                told = f"{message} ({field})" if field else message
+                self._recorder.record(chunk.chunk_id, Move(position, "reject", tries=1, code=code, message=told))
+            case Throttled(retry_after_seconds=seconds):
+                chunk.throttled += 1
+                self._slots.throttled(slot, seconds)
+                chunk.to_sign.append(position)
+            case Again(code=code, message=message):
+                self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], code, message))
+            case Look(code=code, message=message):
+                self._recorder.record(chunk.chunk_id, Move(position, "look", tries=1, code=code, message=message))
+            case Stop():
+                await self._fault.hold(judgement, chunk.brands[position])
+                if judgement.scope == "brand":
+                    self._keep_back(chunk, position)
+
+    def _keep_back(self, chunk: ChunkInHand, position: int) -> None:
+        """Leave a spec whose brand is held where it is, and with it those of the chunk that are not signed yet."""
+        chunk.kept_back[position] = brand_scope(chunk.brands[position])
+        unsigned = chunk.keep_back(chunk.to_sign, self._halt.keeps_back)
+        chunk.to_sign.clear()
+        chunk.to_sign.extend(unsigned)
+
+    def _stopped(self, chunk: ChunkInHand) -> bool:
+        return chunk.lost or self._halt.stops(chunk.run_number)
+
+    def _in_doubt(self, chunk: ChunkInHand) -> bool:
+        return chunk.sure_since != self._watch.returns
+
+    async def _renew(self, chunk: ChunkInHand) -> None:
+        """Keep the lease while the chunk is in hand; once it is lost nothing more of the chunk is sent.
+
+        A Redis that is back is asked at once: it may have forgotten its last second, and the lease with it.
+        """
+        while not chunk.lost:
+            await self._watch.returned(chunk.sure_since, RENEW_SECONDS)
+            asked_at, returns = time.monotonic(), self._watch.returns
+            try:
+                kept = await self._ledger.renew(chunk.chunk_id, self._owner)
+            except REDIS_AWAY as error:  # the lease runs out by itself if Redis stays away
+                await self._watch.back(error)
+                continue
+            chunk.leased_until = asked_at + LEASE_MS / 1000 if kept else 0.0
+            chunk.sure_since = returns
+            chunk.asked.set()
+
+
+def _retry(position: int, tries: int, code: str, message: str) -> Move:
+    """Return the move after a failed try: wait and try again, or after the last try look what became of it."""
+    delay_seconds = retry_delay_seconds(tries + 1, random.random())  # noqa: S311 - jitter, no secret
+    if delay_seconds is None:
+        return Move(position, "look", tries=1, code=code, message=message)
+    return Move(position, "again", tries=1, delay_ms=round(delay_seconds * 1000), code=code, message=message)

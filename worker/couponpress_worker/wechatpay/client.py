@@ -1,0 +1,263 @@
+"""The HTTP client of the platform: submit, query, upload; one exchange in, one value out.
+
+Decides the exact bytes of a request, and keeps the connections. Refuses to know what an answer means (`judgement`),
+where slots come from, and whether to try again: nothing is ever repeated here.
+Long, for every call of the platform stands here.
+Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (submit), .../4017327739 (query), .../4015781275 (upload),
+.../4016435719 (notify URL), .../4015139289 (echo). The server closes idle connections after 8 s (wechatpay-java).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from couponpress_worker.wechatpay.account import PARTNER, Account
+from couponpress_worker.wechatpay.connection import BrokenExchangeError, Connection, Response
+from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
+from couponpress_worker.wechatpay.multipart import picture_form
+from couponpress_worker.wechatpay.pool import NotConnectedError, Pool
+from couponpress_worker.wechatpay.response import read_answer
+from couponpress_worker.wechatpay.signing import Signer, Verifier, new_nonce
+
+__all__ = ["PARTNER", "Account", "Gate", "SignedRequest", "SlotPassed", "WeChatPay"]
+
+#: Returns at the slot's moment, or raises `SlotPassed`.
+Gate: TypeAlias = Callable[[], Awaitable[None]]
+
+SUBMIT_TARGET: Final = PARTNER.submit_target
+ECHO_TARGET: Final = "/v3/security/echo"
+CERTIFICATES_TARGET: Final = "/v3/certificates"
+
+#: Every character of a target that is the same before and after quoting, so that what is signed is what is sent.
+_PLAIN_TARGET = re.compile(r"[0-9A-Za-z_/?&=.-]+")
+
+
+class SlotPassed(Exception):  # noqa: N818 - a moment that went by, not a fault
+    """The slot's moment went by before the request could leave; no byte was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request that is ready to go. Its signature is good for 5 minutes; to repeat it, sign again."""
+
+    method: Literal["GET", "POST"]
+    target: str
+    wire: bytes = field(repr=False)
+    """Every byte of it."""
+
+
+class WeChatPay:
+    """The platform, as one partner or one brand sees it. Belongs to the event loop in which it is first used."""
+
+    def __init__(
+        self,
+        base_url: str,
+        signer: Signer,
+        verifier: Verifier,
+        *,
+        account: Account = PARTNER,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.time,
+        connections: int = 1000,
+        connect_seconds: float = 5.0,
+        answer_seconds: float = 10.0,
+        upload_seconds: float = 60.0,
+        keep_alive_seconds: float = 5.0,
+    ) -> None:
+        """Keep the values; no connection is opened yet.
+
+        Args:
+            base_url: scheme and host, without a path.
+            signer: the partner, or the brand.
+            verifier: the platform's keys; the first of them is named to the platform as the one we can check.
+            account: which of the two it is: its paths, and what it sends.
+            ssl_context: whom to trust; None trusts the system's authorities.
+            clock: seconds since 1970.
+            connections: the most that are open at once; a request beyond them waits for one.
+            connect_seconds: for a free connection, the name, TCP and TLS together.
+            answer_seconds: from the moment when the bytes leave to the end of the answer.
+            upload_seconds: the same for an upload.
+            keep_alive_seconds: how long an idle connection is used again; must stay below the platform's 8 s.
+        """
+        self._address = urlsplit(base_url)
+        self._account = account
+        self._submit_target = account.submit_target
+        self._signer = signer
+        self._verifier = verifier
+        self._ssl_context = ssl_context
+        self._clock = clock
+        self._connections = connections
+        self._connect_seconds = connect_seconds
+        self._answer_seconds = answer_seconds
+        self._upload_seconds = upload_seconds
+        self._keep_alive_seconds = keep_alive_seconds
+        self._pool: Pool | None = None
+        self._head = "".join(
+            f"{name}: {value}\r\n"
+            for name, value in {
+                "Host": self._address.netloc,
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"couponpress/{version('couponpress')}",
+                "Wechatpay-Serial": next(iter(verifier.keys)),
+            }.items()
+        )
+        self.skew_seconds: float | None = None
+        """The platform's clock minus ours, as the last answer told it; None before the first."""
+
+    def sign_submit(self, body: bytes) -> SignedRequest:
+        """Return the request that submits a spec's stored body bytes, under a fresh timestamp and nonce."""
+        return self._signed("POST", self._submit_target, self._account.sent(body))
+
+    async def submit(self, request: SignedRequest, gate: Gate | None = None) -> Answer | NoAnswer:
+        """Send a signed submit when the gate lets it pass.
+
+        The gate is awaited with a connection in hand and nothing written; its return puts the bytes on the wire in
+        the same turn of the event loop.
+
+        Raises:
+            SlotPassed: the gate's own; nothing was sent, and the connection is kept.
+        """
+        return await self._exchange(request, gate, self._answer_seconds)
+
+    async def query(
+        self, task_id: str, brand_id: str, image_generation_type: str, gate: Gate | None = None
+    ) -> Answer | NoAnswer:
+        """Ask how a task stands.
+
+        Raises:
+            ValueError: an id holds a character that would have to be quoted.
+            SlotPassed: the gate's own.
+        """
+        return await self._get(self._account.query_target(task_id, brand_id, image_generation_type), gate)
+
+    async def notify_config(self, gate: Gate | None = None) -> Answer | NoAnswer:
+        """Ask which callback URL the partner has set.
+
+        Raises:
+            SlotPassed: the gate's own.
+        """
+        return await self._get(self._account.notify_target, gate)
+
+    async def set_notify_config(self, url: str) -> Answer | NoAnswer:
+        """Set the callback URL: for every brand of the partner, every coupon event, and every other system of it."""
+        return await self._post(self._account.notify_target, {"notify_url": url})
+
+    async def echo(self, message: str, notify_url: str) -> Answer | NoAnswer:
+        """Have the platform send a message back, in its answer and in a callback to `notify_url`."""
+        return await self._post(ECHO_TARGET, {"echo_message": message, "notify_url": notify_url})
+
+    async def certificates(self, verifier_of: Callable[[bytes], Verifier]) -> Answer | NoAnswer:
+        """Ask for the platform's certificates; the list is checked with the verifier that is made from its bytes."""
+        request = self._signed("GET", CERTIFICATES_TARGET)
+        return await self._exchange(request, None, self._answer_seconds, verifier_of)
+
+    async def upload(self, file_name: str, picture: bytes, gate: Gate | None = None) -> Answer | NoAnswer:
+        """Store a picture at the platform; its answer carries `image_url` (an older page: `media_url`).
+
+        The signature covers the `meta` part alone; the file is covered by the digest in it.
+
+        Raises:
+            InputError: the platform takes no such picture.
+            SlotPassed: the gate's own.
+        """
+        form = picture_form(file_name, picture)
+        target = self._account.upload_target
+        request = self._signed("POST", target, form.body, signed=form.meta, content_type=form.content_type)
+        return await self._exchange(request, gate, self._upload_seconds)
+
+    async def aclose(self) -> None:
+        """Close every connection. An exchange under way ends as `NoAnswer`."""
+        if self._pool is not None:
+            self._pool.close()
+
+    async def _post(self, target: str, content: Mapping[str, str]) -> Answer | NoAnswer:
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        return await self._exchange(self._signed("POST", target, body), None, self._answer_seconds)
+
+    async def _get(self, target: str, gate: Gate | None) -> Answer | NoAnswer:
+        if not _PLAIN_TARGET.fullmatch(target):
+            raise ValueError(f"{target!r} cannot be asked for: its ids may hold digits, letters, _ and - only.")
+        return await self._exchange(self._signed("GET", target), gate, self._answer_seconds)
+
+    def _signed(
+        self,
+        method: Literal["GET", "POST"],
+        target: str,
+        body: bytes = b"",
+        *,
+        signed: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> SignedRequest:
+        """Return a request whose signature covers `signed`, or its body where that is None."""
+        authorization = self._signer.authorization(
+            method, target, body if signed is None else signed, timestamp=int(self._clock()), nonce=new_nonce()
+        )
+        content = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n" if method == "POST" else ""
+        head = f"{method} {target} HTTP/1.1\r\n{self._head}{content}Authorization: {authorization}\r\n\r\n"
+        return SignedRequest(method, target, head.encode("latin-1") + body)
+
+    async def _exchange(
+        self,
+        request: SignedRequest,
+        gate: Gate | None,
+        seconds: float,
+        verifier_of: Callable[[bytes], Verifier] | None = None,
+    ) -> Answer | NoAnswer:
+        pool = self._opened()
+        try:
+            connection = await pool.take()
+        except NotConnectedError as error:
+            return NoAnswer("not_sent", f"{error}")
+        try:
+            if gate is not None:
+                await gate()
+            if not connection.usable:
+                return NoAnswer("not_sent", "the far end closed the connection while it waited for its slot")
+            response = await _answered(connection, request.wire, seconds)
+        except BrokenExchangeError as error:
+            return NoAnswer("open", f"{error}")
+        finally:
+            pool.give_back(connection)
+        verifier = verifier_of(response.body) if verifier_of else self._verifier
+        answer = read_answer(response.status, response.headers, response.body, verifier, now=self._clock())
+        if answer.skew_seconds is not None:
+            self.skew_seconds = answer.skew_seconds
+        return answer
+
+    def _opened(self) -> Pool:
+        """The pool, made on first use, for it needs the running loop."""
+        if self._pool is None:
+            secure = self._address.scheme == "https"
+            self._pool = Pool(
+                self._address.hostname or "",
+                self._address.port or (443 if secure else 80),
+                (self._ssl_context or ssl.create_default_context()) if secure else None,
+                most=self._connections,
+                connect_seconds=self._connect_seconds,
+                keep_alive_seconds=self._keep_alive_seconds,
+            )
+        return self._pool
+
+
+async def _answered(connection: Connection, wire: bytes, seconds: float) -> Response:
+    """Send now and wait for the whole answer; a connection that gives none in time is closed.
+
+    Raises:
+        BrokenExchangeError: there is none.
+    """
+    answer = connection.send(wire)
+    patience = asyncio.get_running_loop().call_later(seconds, connection.close, f"no whole answer within {seconds:g} s")
+    try:
+        return await answer
+    finally:
+        patience.cancel()

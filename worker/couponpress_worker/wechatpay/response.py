@@ -1,0 +1,108 @@
+"""Pure: from the bytes of a response to an `Answer`, whatever they are.
+
+Decides which parts of a response count and how much of them is kept. Refuses to judge them (`judgement`).
+The shape of an error body: the platform's error page, doc/v3 Share/error_code. Proxies answer with HTML or with
+nothing at all, so nothing here may raise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from couponpress_worker.wechatpay.judgement import Answer
+from couponpress_worker.wechatpay.signing import Verifier
+
+#: How many characters of the platform's words are kept: results and logs hold them hundreds of thousands of times.
+MESSAGE_LIMIT: Final = 500
+DETAIL_LIMIT: Final = 2000
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+
+
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, verifier: Verifier, *, now: float) -> Answer:
+    """Return what a response says. The signature is checked for 2xx only: other answers carry none (wechatpay-go).
+
+    Args:
+        status: the HTTP status.
+        headers: the response's headers; the mapping must ignore case.
+        body: the whole body as it was signed.
+        verifier: knows the platform's keys.
+        now: our clock when the answer was complete, seconds since 1970.
+    """
+    good = 200 <= status < 300
+    objection = verifier.objection(headers, body, now=now) if good else None
+    content = _object(body)
+    code = content.get("code")
+    detail = content.get("detail")
+    part = detail if isinstance(detail, Mapping) else {}
+    return Answer(
+        status=status,
+        code=code if isinstance(code, str) and _CODE.fullmatch(code) else "",
+        message=_message(content, part),
+        field=_text(part.get("field"), 200),
+        detail=_text(json.dumps(detail, ensure_ascii=False), DETAIL_LIMIT) if detail else "",
+        request_id=_text(headers.get("Request-ID"), 200),
+        objection=objection,
+        retry_after_seconds=_retry_after(headers.get("Retry-After"), now),
+        skew_seconds=_skew(headers, now, trusted=good and objection is None),
+        content=content,
+    )
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _message(content: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    """The platform's sentence, and what it says about the field when that is more."""
+    message, issue = _text(content.get("message"), MESSAGE_LIMIT), _text(part.get("issue"), MESSAGE_LIMIT)
+    return f"{message} ({issue})"[:MESSAGE_LIMIT] if issue and issue not in message else message
+
+
+def _text(value: object, limit: int) -> str:
+    """A text that can be stored: cut, and without the lone surrogates that JSON can smuggle in."""
+    return value[:limit].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _moment(http_date: str) -> float | None:
+    """Seconds since 1970 of an HTTP date (RFC 9110 5.6.7), None when it is none."""
+    try:
+        moment = parsedate_to_datetime(http_date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _seconds(digits: str) -> float | None:
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 15 else None
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Seconds to wait; the header holds either them or a date (RFC 9110 10.2.3)."""
+    if value is None:
+        return None
+    seconds = _seconds(value)
+    if seconds is None and (moment := _moment(value)) is not None:
+        seconds = max(moment - now, 0.0)
+    return seconds
+
+
+def _skew(headers: Mapping[str, str], now: float, *, trusted: bool) -> float | None:
+    """The platform's clock minus ours.
+
+    A timestamp that holds is the platform's own; without one the date is better, for a probe's timestamp may be any.
+    """
+    signed = _seconds(headers.get("Wechatpay-Timestamp", ""))
+    if not (trusted and signed is not None):
+        dated = _moment(headers.get("Date", ""))
+        signed = dated if dated is not None else signed
+    return None if signed is None else signed - now
