@@ -313,7 +313,7 @@ def test_the_arithmetic_in_the_documents_is_the_limiter_s():
     assert f"{bucket.unknown_us / 1e6:.1f}" == "1.2"
     formula = "T = floor((W + J) / (L - b + 1)) + 1 µs"
     design = (ROOT / "docs" / "design.md").read_text("utf-8")
-    assert formula in bucket.__doc__
+    assert formula in bucket_module.__doc__
     assert formula in design
     assert "2041 µs: 489.9 slots a second" in design
     assert "20 ms leave 489.9 per second, 200 ms leave 416.5" in (DEPLOY / "README.md").read_text("utf-8")
