@@ -18,6 +18,7 @@ from couponpress.settings import ENV_PREFIX
 from couponpress_worker.cli import register
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.completion.completer import LAST_DELAYS_SECONDS
+from couponpress_worker.rate import bucket as bucket_module
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.runtime.redis_server import OPTIONS
 from couponpress_worker.sandbox.faults import Faults
