@@ -44,7 +44,7 @@ from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
 from couponpress.ledger.setting_aside import SetAsideChunk, SetAsideLedger, SetAsideMessage
 from couponpress.ledger.uploading import Enqueued, EnqueuedSpec, UploadLedger
 from couponpress.outcome import Outcome, RunStatus
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
 from couponpress.transport.hints import Hints
@@ -53,7 +53,7 @@ from couponpress.transport.hints import Hints
 _RUN_NAME_MAX = 100
 
 #: A spec, one as a catalog gives it, or a request body as a mapping.
-AnySpec: TypeAlias = TaskSpec | WrittenSpec | Mapping[str, Any]
+AnySpec: TypeAlias = TaskSpec | SerializedSpec | Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -511,10 +511,10 @@ class Client:
             raise
 
 
-def _written(spec: AnySpec) -> WrittenSpec:
-    if isinstance(spec, WrittenSpec):
+def _written(spec: AnySpec) -> SerializedSpec:
+    if isinstance(spec, SerializedSpec):
         return spec
-    return WrittenSpec.of(spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0])
+    return SerializedSpec.of(spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0])
 
 
 def _checked_name(run: str) -> str:

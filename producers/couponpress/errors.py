@@ -4,7 +4,7 @@ CouponpressError            the root: catch this to catch them all
 ├── InputError              what was given cannot be used; nothing was enqueued
 │   ├── SpecError           a spec breaks a rule; `problems` names each field, rule and value
 │   ├── CatalogError        a catalog file cannot be read as a whole
-│   │   └── OwnPictureFoundError  it names a picture that must be uploaded first
+│   │   └── MerchantPictureFoundError  it names a picture that must be uploaded first
 │   ├── SettingsError       a setting is missing or wrong
 │   ├── ConflictError       a task_id is already known with another body
 │   └── PictureError        a picture of the merchant's own cannot be used
@@ -59,7 +59,7 @@ class CatalogError(InputError):
     """A catalog cannot be read as a whole: missing, not UTF-8, without a usable header."""
 
 
-class OwnPictureFoundError(CatalogError):
+class MerchantPictureFoundError(CatalogError):
     """A catalog names a picture that must be uploaded before its row can be enqueued."""
 
     def __init__(self, cell: str) -> None:

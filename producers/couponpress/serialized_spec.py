@@ -1,4 +1,4 @@
-"""A spec written down: its ids, and its body in two halves around the place of the task_id.
+"""A serialized spec: its ids, and its body in two halves around the place of the task_id.
 
 Decides nothing about the body: the halves are what `TaskSpec.body` writes, cut in two. They exist because the
 task_id is known only when the run is, while the rest of the body is known, and often the same, long before. Refuses
@@ -16,7 +16,7 @@ from couponpress.spec import TaskSpec
 _BLANK = " "
 
 
-class WrittenSpec(NamedTuple):
+class SerializedSpec(NamedTuple):
     """A valid spec in the form that is quick to store.
 
     Attributes:
@@ -32,8 +32,8 @@ class WrittenSpec(NamedTuple):
     tail: bytes
 
     @classmethod
-    def of(cls, spec: TaskSpec) -> WrittenSpec:
-        """Write a spec down."""
+    def of(cls, spec: TaskSpec) -> SerializedSpec:
+        """Serialize a spec."""
         row_id = spec.row_id
         if row_id is None and spec.task_id is None:
             row_id = spec.identified("").row_id

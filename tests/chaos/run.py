@@ -188,7 +188,7 @@ class _Run:
         self._over.set()
         for producer in producers:
             producer.join(30)
-        return self._gathered(producers, unfinished, time.monotonic() - began)
+        return self._batcher(producers, unfinished, time.monotonic() - began)
 
     def _producers(self, began: float, give_up_at: float) -> Iterator[Producer]:
         for run, pieces in groupby(sorted(self._plan.pieces, key=lambda one: (one.run, one.number)), lambda p: p.run):
@@ -337,7 +337,7 @@ class _Run:
 
     # What came of it
 
-    def _gathered(self, producers: list[Producer], unfinished: list[str], seconds: float) -> Outcome:
+    def _batcher(self, producers: list[Producer], unfinished: list[str], seconds: float) -> Outcome:
         counted = self._sandbox.statistics()
         calls, tasks = self._sandbox.calls(), self._sandbox.tasks()
         submitted = [one for producer in producers for one in producer.submitted]
@@ -400,7 +400,7 @@ class _Run:
         settle = identified_in(run)
         with read(io.BytesIO(text), format="csv") as catalog:
             for row in catalog:
-                task_id, (row_id, body) = settle(row.written)
+                task_id, (row_id, body) = settle(row.serialized_spec)
                 brand_id = body.partition(b'"brand_id":"')[2].partition(b'"')[0].decode()
                 yield Spec(task_id, run, row_id, brand_id, body_digest(body))
 

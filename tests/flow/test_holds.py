@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from couponpress import TaskSpec
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress_worker.demo.fleet import fleet, statistics
 from tests.flow.test_fleet import client_of, wait_until
 
@@ -38,7 +38,7 @@ def rows(count, *, brands=("1",), first=0):
 def spoiled(count):
     """Written specs with a field that the platform does not know; no producer's check has seen it."""
     for body in rows(count):
-        written = WrittenSpec.of(TaskSpec.parse(body)[0])
+        written = SerializedSpec.of(TaskSpec.parse(body)[0])
         yield written._replace(tail=written.tail[:-1] + b',"nonsense":1}')
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from couponpress.cli.main import DONE, ENDED_BADLY
+from couponpress.cli.console import DONE, ENDED_BADLY
 from couponpress.picture_files import PictureChoices, Settled, join_upload
 
 if TYPE_CHECKING:

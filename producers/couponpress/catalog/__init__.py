@@ -5,20 +5,30 @@
             if isinstance(row, catalog.BrokenRow):
                 errors.write(row)
             else:
-                client_takes(row.written)
+                client_takes(row.serialized_spec)
 
-`source` opens, `encodings` and `lines` decode, `columns` understands a header with the `vocabulary` and a merchant's
-`own_headers`, `cells` understands a cell, `table` and `json_lines` make rows. `workbook` reads cells of .xlsx, which
-`workbook_cells` turns into text. `offers` remembers what was checked already, `own_pictures` knows which pictures are
-not at the platform yet and `picture_table` what became of them, `seen_rows` finds ids that stand twice, which
-`id_table` remembers, `reader` is the catalog as a whole, `error_file` writes the broken rows back, `template` makes an
-example. The reader's page is `docs/catalog.md`. Nothing here knows Redis, runs or the client.
+The modules, in the order in which a file passes them:
+
+    source             opens a file or standard input, knows its format
+    encodings, lines   bytes become lines of text
+    csv_records        lines become the records of a table
+    workbook           the records of a sheet of .xlsx; `workbook_cells` turns a cell into text
+    vocabulary         the headers that are understood; `header_mapping` holds a merchant's own
+    columns            a header becomes a plan; `cells` reads the cell of a column
+    table, json_lines  a record becomes a row, `rows` has its shape; `offers` remembers what was checked already
+    merchant_pictures  pictures that are not at the platform yet; `picture_table` keeps what became of them
+    duplicate_ids      rows whose id stands twice; `id_table` keeps the ids
+    reader             the catalog as a whole
+    error_file         broken rows as a file of the catalog's own format; `error_workbook` as a workbook
+    template           an example catalog
+
+The reader's page is `docs/catalog.md`. No module here knows Redis, runs or the client.
 """
 
-from couponpress.catalog.duplicate_ids import SeenRows
+from couponpress.catalog.duplicate_ids import DuplicateIds
 from couponpress.catalog.error_file import ErrorFile
-from couponpress.catalog.header_mapping import OwnHeaders
-from couponpress.catalog.merchant_pictures import NOT_UPLOADED_YET, OwnPictures
+from couponpress.catalog.header_mapping import HeaderMapping
+from couponpress.catalog.merchant_pictures import NOT_UPLOADED_YET, MerchantPictures
 from couponpress.catalog.reader import Catalog, read, row_prefixes
 from couponpress.catalog.rows import BrokenRow, Given, Row
 from couponpress.catalog.source import FORMATS
@@ -28,12 +38,12 @@ __all__ = [
     "NOT_UPLOADED_YET",
     "BrokenRow",
     "Catalog",
+    "DuplicateIds",
     "ErrorFile",
     "Given",
-    "OwnHeaders",
-    "OwnPictures",
+    "HeaderMapping",
+    "MerchantPictures",
     "Row",
-    "SeenRows",
     "read",
     "row_prefixes",
 ]

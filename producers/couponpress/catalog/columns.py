@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from couponpress.catalog.header_mapping import OwnHeaders
+from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.rows import LINE, PROBLEM
 from couponpress.catalog.vocabulary import CellReader, Meaning, folded, known, meaning_of, spellings
 from couponpress.errors import CatalogError
@@ -47,14 +47,14 @@ class Plan:
         return self.header[at].strip() if at < len(self.header) else field
 
 
-def plan_of(header: Sequence[str], catalog: str, own: OwnHeaders | None = None) -> Plan:
+def plan_of(header: Sequence[str], catalog: str, own: HeaderMapping | None = None) -> Plan:
     """Understand a header. `catalog` names the file in errors.
 
     Raises:
         CatalogError: two columns mean the same field, columns are missing without which no row can be used, or a
             mapping names a column that is not there.
     """
-    own = own or OwnHeaders()
+    own = own or HeaderMapping()
     mapped = _mapped(header, own, catalog)
     position: dict[str, int] = {}
     reader: dict[str, CellReader] = {}
@@ -85,7 +85,7 @@ def plan_of(header: Sequence[str], catalog: str, own: OwnHeaders | None = None) 
     return Plan(tuple(header), position, reader, tuple(unused), tuple(own.fixed.values()))
 
 
-def _mapped(header: Sequence[str], own: OwnHeaders, catalog: str) -> dict[int, Meaning]:
+def _mapped(header: Sequence[str], own: HeaderMapping, catalog: str) -> dict[int, Meaning]:
     """Find the mapping's columns, by their index.
 
     Raises:

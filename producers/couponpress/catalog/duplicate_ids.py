@@ -20,7 +20,7 @@ from couponpress.errors import Problem
 REPEATED: Final = "row: stands twice; it is the same work"
 
 
-class SeenRows:
+class DuplicateIds:
     """The ids of every row of an upload so far; use it as a context, for what of them is on disk."""
 
     def __init__(self, spill_after: int = SPILL_AFTER) -> None:
@@ -79,7 +79,7 @@ class SeenRows:
 
     def _repeated(self, row: Row, firsts: Mapping[int, _First], columns: tuple[str, str]) -> BrokenRow | None:
         """Return the row as broken, or None if it is the same as the first."""
-        row_id, task_id, *_ = row.written
+        row_id, task_id, *_ = row.serialized_spec
         ids = ((hash(row_id or task_id), row_id or task_id), (hash((task_id,)), task_id))
         problems = [
             Problem(column, f"stands in {self._place(firsts[key].line)} too, with other content", value)

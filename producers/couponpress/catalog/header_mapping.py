@@ -31,7 +31,7 @@ _WORDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True)
-class OwnHeaders:
+class HeaderMapping:
     """A mapping for one or several catalogs.
 
     Attributes:

@@ -14,7 +14,7 @@ from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
 from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Row
 from couponpress.errors import Problem, SpecError
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
 #: In an error file: a line that was no JSON object, kept as it was. It can be mended in place.
@@ -60,12 +60,12 @@ class JsonLines:
         if raw.get("row_id") is None and raw.get("task_id") is None:
             raw["row_id"] = default_row_id
         try:
-            written, notes = self._written(raw)
+            serialized_spec, notes = self._serialized(raw)
         except SpecError as error:
             return BrokenRow(line, default_row_id, given, error.problems)
-        return Row(line, given, written, notes, default_row_id)
+        return Row(line, given, serialized_spec, notes, default_row_id)
 
-    def _written(self, raw: dict[str, Any]) -> tuple[WrittenSpec, tuple[str, ...]]:
+    def _serialized(self, raw: dict[str, Any]) -> tuple[SerializedSpec, tuple[str, ...]]:
         """Validate a request; an offer that was found good before is not looked into again.
 
         Raises:
@@ -79,13 +79,13 @@ class JsonLines:
             offer["cut_out"] = ...  # its repr is that of no JSON value
         # Of plain JSON data the repr is exact: 1, 1.0 and True differ in it.
         key = repr(offer)
-        known = self._offers.written(key, raw.get("brand_id"), raw.get("task_id"), raw.get("row_id"), image_url)
+        known = self._offers.serialized(key, raw.get("brand_id"), raw.get("task_id"), raw.get("row_id"), image_url)
         if known:
             return known
         spec, notes = TaskSpec.parse(self._with_stored_picture(raw), strict=self._strict)
         if len(key) <= _LONGEST:
             return self._offers.learn(key, spec, notes), notes
-        return WrittenSpec.of(spec), notes
+        return SerializedSpec.of(spec), notes
 
     def _at_once(self, image_url: object) -> object:
         if self._pictures is None or not isinstance(image_url, str):

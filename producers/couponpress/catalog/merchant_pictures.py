@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.picture_table import PictureTable
-from couponpress.errors import OwnPictureFoundError, PictureError
+from couponpress.errors import MerchantPictureFoundError, PictureError
 from couponpress.picture_files import STORED_AT, Settled, source_of
 
 #: Stands in a body while pictures are gathered, or only checked.
@@ -21,7 +21,7 @@ NOT_UPLOADED_YET = f"{STORED_AT}not-uploaded-yet"
 Phase: TypeAlias = Literal["refuse", "find", "gather", "settled"]
 
 
-class OwnPictures:
+class MerchantPictures:
     """The pictures of one or several catalogs that are not at the platform yet, and what became of them.
 
     Catalogs are read up to three times: until the first such picture is found, which most catalogs have not; to gather
@@ -61,11 +61,11 @@ class OwnPictures:
         """Return the URL that goes into the body.
 
         Raises:
-            OwnPictureFoundError: in the phase `find`.
+            MerchantPictureFoundError: in the phase `find`.
             CellError: the picture is refused.
         """
         if self.phase == "find":
-            raise OwnPictureFoundError(cell)
+            raise MerchantPictureFoundError(cell)
         if self.phase == "gather":
             self._asked = source
             return NOT_UPLOADED_YET
@@ -78,7 +78,7 @@ class OwnPictures:
 class PicturesOfCatalog:
     """The cells of one catalog's picture column."""
 
-    def __init__(self, pictures: OwnPictures, home: Path) -> None:
+    def __init__(self, pictures: MerchantPictures, home: Path) -> None:
         self._pictures = pictures
         self._home = home
 
@@ -100,7 +100,7 @@ class PicturesOfCatalog:
         """Return the platform's URL for a cell.
 
         Raises:
-            OwnPictureFoundError: in the phase `find`.
+            MerchantPictureFoundError: in the phase `find`.
             CellError: the picture is refused.
         """
         if cell.startswith(STORED_AT) or self._pictures.phase == "refuse":

@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter
 
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import RowId, StoredPictureUrl, TaskId, TaskSpec
 
 #: How many brands and offers are remembered before all are forgotten, so that memory stays bounded.
 _REMEMBERED: Final = 10_000
 
-#: Makes a written spec in two thirds of the time that its class takes.
+#: Makes a serialized spec in two thirds of the time that its class takes.
 _made: Final = tuple.__new__
 
 _STRICT: Final = ConfigDict(strict=True)
@@ -47,9 +47,9 @@ class Offers:
         self._heads: dict[str, bytes] = {}
         self._offers: dict[Hashable, _Offer] = {}
 
-    def written(
+    def serialized(
         self, key: Hashable, brand_id: object, task_id: str | None, row_id: str | None, image_url: object
-    ) -> tuple[WrittenSpec, tuple[str, ...]] | None:
+    ) -> tuple[SerializedSpec, tuple[str, ...]] | None:
         """Return a row's spec and its notes, or None when the slow way must be taken.
 
         The row's own values may be anything; of task_id and row_id one at least is not None.
@@ -61,24 +61,26 @@ class Offers:
         if head is None or not (row_id is None or _is_row_id(row_id)) or not (task_id is None or _is_task_id(task_id)):
             return None
         if not offer.of_picture:
-            return _made(WrittenSpec, (row_id, task_id, head, offer.before)), offer.notes
+            return _made(SerializedSpec, (row_id, task_id, head, offer.before)), offer.notes
         if not isinstance(image_url, str) or not _is_picture(image_url) or _is_escaped(image_url):
             return None
-        return _made(WrittenSpec, (row_id, task_id, head, offer.before + image_url.encode() + offer.after)), offer.notes
+        return _made(
+            SerializedSpec, (row_id, task_id, head, offer.before + image_url.encode() + offer.after)
+        ), offer.notes
 
-    def learn(self, key: Hashable, spec: TaskSpec, notes: tuple[str, ...]) -> WrittenSpec:
-        """Remember the parts of a checked spec; returns it written down."""
-        written = WrittenSpec.of(spec)
+    def learn(self, key: Hashable, spec: TaskSpec, notes: tuple[str, ...]) -> SerializedSpec:
+        """Remember the parts of a checked spec; returns it serialized."""
+        serialized = SerializedSpec.of(spec)
         if len(self._offers) >= _REMEMBERED or len(self._heads) >= _REMEMBERED:
             self._offers.clear()
             self._heads.clear()
-        self._heads[spec.brand_id] = written.head
+        self._heads[spec.brand_id] = serialized.head
         if spec.cut_out is None:
-            self._offers[key] = _Offer(False, written.tail, b"", notes)
+            self._offers[key] = _Offer(False, serialized.tail, b"", notes)
         elif not _is_escaped(url := spec.cut_out.image_url):
-            before, _, after = written.tail.partition(url.encode())
+            before, _, after = serialized.tail.partition(url.encode())
             self._offers[key] = _Offer(True, before, after, notes)
-        return written
+        return serialized
 
 
 def _is_escaped(image_url: str) -> bool:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from couponpress.catalog.columns import Plan, plan_of
 from couponpress.catalog.csv_records import BadText, delimiter_of, records
-from couponpress.catalog.duplicate_ids import SeenRows
-from couponpress.catalog.header_mapping import OwnHeaders
+from couponpress.catalog.duplicate_ids import DuplicateIds
+from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.json_lines import JsonLines
-from couponpress.catalog.merchant_pictures import OwnPictures
+from couponpress.catalog.merchant_pictures import MerchantPictures
 from couponpress.catalog.rows import BrokenRow, Row
 from couponpress.catalog.source import Source, undecodable, unreadable
 from couponpress.catalog.table import Table
@@ -53,10 +53,10 @@ class Catalog:
         *,
         strict: bool,
         row_prefix: str,
-        pictures: OwnPictures | None = None,
+        pictures: MerchantPictures | None = None,
         sheet: str | None = None,
-        headers: OwnHeaders | None = None,
-        seen: SeenRows | None = None,
+        headers: HeaderMapping | None = None,
+        seen: DuplicateIds | None = None,
     ) -> None:
         self._source = source
         of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
@@ -64,7 +64,7 @@ class Catalog:
         self.notes: Counter[str] = Counter()
         self.good = self.broken = self._last_line = 0
         self.delimiter, self.sheet = ",", ""
-        self._headers = headers or OwnHeaders()
+        self._headers = headers or HeaderMapping()
         self._seen = seen
 
         def table_of(plan: Plan) -> Table:
@@ -178,11 +178,11 @@ def read(
     format: str | None = None,  # noqa: A002
     encoding: str | None = None,
     sheet: str | None = None,
-    headers: OwnHeaders | None = None,
-    seen: SeenRows | None = None,
+    headers: HeaderMapping | None = None,
+    seen: DuplicateIds | None = None,
     strict: bool = False,
     row_prefix: str = "",
-    pictures: OwnPictures | None = None,
+    pictures: MerchantPictures | None = None,
 ) -> Catalog:
     """Open a catalog and understand its header.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from couponpress.errors import Problem
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
 
@@ -40,21 +40,21 @@ class Row(NamedTuple):
     Attributes:
         line: the physical line on which the row begins, from 1.
         given: the row as the catalog gave it.
-        written: the request, with `row_id` set; a row with its own task_id and no row id goes by that.
+        serialized_spec: the request, with `row_id` set; a row with its own task_id and no row id goes by that.
         notes: sentences about what was left out or is doubtful; few different ones, so they can be counted.
         default_row_id: the id that the row has when it brings none of its own.
     """
 
     line: int
     given: Given
-    written: WrittenSpec
+    serialized_spec: SerializedSpec
     notes: tuple[str, ...]
     default_row_id: str
 
     @property
     def spec(self) -> TaskSpec:
         """The request as a spec; reading it back takes longer than reading the row did."""
-        return self.written.spec()
+        return self.serialized_spec.spec()
 
 
 class BrokenRow(NamedTuple):

@@ -67,7 +67,7 @@ class Table:
         own_task_id = task_id or None
         settled_row_id = row_id or (None if task_id else default_row_id)
         key = (self._offer_cells(padded), not image_url)
-        if known := self._offers.written(key, brand_id, own_task_id, settled_row_id, image_url):
+        if known := self._offers.serialized(key, brand_id, own_task_id, settled_row_id, image_url):
             return _made(Row, (line, cells, *known, default_row_id))
         own = {"brand_id": brand_id or None, "task_id": own_task_id, "row_id": settled_row_id}
         try:

@@ -21,7 +21,7 @@ from couponpress.gateway.stream import Streams
 from couponpress.gateway.tokens import Token, TokensFile
 from couponpress.gateway.writing import SPEC_LIMIT_BYTES, written_spec
 from couponpress.keys import Lane
-from couponpress.transport.batching import Gathered
+from couponpress.transport.batching import Batcher
 
 JSON, JSON_LINES = "application/json", "application/x-ndjson"
 
@@ -62,7 +62,7 @@ class Door:
         self._singles = singles
         self._streams = streams
         self._stream_limit = stream_limit
-        self._gathered: Gathered[SingleSpec, Answer] = Gathered(self._write)
+        self._batcher: Batcher[SingleSpec, Answer] = Batcher(self._write)
         self._writer = ThreadPoolExecutor(1, "singles")
         self._streamers = ThreadPoolExecutor(MOST_STREAMS, "streams")
         self._singles_in_hand = InHand("single specs", MOST_SINGLE, retry_after_seconds=1)
@@ -100,7 +100,7 @@ class Door:
     async def _stored(self, spec: SingleSpec) -> bytes:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._gathered.put(spec)
+                answer = await self._batcher.put(spec)
         except TimeoutError:
             detail = f"no answer of the store within {ANSWER_SECONDS:g} s; send the same again"
             raise Refusal("redis-away", detail, retry_after_seconds=REDIS_RETRY_SECONDS) from None

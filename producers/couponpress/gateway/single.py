@@ -23,7 +23,7 @@ from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
 from couponpress.ledger.chunks import CHUNK_SIZE, identified_in
 from couponpress.ledger.uploading import EnqueuedSpec
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 
 #: What became of one request: the body of its answer, or its refusal.
 Answer = bytes | Refusal
@@ -36,7 +36,7 @@ class SingleSpec:
     token: Token
     run: str
     lane: Lane
-    spec: WrittenSpec
+    spec: SerializedSpec
     key: str | None = None
 
     @property

@@ -20,7 +20,7 @@ from couponpress.gateway.quotas import KeyedRequest
 from couponpress.gateway.tokens import Token
 from couponpress.gateway.writing import SPEC_LIMIT_BYTES, written_spec
 from couponpress.keys import Lane
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class _Stream:
         self._meter = admission.meter(token)
         self._claimed: KeyedRequest | None = None
 
-    def specs(self, pull: Callable[[], bytes]) -> Iterator[WrittenSpec]:
+    def specs(self, pull: Callable[[], bytes]) -> Iterator[SerializedSpec]:
         """Yield the specs; past the last one, ask whether all of them may count."""
         count, refusals = 0, list[Refusal]()
         for number, line in lines_of(pull, SPEC_LIMIT_BYTES):

@@ -11,14 +11,14 @@ import pydantic_core
 from couponpress.errors import SpecError
 from couponpress.gateway.problems import Refusal, broken_rules, pointer
 from couponpress.gateway.tokens import Token
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
 #: The largest body of one spec, and the longest line of a stream: some twenty times what one needs.
 SPEC_LIMIT_BYTES = 16 * 1024
 
 
-def written_spec(body: bytes, token: Token, line: int | None = None) -> WrittenSpec:
+def written_spec(body: bytes, token: Token, line: int | None = None) -> SerializedSpec:
     """Read one spec; in a stream, the line is told.
 
     Raises:
@@ -40,7 +40,7 @@ def written_spec(body: bytes, token: Token, line: int | None = None) -> WrittenS
         told = {"pointer": pointer("brand_id"), "rule": "must be a brand of the token"}
         detail = f"{where}: token {token.name} is not for brand {spec.brand_id}"
         raise Refusal("brand-not-allowed", detail, errors=[told if line is None else {"line": line, **told}])
-    return WrittenSpec.of(spec)
+    return SerializedSpec.of(spec)
 
 
 def _place(line: int | None, rule: str) -> list[dict[str, str | int]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import index_entry
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec, task_ids_of
 
 #: The most specs a chunk holds.
@@ -48,14 +48,14 @@ class Identified(NamedTuple):
     @classmethod
     def of(cls, spec: TaskSpec, run: str) -> Identified:
         """Settle the ids of a spec in a run and write its body, once."""
-        return identified_in(run)(WrittenSpec.of(spec))
+        return identified_in(run)(SerializedSpec.of(spec))
 
 
-def identified_in(run: str) -> Callable[[WrittenSpec], Identified]:
+def identified_in(run: str) -> Callable[[SerializedSpec], Identified]:
     """Return what settles the ids of written specs in a run, as `TaskSpec.identified` does."""
     task_id_of = task_ids_of(run)
 
-    def identified(written: WrittenSpec) -> Identified:
+    def identified(written: SerializedSpec) -> Identified:
         row_id, task_id, head, tail = written
         task_id = task_id or task_id_of(str(row_id))
         return Identified(task_id, Row(row_id or task_id, head + task_id.encode() + tail))

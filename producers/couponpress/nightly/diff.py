@@ -11,7 +11,7 @@ from itertools import islice
 
 from couponpress.nightly.plan import Counts
 from couponpress.nightly.row_fingerprints import print_of, row_digest
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 
 #: How many rows are asked for at once: a millisecond or two of Redis, in which no slot is given out.
 BATCH = 100
@@ -33,7 +33,7 @@ class Diff:
         self._remembered = remembered
         self._under_way = under_way
         self._may_replace = may_replace
-        self._left: list[tuple[bytes, WrittenSpec]] = []
+        self._left: list[tuple[bytes, SerializedSpec]] = []
         self._changed = self._unchanged = self._under_way_rows = 0
 
     def counts(self, broken: int) -> Counts:
@@ -41,7 +41,7 @@ class Diff:
         rows = self._changed + self._unchanged + self._under_way_rows
         return Counts(rows, self._changed, self._unchanged, self._under_way_rows, broken)
 
-    def taken_back(self, still_under_way: Mapping[bytes, bytes]) -> Iterator[WrittenSpec]:
+    def taken_back(self, still_under_way: Mapping[bytes, bytes]) -> Iterator[SerializedSpec]:
         """Yield the rows that were left to an earlier run, once that was taken back; not those that it still has."""
         for digest, one in self._left:
             if digest not in still_under_way:
@@ -49,10 +49,10 @@ class Diff:
                 self._changed += 1
                 yield one
 
-    def changed(self, specs: Iterator[WrittenSpec]) -> Iterator[WrittenSpec]:
+    def changed(self, specs: Iterator[SerializedSpec]) -> Iterator[SerializedSpec]:
         """Yield what is to be sent, each without a task_id of its own: the night's run and the row id make it."""
         while batch := list(islice(specs, BATCH)):
-            settled = [WrittenSpec(one.row_id or one.task_id, None, one.head, one.tail) for one in batch]
+            settled = [SerializedSpec(one.row_id or one.task_id, None, one.head, one.tail) for one in batch]
             if self._remembered is None:
                 self._changed += len(settled)
                 yield from settled

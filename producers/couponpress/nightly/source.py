@@ -13,10 +13,10 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from couponpress.catalog import OwnHeaders, OwnPictures
+from couponpress.catalog import HeaderMapping, MerchantPictures
 from couponpress.errors import InputError, SpecError
 from couponpress.nightly.schedule_file import Schedule
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 from couponpress.uploads.catalog_upload import CatalogUpload
 
@@ -37,7 +37,7 @@ class Rows(Protocol):
     good: int
     broken: int
 
-    def specs(self) -> Generator[WrittenSpec, None, None]:
+    def specs(self) -> Generator[SerializedSpec, None, None]:
         """Yield the good rows."""
 
     def report(self) -> str:
@@ -59,7 +59,7 @@ def rows_of(schedule: Schedule, folder: Path) -> Rows:
         sheet=schedule.sheet,
         headers=_headers_of(schedule, folder),
         strict=schedule.strict,
-        pictures=OwnPictures("find" if schedule.upload else "refuse"),
+        pictures=MerchantPictures("find" if schedule.upload else "refuse"),
     )
     upload.check()
     return upload
@@ -98,8 +98,8 @@ def files_of(schedule: Schedule, folder: Path) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def _headers_of(schedule: Schedule, folder: Path) -> OwnHeaders | None:
-    return OwnHeaders.load(folder / schedule.mapping) if schedule.mapping else None
+def _headers_of(schedule: Schedule, folder: Path) -> HeaderMapping | None:
+    return HeaderMapping.load(folder / schedule.mapping) if schedule.mapping else None
 
 
 class GivenRows:
@@ -124,7 +124,7 @@ class GivenRows:
             raise InputError(f"{self._where}: {module} has no function {name!r}.")
         self._function = cast(Callable[[], Iterable[TaskSpec | Mapping[str, Any]]], found)
 
-    def specs(self) -> Generator[WrittenSpec, None, None]:
+    def specs(self) -> Generator[SerializedSpec, None, None]:
         """Yield the good rows.
 
         Raises:
@@ -138,7 +138,7 @@ class GivenRows:
                 self._problems += [f"row {number}: {error}"] if self.broken <= _TOLD else []
                 continue
             self.good += 1
-            yield WrittenSpec.of(spec)
+            yield SerializedSpec.of(spec)
         if self._strict and self.broken:
             raise InputError(f"{self._where}: {self.report()}; nothing was enqueued.")
 

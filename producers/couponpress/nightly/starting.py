@@ -17,7 +17,7 @@ from functools import partial
 from threading import Event
 from typing import cast
 
-from couponpress.errors import CouponpressError, NightLostError, OwnPictureFoundError, RedisUnavailableError
+from couponpress.errors import CouponpressError, MerchantPictureFoundError, NightLostError, RedisUnavailableError
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.claims import Claim, NightState
 from couponpress.nightly.context import Desk
@@ -27,7 +27,7 @@ from couponpress.nightly.nights import Night, deadline_of
 from couponpress.nightly.plan import Counts, Decision, Plan, decide
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.source import Rows, rows_of
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress.uploads.picture_upload import Shown
 
@@ -116,7 +116,7 @@ def _with_pictures(start: _Start, act: Callable[[_Start], Begun], settle: Callab
     """Act on a reading; where that comes upon a picture that is not at the platform, settle all and read anew."""
     try:
         return act(start)
-    except OwnPictureFoundError:
+    except MerchantPictureFoundError:
         settle(cast(CatalogUpload, start.rows))  # a callable's rows raise no such thing
     return act(start.anew())
 
@@ -148,7 +148,7 @@ class _Start:
         """What was found so far."""
         return self._diff.counts(self.rows.broken)
 
-    def changed(self) -> Generator[WrittenSpec, None, None]:
+    def changed(self) -> Generator[SerializedSpec, None, None]:
         """Yield the rows that are new or changed."""
         with closing(self.rows.specs()) as specs:
             yield from self._diff.changed(specs)
@@ -169,7 +169,7 @@ class _Start:
         state: NightState = "sent" if receipt.new + receipt.known else "done"
         return Begun(state, self._told, self.counts, self.rows.report())
 
-    def _decided(self, lost: Event) -> Generator[WrittenSpec, None, None]:
+    def _decided(self, lost: Event) -> Generator[SerializedSpec, None, None]:
         """Yield what is to be sent; the decision falls behind the last row, when all are staged and none is released.
 
         Raises:

@@ -1,6 +1,7 @@
 """Writes that arrive together are made together, and each caller hears of its own only once it is made.
 
-Decides how long to gather and how many go at once. Refuses to know what is written.
+A batch waits BATCH_SECONDS for more items and holds MOST_AT_ONCE at most. When a write fails, every caller of its batch
+gets the error.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 #: Long enough that those of a busy moment share their round trips, short beside the 5 s that the platform waits.
-GATHER_SECONDS = 0.01
+BATCH_SECONDS = 0.01
 #: The most that go at once: a burst becomes several pipelines, none of which holds Redis up for long.
 MOST_AT_ONCE = 500
 
@@ -18,8 +19,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Gathered(Generic[Item, Result]):
-    """Gathers items for `write`, which gets a list of them and returns a result for each, in order."""
+class Batcher(Generic[Item, Result]):
+    """Collects items for `write`, which gets a list of them and returns a result for each, in order."""
 
     def __init__(self, write: Callable[[list[Item]], Awaitable[list[Result]]]) -> None:
         self._write = write
@@ -41,7 +42,7 @@ class Gathered(Generic[Item, Result]):
         try:
             while self._waiting:
                 if len(self._waiting) < MOST_AT_ONCE:
-                    await asyncio.sleep(GATHER_SECONDS)
+                    await asyncio.sleep(BATCH_SECONDS)
                 batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 await self._write_batch(batch)
         finally:

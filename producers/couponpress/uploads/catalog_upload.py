@@ -23,7 +23,7 @@ from rich.progress import (
 
 from couponpress import catalog
 from couponpress.errors import CatalogError, InputError
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 
 #: How many notes and columns a report names before it only counts them.
 _NAMED = 8
@@ -52,11 +52,11 @@ class CatalogUpload:
         format_name: str | None = None,
         encoding: str | None = None,
         sheet: str | None = None,
-        headers: catalog.OwnHeaders | None = None,
+        headers: catalog.HeaderMapping | None = None,
         strict: bool = False,
         errors: Path | None = None,
         on_broken: Callable[[catalog.BrokenRow], None] = lambda _: None,
-        pictures: catalog.OwnPictures | None = None,
+        pictures: catalog.MerchantPictures | None = None,
     ) -> None:
         if errors is not None and len(files) > 1:
             raise InputError("--errors names one file, but several catalogs were given; leave it out.")
@@ -69,7 +69,7 @@ class CatalogUpload:
         self._errors = errors
         self._on_broken = on_broken
         #: Those of the merchant's own; where none were handed in, their rows are broken.
-        self.pictures = pictures or catalog.OwnPictures("refuse")
+        self.pictures = pictures or catalog.MerchantPictures("refuse")
         self._notes: Counter[str] = Counter()
         self._unused: dict[str, tuple[str, ...]] = {}
         self.good = self.broken = 0
@@ -108,7 +108,7 @@ class CatalogUpload:
             if name != "-":  # standard input can be read but once
                 self._opened(name).close()
 
-    def specs(self) -> Generator[WrittenSpec, None, None]:
+    def specs(self) -> Generator[SerializedSpec, None, None]:
         """Yield the spec of each good row, written down, in order, in constant memory.
 
         Who may stop before the end closes the generator, and with it the files.
@@ -116,7 +116,7 @@ class CatalogUpload:
         Raises:
             CatalogError: a catalog cannot be read, or with strict: at least one row is broken (said at the end, when
                 the error file names them all).
-            OwnPictureFoundError: a row names a picture that must be uploaded first; see `OwnPictures`.
+            MerchantPictureFoundError: a row names a picture that must be uploaded first; see `MerchantPictures`.
         """
         self.good = self.broken = 0
         self.error_files.clear()
@@ -124,7 +124,7 @@ class CatalogUpload:
         with ExitStack() as opened:
             # All are opened first, so that a misspelt second name does not show after the first million rows.
             prefixes = catalog.row_prefixes(self._files)
-            seen = opened.enter_context(catalog.SeenRows())
+            seen = opened.enter_context(catalog.DuplicateIds())
             catalogs = [
                 opened.enter_context(self._opened(name, prefix, self.pictures, seen))
                 for name, prefix in zip(self._files, prefixes, strict=True)
@@ -143,8 +143,8 @@ class CatalogUpload:
         self,
         name: str,
         row_prefix: str = "",
-        pictures: catalog.OwnPictures | None = None,
-        seen: catalog.SeenRows | None = None,
+        pictures: catalog.MerchantPictures | None = None,
+        seen: catalog.DuplicateIds | None = None,
     ) -> catalog.Catalog:
         return catalog.read(
             name,
@@ -158,7 +158,7 @@ class CatalogUpload:
             seen=seen,
         )
 
-    def _specs_of(self, one: catalog.Catalog) -> Iterator[WrittenSpec]:
+    def _specs_of(self, one: catalog.Catalog) -> Iterator[SerializedSpec]:
         path = self._errors or _beside(one)
         gathering = self.pictures.phase == "gather"
         with catalog.ErrorFile(path, one) as errors:
@@ -171,7 +171,7 @@ class CatalogUpload:
                     self._on_broken(row)
                 else:
                     self.good += 1
-                    yield row.written
+                    yield row.serialized_spec
                 if not number % _TOLD_EVERY:
                     self.on_read()
         if one.broken:

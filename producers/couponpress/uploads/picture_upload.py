@@ -16,7 +16,7 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from couponpress.catalog import OwnPictures
+from couponpress.catalog import MerchantPictures
 from couponpress.errors import InputError, PictureError
 from couponpress.picture_files import (
     PICTURE_LIMIT_BYTES,
@@ -64,7 +64,7 @@ def settle_pictures(upload: CatalogUpload, choices: PictureChoices, shown: Shown
     pictures.phase = "settled"
 
 
-def gather_pictures(upload: CatalogUpload) -> OwnPictures:
+def gather_pictures(upload: CatalogUpload) -> MerchantPictures:
     """Read the catalogs for the pictures that their good rows name; returns them.
 
     Raises:
@@ -82,7 +82,7 @@ def gather_pictures(upload: CatalogUpload) -> OwnPictures:
     return upload.pictures
 
 
-def check_files(pictures: OwnPictures, console: Console) -> int:
+def check_files(pictures: MerchantPictures, console: Console) -> int:
     """Look at the gathered pictures that are files; name those that cannot be uploaded, and return how many."""
     refused = 0
     for source in pictures.sources:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from couponpress.ledger.chunks import Identified, Row, identified_in
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec, generated_task_id, task_ids_of
 from tests.builders import cut_out_body, head_body
 
@@ -50,9 +50,9 @@ specs = st.builds(
 @given(specs, st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_the_bytes_and_ids_are_the_specs_own(spec, run):
     expected = spec.identified(run)
-    identified = identified_in(run)(WrittenSpec.of(spec))
+    identified = identified_in(run)(SerializedSpec.of(spec))
     assert identified == Identified(expected.task_id, Row(expected.row_id, expected.body()))
-    assert WrittenSpec.of(spec).identified(run) == expected
+    assert SerializedSpec.of(spec).identified(run) == expected
 
 
 @settings(max_examples=50, deadline=None)
@@ -60,26 +60,26 @@ def test_the_bytes_and_ids_are_the_specs_own(spec, run):
 def test_a_spec_with_an_id_can_be_read_back(spec):
     if spec.task_id is None and spec.row_id is None:
         spec = spec.model_copy(update={"row_id": "1"})
-    assert WrittenSpec.of(spec).spec() == spec
+    assert SerializedSpec.of(spec).spec() == spec
 
 
 @settings(max_examples=50, deadline=None)
 @given(specs, specs)
 def test_a_brand_decides_the_head_and_an_offer_the_tail(one, other):
     mixed = other.model_copy(update={"brand_id": one.brand_id, "task_id": one.task_id, "row_id": one.row_id})
-    written = WrittenSpec.of(mixed)
-    assert (written.head, written.tail) == (WrittenSpec.of(one).head, WrittenSpec.of(other).tail)
+    written = SerializedSpec.of(mixed)
+    assert (written.head, written.tail) == (SerializedSpec.of(one).head, SerializedSpec.of(other).tail)
 
 
 @pytest.mark.parametrize("body", [cut_out_body, head_body])
 def test_the_task_id_stands_between_the_halves(body):
-    written = WrittenSpec.of(TaskSpec.parse(body(1))[0])
+    written = SerializedSpec.of(TaskSpec.parse(body(1))[0])
     assert json.loads(written.head + b"another" + written.tail) == body(1, task_id="another")
 
 
 def test_a_spec_without_ids_goes_by_its_body():
     spec = TaskSpec.parse(cut_out_body(1, task_id=None))[0]
-    assert WrittenSpec.of(spec).row_id == spec.identified("any run").row_id
+    assert SerializedSpec.of(spec).row_id == spec.identified("any run").row_id
 
 
 @settings(max_examples=30, deadline=None)

@@ -11,7 +11,7 @@ from typing import Any
 
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
-from couponpress.transport.batching import Gathered
+from couponpress.transport.batching import Batcher
 from couponpress_worker.wechatpay.judgement import (
     MAX_TRIES,
     Again,
@@ -127,7 +127,7 @@ class Completer:
 
     def __init__(self, ledger: WorkLedger) -> None:
         self._ledger = ledger
-        self._gathered: Gathered[Mapping[str, Any], str] = Gathered(self._book)
+        self._batcher: Batcher[Mapping[str, Any], str] = Batcher(self._book)
 
     async def complete(self, task: Mapping[str, Any]) -> str:
         """Book one task's state. Returns `done`, `repeated` (nothing left to change), `unknown` or `unreadable`.
@@ -135,7 +135,7 @@ class Completer:
         Raises:
             redis.exceptions.RedisError: it is not known to be booked; the caller must ask for a repetition.
         """
-        return await self._gathered.put(task)
+        return await self._batcher.put(task)
 
     async def _book(self, tasks: list[Mapping[str, Any]]) -> list[str]:
         places = await self._ledger.places([_task_id(task) for task in tasks])

@@ -19,7 +19,7 @@ from celery import Celery
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
-from couponpress.transport.batching import Gathered
+from couponpress.transport.batching import Batcher
 from couponpress.transport.serve import serve
 from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import CallbackService
@@ -41,7 +41,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     secret_keys = Secrets.read(settings)
     redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
     notices = NoticeLedger(redis_client, keys)
-    counted: Gathered[str, None] = Gathered(partial(_count_all, notices))
+    counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
     platform = platform_for(settings, secret_keys)
     platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, platform.certificates)
     forwarder = Forwarder(settings.callback_forward_url) if settings.callback_forward_url else None

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from couponpress import catalog
-from couponpress.catalog.duplicate_ids import REPEATED, SeenRows
+from couponpress.catalog.duplicate_ids import REPEATED, DuplicateIds
 from couponpress.uploads.catalog_upload import CatalogUpload
 
 ROOT = Path(__file__).parents[4]
@@ -106,7 +106,7 @@ def test_first_come_first_served_wherever_the_first_is_kept(tmp_path_factory, fi
     """Over several files, with ids that stand twice on both sides of what went to disk, against a dict."""
     folder = tmp_path_factory.mktemp("catalogs")
     first, repeated = {}, 0
-    with SeenRows(spill_after) as seen:
+    with DuplicateIds(spill_after) as seen:
         for number, rows in enumerate(files):
             name = table(folder / f"{number}.csv", *(f"{row},{task},{brand},{URL}" for row, task, brand in rows))
             with catalog.read(name, seen=seen) as found:

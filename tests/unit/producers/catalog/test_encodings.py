@@ -194,7 +194,7 @@ def test_the_same_rows_in_every_encoding_and_with_every_delimiter(lines, encoded
     content = mark + table([*blank, HEADER, *lines], delimiter, line_end).encode(encoding)
     found, read = read_all(content)
     _, expected = read_all(table([*blank, HEADER, *lines]).encode(), encoding="utf-8")
-    assert [row.written for row in read] == [row.written for row in expected]
+    assert [row.serialized_spec for row in read] == [row.serialized_spec for row in expected]
     assert len(read) == len(lines)
     assert (found.encoding, found.delimiter, found.bom) == (encoding, delimiter, bool(mark))
 
@@ -218,7 +218,7 @@ def test_the_error_file_has_the_catalogs_encoding_and_delimiter_and_can_be_mende
     again, rows_read = read_all(mark + mended.encode(encoding))
     assert (again.encoding, again.delimiter) == (encoding, delimiter)
     assert [type(row).__name__ for row in rows_read] == ["Row", "Row", "BrokenRow"]
-    assert [row.written.row_id for row in rows_read[:2]] == ["SP-1", "6"]
+    assert [row.serialized_spec.row_id for row in rows_read[:2]] == ["SP-1", "6"]
     assert rows_read[2].given.endswith(f'"5 cake{delimiter}1\n')
 
 
@@ -228,8 +228,8 @@ def test_what_is_said_is_believed():
     sentence = "could be UTF-8 or GB18030: its few letters that are not English read well as both. Say which it is"
     with pytest.raises(CatalogError, match=re.escape(sentence)):
         read_all(content)
-    assert read_all(content, encoding="UTF8")[1][0].written.row_id == "é"
-    assert read_all(content, encoding="gbk")[1][0].written.row_id == "茅"
+    assert read_all(content, encoding="UTF8")[1][0].serialized_spec.row_id == "é"
+    assert read_all(content, encoding="gbk")[1][0].serialized_spec.row_id == "茅"
     with pytest.raises(CatalogError, match="there is no encoding 'latin-1' for catalogs; they are utf-8 or gb18030"):
         read_all(content, encoding="latin-1")
 
@@ -245,7 +245,7 @@ def test_json_lines_may_be_said_to_be_gb18030():
     body = {"row_id": "茶", "brand_id": "1", "image_generation_type": "CUT_OUT", "cut_out": {"image_url": URL}}
     line = json.dumps(body, ensure_ascii=False)
     with catalog.read(io.BytesIO(line.encode("gbk")), format="jsonl", encoding="gb18030") as found:
-        assert [row.written.row_id for row in found] == ["茶"]
+        assert [row.serialized_spec.row_id for row in found] == ["茶"]
 
 
 class Stalled(Trickle):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from couponpress import catalog
-from couponpress.catalog.header_mapping import OwnHeaders
+from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.errors import CatalogError
 
 URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
@@ -29,14 +29,14 @@ TEXT = "门店品牌号,满,减,活动,折扣\n1,100,9.9,全店,a\n2,50,5,some-s
 
 
 def read_all(text, own, **options):
-    headers = OwnHeaders.of(own, "own.toml") if isinstance(own, dict) else own
+    headers = HeaderMapping.of(own, "own.toml") if isinstance(own, dict) else own
     with catalog.read(io.BytesIO(text.encode()), format="csv", encoding="utf-8", headers=headers, **options) as rows:
         return rows, list(rows)
 
 
 def test_headers_fixed_values_and_words():
     rows, found = read_all(TEXT, OWN, strict=True)
-    assert [(row.written.row_id, row.spec.brand_id) for row in found] == [("a", "1"), ("b", "2")]
+    assert [(row.serialized_spec.row_id, row.spec.brand_id) for row in found] == [("a", "1"), ("b", "2")]
     assert [row.spec.combine_image.scope for row in found] == ["ALL", "CATEGORY"]
     assert {row.spec.combine_image.type for row in found} == {"NORMAL"}
     assert found[0].spec.combine_image.normal_coupon.threshold == 10000
@@ -52,13 +52,13 @@ def test_a_mapped_column_goes_before_one_that_the_vocabulary_knows():
 def test_a_mapped_header_tells_the_delimiter_too():
     rows, found = read_all(TEXT.replace(",", ";"), OWN)
     assert (rows.delimiter, rows.good) == (";", 2)
-    assert [row.written.row_id for row in found] == ["a", "b"]
+    assert [row.serialized_spec.row_id for row in found] == ["a", "b"]
 
 
 def test_problems_are_told_under_the_merchants_own_header_and_can_be_mended(tmp_path):
     text = TEXT.replace("9.9", "viel").replace("全店", "半店")
     with (
-        catalog.read(io.BytesIO(text.encode()), format="csv", headers=OwnHeaders.of(OWN, "own")) as rows,
+        catalog.read(io.BytesIO(text.encode()), format="csv", headers=HeaderMapping.of(OWN, "own")) as rows,
         catalog.ErrorFile(tmp_path / "errors.csv", rows) as errors,
     ):
         broken = next(iter(rows))
@@ -66,7 +66,7 @@ def test_problems_are_told_under_the_merchants_own_header_and_can_be_mended(tmp_
     assert [problem.field for problem in broken.problems] == ["减", "活动"]
     mended = (tmp_path / "errors.csv").read_text("utf-8").replace(",viel,", ",9.9,").replace(",半店,", ",全店,")
     _, (row,) = read_all(mended, OWN)
-    assert row.written == read_all(TEXT, OWN)[1][0].written
+    assert row.serialized_spec == read_all(TEXT, OWN)[1][0].serialized_spec
 
 
 def test_a_fixed_field_without_a_column_is_called_by_its_name():
@@ -94,7 +94,7 @@ def test_a_fixed_field_without_a_column_is_called_by_its_name():
 )
 def test_what_a_mapping_cannot_say(own, sentence):
     with pytest.raises(CatalogError, match=re.escape(sentence)):
-        OwnHeaders.of(own, "own.toml")
+        HeaderMapping.of(own, "own.toml")
 
 
 @pytest.mark.parametrize(
@@ -119,25 +119,25 @@ def test_what_does_not_fit_the_file(own, sentence):
 
 def test_json_lines_have_no_columns():
     with pytest.raises(CatalogError, match="is JSONL, which has no columns to map"):
-        catalog.read(io.BytesIO(b"{}"), format="jsonl", headers=OwnHeaders())
+        catalog.read(io.BytesIO(b"{}"), format="jsonl", headers=HeaderMapping())
 
 
 def test_pairs_go_before_the_file(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text('[columns]\n"a=b" = "scope"\n[fixed]\nbrand_id = "1"\n', encoding="utf-8")
-    own = OwnHeaders.load(path, ["a=b=type", "c = threshold"])
-    assert own == OwnHeaders({"a=b": "type", "c": "threshold"}, {"brand_id": "1"}, {})
+    own = HeaderMapping.load(path, ["a=b=type", "c = threshold"])
+    assert own == HeaderMapping({"a=b": "type", "c": "threshold"}, {"brand_id": "1"}, {})
 
 
 @pytest.mark.parametrize("pair", ["brand_id", "=brand_id", " =brand_id"])
 def test_a_pair_needs_two_halves(pair):
     with pytest.raises(CatalogError, match="must read header=field"):
-        OwnHeaders.load(None, [pair])
+        HeaderMapping.load(None, [pair])
 
 
 def test_a_pair_names_what_is_possible():
     with pytest.raises(CatalogError, match="--map: there is no field 'x'; the fields are row_id"):
-        OwnHeaders.load(None, ["a=x"])
+        HeaderMapping.load(None, ["a=x"])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_mapping_that_cannot_be_read(tmp_path, content, sentence):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CatalogError, match=re.escape(sentence)):
-        OwnHeaders.load(path)
+        HeaderMapping.load(path)
 
 
 letters = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map(str.strip).filter(bool)
@@ -159,7 +159,7 @@ letters = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size
 @given(st.dictionaries(letters, letters, max_size=4), st.dictionaries(letters, letters, max_size=2))
 def test_what_is_saved_is_what_is_loaded(tmp_path_factory, columns, words):
     path = tmp_path_factory.mktemp("own") / "own.toml"
-    OwnHeaders(columns, {"brand_id": "1"}, {"scope": words}).save(path)
+    HeaderMapping(columns, {"brand_id": "1"}, {"scope": words}).save(path)
     saved = tomllib.loads(path.read_text("utf-8"))
     assert saved.get("columns", {}) == columns
     assert saved["fixed"] == {"brand_id": "1"}
@@ -168,4 +168,4 @@ def test_what_is_saved_is_what_is_loaded(tmp_path_factory, columns, words):
 
 def test_a_mapping_that_cannot_be_saved_is_told(tmp_path):
     with pytest.raises(CatalogError, match="cannot be written"):
-        OwnHeaders({"a": "scope"}).save(tmp_path / "none" / "own.toml")
+        HeaderMapping({"a": "scope"}).save(tmp_path / "none" / "own.toml")

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from couponpress import catalog
-from couponpress.catalog import NOT_UPLOADED_YET, OwnPictures
-from couponpress.errors import OwnPictureFoundError
+from couponpress.catalog import NOT_UPLOADED_YET, MerchantPictures
+from couponpress.errors import MerchantPictureFoundError
 from couponpress.picture_files import Settled
 from couponpress.uploads.catalog_upload import CatalogUpload
 from tests.builders import cut_out_body
@@ -52,18 +52,18 @@ def test_without_a_way_to_upload_such_a_row_is_broken(written):
 
 
 def test_a_catalog_without_such_a_cell_is_read_as_ever(written):
-    upload = CatalogUpload([written(URL, URL)], pictures=OwnPictures())
+    upload = CatalogUpload([written(URL, URL)], pictures=MerchantPictures())
     assert urls(upload) == [URL, URL]
 
 
 def test_the_first_such_cell_stops_the_reading(written):
-    upload = CatalogUpload([written(URL, "a.png")], pictures=OwnPictures())
-    with pytest.raises(OwnPictureFoundError, match=r"'a\.png' is not at the platform yet"):
+    upload = CatalogUpload([written(URL, "a.png")], pictures=MerchantPictures())
+    with pytest.raises(MerchantPictureFoundError, match=r"'a\.png' is not at the platform yet"):
         list(upload.specs())
 
 
 def test_what_good_rows_name_is_gathered_once_each_in_order(written, tmp_path):
-    pictures = OwnPictures()
+    pictures = MerchantPictures()
     pictures.phase = "gather"
     upload = CatalogUpload([written("b.png", URL, "https://a.example/1", "b.png", "/c.png")], pictures=pictures)
     assert urls(upload) == [NOT_UPLOADED_YET, URL, *[NOT_UPLOADED_YET] * 3]
@@ -80,7 +80,7 @@ def test_pictures_of_broken_rows_and_of_head_pictures_are_not_gathered(tmp_path)
     ]
     path = tmp_path / "shop.csv"
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
-    pictures = OwnPictures()
+    pictures = MerchantPictures()
     pictures.phase = "gather"
     upload = CatalogUpload([str(path)], pictures=pictures)
     assert len(list(upload.specs())) == 3
@@ -88,7 +88,7 @@ def test_pictures_of_broken_rows_and_of_head_pictures_are_not_gathered(tmp_path)
 
 
 def test_settled_pictures_stand_in_the_bodies_and_refused_ones_break_their_rows(written, tmp_path):
-    pictures = OwnPictures()
+    pictures = MerchantPictures()
     upload = CatalogUpload([path := written(URL, "a.png", "b.png", "a.png", "late.png")], pictures=pictures)
     pictures.settle(Settled(str(tmp_path / "a.png"), NEW_URL))
     pictures.settle(Settled(str(tmp_path / "b.png"), reason="is no picture"))
@@ -104,7 +104,7 @@ def test_settled_pictures_stand_in_the_bodies_and_refused_ones_break_their_rows(
 
 
 def test_a_second_reading_counts_anew(written):
-    upload = CatalogUpload([written(URL, "nonsense://x")], pictures=OwnPictures())
+    upload = CatalogUpload([written(URL, "nonsense://x")], pictures=MerchantPictures())
     for _ in range(2):
         assert urls(upload) == [URL]
         assert (upload.good, upload.broken, len(upload.error_files)) == (1, 1, 1)
@@ -112,7 +112,7 @@ def test_a_second_reading_counts_anew(written):
 
 def test_a_catalog_from_a_stream_names_files_of_the_current_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pictures = OwnPictures()
+    pictures = MerchantPictures()
     pictures.phase = "gather"
     stream = io.BytesIO(b"brand_id,image_url\n1,a.png\n")
     for row in catalog.read(stream, format="csv", pictures=pictures):

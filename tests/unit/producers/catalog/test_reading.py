@@ -19,7 +19,7 @@ from couponpress.catalog.offers import Offers
 from couponpress.catalog.vocabulary import VOCABULARY
 from couponpress.errors import CatalogError
 from couponpress.ledger.chunks import identified_in
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 from couponpress_worker.demo.fleet import sample_catalog
 
@@ -648,9 +648,9 @@ def on_the_slow_way(text, kind, **options):
 
     def learn(_, __, spec, ___):
         specs.append(spec)
-        return WrittenSpec.of(spec)
+        return SerializedSpec.of(spec)
 
-    with patch.object(Offers, "written", lambda *_: None), patch.object(Offers, "learn", learn):
+    with patch.object(Offers, "serialized", lambda *_: None), patch.object(Offers, "learn", learn):
         return *read_all(text, kind, **options), specs
 
 
@@ -662,7 +662,7 @@ def assert_the_same(text, kind, strict):
     good = [row for row in found if isinstance(row, catalog.Row)]
     for row, spec in zip(good, specs, strict=True):
         expected = spec.identified("run")
-        stored = identified_in("run")(row.written)
+        stored = identified_in("run")(row.serialized_spec)
         assert (stored.task_id, stored.row.row_id) == (expected.task_id, expected.row_id)
         assert stored.row.body == expected.body()
         assert row.spec == spec

@@ -29,7 +29,7 @@ def test_both_forms_say_the_same(tmp_path):
     rows = []
     for suffix in (".xlsx", ".csv"):
         with catalog.read(written(tmp_path / f"coupons{suffix}")) as found:
-            rows.append([row.written for row in found])
+            rows.append([row.serialized_spec for row in found])
     assert rows[0] == rows[1]
 
 

@@ -219,7 +219,9 @@ def in_csv(*rows):
 def test_a_workbook_says_what_a_csv_says():
     rows, found = read_all(workbook(NORMAL, DISCOUNT, EXCHANGE, CUT_OUT))
     exchange = ("SP-3", "120345", *EXCHANGE[2:])
-    assert [row.written for row in found] == [row.written for row in in_csv(NORMAL, DISCOUNT, exchange, CUT_OUT)]
+    assert [row.serialized_spec for row in found] == [
+        row.serialized_spec for row in in_csv(NORMAL, DISCOUNT, exchange, CUT_OUT)
+    ]
     assert (rows.format, rows.sheet, rows.header, rows.unused_columns) == ("xlsx", "优惠券", HEADER, ())
     assert (rows.good, rows.broken) == (4, 0)
 
@@ -239,7 +241,7 @@ ways = st.sampled_from(
 def test_numbers_and_texts_mean_the_same(choices):
     typed_in = normal(**{name: cell for name, _, cell in choices})
     texts = normal(**{name: text for name, text, _ in choices})
-    assert only(workbook(typed_in)).written == in_csv(texts)[0].written
+    assert only(workbook(typed_in)).serialized_spec == in_csv(texts)[0].serialized_spec
 
 
 def test_rows_keep_their_numbers_and_empty_ones_are_none():
@@ -247,7 +249,7 @@ def test_rows_keep_their_numbers_and_empty_ones_are_none():
     no_id = (None, *NORMAL[1:])
     book = workbook(blank, no_id, ("  ", *blank[1:]), no_id, formats={"A1000": "0.00", "ZZ3": "0.00"})
     _, found = read_all(book)
-    assert [(row.line, row.written.row_id) for row in found] == [(3, "3"), (5, "5")]
+    assert [(row.line, row.serialized_spec.row_id) for row in found] == [(3, "3"), (5, "5")]
 
 
 def test_a_header_may_stand_lower_and_further_right():
@@ -257,7 +259,7 @@ def test_a_header_may_stand_lower_and_further_right():
         book.active.cell(6, number + 3, NORMAL[number])
     book.active.cell(6, 40, "a remark beside the table")
     row = only(saved(book))
-    assert (row.line, row.written.row_id) == (6, "SP-1")
+    assert (row.line, row.serialized_spec.row_id) == (6, "SP-1")
 
 
 def test_a_formulas_result_is_read():
@@ -269,7 +271,7 @@ def test_a_formulas_result_is_read():
     assert row.spec.combine_image.discount_coupon.percent_off == 15
     nothing = ' t="str"><f>IF(1,"","")</f><v></v>'
     row = only(workbook(NORMAL, cells={at("商品编号"): nothing}))
-    assert row.written.row_id == "2"
+    assert row.serialized_spec.row_id == "2"
 
 
 def test_a_formula_that_was_never_calculated_is_not_taken_for_an_empty_cell():
@@ -397,7 +399,7 @@ def test_broken_rows_come_back_as_a_workbook_and_can_be_mended(tmp_path):
     sheet["D2"] = 120344
     sheet["D3"] = "1203441234567890123"
     _, found = read_all(saved(written))
-    assert [row.written.row_id for row in found] == ["may:3", "SP-1"]
+    assert [row.serialized_spec.row_id for row in found] == ["may:3", "SP-1"]
     assert found[1].spec.brand_id == "1203441234567890123"
 
 

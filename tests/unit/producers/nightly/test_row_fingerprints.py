@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from couponpress.ledger.chunks import Identified, identified_in
 from couponpress.nightly.row_fingerprints import print_of, print_of_body, row_digest
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from tests.builders import head_body, spec
 
 TRICKY = 'https://wxpaylogo.qpic.cn/wxpaylogo/1.png?"task_id":"x'
@@ -15,14 +15,14 @@ TRICKY = 'https://wxpaylogo.qpic.cn/wxpaylogo/1.png?"task_id":"x'
 @pytest.mark.parametrize("run", ["monday", "tuesday"])
 @given(number=st.integers(1, 10**6))
 def test_a_stored_body_has_the_fingerprint_of_its_halves(run, number):
-    written = WrittenSpec.of(spec(number))._replace(task_id=None)
+    written = SerializedSpec.of(spec(number))._replace(task_id=None)
     stored = identified_in(run)(written)
     assert print_of_body(stored.row.body) == print_of(written.head, written.tail)
 
 
 def test_another_night_s_task_id_is_no_change_and_another_amount_is():
     def of(amount, run):
-        written = WrittenSpec.of(spec(amount, **{**head_body(amount), "task_id": None}))
+        written = SerializedSpec.of(spec(amount, **{**head_body(amount), "task_id": None}))
         return identified_in(run)(written)
 
     first, second, dearer = of(1, "monday"), of(1, "tuesday"), of(2, "tuesday")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from couponpress.transport.batching import MOST_AT_ONCE, Gathered
+from couponpress.transport.batching import MOST_AT_ONCE, Batcher
 from tests.builders import run_fast
 
 
@@ -27,9 +27,9 @@ def put(*groups, pause=10.0):
 
     async def act():
         written = Written()
-        gathered, results = Gathered(written.write), []
+        batcher, results = Batcher(written.write), []
         for group in groups:
-            results += await asyncio.gather(*map(gathered.put, group), return_exceptions=True)
+            results += await asyncio.gather(*map(batcher.put, group), return_exceptions=True)
             await asyncio.sleep(pause)
         return results, written.batches
 
@@ -58,8 +58,8 @@ def test_trouble_is_told_to_all_that_went_together_and_to_no_other():
 def test_nobody_hears_before_the_write():
     async def act():
         written = Written()
-        gathered = Gathered(written.write)
-        one = asyncio.create_task(gathered.put(1))
+        batcher = Batcher(written.write)
+        one = asyncio.create_task(batcher.put(1))
         await asyncio.sleep(0.3)
         assert written.batches == [[1]]
         assert not one.done()
@@ -72,8 +72,8 @@ def test_nobody_hears_before_the_write():
 def test_a_caller_that_gives_up_spoils_nothing(when):
     async def act():
         written = Written()
-        gathered = Gathered(written.write)
-        gone, stays = (asyncio.create_task(gathered.put(item)) for item in (1, 2))
+        batcher = Batcher(written.write)
+        gone, stays = (asyncio.create_task(batcher.put(item)) for item in (1, 2))
         await asyncio.sleep(when)
         gone.cancel()
         assert await stays == 4

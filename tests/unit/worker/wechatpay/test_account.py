@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from couponpress.serialized_spec import WrittenSpec
+from couponpress.serialized_spec import SerializedSpec
 from couponpress_worker.wechatpay.client import PARTNER, Account
 from tests.builders import identified, spec
 
@@ -31,7 +31,7 @@ def test_the_paths_are_those_of_the_platform_s_pages():
 
 def bodies():
     """The bytes as each of the two writers stores them."""
-    written = WrittenSpec.of(spec(1))
+    written = SerializedSpec.of(spec(1))
     return [identified([1])[0].row.body, written.head + written.task_id.encode() + written.tail]
 
 

@@ -1,0 +1,43 @@
+"""What every command shares: the exit codes, where messages go, and how a file is opened for writing.
+
+Results go to standard output. Progress and messages go to `stderr`, so that both can be told apart by a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, TextIO
+
+import typer
+from rich.console import Console
+
+from couponpress.errors import InputError
+
+#: Exit codes: done; some rows or specs ended badly; bad usage or bad input; Ctrl-C.
+DONE: Final = 0
+ENDED_BADLY: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+#: Names and reasons are shown as they are, whatever they would mean as markup.
+stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+BrandOption = Annotated[str | None, typer.Option(help="A brand's id, instead of a run.", show_default=False)]
+
+
+@contextmanager
+def open_output(path: Path) -> Iterator[TextIO]:
+    """Open a text file for writing, with line ends as they are given.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.") from None

@@ -1,0 +1,53 @@
+"""The command `limit`: shows and sets the rate of the running fleet, and writes the proof of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from couponpress.cli.console import JsonOption, open_output, stderr
+from couponpress.cli.run_progress import rate_lines
+from couponpress.client import Client
+from couponpress.ledger.flight import write_proof
+
+
+def limit(
+    rate: Annotated[
+        str | None,
+        typer.Argument(
+            help="The new rate, such as 300/second or 600/minute; `default` for the configured one.", show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    proof: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a CSV file of when each request of the last ten minutes was sent.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Show the rate of the running fleet, or set it by hand: at once, for all workers, without a restart.
+
+    COUPONPRESS_RATE of the workers is the ceiling, unless a rate is set by hand: that one may be lower or higher, and
+    stays until `couponpress limit default`. Either way what was learned from the platform's refusals is forgotten.
+    When the platform refuses at the rate in force, the fleet finds the limit that is really there by itself, stays
+    below it, and climbs back when it is lifted.
+    """
+    with Client() as client:
+        if rate is not None:
+            client.set_rate(None if rate == "default" else rate)
+        if proof is not None:
+            sent = client.flight_record()
+            with open_output(proof) as stream:
+                most = write_proof(sent, stream)
+            stderr.print(f"{len(sent)} requests, at most {most} in any 1 s window: {proof}", markup=False)
+        told = client.rate()
+        if as_json:
+            typer.echo(json.dumps({**asdict(told), "in_force": told.in_force, "why": told.why}))
+            return
+        for line in rate_lines(told):
+            typer.echo(line)

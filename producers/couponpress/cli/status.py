@@ -1,0 +1,81 @@
+"""The commands `status` and `watch`: how far runs are, why specs ended badly, and what keeps specs from going on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
+from couponpress.cli.run_progress import counts_line, set_aside_lines, summary
+from couponpress.cli.run_progress import watch as watch_progress
+from couponpress.client import Client
+from couponpress.errors import InputError
+from couponpress.ledger.reading import Hold
+from couponpress.ledger.setting_aside import SetAsideChunk
+from couponpress.outcome import RunStatus
+
+
+def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
+    """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
+    with Client() as client:
+        shown = client.runs() if run is None else [client.run(run)]
+        holds, aside = client.holds(), client.set_aside_chunks()
+        if as_json:
+            told = [_as_json(one, holds, aside) for one in shown]
+            if run is not None:
+                told[0]["reasons"] = client.reasons(run)
+            typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
+            return
+        for line in _status_lines(client, shown, run, holds, aside):
+            typer.echo(line)
+
+
+def _status_lines(
+    client: Client, shown: list[RunStatus], run: str | None, holds: list[Hold], aside: list[SetAsideChunk]
+) -> Iterator[str]:
+    """Yield what people are told: counts, reasons, and whatever keeps specs from going on."""
+    for one in shown:
+        yield counts_line(one)
+        if one.hook_trouble:
+            yield f"  hook: {one.hook_trouble}; it is tried again as long as the run is kept"
+    if run is not None:
+        yield from (f"  {count:>8}  {reason}" for reason, count in client.reasons(run).items())
+    for hold in holds:
+        yield f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}"
+    if down := client.outage():
+        since = time.strftime("%H:%M:%S", time.localtime(down.since))
+        yield f"the platform seems to be down since {since} ({down.reason}): only probes are sent"
+    yield from set_aside_lines(aside, *client.set_aside_messages(), run)
+    if not shown:
+        yield "no run yet; `couponpress submit FILE` makes one"
+
+
+def watch(run: RunArgument = None) -> None:
+    """Show a run's progress until every spec has its outcome; without a name, the youngest run's."""
+    with Client() as client:
+        if run is None:
+            runs = client.runs()
+            if not runs:
+                raise InputError("there is no run yet; `couponpress submit FILE` makes one.")
+            run = runs[-1].run
+        ended_badly = watch_run(client, run)
+    raise typer.Exit(ENDED_BADLY if ended_badly else DONE)
+
+
+def watch_run(client: Client, run: str) -> int:
+    """Show a run until it is finished, then its summary; returns how many specs ended badly."""
+    last = watch_progress(lambda: client.run(run), stderr)
+    stderr.print(summary(last, client.reasons(run)))
+    return last.ended_badly
+
+
+def _as_json(one: RunStatus, holds: list[Hold], aside: list[SetAsideChunk]) -> dict[str, Any]:
+    # A brand is held in every run.
+    of_run = [asdict(hold) for hold in holds if hold.kind != "run" or hold.scope == one.run]
+    set_aside = sum(chunk.run == one.run for chunk in aside)
+    return {**asdict(one), "finished": one.finished, "holds": of_run, "chunks_set_aside": set_aside}

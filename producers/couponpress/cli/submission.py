@@ -1,0 +1,122 @@
+"""The command `submit`: catalogs become a run.
+
+It reads the catalogs twice: once to check the headers, before anything is stored, and once to enqueue the rows. With
+pictures of the merchant's own it reads them once more, after the upload.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from couponpress.catalog import HeaderMapping, MerchantPictures
+from couponpress.cli.console import DONE, ENDED_BADLY, stderr
+from couponpress.cli.dry_run import dry_run as show_dry_run
+from couponpress.cli.reading_progress import reading_progress
+from couponpress.cli.status import watch_run
+from couponpress.client import Client, Receipt
+from couponpress.errors import CouponpressError, MerchantPictureFoundError
+from couponpress.keys import Lane
+from couponpress.ledger.pacing import per_second
+from couponpress.picture_files import PictureChoices
+from couponpress.settings import configured_rate
+from couponpress.uploads.catalog_upload import CatalogUpload, default_run_name
+from couponpress.uploads.picture_upload import upload_pictures
+
+
+def submit(
+    files: Annotated[list[str], typer.Argument(help="Catalogs; - for standard input.", metavar="FILE...")],
+    run: Annotated[str | None, typer.Option(help="The run's name; default: the first file's stem.")] = None,
+    lane: Annotated[Lane, typer.Option(help="urgent overtakes bulk.")] = "bulk",
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="csv, jsonl or xlsx; default: by the file's suffix.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="utf-8 or gb18030; default: told by the content.", show_default=False)
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="A workbook's sheet; default: the first.")] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="HEADER=FIELD", help="What a header of your own means; repeatable."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="A TOML file of your own headers, fixed values and words; see docs/catalog.md.")
+    ] = None,
+    save_mapping: Annotated[Path | None, typer.Option(help="Save what --map and --mapping say to a file.")] = None,
+    strict: Annotated[bool, typer.Option(help="Refuse the whole catalog if any row is broken or doubtful.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Check everything and show the first bodies; enqueue nothing.")] = False,
+    watch_it: Annotated[bool, typer.Option("--watch", help="Show progress until every spec has its outcome.")] = False,
+    errors: Annotated[
+        Path | None, typer.Option(help="Where broken rows go; default: beside the catalog, as STEM.errors.SUFFIX.")
+    ] = None,
+    hook: Annotated[
+        str | None, typer.Option(help="A URL that is told when the run is finished.", show_default=False)
+    ] = None,
+    own_pictures: Annotated[
+        bool, typer.Option("--upload/--no-upload", help="Upload the pictures that rows name as files or URLs.")
+    ] = True,
+    convert: Annotated[bool, typer.Option(help="Scale and convert pictures that the platform would refuse.")] = False,
+    private_urls: Annotated[bool, typer.Option(help="Fetch pictures from private networks too.")] = False,
+) -> None:
+    """Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."""
+    run = run or default_run_name(files)
+    pictures = MerchantPictures("find" if own_pictures else "refuse")
+    headers = HeaderMapping.load(mapping, maps or ()) if mapping or maps else None
+    upload = CatalogUpload(
+        files,
+        format_name=format_name,
+        encoding=encoding,
+        sheet=sheet,
+        headers=headers,
+        strict=strict,
+        errors=errors,
+        pictures=pictures,
+    )
+    upload.check()
+    if save_mapping:
+        (headers or HeaderMapping()).save(save_mapping)
+        stderr.print(f"the mapping is saved: --mapping {save_mapping}")
+    if dry_run:
+        good = show_dry_run(upload, run, stderr, typer.echo, _pace)
+        raise typer.Exit(DONE if good else ENDED_BADLY)
+    with Client() as client:
+        client.ping()
+        try:
+            receipt = _enqueue(client, upload, run, lane, hook)
+        except MerchantPictureFoundError:
+            upload_pictures(upload, PictureChoices(convert, private_urls), stderr)
+            receipt = _enqueue(client, upload, run, lane, hook)
+        stderr.print(upload.report())
+        known = f", {receipt.known} known before (the same work)" if receipt.known else ""
+        enqueued = receipt.new + receipt.known > 0
+        more = f" `couponpress watch {run}` shows its progress." if enqueued else ""
+        stderr.print(f"run {run}: {receipt.new} enqueued{known}.{more}")
+        ended_badly = watch_run(client, run) if watch_it and enqueued else 0
+    raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
+
+
+def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:
+    try:
+        with reading_progress(upload, stderr), closing(upload.specs()) as specs:
+            return client.enqueue_many(
+                specs,
+                run=run,
+                lane=lane,
+                hook=hook,
+                on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
+            )
+    except KeyboardInterrupt:
+        stderr.print("interrupted; give the same command again, nothing is done twice")
+        raise
+
+
+def _pace() -> tuple[float, int]:
+    """Ask the fleet for its rate and what waits; without settings, Redis or workers, the configured rate has to do."""
+    rate, waiting = None, 0
+    with suppress(CouponpressError), Client() as client:
+        rate = client.rate().effective_per_second
+        waiting = sum(one.waiting + one.retrying for one in client.runs())
+    return rate or per_second(configured_rate()), waiting
