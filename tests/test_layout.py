@@ -448,7 +448,7 @@ def test_every_document_that_the_code_names_exists():
 
 def project_files():
     """Everything that belongs to the project; what .gitignore names is somebody's own."""
-    ignored = ["__pycache__", "*.pyc"]
+    ignored = [".git", "__pycache__", "*.pyc"]  # in a work tree .git is a file
     for home in (ROOT, ROOT / "deploy"):
         ignored += [line.strip("/") for line in (home / ".gitignore").read_text(encoding="utf-8").split()]
     names = ("producers", "worker", "tests", "examples", "deploy", "docs", "requirements", ".ci")
