@@ -84,13 +84,14 @@ RIM = {
         "results": "writes the results",
         "uploads": "reads its sample as `submit` does",
     },
+    "up": {"gateway": "makes a token where no tokens file is named"},
     "runtime": {"nightly": "a scheduler enqueues catalogs, as any producer does"},
 }
 
 #: The rooms and top modules of both packages, the highest first. Each imports from those below it alone.
 ORDER = {
-    "couponpress_worker": "tasks cli demo app doctor pictures sandbox runtime completion submission safety store rate "
-    "settings wechatpay periodic errors",
+    "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
+    "rate settings wechatpay periodic errors",
     "couponpress": "__main__ cli gateway nightly asyncio_client client uploads catalog settings transport ledger "
     "serialized_spec spec results picture_files outcome keys errors",
 }
@@ -129,7 +130,7 @@ def test_the_fleet_sees_the_ground_floor_only():
 def test_decisions_know_no_wiring():
     """What decides gets values, so settings stop at the rim."""
     readers = {room_of(name) for name in importers_of("couponpress_worker.settings")}
-    assert readers == {"app", "cli", "doctor", "pictures", "runtime"}
+    assert readers == {"app", "cli", "doctor", "pictures", "runtime", "up"}
     assert not within(imports_of("couponpress_worker.wechatpay.judgement"), *PACKAGES) - {"couponpress.outcome"}
 
 
@@ -156,6 +157,8 @@ SPOKEN_BY = {
         "couponpress_worker.completion.run_webhooks",
         "couponpress_worker.demo",
         "couponpress_worker.pictures.fetch",
+        "couponpress_worker.runtime.subprocesses",
+        "couponpress_worker.up.run",
         "couponpress_worker.sandbox",
         "couponpress_worker.wechatpay",
     },
@@ -179,9 +182,9 @@ def test_the_gateway_is_loaded_by_its_command_only():
 
 
 def test_a_sandbox_is_used_by_nobody_but_the_commands():
-    """`cli` starts one; `demo` starts one too, and reads the file that it writes for its clients."""
+    """`cli` starts one; `demo` and `up` start one too, and read the file that it writes for its clients."""
     outside = importers_of("couponpress_worker.sandbox") - within(SOURCES, "couponpress_worker.sandbox")
-    assert {room_of(name) for name in outside} == {"cli", "demo"}
+    assert {room_of(name) for name in outside} == {"cli", "demo", "up"}
 
 
 # --- names in Redis ---------------------------------------------------------------------------------------------------
@@ -236,7 +239,7 @@ def test_every_script_is_called():
 
 SETTINGS = {"couponpress.settings", "couponpress_worker.settings"}
 #: Hands its own environment on to the processes that it starts; reads nothing from it.
-PASSES_ON = {"couponpress_worker.demo.fleet"}
+PASSES_ON = {"couponpress_worker.runtime.subprocesses"}
 
 
 def test_only_settings_read_the_environment():

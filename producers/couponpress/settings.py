@@ -89,6 +89,11 @@ def configured_rate() -> str:
     return os.environ.get(f"{ENV_PREFIX}RATE") or "500/second"
 
 
+def configured() -> dict[str, str]:
+    """Return every COUPONPRESS_ setting of the environment that is not empty, by its name there."""
+    return {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
+
+
 def without_password(url: str) -> str:
     """Return a URL that can be shown: user name and password are cut out."""
     return re.sub(r"([?&](?:sentinel_)?(?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))

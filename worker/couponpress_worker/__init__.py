@@ -72,12 +72,14 @@
         heartbeat         the sign of life that a process leaves
         watchdog          ends a process that is stuck
         shutdown          bounds how long a stop may take
+        subprocesses      runs commands of couponpress as processes of this one
         redis_server      a Redis for the demo and the tests
 
 and around them:
 
     cli               the fleet's commands
     doctor            checks a set-up before the night
+    up                every service in one terminal
     demo              the whole fleet on one machine
     sandbox           a stand-in for the platform
     periodic          loops that run again and again

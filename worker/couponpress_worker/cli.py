@@ -19,6 +19,7 @@ from rich.console import Console
 
 from couponpress.cli.console import DONE, ENDED_BADLY
 from couponpress.picture_files import PictureChoices, Settled, join_upload
+from couponpress_worker.up.command import up
 
 if TYPE_CHECKING:
     from couponpress_worker.settings import Settings
@@ -30,7 +31,7 @@ Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 insid
 def register(app: typer.Typer) -> None:
     """Add the fleet's commands to the `couponpress` command, and the upload of pictures to its `submit`."""
     join_upload(_upload_pictures)
-    for command in (worker, scheduler, callback, callback_url, sandbox, redis, doctor, health, demo):
+    for command in (worker, scheduler, callback, callback_url, sandbox, redis, doctor, health, demo, up):
         app.command()(command)
 
 

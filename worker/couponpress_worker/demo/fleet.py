@@ -6,14 +6,10 @@ also on Ctrl-C.
 
 from __future__ import annotations
 
-import os
 import signal
 import ssl
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,8 +26,8 @@ from couponpress.settings import ProducerSettings
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.demo import sample_catalog
-from couponpress_worker.errors import ServiceError
 from couponpress_worker.runtime import redis_server
+from couponpress_worker.runtime.subprocesses import Services
 from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
 
 RUN = "demo"
@@ -39,92 +35,8 @@ LIMIT_PER_SECOND = 500
 #: On one machine the platform, the fleet and Redis wait for each other's cores, so requests are later than on a network
 #: of machines: the lateness budget is larger than the default, at the price of some rate.
 LATENESS_MS = 100
-#: How far the fleet stands back behind them, as nice(1) has it.
-NICENESS = 5
-#: How long a service may take until it listens.
-START_SECONDS = 30.0
-#: How long a service may take until it has stopped.
-STOP_SECONDS = 20.0
 #: What is asked here speaks plain HTTP; without this, each question would load every authority's certificate first.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def stand_back(pid: int) -> None:
-    """Let a process leave the cores to the platform and Redis, which are elsewhere in real life, when these want one.
-
-    A platform that waits for a core stamps late, and sees bunches that nobody sent. Linux may share cores among
-    sessions before it looks at processes (sched(7), autogroup), so both are told.
-    """
-    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
-    with suppress(OSError):  # not everywhere, and not under every policy
-        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
-
-
-class Services:
-    """Processes of the `couponpress` command, each in a session of its own, with a log file each."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
-
-    def start(self, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
-        """Start `couponpress WORDS`; its output goes to `NAME.log`. Whatever is the fleet's own stands back."""
-        with (self._directory / f"{words[0]}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "couponpress", *words],
-                env=os.environ | env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
-            )
-        if words[0] not in {"sandbox", "redis"}:
-            stand_back(process.pid)
-        self._started.append((words[0], process))
-        return process
-
-    def let_go(self, process: subprocess.Popen[bytes]) -> None:
-        """Leave a process to the caller: it may end, and is not stopped with the others."""
-        self._started = [(name, one) for name, one in self._started if one is not process]
-
-    def check(self) -> None:
-        """Make sure that all still run.
-
-        Raises:
-            ServiceError: one ended; the message holds the end of its log.
-        """
-        for name, process in self._started:
-            if process.poll() is not None:
-                log = self._directory / f"{name}.log"
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-                raise ServiceError(f"the {name} ended with exit code {process.returncode}; the end of {log}:\n{tail}")
-
-    def wait_for(self, ready: Callable[[], object], what: str) -> None:
-        """Wait until `ready` no longer fails to connect.
-
-        Raises:
-            ServiceError: a service ended, or START_SECONDS passed.
-        """
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            self.check()
-            with suppress(httpx.TransportError, FileNotFoundError):
-                ready()
-                return
-            time.sleep(0.05)
-        raise ServiceError(f"the {what} was not ready within {START_SECONDS:g} s; its log is in {self._directory}.")
-
-    def stop(self) -> None:
-        """Stop everything, the youngest first."""
-        for name, process in reversed(self._started):
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                sys.stderr.write(f"{name} did not stop within {STOP_SECONDS:g} s and is killed\n")
-                process.kill()
-                process.wait()
 
 
 @contextmanager

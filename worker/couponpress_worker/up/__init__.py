@@ -1,0 +1,1 @@
+"""`couponpress up`: every service of couponpress on this machine, in one terminal."""

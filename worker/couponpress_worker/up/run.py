@@ -1,0 +1,194 @@
+"""`couponpress up`: every service of couponpress on this machine, in one terminal, until Ctrl-C.
+
+It starts what the settings do not name: a Redis without COUPONPRESS_REDIS_URL, a sandbox in place of the platform
+without COUPONPRESS_MCH_PRIVATE_KEY_FILE. Callback receiver, worker, scheduler and gateway are always started. Each line
+of their output is shown with the service's name in front and kept in `DIR/up.log`. A service that ends by itself is
+started again; one that keeps ending stops everything, so that nobody takes half a fleet for a whole one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from couponpress.gateway.tokens import add_token
+from couponpress.settings import ENV_PREFIX
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.errors import ServiceError
+from couponpress_worker.sandbox.credentials import ENV_FILE, read_env, write_env
+from couponpress_worker.up.services import LabelledServices, Ports
+
+#: A service that ended by itself is started again after this time.
+AGAIN_SECONDS = 1.0
+#: A service that ends by itself more often than this within a minute stops everything.
+ENDS_PER_MINUTE = 5
+TOKENS_FILE = "tokens.toml"
+#: Holds the one token that is made here, for its owner alone.
+GATEWAY_ACCESS_FILE: Final = "gateway-token"
+
+
+def run_up(
+    directory: Path,
+    show: Callable[[str], None],
+    *,
+    configured: Mapping[str, str],
+    callback_port: int | None = None,
+    sandbox_options: tuple[str, ...] = (),
+) -> None:
+    """Run everything until TERM or INT.
+
+    Args:
+        directory: where logs, the Redis's data, the sandbox's keys and the file `env` go.
+        show: takes each line for the terminal.
+        configured: the settings of the environment, by their names there.
+        callback_port: where callbacks are received; without it 8800, or a free port when that is taken.
+        sandbox_options: further options of the sandbox.
+
+    Raises:
+        ServiceError: a service did not start, or kept ending; everything was stopped.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    ports = Ports.free(callback_port)
+    services = LabelledServices(directory, show)
+    with _stopping() as stopped:
+        try:
+            commands, env = _start(services, directory, ports, configured, sandbox_options, stopped)
+            if not stopped.is_set():
+                _tell(services, directory, ports, env, configured)
+            _keep_up(services, commands, env, stopped)
+        finally:
+            services.say("up", "stopping")
+            services.stop()
+
+
+def is_configured(configured: Mapping[str, str], name: str) -> bool:
+    """Whether the environment has a setting, by its name without the prefix."""
+    return bool(configured.get(ENV_PREFIX + name))
+
+
+Commands = dict[str, tuple[str, ...]]
+
+
+def _start(
+    services: LabelledServices,
+    directory: Path,
+    ports: Ports,
+    configured: Mapping[str, str],
+    sandbox_options: tuple[str, ...],
+    stopped: threading.Event,
+) -> tuple[Commands, dict[str, str]]:
+    """Start every service; returns the command of each, and the settings that they and others need."""
+    commands: Commands = {}
+    env: dict[str, str] = {}
+
+    def start(*words: str) -> None:
+        commands[words[0]] = words
+        services.start(*words, env=env)
+
+    if not is_configured(configured, "REDIS_URL"):
+        env[f"{ENV_PREFIX}REDIS_URL"] = f"redis://127.0.0.1:{ports.redis}/0"
+        start("redis", "--port", str(ports.redis), "--dir", str(directory / "redis"))
+    if not is_configured(configured, "MCH_PRIVATE_KEY_FILE"):
+        notify_url = f"http://127.0.0.1:{ports.callback}{CALLBACK_PATH}"
+        home = directory / "sandbox"
+        (home / ENV_FILE).unlink(missing_ok=True)
+        start("sandbox", "--port", str(ports.sandbox), "--dir", str(home), "--notify-url", notify_url, *sandbox_options)
+        _wait_for(services, (home / ENV_FILE).read_text, "sandbox", stopped)
+        env |= read_env(home / ENV_FILE)
+    if not is_configured(configured, "GATEWAY_TOKENS_FILE"):
+        env[f"{ENV_PREFIX}GATEWAY_TOKENS_FILE"] = str(_tokens(directory))
+    start("callback", "--port", str(ports.callback))
+    start("worker")
+    start("scheduler")
+    start("gateway", "--port", str(ports.gateway))
+    for name, port in (("callback", ports.callback), ("gateway", ports.gateway)):
+        _wait_for(services, partial(httpx.get, f"http://127.0.0.1:{port}/", trust_env=False), name, stopped)
+    return commands, env
+
+
+def _wait_for(services: LabelledServices, ready: Callable[[], object], what: str, stopped: threading.Event) -> None:
+    with suppress(_Stopped):
+        services.wait_for(lambda: _unless(stopped, ready), what)
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: the person pressed Ctrl-C while services started
+    """The services are told to stop while one of them is waited for."""
+
+
+def _unless(stopped: threading.Event, ready: Callable[[], object]) -> object:
+    if stopped.is_set():
+        raise _Stopped
+    return ready()
+
+
+def _tell(
+    services: LabelledServices, directory: Path, ports: Ports, env: Mapping[str, str], configured: Mapping[str, str]
+) -> None:
+    """Say what runs where, and what another terminal needs."""
+    real = is_configured(configured, "MCH_PRIVATE_KEY_FILE")
+    services.say("up", f"platform: {'as the settings say' if real else 'a sandbox; nothing real is called'}")
+    services.say("up", f"callbacks: http://127.0.0.1:{ports.callback}{CALLBACK_PATH}")
+    services.say("up", f"gateway: http://127.0.0.1:{ports.gateway}/docs")
+    if (token := directory / GATEWAY_ACCESS_FILE).exists():
+        services.say("up", f"gateway token: in {token}")
+    path = write_env(directory, env)
+    services.say("up", f"in another terminal, first: . {path}")
+    for name, value in env.items():
+        services.say("up", f"  export {name}={value}")
+    services.say("up", "everything is up; Ctrl-C stops it all")
+
+
+def _keep_up(services: LabelledServices, commands: Commands, env: dict[str, str], stopped: threading.Event) -> None:
+    """Start a service again that ended by itself, until everything is told to stop.
+
+    Raises:
+        ServiceError: a service keeps ending.
+    """
+    ends: dict[str, deque[float]] = {name: deque(maxlen=ENDS_PER_MINUTE) for name in commands}
+    while not stopped.wait(AGAIN_SECONDS):
+        for name, code in services.ended():
+            now, before = time.monotonic(), ends[name]
+            if len(before) == ENDS_PER_MINUTE and now - before[0] < 60:
+                raise ServiceError(f"the {name} keeps ending, last with exit code {code}; its lines above say why.")
+            before.append(now)
+            services.say("up", f"the {name} ended with exit code {code} and is started again")
+            services.start(*commands[name], env=env)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Yield an event that TERM and INT set; a second INT is Ctrl-C as usual."""
+    stopped = threading.Event()
+
+    def stop(number: int, _: object) -> None:
+        if stopped.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tokens(directory: Path) -> Path:
+    """Return the tokens file of the gateway; makes it, with one token for every brand, where it is not there."""
+    path = (directory / TOKENS_FILE).absolute()
+    if not path.exists():
+        token = add_token(path, "up", brands=None, quota=None, namespace=None)
+        secret = directory / GATEWAY_ACCESS_FILE
+        secret.touch(mode=0o600)
+        secret.write_text(token + os.linesep, encoding="ascii")
+    return path
