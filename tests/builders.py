@@ -13,7 +13,7 @@ from couponpress.keys import HELD_SCORE, Keys, lane_of, run_of
 from couponpress.ledger.chunks import Identified
 from couponpress.ledger.uploading import UploadLedger
 from couponpress.ledger.working import Move, WorkLedger
-from couponpress.outcome import LETTERS, STATE_OF_LETTER, State
+from couponpress.outcome import LETTERS, STATE_OF_LETTER, RunStatus, State
 from couponpress_worker.settings import Settings
 
 MCHID = "1900000001"
@@ -70,6 +70,15 @@ def spec(number=1, **changes):
 def identified(numbers, run="may", **changes):
     """Specs as the ledger takes them."""
     return [Identified.of(spec(number, **changes), run) for number in numbers]
+
+
+def run_status(run="may", **changes):
+    """A run's progress; what is not said is zero."""
+    names = ["uploading", *(state.value for state in State), "throttled"]
+    counts = {name: changes.get(name, 0) for name in names if name in RunStatus.__dataclass_fields__}
+    total = sum(counts[name] for name in counts if name != "throttled")
+    values = {"run": run, "lane": "bulk", "total": total, "created_at": 0.0, "finished_at": None, **counts}
+    return RunStatus(**values | changes)
 
 
 def producer_settings(url="redis://127.0.0.1:6379/0", **changes):

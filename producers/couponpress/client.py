@@ -38,6 +38,7 @@ from couponpress.ledger.holding import HoldingLedger
 from couponpress.ledger.hooks import set_hook
 from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.pacing import PacingLedger, RateInForce
+from couponpress.ledger.presence import Present, read_present
 from couponpress.ledger.reading import Hold, ReadingLedger
 from couponpress.ledger.redriving import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
@@ -358,6 +359,11 @@ class Client:
         """Return since when and why the fleet finds the platform down; None while it does not."""
         with self._asking():
             return read_down(self._redis, self._keys)
+
+    def present(self) -> list[Present]:
+        """Return the fleet's processes that run: workers, schedulers, callback receivers, gateways."""
+        with self._asking():
+            return read_present(self._redis, self._keys)
 
     def pause(self, run: str | None = None, *, brand: str | None = None, reason: str = "paused by hand") -> bool:
         """Hold a run, or a brand's specs in every run, or with neither everything.

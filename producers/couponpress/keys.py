@@ -205,6 +205,11 @@ class Keys:
         return f"{self.prefix}outage"
 
     @property
+    def present(self) -> str:
+        """HASH: a process -> what it is and when it last said so. Members leave after 15 s; TTL: a minute."""
+        return f"{self.prefix}present"
+
+    @property
     def holds_changed(self) -> str:
         """CHANNEL: the scope of a hold that was set or released just now. TTL: none, nothing is kept."""
         return f"{self.prefix}holds-changed"

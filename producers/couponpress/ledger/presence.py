@@ -1,0 +1,87 @@
+"""Which processes run: each service says so in Redis every few seconds, so that a person can be told what is missing.
+
+Nothing of the work depends on it: a process that is not heard may be alive, and one that is heard may be stuck. Moments
+are on Redis's clock, so the clocks of the machines do not matter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final, Literal, cast
+
+import redis
+from redis.asyncio import Redis
+
+from couponpress.keys import Keys
+from couponpress.ledger.scripts import ALLOW_OOM, script
+
+#: How often a process says that it runs.
+TELL_EVERY_SECONDS: Final = 3.0
+#: A process that was not heard for so long counts as gone.
+SILENT_SECONDS: Final = 15
+_KEPT_SECONDS: Final = 60
+
+Role = Literal["worker", "scheduler", "callback", "gateway"]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A process that runs.
+
+    Attributes:
+        role: `worker`, `scheduler`, `callback` or `gateway`.
+        host: the name of its machine.
+        pid: its process id there.
+        state: what it does, in a word or two; see `couponpress health`.
+        in_hand: how many chunks it has in hand.
+    """
+
+    role: Role
+    host: str
+    pid: int
+    state: str = ""
+    in_hand: int = 0
+
+
+class PresenceLedger:
+    """The side of a service, over an asyncio client."""
+
+    def __init__(self, client: Redis, keys: Keys, owner: str) -> None:
+        """Take the client, and the name by which this process is told from all others."""
+        self._key = keys.present
+        self._owner = owner
+        # A full server takes it as well: it is small, and who is alive matters most then.
+        self._tell = client.register_script(ALLOW_OOM + script("tell_present"))
+
+    async def tell(self, present: Present) -> None:
+        """Say that this process runs.
+
+        Raises:
+            redis.RedisError: Redis did not take it.
+        """
+        told = json.dumps(asdict(present), ensure_ascii=False)
+        await self._tell([self._key], [self._owner, told, SILENT_SECONDS, _KEPT_SECONDS])
+
+    async def leave(self) -> None:
+        """Say that this process stops.
+
+        Raises:
+            redis.RedisError: Redis did not take it; after SILENT_SECONDS nobody counts on the process any more.
+        """
+        await self._tell([self._key], [self._owner, "", SILENT_SECONDS, _KEPT_SECONDS])
+
+
+def read_present(client: redis.Redis, keys: Keys) -> list[Present]:
+    """Return the processes that run, ordered by role, machine and process id."""
+    pipeline = client.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.hgetall(keys.present)
+    now, told = cast(tuple[tuple[int, int], Mapping[bytes, bytes]], pipeline.execute())
+    found = []
+    for value in told.values():
+        moment, _, said = value.partition(b" ")
+        if now[0] - int(moment) <= SILENT_SECONDS:
+            found.append(Present(**json.loads(said)))
+    return sorted(found, key=lambda one: (one.role, one.host, one.pid))

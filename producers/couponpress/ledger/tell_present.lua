@@ -1,0 +1,17 @@
+-- A process says that it runs, and forgets those that have been silent for too long.
+-- KEYS[1] present, a HASH: process -> moment of its last word (seconds of Redis TIME), a blank, what it is in JSON
+-- ARGV[1] the process   ARGV[2] what it is, JSON; empty when it stops   ARGV[3] seconds of silence after which one is
+-- forgotten   ARGV[4] TTL of the hash, seconds
+-- Returns how many processes are present.
+local now = tonumber(redis.call('TIME')[1])
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if now - tonumber(string.match(all[i + 1], '^%d+')) > tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], all[i]) end
+end
+if ARGV[2] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+else
+  redis.call('HSET', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return redis.call('HLEN', KEYS[1])
