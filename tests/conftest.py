@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 from couponpress_worker.runtime import redis_server
 
 # A developer's own settings must not leak into the tests.
-for name in [name for name in os.environ if name.startswith("COUPONPRESS_")]:
+for name in [name for name in os.environ if name.startswith("COUPONPRESS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every process that a test starts inherits that.

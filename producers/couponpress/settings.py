@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from couponpress.errors import SettingsError
+from couponpress.transport.proxy import EXPLICIT, Proxy, ProxyRule
 from couponpress.transport.redis_address import RedisAddress
 
 ENV_PREFIX = "COUPONPRESS_"
@@ -23,6 +24,14 @@ ENV_PREFIX = "COUPONPRESS_"
 
 def _redis_url(url: str) -> str:
     RedisAddress.parse(url)
+    return url
+
+
+def _proxy(url: str) -> str:
+    try:
+        Proxy.parse(url, EXPLICIT)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix(f"{EXPLICIT} ")) from None
     return url
 
 
@@ -56,6 +65,11 @@ class ProducerSettings(BaseSettings):
     hook_url: Annotated[str, AfterValidator(checked_hook_url)] | None = Field(
         None, description="Whom to tell that a run is finished, unless the run has a hook of its own: docs/hooks.md."
     )
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
+        None,
+        repr=False,  # it may hold a password
+        description="HTTP proxy for every call out, `http://user:password@host:port`; else HTTPS_PROXY or HTTP_PROXY.",
+    )
     schedule_file: Path | None = Field(
         None, description="TOML file that says what the scheduler submits by itself, and when: docs/nightly.md."
     )
@@ -77,6 +91,18 @@ class ProducerSettings(BaseSettings):
     def redis_address(self) -> RedisAddress:
         """The Redis address, taken apart: it makes clients."""
         return RedisAddress.parse(self.redis_url)
+
+    @property
+    def proxy_rule(self) -> ProxyRule:
+        """Which proxy each call goes through: PROXY, else the machine's own variables, as they are now.
+
+        Raises:
+            SettingsError: one of them names no proxy.
+        """
+        try:
+            return ProxyRule.of({**os.environ, EXPLICIT: self.proxy or ""})
+        except ValueError as error:
+            raise SettingsError(f"{error}. Correct it in the environment; deploy/README.md says what it is.") from None
 
     @property
     def redis_url_shown(self) -> str:
