@@ -147,6 +147,7 @@ SPOKEN_BY = {
     },
     ("fastapi", "starlette", "uvicorn"): {
         "couponpress.gateway",
+        "couponpress.transport.bounded_http",
         "couponpress.transport.serve",
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",

@@ -11,6 +11,7 @@ CouponpressError            the root: catch this to catch them all
 ├── UnknownRunError         no run of that name
 ├── NightLostError          another process took up the night in hand
 ├── DamagedChunkError       a stored chunk cannot be read
+├── ListenError             a service cannot listen on its port
 └── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
     ├── RedisFullError      Redis has no memory left; nothing of the call in hand was stored
     └── RedisRestartedError Redis was restarted during an upload and may have forgotten a part of it
@@ -114,6 +115,16 @@ class NightLostError(CouponpressError):
 
 class DamagedChunkError(CouponpressError):
     """A stored chunk cannot be read; the sentence says what is wrong with it."""
+
+
+class ListenError(CouponpressError):
+    """A service cannot listen on its port."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on {host} port {port} ({reason}). Give it another port (--port) or address (--host), or end "
+            "the program that listens there."
+        )
 
 
 class RedisUnavailableError(CouponpressError):

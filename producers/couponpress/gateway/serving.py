@@ -28,6 +28,7 @@ from couponpress.gateway.single import SingleSpecs
 from couponpress.gateway.stream import Streams
 from couponpress.gateway.tokens import TokensFile
 from couponpress.keys import Keys
+from couponpress.transport.listening import listen, url_of
 from couponpress.transport.serve import serve as serve_app
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
     Raises:
         SettingsError: there is no tokens file, or it cannot be used.
         RedisUnavailableError: Redis does not answer.
+        ListenError: the port is taken.
     """
     if settings.gateway_tokens_file is None:
         raise SettingsError(
@@ -58,6 +60,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
     redis_client = settings.redis_address.client(socket_timeout=5, socket_connect_timeout=2, retry=retry)
     with Client(settings) as client, redis_client:
         client.ping()
+        sockets = listen(host, port)
         admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
         door = Door(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
@@ -67,14 +70,13 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
             sys.setswitchinterval(SWITCH_SECONDS)
             gc.collect()
             gc.freeze()  # a full collection over everything imported would hold requests up
-            log.info("taking requests on http://%s:%d for %d tokens", host, port, len(tokens.tokens()))
+            log.info("taking requests on %s for %d tokens", url_of(sockets[0]), len(tokens.tokens()))
             yield
             await door.close()
 
         serve_app(
             Gateway(door, Asking(client, redis_client, keys), lifetime),
-            host=host,
-            port=port,
+            sockets,
             keep_alive_seconds=KEEP_ALIVE_SECONDS,
             in_hand_seconds=STOP_SECONDS,
         )

@@ -1,18 +1,24 @@
-"""A service in the foreground: one line per event to stderr, and an ASGI application served until TERM or INT.
+"""Run a service in the foreground: log one line per event to stderr, and serve an ASGI application until TERM or INT.
 
-Decides how every service of couponpress logs, speaks HTTP and stops. Refuses to know what is served. Loads uvicorn, so
-it is for the extras `gateway` and `worker` alone.
+Every HTTP service of couponpress runs so: the same bounds on connections and request heads, the same end. The sockets
+listen before the application starts, so that a service which says "ready" can be reached. uvicorn comes with the extras
+`gateway` and `worker`; without it this module cannot be imported.
 """
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from couponpress.transport.bounded_http import BoundedProtocol, Bounds
 
 
 def log_to_stderr() -> None:
@@ -21,27 +27,35 @@ def log_to_stderr() -> None:
 
 
 def serve(
-    asgi: ASGIApp, *, host: str, port: int, keep_alive_seconds: int = 5, in_hand_seconds: int | None = None
+    asgi: ASGIApp,
+    sockets: Sequence[socket.socket],
+    *,
+    keep_alive_seconds: int = 5,
+    in_hand_seconds: int | None = None,
+    bounds: Bounds | None = None,
 ) -> None:
-    """Serve until TERM or INT, and end as a service should: quietly, with exit code 0.
+    """Serve until TERM or INT, then return; closes the sockets.
 
     Args:
         asgi: the application; its lifespan is the service's.
-        host: the address to listen on.
-        port: the port to listen on.
+        sockets: what `listen` returned.
         keep_alive_seconds: how long an idle connection is kept.
         in_hand_seconds: how long requests in hand may take once it is told to stop; None when they bound themselves.
+        bounds: of connections and heads; None for the usual ones.
+
+    Raises:
+        Exception: whatever the lifespan raised when it started.
     """
+    failures: list[Exception] = []
+    protocol = partial(BoundedProtocol, bounds=bounds or Bounds())
     server = uvicorn.Server(
         uvicorn.Config(
-            asgi,
-            host=host,
-            port=port,
+            _noting(asgi, failures),
             loop="uvloop",
-            http="httptools",
+            http=cast(type[BoundedProtocol], protocol),  # uvicorn calls it, no more
             ws="none",
             lifespan="on",
-            log_level="warning",
+            log_level="error",  # its warnings are about broken requests: anybody could fill a disk with them
             access_log=False,
             server_header=False,
             proxy_headers=False,  # who asks is told by a token or a signature, never by an address
@@ -49,8 +63,43 @@ def serve(
             timeout_graceful_shutdown=in_hand_seconds,
         )
     )
-    with _ends_quietly():
-        server.run()
+    try:
+        with _ends_quietly():
+            server.run(list(sockets))
+    except SystemExit:
+        if failures:
+            raise failures[0] from None
+        raise
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def _noting(asgi: ASGIApp, failures: list[Exception]) -> ASGIApp:
+    """Return the application; what its lifespan raises at the start is noted instead of printed with its trace."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await asgi(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = started or message["type"] == "lifespan.startup.complete"
+            if message["type"] == "lifespan.startup.failed":
+                return  # what it raises comes next, and says more
+            await send(message)
+
+        try:
+            await asgi(scope, receive, noting)
+        except Exception as error:
+            if started:
+                raise
+            failures.append(error)
+            await send({"type": "lifespan.startup.failed", "message": ""})
+
+    return app
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress.transport.batching import Batcher
+from couponpress.transport.listening import listen, url_of
 from couponpress.transport.serve import serve
 from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import CallbackService
@@ -37,8 +38,14 @@ log = logging.getLogger(__name__)
 
 
 def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
-    """Receive callbacks until TERM or INT."""
+    """Receive callbacks until TERM or INT.
+
+    Raises:
+        ListenError: the port is taken.
+        KeyFileError: a key file cannot be used.
+    """
     secret_keys = Secrets.read(settings)
+    sockets = listen(host, port)
     redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
     notices = NoticeLedger(redis_client, keys)
     counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
@@ -64,7 +71,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         refreshing = asyncio.create_task(platform_keys.run(stopped) if fetches else stopped.wait())
         gc.collect()
         gc.freeze()  # a full collection over everything imported would hold callbacks up
-        log.info("receiving callbacks on http://%s:%d%s", host, port, CALLBACK_PATH)
+        log.info("receiving callbacks on %s%s", url_of(sockets[0]), CALLBACK_PATH)
         yield
         stopped.set()
         await platform.aclose()
@@ -73,7 +80,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
             await forwarder.aclose()
         await redis_client.aclose()
 
-    serve(CallbackService(receiver.receive, lifetime()), host=host, port=port)
+    serve(CallbackService(receiver.receive, lifetime()), sockets)
 
 
 async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:

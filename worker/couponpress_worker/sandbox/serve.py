@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from couponpress_worker.errors import ServiceError
+from couponpress.transport.listening import listen, url_of
 from couponpress_worker.sandbox import tls
 from couponpress_worker.sandbox.app import App
 from couponpress_worker.sandbox.courier import Courier
@@ -47,14 +47,17 @@ def run(options: SandboxOptions) -> None:
     Writes the keys and the file `env` into the directory, and one line to stderr when it is ready.
 
     Raises:
-        ServiceError: the directory cannot be used or a port is taken.
+        ServiceError: the directory cannot be used.
+        ListenError: a port is taken.
     """
     credentials = Credentials.prepare(options.directory)
     with ExitStack() as listening:
         listeners = [
-            listening.enter_context(_listen(options.host, port)) for port in (options.port, *options.more_ports)
+            listening.enter_context(listener)
+            for port in (options.port, *options.more_ports)
+            for listener in listen(options.host, port)
         ]
-        base_url = (options.public_url or _url(options, listeners[0].getsockname()[1])).rstrip("/")
+        base_url = (options.public_url or url_of(listeners[0], "https" if options.tls else "http")).rstrip("/")
         files = None
         if options.tls:
             hosts = tuple(filter(None, (urlsplit(base_url).hostname,)))
@@ -127,26 +130,6 @@ def _ending(server: uvicorn.Server) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ServiceError(
-            f"the sandbox cannot listen on {host} port {port} ({error.strerror}); give it another one (--port)."
-        ) from None
-    return listener
-
-
-def _url(options: SandboxOptions, port: int) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options.host, options.host)  # noqa: S104 - compared, not bound
-    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"{'https' if options.tls else 'http'}://{host}:{port}"
 
 
 def _spare_the_collector() -> None:
