@@ -122,8 +122,8 @@ class ListenError(CouponpressError):
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(
-            f"cannot listen on {host} port {port} ({reason}). Give it another port (--port) or address (--host), or end "
-            "the program that listens there."
+            f"cannot listen on {host} port {port} ({reason}). Give it another port (--port) or address (--host), or "
+            "end the program that listens there."
         )
 
 

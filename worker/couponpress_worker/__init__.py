@@ -43,6 +43,7 @@
     completion        how an accepted spec gets its outcome
         callback_asgi     the ASGI app: one path, a bounded body, a bounded time
         callback          verifies, decrypts and dispatches a callback
+        sparse_log        log lines that anybody can cause, few of each kind
         forwarding        passes events of other kinds on to another system
         status_poller     asks the platform about specs whose callback is late
         round_robin       takes runs in turn

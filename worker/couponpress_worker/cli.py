@@ -24,8 +24,8 @@ from couponpress_worker.up.command import up
 if TYPE_CHECKING:
     from couponpress_worker.settings import Settings
 
-Port = Annotated[int, typer.Option(help="The port to listen on.")]
-Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")]
+Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -140,8 +140,7 @@ def redis(
     """Run a Redis server for a first try: the one on PATH, else the embedded one."""
     from couponpress_worker.runtime import redis_server
 
-    directory.mkdir(parents=True, exist_ok=True)
-    words = redis_server.command_line(directory.resolve(), port)
+    words = redis_server.prepare(directory, port)
     os.execv(words[0], words)  # noqa: S606 - this process becomes the server, so signals reach it
 
 

@@ -29,8 +29,10 @@ def join(app: typer.Typer) -> None:
 @gateway.callback()
 def serve(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8700,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")] = 8700,
 ) -> None:
     """Take specs over HTTP from apps that hold a token, and answer what became of them. See docs/protocol.md."""
     if context.invoked_subcommand is not None:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds: how long and how large a request's head may be, and how many connections are open.
+"""uvicorn's HTTP protocol with bounds on connections and on the size and time of a request's head.
 
 uvicorn itself waits for ever for the end of a head, and its parser keeps a head of any size in memory. Here:
 
@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 #: A callback's head has 1 KB, a gateway request's less than that; proxies add a few lines.
 HEAD_BYTES = 16 * 1024
@@ -134,7 +134,7 @@ class BoundedProtocol(HttpToolsProtocol):
         head = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         app = self.app
         if head > self._bounds.head_bytes:
-            self.app = _head_too_large  # type: ignore[assignment]  # uvicorn's own types of ASGI
+            self.app = _head_too_large
         super().on_headers_complete()
         self.app = app
 
@@ -188,7 +188,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._timer = None
-        idle = self.cycle is None or self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        idle = cycle is None or cycle.response_complete
         if self._in_head and idle:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:

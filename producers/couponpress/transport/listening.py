@@ -1,7 +1,7 @@
 """Open the sockets that a service listens on, before it says that it is ready.
 
-A port that is taken, that needs other rights, or a host name that nobody knows is an error with a cure. `::` serves IPv4
-and IPv6 with one socket. `localhost` and other names get one socket for each of their addresses.
+A port that is taken or that needs other rights, and a host name that nobody knows, are errors with a cure. `::` serves
+IPv4 and IPv6 with one socket. `localhost` and other names get one socket for each of their addresses.
 """
 
 from __future__ import annotations

@@ -47,10 +47,32 @@ def serve(
         Exception: whatever the lifespan raised when it started.
     """
     failures: list[Exception] = []
-    protocol = partial(BoundedProtocol, bounds=bounds or Bounds())
-    server = uvicorn.Server(
+    server = server_of(
+        _noting(asgi, failures),
+        bounds or Bounds(),
+        keep_alive_seconds=keep_alive_seconds,
+        in_hand_seconds=in_hand_seconds,
+    )
+    try:
+        with _ends_quietly():
+            server.run(list(sockets))
+    except SystemExit:
+        if failures:
+            raise failures[0] from None
+        raise
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def server_of(
+    asgi: ASGIApp, bounds: Bounds, *, keep_alive_seconds: int = 5, in_hand_seconds: int | None = None
+) -> uvicorn.Server:
+    """Return uvicorn's server within bounds, for `serve`."""
+    protocol = partial(BoundedProtocol, bounds=bounds)
+    return uvicorn.Server(
         uvicorn.Config(
-            _noting(asgi, failures),
+            asgi,
             loop="uvloop",
             http=cast(type[BoundedProtocol], protocol),  # uvicorn calls it, no more
             ws="none",
@@ -63,16 +85,6 @@ def serve(
             timeout_graceful_shutdown=in_hand_seconds,
         )
     )
-    try:
-        with _ends_quietly():
-            server.run(list(sockets))
-    except SystemExit:
-        if failures:
-            raise failures[0] from None
-        raise
-    finally:
-        for listener in sockets:
-            listener.close()
 
 
 def _noting(asgi: ASGIApp, failures: list[Exception]) -> ASGIApp:

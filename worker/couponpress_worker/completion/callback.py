@@ -13,15 +13,16 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import redis.exceptions
 
 from couponpress_worker.completion.completer import Completer
+from couponpress_worker.completion.sparse_log import SparseLog
 from couponpress_worker.errors import DecryptError
-from couponpress_worker.wechatpay.signing import Verifier, unseal
+from couponpress_worker.wechatpay.signing import FRESHNESS_SECONDS, Verifier, unseal
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,10 @@ CALLBACK_PATH = "/wechatpay/callback"
 #: The partner's event, and the name that the brand variant is believed to use.
 IMAGE_EVENTS = frozenset({"PRODUCT_COUPON_SP.IMAGE_GENERATION", "PRODUCT_COUPON.IMAGE_GENERATION"})
 ECHO_EVENT = "SECURITY_ECHO.SUCCESS"
+#: What a signature covers, and the signature.
+SIGNATURE_HEADERS = ("Timestamp", "Nonce", "Serial", "Signature")
+#: How a signature begins that the platform sends to see whether it is checked.
+PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
 #: What the doctor's own test notices say; anybody else's are not ours.
 ECHO_MESSAGE = re.compile(r"couponpress-doctor-[0-9a-f]{32}")
 #: How a platform certificate names itself; a public key has no serial that could be fetched.
@@ -91,12 +96,14 @@ class CallbackReceiver:
         self._missing = missing
         self._clock = clock
         self._storing = True
+        self._sparse = SparseLog(log)
 
     async def receive(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer one callback. `headers` must ignore case; `body` is what came, byte for byte."""
         if objection := self._verifier.objection(headers, body, now=self._clock()):
             self._look_for_certificate(headers.get("Wechatpay-Serial", ""))
-            log.info("callback refused: %s", objection)
+            kind, told = explain_refusal(objection, headers, self._verifier.keys, now=self._clock())
+            self._sparse.write(kind, logging.INFO, "%s", told)
             return Reply(401, objection)
         try:
             answer = await self._accept(headers, body)
@@ -174,6 +181,31 @@ class CallbackReceiver:
             log.warning("callback verifies but does not open: %s", error)
             return None
         return _json_object(opened)
+
+
+def explain_refusal(objection: str, headers: Mapping[str, str], held: Iterable[str], *, now: float) -> tuple[str, str]:
+    """Return the kind of a refusal and a sentence for the log: which headers, which key, how far off the clock is.
+
+    Args:
+        objection: what the verifier said.
+        headers: of the callback; anybody can have written them.
+        held: the ids of the keys that it could have been signed with.
+        now: our clock, seconds since 1970.
+    """
+    given = {name: ascii(headers.get(f"Wechatpay-{name}", ""))[1:-1][:80] for name in SIGNATURE_HEADERS}
+    if headers.get("Wechatpay-Signature", "").startswith(PROBE_PREFIX):
+        return "probe", "callback probe refused, as it should be: the platform sends wrong signatures on purpose"
+    if missing := [f"Wechatpay-{name}" for name in SIGNATURE_HEADERS if not headers.get(f"Wechatpay-{name}")]:
+        more = "a proxy may drop them, or it is not the platform's"
+        return "headers", f"callback refused: {', '.join(missing)} missing; {more}"
+    if (timestamp := headers["Wechatpay-Timestamp"]).isascii() and timestamp.isdigit() and len(timestamp) <= 15:
+        skew = int(timestamp) - now
+        if abs(skew) >= FRESHNESS_SECONDS:
+            more = "set this machine's clock (NTP), or it is an old callback sent again"
+            return "clock", f"callback refused: {objection}: it is {skew:+.0f} s off; {more}"
+    if headers["Wechatpay-Serial"] not in (keys := tuple(held)):
+        return "key", f"callback refused: {objection}: {given['Serial']}; held are {', '.join(keys)}"
+    return "signature", f"callback refused: {objection}: key {given['Serial']}, timestamp {given['Timestamp']}"
 
 
 def _json_object(text: bytes) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
-"""The receiver as an ASGI service: one path, one method, a bounded body, a bounded time; nothing else is there.
+"""Serve the callback receiver over HTTP: `POST /wechatpay/callback`, with a bounded body and a bounded time.
 
-Decides how much of a request is read and for how long it may take. Refuses to know what a callback is. Written on
-ASGI itself, for a framework would cost more than the verification of the signature.
+`GET /` and `GET /healthz` answer 200, for load balancers; they say nothing about Redis. Everything else is 404 or 405
+and a line in the log, for a callback that comes to another path is a wrong notify URL or a wrong proxy. Written on ASGI
+itself: a framework would cost more than the verification of the signature.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from multidict import CIMultiDict
 from starlette.types import Receive, Scope, Send
 
 from couponpress_worker.completion.callback import CALLBACK_PATH, Reply
+from couponpress_worker.completion.sparse_log import SparseLog
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 BODY_LIMIT_BYTES = 64 * 1024
 #: The platform waits 5 s; a body that takes this long, or a Redis that does, is answered as not taken.
 ANSWER_SECONDS = 4.5
+#: What load balancers ask.
+HEALTH_PATHS = frozenset({"/", "/healthz"})
+HEALTHY = Reply(200)
 
 Receiver = Callable[[Mapping[str, str], bytes], Awaitable[Reply]]
 
@@ -43,14 +48,40 @@ class CallbackService:
         self._receive = receive
         self._lifetime = lifetime or nullcontext()
         self._answer_seconds = answer_seconds
+        self._sparse = SparseLog(log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            reply = _misdirected(scope) or await self._answer(scope, receive)
+            reply = self._elsewhere(scope) or await self._answer(scope, receive)
             await _send(send, reply)
+
+    def _elsewhere(self, scope: Scope) -> Reply | None:
+        """Return the answer to whatever is no callback; None for a callback."""
+        path, method = scope["path"], scope["method"]
+        if path in HEALTH_PATHS and method in {"GET", "HEAD"}:
+            return HEALTHY
+        if path == CALLBACK_PATH and method == "POST":
+            return None
+        reply = Reply(405, "a callback is a POST") if path == CALLBACK_PATH else Reply(404, "there is nothing here")
+        signed = any(name == b"wechatpay-signature" for name, _ in scope["headers"])
+        shown = f"{method} {ascii(path)[1:-1][:200]}"
+        if signed:
+            self._sparse.write(
+                "signed elsewhere",
+                logging.WARNING,
+                "callback answered with %d: %s is not POST %s. Correct the notify URL, or the proxy that changes it",
+                reply.status,
+                shown,
+                CALLBACK_PATH,
+            )
+        else:
+            self._sparse.write(
+                "elsewhere", logging.INFO, "request answered with %d: %s is no callback", reply.status, shown
+            )
+        return reply
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         body: bytes | None = None
@@ -80,12 +111,6 @@ class CallbackService:
         await receive()
         await self._lifetime.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _misdirected(scope: Scope) -> Reply | None:
-    if scope["path"] != CALLBACK_PATH:
-        return Reply(404, "there is nothing here")
-    return None if scope["method"] == "POST" else Reply(405, "a callback is a POST")
 
 
 async def _limited_body(receive: Receive) -> bytes | None:

@@ -1,10 +1,13 @@
-"""A Redis-compatible server for the demo, the tests and a first try: found or brought along, started, stopped.
+"""Find, start and stop a Redis-compatible server, for the demo, the tests and a first try.
 
-Decides which program to run and with which options. Refuses to be a production set-up: that is compose.yaml's.
+The program is the one on PATH, else the one that the extra `embedded` brings. It listens on 127.0.0.1 alone. For
+production see `deploy/compose.yaml`.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import redis
 
+from couponpress.transport.listening import listen
 from couponpress_worker.errors import ServiceError
 
 #: What couponpress asks of its Redis: nothing lost on restart, nothing evicted, compact index hashes.
@@ -50,6 +54,35 @@ def command_line(directory: Path, port: int) -> list[str]:
     """Return the command that starts the server with its data in `directory`."""
     options = OPTIONS | {"dir": str(directory), "port": str(port)}
     return [find_server(), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def prepare(directory: Path, port: int) -> list[str]:
+    """Return the command that starts the server, once its folder and port have proved to be free.
+
+    The folder stays locked until this process ends, or the server that it becomes.
+
+    Raises:
+        ServiceError: the folder cannot be used, another server uses it, or there is no program.
+        ListenError: the port is taken.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ServiceError(f"{directory} cannot be used ({error.strerror}); choose another folder (--dir).") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise ServiceError(
+            f"another Redis server keeps its data in {directory}: two would damage it. Use that one, or choose another "
+            "folder (--dir)."
+        ) from None
+    os.set_inheritable(lock, True)
+    for listener in listen("127.0.0.1", port):
+        chosen = listener.getsockname()[1]
+        listener.close()
+    return command_line(directory.resolve(), chosen)
 
 
 def free_port() -> int:

@@ -16,8 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from couponpress.errors import InputError
-from couponpress_worker.errors import ServiceError
+from couponpress.errors import InputError, ListenError
 from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.calls import body_digest
@@ -532,7 +531,7 @@ def test_senders_that_have_a_port_each_are_told_apart(directory):
 def test_a_taken_port_is_named(directory, served, further):
     port = int(served.base_url.rpartition(":")[2])
     ports = {"port": free_port(), "more_ports": (port,)} if further else {"port": port}
-    with pytest.raises(ServiceError, match=f"port {port}"):
+    with pytest.raises(ListenError, match=f"port {port}"):
         run(SandboxOptions(directory=directory, **ports))
 
 

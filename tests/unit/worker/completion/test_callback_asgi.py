@@ -68,6 +68,31 @@ def test_there_is_nothing_else_here(path):
     assert caller.status == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_load_balancer_is_answered(method, path):
+    caller = Caller(b"")
+    assert served(caller, method=method, path=path) == []
+    assert caller.status == 200
+
+
+def test_a_signed_callback_on_another_path_is_a_warning_and_a_scanner_is_not(caplog):
+    caplog.set_level("INFO")
+    service = CallbackService(None)
+    for _ in range(3):
+        caller = Caller(b"")
+        run_fast(service(scope(path="/pay\r\n"), caller.receive, caller.send))
+        caller = Caller(b"")
+        run_fast(service(scope(path="/pay", headers=[(b"wechatpay-signature", b"x")]), caller.receive, caller.send))
+    scanner, misdirected = caplog.records
+    assert (scanner.levelname, scanner.getMessage()) == (
+        "INFO",
+        r"request answered with 404: POST /pay\r\n is no callback",
+    )
+    assert misdirected.levelname == "WARNING"
+    assert misdirected.getMessage().startswith(f"callback answered with 404: POST /pay is not POST {CALLBACK_PATH}. ")
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
 def test_a_callback_is_a_post(method):
     caller = Caller(b"x")

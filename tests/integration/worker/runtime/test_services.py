@@ -1,0 +1,182 @@
+"""Services in processes of their own: they listen before they say so, and end with the exit codes of the README."""
+
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from couponpress.outcome import State
+from couponpress.transport.listening import listen
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.runtime.redis_server import free_port
+from couponpress_worker.sandbox.credentials import Credentials
+from couponpress_worker.wechatpay.signing import answer_message, seal
+from tests.builders import KEYS, PICTURE, bring_to, states_of, stored
+from tests.serving import connected
+
+TASKS = 20
+
+
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory):
+    return Credentials.prepare(tmp_path_factory.mktemp("sandbox"))
+
+
+@pytest.fixture
+def env(credentials, redis_url):
+    """The settings of a fleet whose platform does not answer."""
+    told = credentials.environment(f"http://127.0.0.1:{free_port()}")
+    return os.environ | told | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": KEYS.mchid}
+
+
+def command(*words):
+    return [sys.executable, "-m", "couponpress", *words]
+
+
+def run(env, *words):
+    return subprocess.run(command(*words), env=env, check=False, timeout=60, capture_output=True, text=True)
+
+
+@contextmanager
+def service(env, log, *words, ready):
+    """Run a service until the end of the block; yields its URL."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command(*words), env=env, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(rf"{ready} (http://[^\s/]+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield found[1]
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def callback(credentials, task, **changes):
+    """Body and headers of a callback."""
+    text = json.dumps({**task, "task_state": "SUCCESS", "cut_out_result": {"image_url": PICTURE}}).encode()
+    resource = {
+        "nonce": "0" * 12,
+        "associated_data": "",
+        "ciphertext": seal(credentials.apiv3_key, b"0" * 12, text, b""),
+    }
+    body = json.dumps({"event_type": "PRODUCT_COUPON_SP.IMAGE_GENERATION", "resource": resource}).encode()
+    timestamp, nonce = str(int(time.time())), secrets.token_hex(16)
+    headers = {
+        "Wechatpay-Timestamp": timestamp,
+        "Wechatpay-Nonce": nonce,
+        "Wechatpay-Serial": credentials.public_key_id,
+        "Wechatpay-Signature": credentials.platform_key.sign(answer_message(timestamp, nonce, body)),
+    }
+    return {"content": body, "headers": headers | changes}
+
+
+def task(number):
+    return {"brand_id": "120344", "task_id": f"cut-out-{number:06}", "image_generation_type": "CUT_OUT"}
+
+
+def test_callbacks_go_through_beside_a_hundred_slow_clients(env, credentials, client, redis_url, tmp_path):
+    chunk = stored(redis_url, TASKS)
+    bring_to(redis_url, chunk, [State.ACCEPTED] * TASKS)
+    log = tmp_path / "log"
+    # Of the 120 files that may be open, 56 are for connections: the slow clients are more than that.
+    limited = ["-c", f"ulimit -n 120; exec {sys.executable} -m couponpress callback --port 0"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(["/bin/sh", *limited], env=env, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"receiving callbacks on (http://127.0.0.1:(\d+))", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        head = b"POST /wechatpay/callback HTTP/1.1\r\nhost: shop\r\n"
+        slow = [connected(int(found[2]), (head, head + b"content-length: 99\r\n\r\nx")[n % 2]) for n in range(100)]
+        for one in slow:
+            one.__enter__()
+        took = []
+        for number in range(1, TASKS + 1):
+            began = time.monotonic()
+            answer = httpx.post(found[1] + CALLBACK_PATH, **callback(credentials, task(number)))
+            took.append(time.monotonic() - began)
+            assert answer.status_code == 204, (answer.text, log.read_text())
+        assert max(took) < 3
+        assert states_of(client, chunk) == [State.SUCCEEDED] * TASKS
+        for one in slow:
+            one.__exit__(None, None, None)
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_log_says_why_callbacks_are_not_taken(env, credentials, tmp_path):
+    log = tmp_path / "log"
+    with service(env, log, "callback", "--port", "0", "--host", "::", ready="receiving callbacks on") as url:
+        assert url.startswith("http://[::1]:")
+        for host in (url, url.replace("[::1]", "127.0.0.1")):
+            assert [httpx.get(host + path).status_code for path in ("/", "/healthz", "/more")] == [200, 200, 404]
+        assert httpx.get(url + CALLBACK_PATH).status_code == 405
+        good = callback(credentials, task(1))
+        assert httpx.post(f"{url}/callback", **good).status_code == 404
+        for changes in (
+            {"Wechatpay-Serial": "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"},
+            {"Wechatpay-Timestamp": str(int(time.time()) - 1000)},
+            {"Wechatpay-Signature": "WECHATPAY/SIGNTEST/" + "x" * 336},
+            {"Wechatpay-Nonce": ""},
+        ):
+            assert httpx.post(url + CALLBACK_PATH, **callback(credentials, task(1), **changes)).status_code == 401
+    told = log.read_text()
+    assert f"POST /callback is not POST {CALLBACK_PATH}. Correct the notify URL" in told
+    assert "request answered with 404: GET /more is no callback" in told
+    assert f"5157F09EFDC096DE15EBE81A47057A7232F1B8E1; held are {credentials.public_key_id}" in told
+    assert re.search(r"it is -100\d s off; set this machine's clock", told)
+    assert "callback probe refused, as it should be" in told
+    assert "Wechatpay-Nonce missing" in told
+
+
+@pytest.mark.parametrize("words", [["callback"], ["gateway"], ["sandbox", "--dir", "DIR"], ["redis", "--dir", "DIR"]])
+def test_a_port_that_cannot_be_listened_on_is_one_sentence(env, tmp_path, words):
+    words = [str(tmp_path / "dir") if word == "DIR" else word for word in words]
+    env |= {"COUPONPRESS_GATEWAY_TOKENS_FILE": str(tmp_path / "tokens.toml")}
+    assert run(env, "gateway", "token", "shop", "--all-brands").returncode == 0
+    (taken,) = listen("127.0.0.1", 0)
+    for port in (taken.getsockname()[1], 80000):
+        ended = run(env, *words, "--port", str(port))
+        assert ended.returncode == 2
+        told = " ".join(ended.stderr.split())
+        assert f"127.0.0.1 port {port} (" in told or "less than or equal to 65535" in told
+        assert "Traceback" not in told
+        assert "receiving" not in told
+    taken.close()
+
+
+def test_two_redis_do_not_share_a_folder(tmp_path):
+    first = subprocess.Popen(command("redis", "--dir", str(tmp_path), "--port", str(port := free_port())))
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        ended = run(os.environ, "redis", "--dir", str(tmp_path), "--port", str(free_port()))
+        assert ended.returncode == 2
+        assert "another Redis server keeps its data in" in ended.stderr
+    finally:
+        first.terminate()
+        first.wait(30)
