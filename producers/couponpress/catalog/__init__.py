@@ -14,7 +14,7 @@ The modules, in the order in which a file passes them:
     csv_records        lines become the records of a table
     workbook           the records of a sheet of .xlsx; `workbook_cells` turns a cell into text
     vocabulary         the headers that are understood; `header_mapping` holds a merchant's own
-    columns            a header becomes a plan; `cells` reads the cell of a column
+    columns            a header becomes a plan; `cells` reads the cell of a column, `ids` that of an id
     table, json_lines  a record becomes a row, `rows` has its shape; `offers` remembers what was checked already
     merchant_pictures  pictures that are not at the platform yet; `picture_table` keeps what became of them
     duplicate_ids      rows whose id stands twice; `id_table` keeps the ids

@@ -93,10 +93,13 @@ def _mapped(header: Sequence[str], own: HeaderMapping, catalog: str) -> dict[int
     """
     index_of = {folded(name): index for index, name in reversed(list(enumerate(header)))}
     mapped: dict[int, Meaning] = {}
+    names = [folded(name) for name in header]
     for name, field in own.columns.items():
+        if names.count(folded(name)) > 1:
+            raise CatalogError(f"{catalog}: {name!r} is mapped, and two columns have that name; rename one of them.")
         index = index_of.get(folded(name))
         if index is None:
-            there = ", ".join(repr(one.strip()) for one in header if one.strip())
+            there = ", ".join([repr(one.strip()) for one in header if one.strip()][:20])
             raise CatalogError(
                 f"{catalog}: the mapping names a column {name!r}, which is not there; there are {there}."
             )

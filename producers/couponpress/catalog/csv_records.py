@@ -1,17 +1,40 @@
-"""Lines become CSV records, and a quote that does not close costs one line, not the rest of the file.
+"""Lines of text become the records of a CSV table.
 
-Decides where records begin and end, and what separates their cells. Refuses to know what their cells mean.
+A quote that does not close costs the line on which it stands, not the rows after it: such a line is given as `BadText`,
+and reading goes on with the next line. A cell in quotes may have several lines, as long as none of them looks like a
+row of the table.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 #: In the order in which they are preferred, when a header reads equally well with several.
-DELIMITERS: Final = (",", ";", "\t")
+DELIMITERS: Final = (",", ";", "\t", "|", "，")
+
+#: A cell may be as long as a line may be. The csv module's own limit is 131,072, and one for the whole process.
+_LONGEST_CELL: Final = 16 * 1024 * 1024
+csv.field_size_limit(_LONGEST_CELL)
+
+#: A quote that is open for so many lines is one that does not close.
+_MOST_LINES: Final = 1000
+#: A line inside quotes with exactly as many cells as a header of so many columns is a row.
+_WIDE: Final = 6
+#: What of a line belongs to a cell whose quotes are open at its begin.
+_INSIDE: Final = re.compile(r'(?:[^"]|"")*+')
+_LONG_NUMBER: Final = re.compile(r"[0-9]{5,}")
+#: A first line by which a program tells Excel the delimiter.
+_SEP_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
+
+_UNCLOSED: Final = 'has a quote that does not close: a cell that begins with " ends with it, and writes " inside as ""'
+_TOO_LONG: Final = "has a cell of more than 16 million letters"
+
+#: Takes the line on which a record begins and a later line of it; tells whether the later one is a row by itself.
+IsRow = Callable[[str, str], bool]
 
 
 def delimiter_of(header: str, is_known: Callable[[str], bool]) -> str:
@@ -20,39 +43,99 @@ def delimiter_of(header: str, is_known: Callable[[str], bool]) -> str:
     >>> delimiter_of("品牌ID;价格, 到店;scope", {"品牌ID", "scope"}.__contains__)
     ';'
     """
+    return max(DELIMITERS, key=lambda delimiter: _worth(header, delimiter, is_known))
 
-    def worth(delimiter: str) -> tuple[int, int]:
-        try:
-            names = next(csv.reader([header], delimiter=delimiter), [])
-        except csv.Error:  # more text than a cell may hold
-            return 0, 0
-        return sum(map(is_known, names)), len(names)
 
-    return max(DELIMITERS, key=worth)
+def delimiter_of_first(lines: Iterable[str], is_known: Callable[[str], bool]) -> str:
+    """Return the delimiter of the one of these first lines that looks most like a header.
+
+    >>> delimiter_of_first(["五月, 全部门店", "品牌ID;scope"], {"品牌ID", "scope"}.__contains__)
+    ';'
+    """
+    header, known = "", (-1, 0)
+    for line in lines:
+        worth = _worth(line, delimiter_of(line, is_known), is_known)
+        if (worth[0], bool(worth[1])) > known:
+            header, known = line, (worth[0], bool(worth[1]))
+    return delimiter_of(header, is_known)
+
+
+def said_delimiter(line: str) -> str | None:
+    r"""Return the delimiter that a line such as `sep=;` names; None if it is another line.
+
+    >>> said_delimiter("sep=;\r\n"), said_delimiter("品牌ID;scope")
+    (';', None)
+    """
+    found = _SEP_LINE.fullmatch(line)
+    return found[1] if found else None
+
+
+def _worth(header: str, delimiter: str, is_known: Callable[[str], bool]) -> tuple[int, int]:
+    names = cells_of(header, delimiter)
+    return sum(map(is_known, names)), len(names)
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a single line, whatever its quotes."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def row_test(width: int, brand_at: int | None, delimiter: str) -> IsRow:
+    """Return what tells whether a line inside quotes is a row of a table that the quotes have swallowed.
+
+    Args:
+        width: how many columns the header has.
+        brand_at: the column of the brand, whose cell shows a row best.
+        delimiter: what separates the cells.
+    """
+
+    def is_row(first: str, later: str) -> bool:
+        cells = cells_of(_INSIDE.match(later)[0], delimiter)  # type: ignore[index]  # it matches every text
+        if len(cells) == width >= _WIDE:
+            return True
+        if brand_at is None or not max(brand_at, 1) < len(cells) <= width:
+            return False
+        brand, begun = cells[brand_at].strip(), cells_of(first, delimiter)
+        same = brand_at < len(begun) and brand == begun[brand_at].strip()
+        return bool(brand) and (same or _LONG_NUMBER.fullmatch(brand) is not None)
+
+    return is_row
 
 
 class BadText(NamedTuple):
-    """A line whose quotes do not match."""
+    """A line that is no record, and the rule that it breaks."""
 
     text: str
     rule: str
 
 
-def records(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int, list[str] | BadText]]:
+class _SwallowingError(Exception):
+    """The quotes that are open have reached a line that they cannot hold."""
+
+
+def records(
+    lines: Iterable[str], delimiter: str = ",", is_row: IsRow = lambda _first, _later: False
+) -> Iterator[tuple[int, list[str] | BadText]]:
     """Split lines into records, each with the physical line on which it begins, from 1; blank ones are skipped.
 
-    A quote that does not close would swallow good rows. Only the line on which such a record begins is given up;
-    reading goes on with the next one.
+    Of a record whose quotes do not close, or hold a line for which `is_row` is true, only its first line is given up.
     """
     rest = iter(lines)
     again: deque[str] = deque()
     taken: list[str] = []
 
     def feed() -> Iterator[str]:
-        while again:
-            taken.append(again.popleft())
-            yield taken[-1]
-        for text in rest:
+        while True:
+            text = again.popleft() if again else next(rest, None)
+            if text is None:
+                return
+            # The reader asks for one more line of the same record only inside quotes.
+            if taken and (len(taken) >= _MOST_LINES or is_row(taken[0], text)):
+                again.appendleft(text)
+                raise _SwallowingError
             taken.append(text)
             yield text
 
@@ -64,9 +147,8 @@ def records(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int, l
                     yield line, cells
                 line += len(taken)
                 taken.clear()
-        except csv.Error:
-            rule = 'has a quote that does not close: a cell that begins with " ends with it, and writes " inside as ""'
-            yield line, BadText(taken[0], rule)
+        except (csv.Error, _SwallowingError) as error:
+            yield line, BadText(taken[0], _TOO_LONG if "field larger" in str(error) else _UNCLOSED)
             line += 1
             again.extendleft(reversed(taken[1:]))
             taken.clear()

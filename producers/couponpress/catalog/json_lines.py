@@ -1,19 +1,22 @@
 """A line of JSON becomes a row: one request body per line, with the API's own field names.
 
-Decides what counts as a JSON object here: no key twice, no NaN, numbers as they stand. Refuses to know files.
+A line is broken when it is no JSON object, has a key twice, holds NaN, or nests deeper than any request does. A file
+that holds one JSON array, or one object over several lines, is refused as a whole.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
 
 from couponpress.catalog.cells import CellError
+from couponpress.catalog.ids import check_id, is_plain_id
 from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
 from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Row
-from couponpress.errors import Problem, SpecError
+from couponpress.errors import CatalogError, Problem, SpecError
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
@@ -22,6 +25,11 @@ TEXT: Final = "_text"
 
 #: What is a row's own; the rest of it is its offer, which other rows share.
 _OWN: Final = ("row_id", "task_id", "brand_id")
+#: No request nests deeper than 4; samples with more around them still read.
+_DEEPEST: Final = 50
+_BRACKETS: Final = re.compile(r"[\[\]{}]")
+_TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?')
+_ARRAY: Final = re.compile(r"\[\s*(?:$|\{)")
 #: How long an offer's text may be to be remembered.
 _LONGEST: Final = 500
 
@@ -33,15 +41,26 @@ class _UnreadableError(ValueError):
 class JsonLines:
     """Turns the lines of one JSONL catalog into rows."""
 
-    def __init__(self, *, strict: bool, row_prefix: str, pictures: PicturesOfCatalog | None = None) -> None:
+    def __init__(self, name: str, *, strict: bool, row_prefix: str, pictures: PicturesOfCatalog | None = None) -> None:
+        self._name = name
         self._strict = strict
         self._row_prefix = row_prefix
         self._offers = Offers()
         self._pictures = pictures
 
     def rows(self, lines: Iterable[str]) -> Iterator[Row | BrokenRow]:
-        """Turn lines into rows; blank lines are skipped."""
-        for line, text in enumerate(lines, 1):
+        """Turn lines into rows; blank lines are skipped.
+
+        Raises:
+            CatalogError: the first line shows that the file is JSON, but not one object per line.
+        """
+        numbered = enumerate(lines, 1)
+        for line, text in numbered:
+            if not text.isspace():
+                _check_first(text, self._name)
+                yield self._row(line, text.rstrip("\r\n"))
+                break
+        for line, text in numbered:
             if not text.isspace():
                 yield self._row(line, text.rstrip("\r\n"))
 
@@ -57,12 +76,16 @@ class JsonLines:
         except _UnreadableError as error:
             return BrokenRow(line, default_row_id, text, (Problem("row", str(error), text),))
         given = dict(raw)
+        problems = _id_problems(raw)
         if raw.get("row_id") is None and raw.get("task_id") is None:
             raw["row_id"] = default_row_id
         try:
             serialized_spec, notes = self._serialized(raw)
         except SpecError as error:
-            return BrokenRow(line, default_row_id, given, error.problems)
+            told = {problem.field for problem in problems}
+            problems += [problem for problem in error.problems if problem.field not in told]
+        if problems:
+            return BrokenRow(line, default_row_id, given, tuple(problems))
         return Row(line, given, serialized_spec, notes, default_row_id)
 
     def _serialized(self, raw: dict[str, Any]) -> tuple[SerializedSpec, tuple[str, ...]]:
@@ -110,7 +133,44 @@ class JsonLines:
             raise SpecError((Problem("cut_out.image_url", str(error), image_url),)) from None
 
 
+def _check_first(text: str, name: str) -> None:
+    """Refuse a file whose first line begins a JSON array or an object over several lines.
+
+    Raises:
+        CatalogError: it does.
+    """
+    begun = text.strip().removeprefix("\ufeff")
+    if begun == "{":
+        raise CatalogError(f"{name} is JSON over several lines; write each object on one line, as `jq -c .` does.")
+    if _ARRAY.match(begun):
+        raise CatalogError(f"{name} is a JSON array; write each of its objects on one line, as `jq -c '.[]'` does.")
+
+
+def _id_problems(raw: dict[str, Any]) -> list[Problem]:
+    """Look for what a program writes in place of an id, such as "nan"."""
+    problems = []
+    for name in _OWN:
+        value = raw.get(name)
+        if isinstance(value, str) and not is_plain_id(value):
+            try:
+                check_id(value)
+            except CellError as error:
+                problems.append(Problem(name, str(error), value))
+    return problems
+
+
+def _depth(text: str) -> int:
+    """Return how deep objects and arrays nest, reading letter by letter; brackets in texts do not count."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_TEXTS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def _object_of(text: str) -> dict[str, Any]:
+    if text.count("{") + text.count("[") > _DEEPEST and _depth(text) > _DEEPEST:
+        raise _UnreadableError(f"is not JSON that can be read: it nests more than {_DEEPEST} levels deep")
     try:
         found = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
     except _UnreadableError:

@@ -1,17 +1,17 @@
-"""Bytes become lines of text, in constant memory; the encoding is found on the way if nobody said it.
+"""Bytes become lines of text, in constant memory.
 
-Decides where lines end and how much is looked at before an encoding is believed. Refuses to know what lines mean.
+Without a given encoding, the first bytes that are not ASCII tell it. A letter that is not of the encoding raises after
+every line before its own was given.
 """
 
 from __future__ import annotations
 
-import codecs
 import io
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from couponpress.catalog.encodings import marked_encoding, told_encoding
+from couponpress.catalog.encodings import decoded, decoder_of, marked_encoding, told_encoding
 from couponpress.errors import CatalogError
 
 #: How much is read at once, and how much is looked at from the first letter that is not ASCII.
@@ -25,7 +25,8 @@ class Lines:
     """The lines of a text; iterate it once. Line ends are kept as they are, a byte-order mark is dropped.
 
     Attributes:
-        encoding: `utf-8` or `gb18030`; None while nothing but ASCII was seen and nobody said it.
+        encoding: as `encodings` calls it; None while nothing but ASCII was seen and nobody said it.
+        given: how many lines were given so far.
         bytes_read: how much of the text was read.
     """
 
@@ -36,7 +37,7 @@ class Lines:
         self._lone_cr = lone_cr
         self._decode: Callable[[bytes, bool], str] | None = None
         self.encoding: str | None = None
-        self.bytes_read = 0
+        self.bytes_read = self.given = 0
         if encoding is not None:
             self._settle(encoding)
 
@@ -58,12 +59,14 @@ class Lines:
                 text = self._text(chunk, ended)
             except UnicodeDecodeError as error:
                 trouble = error
-                text = error.object[: error.start].decode(error.encoding)
+                text = decoded(error.object[: error.start], self.encoding or error.encoding)
             if at_start and text:
-                text, at_start = text.removeprefix("\ufeff"), False
+                text, at_start = text.lstrip("\ufeff"), False
             text = rest + text
             cut = len(text) if ended and not trouble else self._end_of_lines(text)
-            yield from io.StringIO(text[:cut], newline=newline)
+            for line in io.StringIO(text[:cut], newline=newline):
+                self.given += 1
+                yield line
             if trouble:
                 raise trouble
             rest = text[cut:]
@@ -98,7 +101,7 @@ class Lines:
 
     def _settle(self, encoding: str) -> None:
         self.encoding = encoding
-        self._decode = codecs.getincrementaldecoder(encoding)().decode
+        self._decode = decoder_of(encoding)
 
     def _end_of_lines(self, text: str) -> int:
         """Where the last whole line ends. A CR at the very end may be one half of a CR LF."""

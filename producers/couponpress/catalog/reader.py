@@ -1,20 +1,27 @@
-"""A catalog as a whole: opened, its header understood, its rows one after the other in constant memory.
+"""A catalog as a whole: it is opened, its header is understood, and its rows come one by one in constant memory.
 
-Decides which reader a format has, and what is told about the catalog beside its rows. Refuses to know what becomes
-of the rows.
+What cannot be read as a whole raises a CatalogError with one sentence; what is wrong with a single row makes a
+BrokenRow.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import chain, starmap
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, islice, starmap
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from couponpress.catalog.columns import Plan, plan_of
-from couponpress.catalog.csv_records import BadText, delimiter_of, records
+from couponpress.catalog.csv_records import (
+    BadText,
+    IsRow,
+    delimiter_of_first,
+    records,
+    row_test,
+    said_delimiter,
+)
 from couponpress.catalog.duplicate_ids import DuplicateIds
 from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.json_lines import JsonLines
@@ -28,6 +35,10 @@ from couponpress.errors import CatalogError
 
 if TYPE_CHECKING:
     from couponpress.catalog.workbook import Sheet
+
+
+#: Among so many lines the header is looked for.
+_HEADER_WITHIN: Final = 20
 
 
 class Catalog:
@@ -57,6 +68,7 @@ class Catalog:
         sheet: str | None = None,
         headers: HeaderMapping | None = None,
         seen: DuplicateIds | None = None,
+        empty: Collection[str] = (),
     ) -> None:
         self._source = source
         of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
@@ -65,10 +77,11 @@ class Catalog:
         self.good = self.broken = self._last_line = 0
         self.delimiter, self.sheet = ",", ""
         self._headers = headers or HeaderMapping()
+        self._is_row: IsRow | None = None
         self._seen = seen
 
         def table_of(plan: Plan) -> Table:
-            return Table(plan, strict=strict, row_prefix=row_prefix, pictures=of_catalog)
+            return Table(plan, strict=strict, row_prefix=row_prefix, pictures=of_catalog, empty=empty)
 
         plan = Plan((), {}, {}, ())
         if sheet is not None and source.format != "xlsx":
@@ -78,6 +91,7 @@ class Catalog:
         if source.format == "csv":
             found = self._records()
             plan = self._plan(found)
+            self._is_row = row_test(len(plan.header), plan.position.get("brand_id"), self.delimiter)
             self._rows = _table_rows(found, table_of(plan))
         elif source.format == "xlsx":
             opened = _sheet_of(source, sheet)
@@ -87,7 +101,9 @@ class Catalog:
             opened.width = len(plan.header)
             self._rows = starmap(SheetRows(plan, table_of(plan)).row, in_sheet)
         else:
-            self._rows = JsonLines(strict=strict, row_prefix=row_prefix, pictures=of_catalog).rows(source.lines)
+            self._rows = JsonLines(self.name, strict=strict, row_prefix=row_prefix, pictures=of_catalog).rows(
+                source.lines
+            )
         self.header, self.unused_columns = plan.header, plan.unused
         self._columns_of_ids = (plan.column("row_id"), plan.column("task_id"))
 
@@ -112,7 +128,7 @@ class Catalog:
                     self.broken += 1
                 yield row
         except UnicodeDecodeError as error:
-            raise undecodable(self.name, error, self._last_line) from None
+            raise undecodable(self.name, error, self._source.lines.given + 1) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
         if not self._last_line and self.format == "jsonl":
@@ -130,7 +146,7 @@ class Catalog:
 
     @property
     def encoding(self) -> str:
-        """`utf-8` or `gb18030`; while nothing but ASCII was read, the former."""
+        """The text's encoding; while nothing but ASCII was read, `utf-8`."""
         return self._source.lines.encoding or "utf-8"
 
     @property
@@ -146,13 +162,18 @@ class Catalog:
     def _records(self) -> Iterator[tuple[int, list[str] | BadText]]:
         """Split the text into records, once its first line that is not blank has shown the delimiter."""
         lines = iter(self._source.lines)
-        seen: list[str] = []
-        for line in lines:
-            seen.append(line)
-            if not line.isspace():
-                self.delimiter = delimiter_of(line, self._is_known)
-                break
-        yield from records(chain(seen, lines), self.delimiter)
+        first = list(islice(lines, _HEADER_WITHIN))
+        skipped = 0
+        while skipped < len(first) and (first[skipped].isspace() or said_delimiter(first[skipped])):
+            skipped += 1
+        said = [found for text in first[:skipped] if (found := said_delimiter(text))]
+        self.delimiter = said[-1] if said else delimiter_of_first(first[skipped:], self._is_known)
+        # Lines in front of the header are counted, but are no records.
+        blank = ["\n"] * skipped
+        yield from records(chain(blank, first[skipped:], lines), self.delimiter, self._is_swallowed)
+
+    def _is_swallowed(self, first: str, later: str) -> bool:
+        return self._is_row is not None and self._is_row(first, later)
 
     def _is_known(self, name: str) -> bool:
         return meaning_of(name) is not None or folded(name) in map(folded, self._headers.columns)
@@ -163,7 +184,7 @@ class Catalog:
         except StopIteration:
             raise CatalogError(f"{self.name} is empty.") from None
         except UnicodeDecodeError as error:
-            raise undecodable(self.name, error, 0) from None
+            raise undecodable(self.name, error, self._source.lines.given + 1) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
         if isinstance(header, BadText):
@@ -183,13 +204,14 @@ def read(
     strict: bool = False,
     row_prefix: str = "",
     pictures: MerchantPictures | None = None,
+    empty: Collection[str] = (),
 ) -> Catalog:
     """Open a catalog and understand its header.
 
     Args:
         origin: a path, `-` for standard input, or a binary stream.
         format: `csv`, `jsonl` or `xlsx`; without it the suffix decides.
-        encoding: `utf-8` or `gb18030`; without it the content of a table tells, and JSONL is UTF-8.
+        encoding: `utf-8`, `gb18030`, `big5` or `utf-16`; without it the content of a table tells, and JSONL is UTF-8.
         sheet: which sheet of a workbook; without it the first.
         headers: a merchant's own headers of a table, fixed cells and words.
         seen: the rows of this and earlier catalogs; a row whose id is among them with another offer is broken.
@@ -197,6 +219,7 @@ def read(
         row_prefix: what a row's line number is prefixed with to become its id, when the row brings none of its own;
             see `row_prefixes`.
         pictures: what becomes of pictures that are not at the platform yet; without it their rows are broken.
+        empty: texts such as NULL that count as an empty cell of a table.
 
     Raises:
         CatalogError: it cannot be read as a whole: missing, empty, in no known encoding or format, no usable header.
@@ -211,6 +234,7 @@ def read(
             sheet=sheet,
             headers=headers,
             seen=seen,
+            empty=empty,
         )
     except BaseException:
         source.close()

@@ -1,11 +1,13 @@
 """Where a catalog comes from: a file, standard input or an open stream, as lines of text or as a workbook's bytes.
 
-Decides the format by name, and whether there is anything to read. Refuses to know what the lines mean.
+The name tells the format. Content that shows at its first bytes that it is something else, such as a compressed file,
+is refused with a sentence that says what it is.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -13,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from couponpress.catalog.encodings import MARKS, encoding_called
+from couponpress.catalog.encodings import MARKS, SHOWN, encoding_called, marked_encoding
 from couponpress.catalog.lines import Lines
 from couponpress.errors import CatalogError
 
@@ -27,12 +29,29 @@ FORMATS: Final[Mapping[str, str]] = {
     ".xlsm": "xlsx",
 }
 
+_PACKED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"})
 _KNOWN: Final = ("csv", "jsonl", "xlsx")
 _LONGEST_MARK: Final = 8
 _ZIP: Final = b"PK\x03\x04"
 #: What Excel wrote before 2007, and what it writes around a workbook with a password.
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+#: First bytes of files that hold no text -> what they are, and how to get at the text.
+_OTHER_FILES: Final[Mapping[bytes, str]] = {
+    b"\x1f\x8b": "compressed with gzip; unpack it first, as `gunzip` does",
+    b"BZh": "compressed with bzip2; unpack it first, as `bunzip2` does",
+    b"\xfd7zXZ": "compressed with xz; unpack it first, as `unxz` does",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it first, as `unzstd` does",
+    b"7z\xbc\xaf": "a 7z archive; unpack it first",
+    b"Rar!": "a RAR archive; unpack it first",
+    b"%PDF": "a PDF; save the table as 'CSV UTF-8' or .xlsx",
+    b"\x89PNG": "a picture; give the catalog that names it",
+    b"\xff\xd8\xff": "a picture; give the catalog that names it",
+    b"SQLite f": "a database; export the table as CSV",
+}
+_WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|table|\?xml|meta)", re.IGNORECASE)
+_NO_TABLE: Final = "a web page or XML; open it in Excel and save it as .xlsx or 'CSV UTF-8'"
+#: ASCII in two bytes each, without a byte-order mark.
+_UTF16_ASCII: Final = {"utf-16-le": re.compile(rb"(?:[\t -~]\0){3}"), "utf-16-be": re.compile(rb"(?:\0[\t -~]){3}")}
 
 
 class Source:
@@ -78,7 +97,7 @@ class Source:
             raise unreadable(self.name, error) from None
         self.bom = any(start.startswith(mark) for mark in MARKS)
         # JSON is UTF-8 by its own rules, and a line of it ends at a line feed only.
-        of_format = "utf-8" if self.format == "jsonl" else None
+        of_format = _in_two_bytes(start) or ("utf-8" if self.format == "jsonl" else None)
         is_table = self.format == "csv"
         self.lines = Lines(self._buffered, self.name, encoding=said or of_format, lone_cr=is_table)
         if trouble := _trouble_of(start, self.format, self.name):
@@ -131,14 +150,21 @@ def no_temporary_file(reason: str) -> CatalogError:
     )
 
 
-def undecodable(name: str, error: UnicodeDecodeError, last_line: int) -> CatalogError:
-    """Return the sentence for text that does not decode. `last_line` is the last line that was read well."""
-    shown = {"utf-8": "UTF-8", "gb18030": "GB18030"}[error.encoding]
-    where = f"after line {last_line}" if last_line else "from the start"
+def undecodable(name: str, error: UnicodeDecodeError, line: int) -> CatalogError:
+    """Return the sentence for text that does not decode. `line` is the line with the letter that is none."""
+    shown = SHOWN.get(error.encoding, error.encoding)
     return CatalogError(
-        f"{name} is not {shown} text ({where}); save it again as UTF-8, in Excel as 'CSV UTF-8', or say what it is "
-        "with --encoding."
+        f"{name} is not {shown} text (line {line} holds bytes that are no letter of it); mend that line, save the file "
+        "again as UTF-8, in Excel as 'CSV UTF-8', or say what it is with --encoding."
     )
+
+
+def _in_two_bytes(start: bytes) -> str | None:
+    """Return which UTF-16 a text is whose first bytes show it."""
+    marked = marked_encoding(start)
+    if marked in _UTF16_ASCII:
+        return marked
+    return next((name for name, pattern in _UTF16_ASCII.items() if pattern.match(start)), None)
 
 
 def _encoding_of(asked: str | None) -> str | None:
@@ -146,7 +172,7 @@ def _encoding_of(asked: str | None) -> str | None:
         return None
     found = encoding_called(asked)
     if found is None:
-        raise CatalogError(f"there is no encoding {asked!r} for catalogs; they are utf-8 or gb18030.")
+        raise CatalogError(f"there is no encoding {asked!r} for catalogs; they are utf-8, gb18030, big5 or utf-16.")
     return found
 
 
@@ -156,6 +182,8 @@ def _format_of(path: Path | None, asked: str | None, name: str) -> str:
             raise CatalogError(f"there is no catalog format {asked!r}; the formats are {', '.join(_KNOWN)}.")
         return asked
     found = FORMATS.get(path.suffix.lower()) if path else None
+    if found is None and path and path.suffix.lower() in _PACKED:
+        raise CatalogError(f"{name} is compressed; unpack it first, then submit {path.with_suffix('').name}.")
     if found is None:
         old = " An old .xls must be saved as .xlsx first." if path and path.suffix.lower() == ".xls" else ""
         raise CatalogError(
@@ -168,15 +196,15 @@ def _trouble_of(start: bytes, format_name: str, name: str) -> CatalogError | Non
     """Return the sentence for content that shows at once that it is something else."""
     if not start:
         return CatalogError(f"{name} is empty.")
+    if other := next((what for magic, what in _OTHER_FILES.items() if start.startswith(magic)), None):
+        return CatalogError(f"{name} is {other}.")
     if start.startswith(_OLD_EXCEL):
         return CatalogError(f"{name} is an old .xls, or has a password; save it in Excel as .xlsx without a password.")
     if format_name == "xlsx":
         return None if start.startswith(_ZIP) else CatalogError(f"{name} is no workbook (.xlsx); see --format.")
     if start.startswith(_ZIP):
         return CatalogError(f"{name} is a workbook and no text; give it the suffix .xlsx, or add --format xlsx.")
-    if start.startswith(_UTF16):
-        return CatalogError(f"{name} is not UTF-8 text but UTF-16; save it again, in Excel as 'CSV UTF-8'.")
-    return None
+    return CatalogError(f"{name} is {_NO_TABLE}.") if _WEB_PAGE.match(start) else None
 
 
 def _buffered(stream: BinaryIO) -> io.BufferedReader:

@@ -1,20 +1,22 @@
-"""A record of cells becomes a row: a spec, or its problems.
+"""A record of cells becomes a row: a spec, or a list of its problems.
 
-Decides which columns a row uses, by its own type, and what may be inferred. Refuses to know files and encodings.
-
-Written for speed where every row passes: a combination of offer cells that was found good once is not read again; see
-`offers`. Whatever is not known to be good takes the slow way.
+A row uses the columns of its own type; what stands in another type's column is noted, or with strict refused. A
+combination of offer cells that was found good once is not read again (see `offers`), which makes most rows quick;
+every other row is read cell by cell.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
+from couponpress.catalog.ids import identifier, is_plain_id
 from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
 from couponpress.catalog.rows import LINE, BrokenRow, Row
@@ -31,12 +33,24 @@ _COMBINE_FIELDS: Final = ("scope", "type", "usage_mode", "background_color")
 _OFFER_FIELDS: Final = (*_COMBINE_FIELDS, *dict.fromkeys(name for names in _RULE_FIELDS.values() for name in names))
 #: Makes a row in two thirds of the time that its class takes.
 _made: Final = tuple.__new__
+_ENDS_IN_DIGIT: Final = re.compile(r"\W*[0-9]+\s*").fullmatch
+_BEGINS_WITH_DIGIT: Final = re.compile(r"\s*[0-9]").match
 
 
 class Table:
     """Turns the records of one table into rows."""
 
-    def __init__(self, plan: Plan, *, strict: bool, row_prefix: str, pictures: PicturesOfCatalog | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        strict: bool,
+        row_prefix: str,
+        pictures: PicturesOfCatalog | None = None,
+        empty: Collection[str] = (),
+    ) -> None:
+        """Prepare for the rows under a header; cells that hold one of `empty` and nothing else count as empty."""
+        self._empty = frozenset(empty)
         if pictures is not None and "image_url" in plan.reader:
             plan = dataclasses.replace(plan, reader={**plan.reader, "image_url": pictures.url})
         self._plan = plan
@@ -55,25 +69,38 @@ class Table:
 
     def row(self, line: int, cells: list[str]) -> Row | BrokenRow:
         """Turn one record into a row."""
+        if self._empty and not self._empty.isdisjoint(map(str.strip, cells)):
+            row = self._row(line, ["" if cell.strip() in self._empty else cell for cell in cells])
+            return row._replace(given=cells)
+        return self._row(line, cells)
+
+    def _row(self, line: int, cells: list[str]) -> Row | BrokenRow:
         padded = cells + self._behind
         if len(cells) != self._width:
-            if any(cells[self._width :]):
-                return self.broken(line, cells, f"has {len(cells)} cells under a header of {self._width} columns")
+            if any(cells[self._width :]) or (len(cells) > self._width and self._is_shifted(cells)):
+                return self.broken(line, cells, self._too_wide(cells))
             padded = [*cells[: self._width], *[""] * (self._width - len(cells)), *self._behind]
         row_id, task_id, brand_id, image_url, first_line = map(str.strip, self._own_cells(padded))
         default_row_id = first_line or f"{self._row_prefix}{line}"
+        problems: list[Problem] = []
+        if not (is_plain_id(row_id) and is_plain_id(brand_id) and is_plain_id(task_id)):
+            row_id, brand_id, task_id = self._ids(row_id, brand_id, task_id, problems)
         if self._settled is not None:
             image_url = self._settled.url_at_once(image_url)
         own_task_id = task_id or None
         settled_row_id = row_id or (None if task_id else default_row_id)
         key = (self._offer_cells(padded), not image_url)
-        if known := self._offers.serialized(key, brand_id, own_task_id, settled_row_id, image_url):
+        known = self._offers.serialized(key, brand_id, own_task_id, settled_row_id, image_url)
+        if known and not problems:
             return _made(Row, (line, cells, *known, default_row_id))
         own = {"brand_id": brand_id or None, "task_id": own_task_id, "row_id": settled_row_id}
         try:
             spec, notes = self._checked(own, padded)
         except SpecError as error:
-            return BrokenRow(line, default_row_id, cells, error.problems)
+            told = {problem.field for problem in problems}
+            problems += [problem for problem in error.problems if problem.field not in told]
+        if problems:
+            return BrokenRow(line, default_row_id, cells, tuple(problems))
         return Row(line, cells, self._offers.learn(key, spec, notes), notes, default_row_id)
 
     def broken(self, line: int, given: list[str] | str, rule: str) -> BrokenRow:
@@ -81,6 +108,23 @@ class Table:
         at = self._plan.position.get(LINE)
         first_line = given[at] if isinstance(given, list) and at is not None else ""
         return BrokenRow(line, first_line or f"{self._row_prefix}{line}", given, (Problem("row", rule),))
+
+    def _ids(self, row_id: str, brand_id: str, task_id: str, problems: list[Problem]) -> Iterator[str]:
+        """Give the ids that these cells hold; one that is refused is a problem and counts as absent."""
+        for name, cell in (("row_id", row_id), ("brand_id", brand_id), ("task_id", task_id)):
+            try:
+                yield identifier(cell)
+            except CellError as error:
+                problems.append(Problem(self._plan.column(name), str(error), cell))
+                yield ""
+
+    def _is_shifted(self, cells: list[str]) -> bool:
+        """Whether a comma within a number may have moved the cells of a row that is too long: 1,299 or 9,90."""
+        return any(_ENDS_IN_DIGIT(one) and _BEGINS_WITH_DIGIT(next_) for one, next_ in pairwise(cells))
+
+    def _too_wide(self, cells: list[str]) -> str:
+        rule = f"has {len(cells)} cells under a header of {self._width} columns"
+        return f"{rule}; a number with a comma needs quotes around it" if self._is_shifted(cells) else rule
 
     def _checked(self, own: Mapping[str, str | None], cells: list[str]) -> tuple[TaskSpec, tuple[str, ...]]:
         """Read every cell that the row's type uses, and validate the whole request.

@@ -27,6 +27,8 @@ from couponpress.serialized_spec import SerializedSpec
 
 #: How many notes and columns a report names before it only counts them.
 _NAMED = 8
+#: How many unused columns are named before they are only counted.
+_LISTED = 20
 #: After how many rows `on_read` is called.
 _TOLD_EVERY = 500
 
@@ -183,9 +185,7 @@ class CatalogUpload:
         """Return what a person should know about the catalogs, in a few lines."""
         lines = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
         lines += [f"broken rows and their reasons: {path}" for path in self.error_files]
-        lines += [
-            f"not sent, columns of {name}: {', '.join(unused)}" for name, unused in self._unused.items() if unused
-        ]
+        lines += [f"not sent, columns of {name}: {_listed(unused)}" for name, unused in self._unused.items() if unused]
         lines += [f"noted for {count} rows: {note}" for note, count in self._notes.most_common(_NAMED)]
         if len(self._notes) > _NAMED:
             lines.append(f"and {len(self._notes) - _NAMED} other notes")
@@ -219,6 +219,12 @@ def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         yield lambda: progress.update(task, advance=1)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    shown = ", ".join(names[:_LISTED])
+    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED:,} more"
 
 
 def _beside(one: catalog.Catalog) -> Path:

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from couponpress import catalog
+from couponpress.catalog.cells import CellError
 from couponpress.catalog.csv_records import delimiter_of
 from couponpress.catalog.encodings import told_encoding
+from couponpress.catalog.ids import identifier
 from couponpress.catalog.lines import Lines
 from couponpress.errors import CatalogError
 
@@ -23,7 +25,14 @@ GOOD = (
     ("SP-2; 茶", "120344", "拼图", "品类", "折扣券", "无门槛", "", "8.5折", ""),
     ("龘\t镕", "120345", "抠图", "", "", "", "", "", URL),
 )
-ENCODED = [("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("gb18030", b""), ("gb18030", b"\x84\x31\x95\x33")]
+ENCODED = [
+    ("utf-16-le", b"\xff\xfe"),
+    ("utf-16-be", b"\xfe\xff"),
+    ("utf-8", b""),
+    ("utf-8", b"\xef\xbb\xbf"),
+    ("gb18030", b""),
+    ("gb18030", b"\x84\x31\x95\x33"),
+]
 
 
 def table(rows, delimiter=",", line_end="\r\n"):
@@ -173,9 +182,18 @@ def test_the_header_tells_the_delimiter(header, delimiter):
 
 # --- whole tables -----------------------------------------------------------------------------------------------------
 
+
+def is_an_id(text):
+    """Words such as NULL are none; test_ids.py has them."""
+    try:
+        return bool(identifier(text))
+    except CellError:
+        return False
+
+
 cells = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\x1a"), min_size=1, max_size=12
-).filter(lambda text: text.strip())
+).filter(is_an_id)
 rows = st.lists(
     st.tuples(cells, st.sampled_from(GOOD)).map(lambda pair: (pair[0].strip(), *pair[1][1:])), min_size=1, max_size=5
 )
@@ -230,14 +248,16 @@ def test_what_is_said_is_believed():
         read_all(content)
     assert read_all(content, encoding="UTF8")[1][0].serialized_spec.row_id == "é"
     assert read_all(content, encoding="gbk")[1][0].serialized_spec.row_id == "茅"
-    with pytest.raises(CatalogError, match="there is no encoding 'latin-1' for catalogs; they are utf-8 or gb18030"):
+    with pytest.raises(
+        CatalogError, match="there is no encoding 'latin-1' for catalogs; they are utf-8, gb18030, big5 or utf-16"
+    ):
         read_all(content, encoding="latin-1")
 
 
-@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "UTF-8"), ("gb18030", "GB18030")])
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "UTF-8"), ("gb18030", r"GBK \(GB18030\)")])
 def test_text_that_breaks_later_names_its_line(encoding, shown):
     content = table([HEADER, *GOOD * 500]).encode(encoding) + b"\xff\xff"
-    with pytest.raises(CatalogError, match=rf"is not {shown} text \(after line 1501\)"):
+    with pytest.raises(CatalogError, match=rf"is not {shown} text \(line 1502 holds"):
         read_all(content)
 
 
@@ -261,3 +281,42 @@ def test_a_mark_settles_the_encoding_at_once(encoding, mark):
     stalled = io.BufferedReader(Stalled(mark + "商品编号,品牌ID\nSP-1,12".encode(encoding), 4096))
     lines = iter(Lines(stalled, "it", encoding=None, lone_cr=True))
     assert next(lines) == "商品编号,品牌ID\n"
+
+
+def test_big5_is_told_where_it_is_plain():
+    text = table([("商品編號", "門檻", "減免", "顏色", "備註", "brand_id", "image_url"), (*["說明"] * 5, "1", URL)])
+    found, read = read_all(text.encode("big5"))
+    assert (found.encoding, found.header[0]) == ("cp950", "商品編號")
+    assert [row.spec.brand_id for row in read] == ["1"]
+
+
+def test_utf16_without_a_mark_is_told_by_its_ascii():
+    found, read = read_all(table([("brand_id", "image_url", "row_id"), ("1", URL, "茶")]).encode("utf-16-le"))
+    assert (found.encoding, read[0].spec.row_id) == ("utf-16-le", "茶")
+
+
+def test_the_euro_sign_of_windows_gbk_reads():
+    content = table([(*HEADER, "价"), (*GOOD[0], "3EUR")]).encode("gbk").replace(b"EUR", b"\x80")
+    found, read = read_all(content)
+    assert (found.encoding, read[0].given[-1]) == ("gb18030", "3€")
+
+
+def test_one_bad_byte_in_gbk_is_told_as_gbk_with_its_line():
+    content = table([HEADER, *GOOD]).encode("gbk").replace("全场".encode("gbk"), "全场".encode("gbk") + b"\xc3,", 1)
+    with pytest.raises(CatalogError, match=r"is not GBK \(GB18030\) text \(line 2 holds bytes"):
+        read_all(content)
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"\x1f\x8b\x08\x00\x00", "compressed with gzip; unpack it first"),
+        (b"BZh91AY", "compressed with bzip2"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"<html><table>", "a web page or XML"),
+        (b"<?xml version='1.0'?>", "a web page or XML"),
+    ],
+)
+def test_a_file_that_is_no_table_is_called_what_it_is(start, what):
+    with pytest.raises(CatalogError, match=f"the stream is {what}"):
+        read_all(start)

@@ -169,3 +169,10 @@ def test_what_is_saved_is_what_is_loaded(tmp_path_factory, columns, words):
 def test_a_mapping_that_cannot_be_saved_is_told(tmp_path):
     with pytest.raises(CatalogError, match="cannot be written"):
         HeaderMapping({"a": "scope"}).save(tmp_path / "none" / "own.toml")
+
+
+def test_a_mapped_name_that_two_columns_have_stops_the_catalog():
+    header, _, rest = TEXT.partition("\n")
+    name = next(iter(OWN["columns"]))
+    with pytest.raises(CatalogError, match="is mapped, and two columns have that name"):
+        read_all(f"{header},{name}\n{rest}", OWN)

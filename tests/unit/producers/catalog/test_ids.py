@@ -1,0 +1,95 @@
+"""Ids that a spreadsheet or a program has changed: unwrapped where it is plain what was meant, else refused."""
+
+import re
+
+import pytest
+
+from couponpress import catalog
+from couponpress.catalog.cells import CellError
+from couponpress.catalog.ids import identifier
+from tests.unit.producers.catalog.test_reading import GOOD_LINE, read_all, told
+
+HEADER = "商品编号,品牌ID,优惠范围,券类型,门槛(元),减免(元)"
+
+
+@pytest.mark.parametrize(
+    ("cell", "id_"),
+    [
+        ("SP-1", "SP-1"),
+        ("", ""),
+        ('="00123"', "00123"),
+        ("'00123", "00123"),
+        ("1001.0", "1001"),
+        ("1001.00", "1001"),
+        ("SP-1\u200b", "SP-1"),
+        ("\ufeffSP-1", "SP-1"),
+        ("\u202aSP-1\u202c", "SP-1"),
+        ("SP-1\u00a0", "SP-1"),
+        ("1E5", "1E5"),
+        ("7e12", "7e12"),
+        ("#12", "#12"),
+        ("v1.2", "v1.2"),
+        ("'quoted'", "'quoted'"),
+    ],
+)
+def test_an_id_is_what_was_meant(cell, id_):
+    assert identifier(cell) == id_
+
+
+@pytest.mark.parametrize(
+    ("cell", "rule"),
+    [
+        ("6.90123E+12", "shortened"),
+        ("6.90123e+12", "shortened"),
+        ("7E+12", "shortened"),
+        ("#N/A", "a formula's error"),
+        ("#REF!", "a formula's error"),
+        ("#VALUE!", "a formula's error"),
+        ("#DIV/0!", "a formula's error"),
+        ("#NAME?", "a formula's error"),
+        ("Err:502", "a formula's error"),
+        ("########", "too narrow"),
+        ("nan", "no value"),
+        ("NULL", "no value"),
+        ("None", "no value"),
+        ("N/A", "no value"),
+        ("N-A", "no value"),
+        ("undefined", "no value"),
+        ("TRUE", "no value"),
+        ("\\N", "no value"),
+        ("-", "no value"),
+        ("1234567890123456.0", "last digits may be lost"),
+    ],
+)
+@pytest.mark.parametrize("column", ["商品编号", "品牌ID"])
+def test_what_a_program_put_there_is_refused(cell, rule, column):
+    with pytest.raises(CellError, match=rule):
+        identifier(cell)
+    row = f"{cell},120344" if column == "商品编号" else f"SP-1,{cell}"
+    text = (
+        f'{HEADER}\nSP-0,120344,全场,满减券,100,20\n"{row.replace(",", chr(34) + "," + chr(34))}",全场,满减券,100,20\n'
+    )
+    _, found = read_all(text)
+    assert [type(one) for one in found] == [catalog.Row, catalog.BrokenRow]
+    ((field, told_rule, value),) = told(found[1])
+    assert (field, value) == (column, cell)
+    assert re.search(rule, told_rule)
+
+
+def test_two_products_do_not_become_one():
+    shown = "6.90123E+12,120344,全场,满减券,100,20\n"
+    rows, _ = read_all(f"{HEADER}\n{shown * 2}")
+    assert (rows.good, rows.broken) == (0, 2)
+
+
+def test_unwrapped_ids_are_what_is_sent():
+    text = f'{HEADER}\n="00123",120344.0,全场,满减券,100,20\nSP-2,\'120344,全场,满减券,100,20\n'
+    _, found = read_all(text)
+    assert [(row.spec.row_id, row.spec.brand_id) for row in found] == [("00123", "120344"), ("SP-2", "120344")]
+
+
+@pytest.mark.parametrize("name", ["row_id", "brand_id"])
+def test_json_has_such_words_too(name):
+    good = "a" if name == "row_id" else "1"
+    _, found = read_all(GOOD_LINE + "\n" + GOOD_LINE.replace(f'"{name}": "{good}"', f'"{name}": "nan"'), "jsonl")
+    assert [field for field, _, _ in told(found[1])] == [name]
