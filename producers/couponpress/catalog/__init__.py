@@ -29,8 +29,8 @@ from couponpress.catalog.duplicate_ids import DuplicateIds
 from couponpress.catalog.error_file import ErrorFile
 from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.merchant_pictures import NOT_UPLOADED_YET, MerchantPictures
-from couponpress.catalog.reader import Catalog, read, row_prefixes
-from couponpress.catalog.rows import BrokenRow, Given, Row
+from couponpress.catalog.reader import Catalog, read
+from couponpress.catalog.rows import BrokenRow, Given, Row, row_prefixes
 from couponpress.catalog.source import FORMATS
 
 __all__ = [

@@ -11,6 +11,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 #: In the order in which they are preferred, when a header reads equally well with several.
@@ -20,6 +21,8 @@ DELIMITERS: Final = (",", ";", "\t", "|", "，")
 _LONGEST_CELL: Final = 16 * 1024 * 1024
 csv.field_size_limit(_LONGEST_CELL)
 
+#: Among so many lines the header is looked for.
+_HEADER_WITHIN: Final = 20
 #: A quote that is open for so many lines is one that does not close.
 _MOST_LINES: Final = 1000
 #: A line inside quotes with exactly as many cells as a header of so many columns is a row.
@@ -46,17 +49,29 @@ def delimiter_of(header: str, is_known: Callable[[str], bool]) -> str:
     return max(DELIMITERS, key=lambda delimiter: _worth(header, delimiter, is_known))
 
 
-def delimiter_of_first(lines: Iterable[str], is_known: Callable[[str], bool]) -> str:
-    """Return the delimiter of the one of these first lines that looks most like a header.
+def opened(text: Iterable[str], is_known: Callable[[str], bool]) -> tuple[str, Iterator[str]]:
+    """Look at a table's first lines; returns the delimiter and all lines.
 
-    >>> delimiter_of_first(["五月, 全部门店", "品牌ID;scope"], {"品牌ID", "scope"}.__contains__)
-    ';'
+    A line `sep=;` says the delimiter, else that line tells it which looks most like a header. Such a line and blank
+    ones in front of the header are given as blank lines, so that the lines keep their numbers.
     """
-    header, known = "", (-1, 0)
+    lines = iter(text)
+    first = list(islice(lines, _HEADER_WITHIN))
+    said = None
+    for at, line in enumerate(first):
+        named = said_delimiter(line)
+        if named is None and not line.isspace():
+            break
+        said, first[at] = named or said, "\n"
+    return said or _delimiter_of_first(first, is_known), chain(first, lines)
+
+
+def _delimiter_of_first(lines: Iterable[str], is_known: Callable[[str], bool]) -> str:
+    header, most = "", -1
     for line in lines:
-        worth = _worth(line, delimiter_of(line, is_known), is_known)
-        if (worth[0], bool(worth[1])) > known:
-            header, known = line, (worth[0], bool(worth[1]))
+        known, _ = _worth(line, delimiter_of(line, is_known), is_known)
+        if known > most and not line.isspace():
+            header, most = line, known
     return delimiter_of(header, is_known)
 
 

@@ -7,20 +7,19 @@ BrokenRow.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from itertools import chain, islice, starmap
+from collections.abc import Collection, Iterator
+from itertools import starmap
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from couponpress.catalog.columns import Plan, plan_of
 from couponpress.catalog.csv_records import (
     BadText,
     IsRow,
-    delimiter_of_first,
+    opened,
     records,
     row_test,
-    said_delimiter,
 )
 from couponpress.catalog.duplicate_ids import DuplicateIds
 from couponpress.catalog.header_mapping import HeaderMapping
@@ -35,10 +34,6 @@ from couponpress.errors import CatalogError
 
 if TYPE_CHECKING:
     from couponpress.catalog.workbook import Sheet
-
-
-#: Among so many lines the header is looked for.
-_HEADER_WITHIN: Final = 20
 
 
 class Catalog:
@@ -92,7 +87,7 @@ class Catalog:
             found = self._records()
             plan = self._plan(found)
             self._is_row = row_test(len(plan.header), plan.position.get("brand_id"), self.delimiter)
-            self._rows = _table_rows(found, table_of(plan))
+            self._rows = table_of(plan).rows(found)
         elif source.format == "xlsx":
             opened = _sheet_of(source, sheet)
             self.sheet = opened.title
@@ -161,16 +156,8 @@ class Catalog:
 
     def _records(self) -> Iterator[tuple[int, list[str] | BadText]]:
         """Split the text into records, once its first line that is not blank has shown the delimiter."""
-        lines = iter(self._source.lines)
-        first = list(islice(lines, _HEADER_WITHIN))
-        skipped = 0
-        while skipped < len(first) and (first[skipped].isspace() or said_delimiter(first[skipped])):
-            skipped += 1
-        said = [found for text in first[:skipped] if (found := said_delimiter(text))]
-        self.delimiter = said[-1] if said else delimiter_of_first(first[skipped:], self._is_known)
-        # Lines in front of the header are counted, but are no records.
-        blank = ["\n"] * skipped
-        yield from records(chain(blank, first[skipped:], lines), self.delimiter, self._is_swallowed)
+        self.delimiter, lines = opened(self._source.lines, self._is_known)
+        yield from records(lines, self.delimiter, self._is_swallowed)
 
     def _is_swallowed(self, first: str, later: str) -> bool:
         return self._is_row is not None and self._is_row(first, later)
@@ -217,7 +204,7 @@ def read(
         seen: the rows of this and earlier catalogs; a row whose id is among them with another offer is broken.
         strict: refuse a row for what is otherwise left out and noted.
         row_prefix: what a row's line number is prefixed with to become its id, when the row brings none of its own;
-            see `row_prefixes`.
+            see `rows.row_prefixes`.
         pictures: what becomes of pictures that are not at the platform yet; without it their rows are broken.
         empty: texts such as NULL that count as an empty cell of a table.
 
@@ -239,25 +226,6 @@ def read(
     except BaseException:
         source.close()
         raise
-
-
-def row_prefixes(origins: Sequence[str | Path]) -> list[str]:
-    """Return a `row_prefix` for each of several catalogs, so that their line numbers do not meet in one run.
-
-    One catalog needs none; several get their stem, or the whole path where two stems are the same.
-
-    >>> row_prefixes(["may.csv"]), row_prefixes(["may.csv", "june.csv"])
-    ([''], ['may:', 'june:'])
-    """
-    if len(origins) < 2:
-        return [""] * len(origins)
-    stems = Counter(Path(origin).stem for origin in origins)
-    return [f"{Path(origin).stem if stems[Path(origin).stem] == 1 else origin}:" for origin in origins]
-
-
-def _table_rows(found: Iterator[tuple[int, list[str] | BadText]], table: Table) -> Iterator[Row | BrokenRow]:
-    for line, cells in found:
-        yield table.broken(line, *cells) if isinstance(cells, BadText) else table.row(line, cells)
 
 
 def _sheet_of(source: Source, wanted: str | None) -> Sheet:

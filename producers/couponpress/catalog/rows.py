@@ -5,6 +5,9 @@ Decides the shape of both, and the names of the columns that an error file adds.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from couponpress.errors import Problem
@@ -71,3 +74,17 @@ class BrokenRow(NamedTuple):
     default_row_id: str
     given: Given
     problems: tuple[Problem, ...]
+
+
+def row_prefixes(origins: Sequence[str | Path]) -> list[str]:
+    """Return a `row_prefix` for each of several catalogs, so that their line numbers do not meet in one run.
+
+    One catalog needs none; several get their stem, or the whole path where two stems are the same.
+
+    >>> row_prefixes(["may.csv"]), row_prefixes(["may.csv", "june.csv"])
+    ([''], ['may:', 'june:'])
+    """
+    if len(origins) < 2:
+        return [""] * len(origins)
+    stems = Counter(Path(origin).stem for origin in origins)
+    return [f"{Path(origin).stem if stems[Path(origin).stem] == 1 else origin}:" for origin in origins]

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
+from couponpress.catalog.csv_records import BadText
 from couponpress.catalog.ids import identifier, is_plain_id
 from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
@@ -66,6 +67,11 @@ class Table:
         offer = [plan.position[field] for field in ("image_generation_type", *_OFFER_FIELDS) if field in plan.position]
         self._offer_cells = itemgetter(*offer, absent, absent)
         self._offers = Offers()
+
+    def rows(self, found: Iterable[tuple[int, list[str] | BadText]]) -> Iterator[Row | BrokenRow]:
+        """Turn numbered records into rows."""
+        for line, cells in found:
+            yield self.broken(line, *cells) if isinstance(cells, BadText) else self.row(line, cells)
 
     def row(self, line: int, cells: list[str]) -> Row | BrokenRow:
         """Turn one record into a row."""
