@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench chaos check format lock clean
+.PHONY: help setup demo test bench chaos wheel check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmar
 
 chaos: $(STAMP) ## a fleet under attack, then an audit of every spec: docs/chaos.md; DURATION= seconds, SEED=, CHAOS="--plan" for more
 	@$(BIN)/python -m tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(CHAOS)
+
+wheel: $(STAMP) ## dist/couponpress-VERSION.whl, to install elsewhere: pip install 'couponpress-VERSION.whl[worker]'
+	@$(BIN)/python -m hatchling build -t wheel
 
 check: $(STAMP) ## format, lint and types
 	@$(BIN)/ruff format --check .

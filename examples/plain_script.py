@@ -1,6 +1,6 @@
 """Asks for the head pictures of three offers and prints each one's URL when it is there.
 
-Run it where COUPONPRESS_REDIS_URL and COUPONPRESS_MCHID are set: python examples/plain_script.py autumn
+Run it where COUPONPRESS_REDIS_URL and COUPONPRESS_MCHID are set: python examples/plain_script.py [RUN]
 """
 
 import sys
@@ -39,4 +39,4 @@ def main(run: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "plain-script"))

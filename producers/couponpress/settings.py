@@ -120,6 +120,12 @@ def configured() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
 
 
+def redis_setting() -> dict[str, str]:
+    """Return the setting of the Redis in force, by its name in the environment."""
+    name = f"{ENV_PREFIX}REDIS_URL"
+    return {name: os.environ.get(name) or str(ProducerSettings.model_fields["redis_url"].default)}
+
+
 def without_password(url: str) -> str:
     """Return a URL that can be shown: user name and password are cut out."""
     return re.sub(r"([?&](?:sentinel_)?(?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from couponpress.settings import redis_setting
 from couponpress.transport.listening import listen, url_of
 from couponpress_worker.sandbox import tls
 from couponpress_worker.sandbox.app import App
@@ -63,6 +64,7 @@ def run(options: SandboxOptions) -> None:
             hosts = tuple(filter(None, (urlsplit(base_url).hostname,)))
             files = tls.prepare(credentials.directory, hosts, dt.datetime.now(dt.UTC))
         environment = credentials.environment(base_url, files.authority if files else None, brand=options.brand)
+        environment |= redis_setting()  # so that whoever sources the file meets the fleet of this terminal
         env_file = write_env(credentials.directory, environment)
         scheme = BRAND_SCHEME if options.brand else SCHEME
         signatures = Signatures(credentials.public_key_id, credentials.platform_key, time.time, scheme)
