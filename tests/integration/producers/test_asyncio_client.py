@@ -28,7 +28,17 @@ from tests.builders import (
 from tests.waiting import until
 
 #: What `Client` offers that is not a verb of programs: what commands show, and what this client is made of.
-ONLY_SYNC = {"upload", "looks", "outage", "rate", "set_rate", "flight_record", "set_aside_chunks", "set_aside_messages"}
+ONLY_SYNC = {
+    "upload",
+    "looks",
+    "outage",
+    "present",
+    "rate",
+    "set_rate",
+    "flight_record",
+    "set_aside_chunks",
+    "set_aside_messages",
+}
 
 
 @pytest.fixture

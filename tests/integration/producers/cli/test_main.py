@@ -43,6 +43,7 @@ from tests.shop import shop
 PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "cancel", "redrive", "limit"]
 PRODUCERS_COMMANDS += ["schedule", "gateway"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
+FLEETS_COMMANDS += ["up"]
 PRODUCERS_OWN = app.registered_commands.copy()
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
 
