@@ -17,13 +17,12 @@ from couponpress.gateway.settings import GatewaySettings
 from couponpress.settings import ENV_PREFIX
 from couponpress_worker.cli import register
 from couponpress_worker.completion.callback import CALLBACK_PATH
-from couponpress_worker.completion.completer import LAST_DELAYS_SECONDS
 from couponpress_worker.rate import bucket as bucket_module
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.runtime.redis_server import OPTIONS
 from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.settings import Settings
-from couponpress_worker.wechatpay.judgement import MAX_TRIES, RETRY_DELAYS_SECONDS
+from couponpress_worker.wechatpay.retry import LAST_DELAYS_SECONDS, MAX_TRIES, RETRY_DELAYS_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"

@@ -38,7 +38,8 @@
         connection        one HTTP/1.1 connection
         multipart         the body of a picture upload
         response          reads the platform's answers
-        judgement         what an answer means, and when to try again (pure)
+        judgement         what an answer means (pure)
+        retry             when to try again: schedules, jitter, Retry-After (pure)
 
     completion        how an accepted spec gets its outcome
         callback_asgi     the ASGI app: one path, a bounded body, a bounded time

@@ -13,26 +13,22 @@ from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
 from couponpress.transport.batching import Batcher
 from couponpress_worker.wechatpay.judgement import (
-    MAX_TRIES,
-    Again,
     Completed,
+    Hold,
     NotFound,
     Processing,
     QueryJudgement,
-    Stop,
+    Retry,
     Throttled,
     read_task,
-    retry_delay_seconds,
 )
+from couponpress_worker.wechatpay.retry import MAX_TRIES, delay_after_unknown_seconds
 
 #: The platform states no reason for a failure: no source shows a field for one.
 FAIL_CODE = "FAIL"
 FAIL_MESSAGE = "the platform could not make the picture; it gives no reason"
 EXPIRED_CODE = "NO_ANSWER"
 GAVE_UP_CODE = "GAVE_UP"
-#: Who answers a look is not down any more, so a spec whose tries ended in an outage gets a few more, each followed by a
-#: look: so long after the look that did not find it, seconds.
-LAST_DELAYS_SECONDS = (1.0, 30.0, 60.0)
 
 
 def move_of(reading: Completed | Processing, position: int) -> Move:
@@ -59,7 +55,7 @@ def move_after_look(
     match judgement:
         case Completed() | Processing():
             return move_of(judgement, position)
-        case Stop(scope="brand", code=code, message=told) if ago_seconds > expire_after_seconds:
+        case Hold(scope="brand", code=code, message=told) if ago_seconds > expire_after_seconds:
             message = f"sent, but the platform does not tell what became of it: {code} {told}"
             return Move(position, "expire", code=EXPIRED_CODE, message=message)
         case _:
@@ -97,9 +93,9 @@ def move_when_overdue(
         case NotFound():
             told = f"accepted, yet the platform does not know it after {tries} tries"
             return Move(position, "expire", code=EXPIRED_CODE, message=told)
-        case Throttled() | Stop(scope="partner"):
+        case Throttled() | Hold(scope="partner"):
             return None
-        case Again():
+        case Retry():
             expire_after_seconds += callback_span_seconds
     if ago_seconds <= expire_after_seconds:
         return None
@@ -114,9 +110,7 @@ def move_when_absent(position: int, tries: int, code: str, message: str) -> Move
     """
     if "ALREADY_EXISTS" in code:
         return Move(position, "reject", code=code, message=message)
-    delay_seconds = retry_delay_seconds(tries, 0.5)
-    if delay_seconds is None and tries - MAX_TRIES < len(LAST_DELAYS_SECONDS):
-        delay_seconds = LAST_DELAYS_SECONDS[tries - MAX_TRIES]
+    delay_seconds = delay_after_unknown_seconds(tries)
     if delay_seconds is None:
         return Move(position, "reject", code=GAVE_UP_CODE, message=f"{tries} tries, the last one: {code} {message}")
     return Move(position, "absent", delay_ms=round(delay_seconds * 1000), code=code, message=message)
@@ -144,7 +138,7 @@ class Completer:
         origin: dict[str, list[int]] = defaultdict(list)
         for number, (task, place) in enumerate(zip(tasks, places, strict=True)):
             reading = read_task(task)
-            if place is not None and not isinstance(reading, Again):
+            if place is not None and not isinstance(reading, Retry):
                 moves[place.chunk_id].append(move_of(reading, place.position))
                 origin[place.chunk_id].append(number)
         if moves:

@@ -31,16 +31,17 @@ from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.store.leader import Leadership
 from couponpress_worker.wechatpay.client import SlotPassed, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
-    Again,
     Answer,
+    Hold,
     NoAnswer,
     NotFound,
     QueryJudgement,
     Rejected,
-    Stop,
+    Retry,
     Throttled,
     judge_query,
 )
+from couponpress_worker.wechatpay.retry import QUERY_AGAIN_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,6 @@ log = logging.getLogger(__name__)
 ROUND = 100
 #: How far a round looks for runs that have their turn: this many looks, and this many chunks of up to 100 specs.
 LOOKED_AT = 10_000
-#: A look that taught nothing gives way to the others for so long.
-LOOK_AGAIN_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +230,7 @@ class OverdueQuery:
         if move is not None:
             await self._ledger.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
         elif question.accepted_seconds_ago is None:
-            await self._ledger.postpone_look(place, LOOK_AGAIN_MS)
+            await self._ledger.postpone_look(place, round(QUERY_AGAIN_SECONDS * 1000))
         return True
 
     async def _move_after_look(self, judgement: QueryJudgement, place: Place) -> Move | None:
@@ -256,14 +255,14 @@ class OverdueQuery:
             self._slots.throttled(slot, judgement.retry_after_seconds)
         else:
             self._slots.answered(slot)
-        if isinstance(judgement, Stop):
+        if isinstance(judgement, Hold):
             log.error("a query was refused: %s %s. %s", judgement.code, judgement.message, judgement.cure)
             if judgement.scope == "partner":
                 self._refused = True
                 reason = f"{judgement.code}: {judgement.message}"
                 await self._ledger.hold(PARTNER_SCOPE, reason, judgement.cure, time.time())
                 return None
-        if isinstance(judgement, Again):
+        if isinstance(judgement, Retry):
             log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
         return judgement
 

@@ -13,7 +13,7 @@ from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.certificates import PlatformKeys
-from couponpress_worker.wechatpay.judgement import Answer, NoAnswer, NotFound, Stop, judge_query
+from couponpress_worker.wechatpay.judgement import Answer, Hold, NoAnswer, NotFound, judge_query
 
 #: A clock further off than this deserves attention; at 300 s the platform refuses every signature.
 SKEW_SECONDS = 30
@@ -80,7 +80,7 @@ def _signature(answer: Answer | NoAnswer, base_url: str) -> Finding:
     judgement = judge_query(answer)
     if isinstance(judgement, NotFound):
         return Finding("signature", good=True, seen=f"{base_url} took serial and signature")
-    if isinstance(judgement, Stop):
+    if isinstance(judgement, Hold):
         number = answer.number if isinstance(answer, Answer) else None
         clock = judgement.code == "CLOCK_SKEW"
         name, cure = ("clock", judgement.cure) if clock else _BLAMED.get(number or 0, ("signature", judgement.cure))

@@ -22,16 +22,16 @@ from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.wechatpay.client import SlotPassed, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Accepted,
-    Again,
     Answer,
+    Hold,
     Judgement,
     NoAnswer,
     Rejected,
-    Stop,
+    Retry,
     Throttled,
     judge,
-    retry_delay_seconds,
 )
+from couponpress_worker.wechatpay.retry import retry_delay_seconds
 
 log = logging.getLogger(__name__)
 
@@ -198,11 +198,11 @@ def _why_again(judgement: Judgement) -> str:
         PictureUploadError: it is not: the platform refuses us.
     """
     match judgement:
-        case Stop(code=code, message=message, cure=cure):
+        case Hold(code=code, message=message, cure=cure):
             raise PictureUploadError(f"{code} {message}", cure)
         case Rejected(code=code, message=message):
             raise PictureError(f"is refused by the platform: {code} {message}")
-        case Again(code=code, message=message):
+        case Retry(code=code, message=message):
             return f"{code} {message}"
         case _:
             return f"the answer holds no image_url that begins {STORED_AT}"

@@ -22,19 +22,16 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from couponpress_worker.rate.bucket import AsyncTokenBucket, Bucket, Grant, Wait
+from couponpress_worker.wechatpay.retry import LONGEST_THROTTLE_PAUSE_SECONDS, THROTTLE_PAUSE_SECONDS
 
 _log = logging.getLogger(__name__)
 
-#: For how long a process rests that could not tell of a refusal, or has nobody to tell, if the answer names no time.
-THROTTLE_PAUSE_SECONDS = 1.0
 #: Refusals that come within this time of the first are told together.
 GATHER_SECONDS = 0.1
 #: By so long after a cut the answers to what was sent before it are in; the fleet rests for longer than that.
 SETTLE_SECONDS = 0.6
 #: A pause may be ended by hand, so nobody waits it out without asking again.
 LONGEST_WAIT_SECONDS = 1.0
-#: A platform that asks for a longer pause is asked again after this time.
-LONGEST_REST_SECONDS = 3600.0
 #: How often a process says at which rate it was started.
 TELL_EVERY_SECONDS = 10.0
 #: The window in which the platform counts.
@@ -78,7 +75,7 @@ class Pace:
 
         `pause(seconds)` is called with how long the fleet rests, and when Redis cannot be told.
         """
-        self._refused.append((moment_us, min(retry_after_seconds or 0.0, LONGEST_REST_SECONDS)))
+        self._refused.append((moment_us, min(retry_after_seconds or 0.0, LONGEST_THROTTLE_PAUSE_SECONDS)))
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell(pause))
 

@@ -27,9 +27,10 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from couponpress_worker.errors import WorkerError
-from couponpress_worker.rate.adaptive import THROTTLE_PAUSE_SECONDS, Pace
+from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Grant, Wait
 from couponpress_worker.rate.server_clock import RedisClock
+from couponpress_worker.wechatpay.retry import throttle_pause_seconds
 
 _log = logging.getLogger(__name__)
 
@@ -203,7 +204,7 @@ class Slots:
         if self._pace is not None:
             self._pace.throttled(slot.moment_us, retry_after_seconds, self.pause)
         else:
-            self.pause(THROTTLE_PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds)
+            self.pause(throttle_pause_seconds(retry_after_seconds))
 
     async def close(self) -> None:
         """Hand out nothing more; whoever waits gets `SlotsClosedError`. Slots in hand may still be used."""

@@ -14,7 +14,7 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.store.recorder import Recorder
-from couponpress_worker.wechatpay.judgement import Accepted, Judgement, Look, Stop
+from couponpress_worker.wechatpay.judgement import Accepted, Hold, Judgement, QueryFirst
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ class Fault:
 
     def answered(self, judgement: Judgement) -> None:
         """Hear what an answer meant: a task that was taken shows that the partner has the permission."""
-        if isinstance(judgement, Accepted | Look):
+        if isinstance(judgement, Accepted | QueryFirst):
             self._refused.clear()
 
-    async def hold(self, stop: Stop, brand_id: str) -> None:
+    async def hold(self, stop: Hold, brand_id: str) -> None:
         """Hold what a refusal is about: this process stops at once, the others when they hear of it."""
         reason = f"{stop.code}: {stop.message}"
         if stop.scope == "partner":

@@ -16,7 +16,7 @@ from contextlib import suppress
 from couponpress.ledger.outage import PlatformDown
 from couponpress_worker.safety.breaker import Breaker, Pass
 from couponpress_worker.wechatpay.client import SlotPassed
-from couponpress_worker.wechatpay.judgement import Again, Judgement
+from couponpress_worker.wechatpay.judgement import Judgement, Retry
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +95,9 @@ class Outage:
     def answered(self, given: Pass, spec: Hashable, judgement: Judgement) -> bool:
         """Hear what a request came to; returns whether it spends no try, for the platform is down."""
         now = self._clock()
-        failed = isinstance(judgement, Again)
+        failed = isinstance(judgement, Retry)
         change = self._breaker.tell(given, spec, failed=failed, now=now)
-        if change == "opened" and isinstance(judgement, Again):
+        if change == "opened" and isinstance(judgement, Retry):
             self._since, self._reason = time.time(), f"{judgement.code}: {judgement.message}"
             log.warning("the platform seems to be down (%s): only probes are sent until it answers", self._reason)
         if change == "closed":

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from couponpress.keys import PARTNER_SCOPE, brand_scope, run_scope
-from couponpress_worker.wechatpay.judgement import Accepted, Judgement, Look, Rejected, Stop
+from couponpress_worker.wechatpay.judgement import Accepted, Hold, Judgement, QueryFirst, Rejected
 
 #: How many specs go at once while the partner is on trial, no two of a brand: a wrong key or clock costs so many calls
 #: per process.
@@ -84,7 +84,7 @@ class Trial:
         """Hear what an answer meant. Throttled answers, broken ones and missing ones prove nothing."""
         run, brand = run_scope(run_number), brand_scope(brand_id)
         match judgement:
-            case Accepted() | Look():
+            case Accepted() | QueryFirst():
                 self._proven |= {PARTNER_SCOPE, run, brand}
             case Rejected():
                 self._proven.add(PARTNER_SCOPE)  # the signature was good, and the row was read
@@ -92,7 +92,7 @@ class Trial:
                     self._rejections[scope] += 1
                     if self._rejections[scope] >= ENOUGH:
                         self._proven.add(scope)
-            case Stop(scope=scope):
+            case Hold(scope=scope):
                 self.begin_anew(PARTNER_SCOPE if scope == "partner" else brand)
 
     def begin_anew(self, scope: str) -> None:

@@ -29,16 +29,16 @@ from couponpress_worker.submission.leased_chunk import ChunkInHand, Summary
 from couponpress_worker.wechatpay.client import SignedRequest, SlotPassed, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Accepted,
-    Again,
+    Hold,
     Judgement,
-    Look,
     NoAnswer,
+    QueryFirst,
     Rejected,
-    Stop,
+    Retry,
     Throttled,
     judge,
-    retry_delay_seconds,
 )
+from couponpress_worker.wechatpay.retry import retry_delay_seconds
 
 log = logging.getLogger(__name__)
 
@@ -282,11 +282,11 @@ class Submitter:
                 chunk.throttled += 1
                 self._slots.throttled(slot, seconds)
                 chunk.to_sign.append(position)
-            case Again(code=code, message=message):
-                self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], code, message))
-            case Look(code=code, message=message):
+            case Retry():
+                self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], judgement))
+            case QueryFirst(code=code, message=message):
                 self._recorder.record(chunk.chunk_id, Move(position, "look", tries=1, code=code, message=message))
-            case Stop():
+            case Hold():
                 await self._fault.hold(judgement, chunk.brands[position])
                 if judgement.scope == "brand":
                     self._keep_back(chunk, position)
@@ -322,9 +322,10 @@ class Submitter:
             chunk.asked.set()
 
 
-def _retry(position: int, tries: int, code: str, message: str) -> Move:
+def _retry(position: int, tries: int, told: Retry) -> Move:
     """Return the move after a failed try: wait and try again, or after the last try look what became of it."""
-    delay_seconds = retry_delay_seconds(tries + 1, random.random())  # noqa: S311 - jitter, no secret
+    jitter = random.random()  # noqa: S311 - no secret
+    delay_seconds = retry_delay_seconds(tries + 1, jitter, told.retry_after_seconds)
     if delay_seconds is None:
-        return Move(position, "look", tries=1, code=code, message=message)
-    return Move(position, "again", tries=1, delay_ms=round(delay_seconds * 1000), code=code, message=message)
+        return Move(position, "look", tries=1, code=told.code, message=told.message)
+    return Move(position, "again", tries=1, delay_ms=round(delay_seconds * 1000), code=told.code, message=told.message)

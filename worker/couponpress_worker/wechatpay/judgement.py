@@ -84,15 +84,16 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Nothing certain is known: a try is spent, the same bytes go again under a fresh signature."""
 
     code: str
     message: str
+    retry_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class QueryFirst:
     """The platform knows the task_id already: query it before anything else."""
 
     code: str
@@ -100,7 +101,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Hold:
     """Every further call for the partner, or for the brand, would fail: hold that, and show the cure to a person."""
 
     scope: Scope
@@ -127,14 +128,8 @@ class NotFound:
     """The platform does not know the task: never accepted, or not visible yet."""
 
 
-Judgement: TypeAlias = Accepted | Rejected | Throttled | Again | Look | Stop
-QueryJudgement: TypeAlias = Completed | Processing | NotFound | Rejected | Throttled | Again | Stop
-
-#: Seconds to wait after the first, second, ... try that was spent; after the try behind the last one there is none.
-RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
-MAX_TRIES: Final = len(RETRY_DELAYS_SECONDS) + 1
-#: Each delay is spread over this share of itself to either side, so that a fleet does not come back as one.
-_SPREAD: Final = 0.2
+Judgement: TypeAlias = Accepted | Rejected | Throttled | Retry | QueryFirst | Hold
+QueryJudgement: TypeAlias = Completed | Processing | NotFound | Rejected | Throttled | Retry | Hold
 
 #: A clock this far off makes the platform refuse every signature.
 _CLOCK_LIMIT_SECONDS: Final = 300
@@ -211,14 +206,14 @@ def judge(reply: Answer | NoAnswer) -> Judgement:
 
 
 def judge_query(reply: Answer | NoAnswer) -> QueryJudgement:
-    """Say what the reply to a query means. `Again` means here: nothing was learned, ask later."""
+    """Say what the reply to a query means. `Retry` means here: nothing was learned, ask later."""
     if isinstance(reply, NoAnswer):
         return _unanswered(reply)
     return _common(reply) or _judge_query(reply)
 
 
-def read_task(content: Mapping[str, Any]) -> Completed | Processing | Again:
-    """Read a task as the query and the callback state it; `Again` when it is no ending that can be stored.
+def read_task(content: Mapping[str, Any]) -> Completed | Processing | Retry:
+    """Read a task as the query and the callback state it; `Retry` when it is no ending that can be stored.
 
     Both carry the same fields (query page partner/4017327739, callback page partner/4017327744).
     """
@@ -232,32 +227,20 @@ def read_task(content: Mapping[str, Any]) -> Completed | Processing | Again:
             told = str(state)[:40]
         except RecursionError:  # just not too deep to be read, but too deep to be printed
             told = type(state).__name__
-        return Again("UNKNOWN_STATE", f"task_state is {told!r}, which is none of the known ones")
+        return Retry("UNKNOWN_STATE", f"task_state is {told!r}, which is none of the known ones")
     for part in ("combine_image_result", "cut_out_result"):
         result = content.get(part)
         url = result.get("image_url") if isinstance(result, Mapping) else None
         if isinstance(url, str) and url:
             return Completed(State.SUCCEEDED, url)
-    return Again("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url")
+    return Retry("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url")
 
 
-def retry_delay_seconds(tries: int, jitter: float) -> float | None:
-    """Return how long to wait before the next try, in seconds, or None when the tries are used up: then look.
-
-    Args:
-        tries: how many were spent, at least 1.
-        jitter: evenly drawn from [0, 1) by the caller.
-    """
-    if tries >= MAX_TRIES:
-        return None
-    return RETRY_DELAYS_SECONDS[max(tries, 1) - 1] * (1 - _SPREAD + 2 * _SPREAD * jitter)
+def _unanswered(reply: NoAnswer) -> Retry:
+    return Retry("NOT_SENT" if reply.kind == "not_sent" else "NO_ANSWER", reply.what)
 
 
-def _unanswered(reply: NoAnswer) -> Again:
-    return Again("NOT_SENT" if reply.kind == "not_sent" else "NO_ANSWER", reply.what)
-
-
-def _common(answer: Answer) -> Throttled | Again | Stop | None:
+def _common(answer: Answer) -> Throttled | Retry | Hold | None:
     """What holds for every call; None when the call itself decides."""
     if _throttles(answer):
         return Throttled(answer.retry_after_seconds)
@@ -265,33 +248,33 @@ def _common(answer: Answer) -> Throttled | Again | Stop | None:
         if answer.objection is None:
             return None
         # An answer in doubt can be a probe of the platform's; a clock in doubt is ours to set.
-        return _clock_stop(answer, answer.objection) or Again("UNTRUSTED_ANSWER", answer.objection)
+        return _clock_stop(answer, answer.objection) or Retry("UNTRUSTED_ANSWER", answer.objection)
     if answer.status >= 500 or answer.code in _TROUBLE_CODES:
-        return Again(_code(answer), _words(answer))
+        return Retry(_code(answer), _words(answer), answer.retry_after_seconds)
     return _set_up_stop(answer)
 
 
-def _set_up_stop(answer: Answer) -> Stop | None:
+def _set_up_stop(answer: Answer) -> Hold | None:
     if answer.status == 401 or answer.code == "SIGN_ERROR" or answer.number in _SIGNING_CURES:
         told = f"{_words(answer)} {answer.detail}".rstrip()
         cure = _SIGNING_CURES.get(answer.number or 0, _CURE_KEYS)
-        return _clock_stop(answer, told) or Stop("partner", _code(answer), told, cure)
+        return _clock_stop(answer, told) or Hold("partner", _code(answer), told, cure)
     if answer.status in _WRONG_CALL or _blames_headers(answer):
-        return Stop("partner", _code(answer), _words(answer), _CURE_CALL)
+        return Hold("partner", _code(answer), _words(answer), _CURE_CALL)
     return None
 
 
 def _judge_submit(answer: Answer) -> Judgement:
     if answer.status == 202:
-        return Again("HTTP_202", "the platform took the request but leaves the outcome open")
+        return Retry("HTTP_202", "the platform took the request but leaves the outcome open")
     if 200 <= answer.status < 300:
         return Accepted()
     # With this number the platform has compared the data: a query would show another task's picture as ours.
     if answer.code in _EXISTS_CODES and answer.number != _SAME_SERIAL_OTHER_DATA:
-        return Look(answer.code, _words(answer))
+        return QueryFirst(answer.code, _words(answer))
     # A 404 that names a field, or says that an object is absent, has found the path.
     if answer.status == 404 and not answer.field and answer.number != _OBJECT_ABSENT:
-        return Stop("partner", _code(answer), _words(answer), _CURE_ADDRESS)
+        return Hold("partner", _code(answer), _words(answer), _CURE_ADDRESS)
     return _refused(answer)
 
 
@@ -303,12 +286,12 @@ def _judge_query(answer: Answer) -> QueryJudgement:
     return _refused(answer)
 
 
-def _refused(answer: Answer) -> Rejected | Again | Stop:
+def _refused(answer: Answer) -> Rejected | Retry | Hold:
     """A refusal counts when the platform itself speaks; a proxy's page books no permanent failure."""
     if not answer.code or not 400 <= answer.status < 500:
-        return Again(f"HTTP_{answer.status}", _words(answer))
+        return Retry(f"HTTP_{answer.status}", _words(answer))
     if answer.code == "NO_AUTH" or answer.number == _NO_PERMISSION:
-        return Stop("brand", answer.code, _words(answer), _CURE_BRAND)
+        return Hold("brand", answer.code, _words(answer), _CURE_BRAND)
     return Rejected(answer.code, _words(answer), answer.field)
 
 
@@ -326,7 +309,7 @@ def _blames_headers(answer: Answer) -> bool:
     return answer.code == "INVALID_REQUEST" and _HEADER_WORDS.search(told) is not None
 
 
-def _clock_stop(answer: Answer, told: str) -> Stop | None:
+def _clock_stop(answer: Answer, told: str) -> Hold | None:
     skew = answer.skew_seconds
     if skew is None or abs(skew) < _CLOCK_LIMIT_SECONDS:
         return None
@@ -335,7 +318,7 @@ def _clock_stop(answer: Answer, told: str) -> Stop | None:
         f"This machine's clock is {abs(skew):.0f} s {side} the platform's, and 300 s is the most that it takes: "
         "set the clock (NTP), then `couponpress resume`."
     )
-    return Stop("partner", "CLOCK_SKEW", told, cure)
+    return Hold("partner", "CLOCK_SKEW", told, cure)
 
 
 def _code(answer: Answer) -> str:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from couponpress_worker.wechatpay.judgement import Answer
+from couponpress_worker.wechatpay.retry import http_date, read_retry_after, whole_seconds
 from couponpress_worker.wechatpay.signing import Verifier
 
 #: How many characters of the platform's words are kept: results and logs hold them hundreds of thousands of times.
@@ -48,7 +47,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, verifier: 
         detail=_text(json.dumps(detail, ensure_ascii=False), DETAIL_LIMIT) if detail else "",
         request_id=_text(headers.get("Request-ID"), 200),
         objection=objection,
-        retry_after_seconds=_retry_after(headers.get("Retry-After"), now),
+        retry_after_seconds=read_retry_after(headers.get("Retry-After"), now),
         skew_seconds=_skew(headers, now, trusted=good and objection is None),
         content=content,
     )
@@ -73,36 +72,13 @@ def _text(value: object, limit: int) -> str:
     return value[:limit].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
-def _moment(http_date: str) -> float | None:
-    """Seconds since 1970 of an HTTP date (RFC 9110 5.6.7), None when it is none."""
-    try:
-        moment = parsedate_to_datetime(http_date)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _seconds(digits: str) -> float | None:
-    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 15 else None
-
-
-def _retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait; the header holds either them or a date (RFC 9110 10.2.3)."""
-    if value is None:
-        return None
-    seconds = _seconds(value)
-    if seconds is None and (moment := _moment(value)) is not None:
-        seconds = max(moment - now, 0.0)
-    return seconds
-
-
 def _skew(headers: Mapping[str, str], now: float, *, trusted: bool) -> float | None:
     """The platform's clock minus ours.
 
     A timestamp that holds is the platform's own; without one the date is better, for a probe's timestamp may be any.
     """
-    signed = _seconds(headers.get("Wechatpay-Timestamp", ""))
+    signed = whole_seconds(headers.get("Wechatpay-Timestamp", ""))
     if not (trusted and signed is not None):
-        dated = _moment(headers.get("Date", ""))
+        dated = http_date(headers.get("Date", ""))
         signed = dated if dated is not None else signed
     return None if signed is None else signed - now

@@ -10,10 +10,11 @@ from couponpress.ledger.reading import ReadingLedger
 from couponpress.ledger.setting_aside import SET_ASIDE_CODE
 from couponpress.ledger.working import Move, WorkLedger
 from couponpress.outcome import State
-from couponpress_worker.completion.completer import EXPIRED_CODE, GAVE_UP_CODE, LAST_DELAYS_SECONDS
+from couponpress_worker.completion.completer import EXPIRED_CODE, GAVE_UP_CODE
 from couponpress_worker.completion.status_poller import ROUND, OverdueQuery
 from couponpress_worker.rate.slots import SlotsClosedError
-from couponpress_worker.wechatpay.judgement import MAX_TRIES, Answer, NoAnswer
+from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
+from couponpress_worker.wechatpay.retry import LAST_DELAYS_SECONDS, MAX_TRIES
 from tests.builders import (
     KEYS,
     PICTURE,

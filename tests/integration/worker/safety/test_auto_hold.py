@@ -10,7 +10,7 @@ from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.client import WeChatPay
-from couponpress_worker.wechatpay.judgement import Accepted, Again, Completed, Processing, judge, judge_query
+from couponpress_worker.wechatpay.judgement import Accepted, Completed, Processing, Retry, judge, judge_query
 from couponpress_worker.wechatpay.signing import Signer, Verifier
 from tests.builders import cut_out_body
 
@@ -76,7 +76,7 @@ def test_what_ends_open_is_sent_again_as_the_same_bytes_and_stays_one_task(sandb
 
     first, before, again, found = with_platform(sandbox, act)
     after = sandbox.statistics()
-    assert isinstance(first, Again)
+    assert isinstance(first, Retry)
     assert first.code in codes
     assert taken is None or before["accepted"] == taken
     assert isinstance(again, Accepted)
@@ -89,5 +89,5 @@ def test_a_platform_that_nobody_listens_for_has_surely_not_taken_anything(sandbo
         return judge(await platform.submit(platform.sign_submit(b"{}")))
 
     judgement = with_platform(sandbox, act, base_url=f"http://127.0.0.1:{free_port()}")
-    assert isinstance(judgement, Again)
+    assert isinstance(judgement, Retry)
     assert judgement.code == "NOT_SENT"

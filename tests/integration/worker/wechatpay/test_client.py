@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from couponpress.outcome import State
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.wechatpay.client import PARTNER, SUBMIT_TARGET, SlotPassed, WeChatPay
-from couponpress_worker.wechatpay.judgement import Accepted, Again, Completed, NoAnswer, Stop, judge, judge_query
+from couponpress_worker.wechatpay.judgement import Accepted, Completed, Hold, NoAnswer, Retry, judge, judge_query
 from couponpress_worker.wechatpay.signing import (
     Signer,
     Verifier,
@@ -538,7 +538,7 @@ def test_what_breaks_after_the_bytes_left_is_open_and_never_repeated(keys, run, 
                 assert isinstance(answer, NoAnswer)
                 assert answer.kind == "open"
                 assert answer.what
-                assert judge(answer) == Again("NO_ANSWER", answer.what)
+                assert judge(answer) == Retry("NO_ANSWER", answer.what)
             assert [request.head[:4] for request in platform.requests] == [b"POST", b"POST", b"GET "]
 
     run(scenario())
@@ -673,7 +673,7 @@ def test_a_refused_connection_was_not_sent(keys):
             assert isinstance(answer, NoAnswer)
             assert answer.kind == "not_sent"
             assert "Cannot connect" in answer.what
-            assert judge(answer) == Again("NOT_SENT", answer.what)
+            assert judge(answer) == Retry("NOT_SENT", answer.what)
         assert reached == []
         await client.aclose()
 
@@ -771,7 +771,7 @@ def test_headers_are_those_of_the_last_answer(keys):
         async with meeting(keys) as (platform, client):
             await submit(client)
             platform.reply = lambda wire, _: wire.transport.write(plain("200 OK", ACCEPTED))
-            assert judge(await submit(client)) == Again("UNTRUSTED_ANSWER", "signature headers are missing")
+            assert judge(await submit(client)) == Retry("UNTRUSTED_ANSWER", "signature headers are missing")
             assert len(platform.wires) == 1
 
     asyncio.run(scenario())
@@ -780,17 +780,17 @@ def test_headers_are_those_of_the_last_answer(keys):
 def test_a_probe_proves_nothing(keys):
     answer = one_answer(keys, lambda platform: platform.signed(Wechatpay_Signature=PROBE))
     assert answer.objection == "the signature does not hold"
-    assert judge(answer) == Again("UNTRUSTED_ANSWER", "the signature does not hold")
+    assert judge(answer) == Retry("UNTRUSTED_ANSWER", "the signature does not hold")
 
 
 def test_an_answer_without_a_signature_proves_nothing(keys):
     answer = one_answer(keys, lambda _: plain("200 OK", ACCEPTED))
-    assert judge(answer) == Again("UNTRUSTED_ANSWER", "signature headers are missing")
+    assert judge(answer) == Retry("UNTRUSTED_ANSWER", "signature headers are missing")
 
 
 def test_header_bytes_that_are_no_text_prove_nothing(keys):
     answer = one_answer(keys, lambda platform: platform.signed().replace(b"n0nce", b"\xff\xfe"))
-    assert judge(answer) == Again("UNTRUSTED_ANSWER", "the signature does not hold")
+    assert judge(answer) == Retry("UNTRUSTED_ANSWER", "the signature does not hold")
 
 
 def test_an_error_is_read(keys):
@@ -804,7 +804,7 @@ def test_an_error_is_read(keys):
 
 def test_a_proxy_s_page_is_survived(keys):
     answer = one_answer(keys, lambda _: plain("502 Bad Gateway", b"<html>502</html>", **{"Content-Type": "text/html"}))
-    assert judge(answer) == Again("HTTP_502", "status 502 without a reason")
+    assert judge(answer) == Retry("HTTP_502", "status 502 without a reason")
 
 
 def test_an_empty_body_is_survived(keys):
@@ -829,7 +829,7 @@ def test_the_platform_s_clock_is_compared_with_ours(keys):
     )
     assert 390 < answer.skew_seconds < 401
     verdict = judge(answer)
-    assert isinstance(verdict, Stop)
+    assert isinstance(verdict, Hold)
     assert verdict.code == "CLOCK_SKEW"
 
 

@@ -14,16 +14,15 @@ from couponpress_worker.completion.completer import (
     move_when_overdue,
 )
 from couponpress_worker.wechatpay.judgement import (
-    MAX_TRIES,
-    RETRY_DELAYS_SECONDS,
-    Again,
     Completed,
+    Hold,
     NotFound,
     Processing,
     Rejected,
-    Stop,
+    Retry,
     Throttled,
 )
+from couponpress_worker.wechatpay.retry import MAX_TRIES, RETRY_DELAYS_SECONDS
 from tests.builders import PICTURE
 
 
@@ -36,8 +35,8 @@ from tests.builders import PICTURE
         (NotFound(), None),
         (Rejected("PARAM_ERROR", "wrong"), None),
         (Throttled(1.0), None),
-        (Again("NO_ANSWER", "timeout"), None),
-        (Stop("partner", "SIGN_ERROR", "wrong", "mend it"), None),
+        (Retry("NO_ANSWER", "timeout"), None),
+        (Hold("partner", "SIGN_ERROR", "wrong", "mend it"), None),
     ],
     ids=lambda one: type(one).__name__,
 )
@@ -47,7 +46,7 @@ def test_a_looks_answer_leads_to_one_move_or_none_however_late(judgement, move):
 
 @pytest.mark.parametrize(("ago", "move"), [(1000.0, None), (1000.1, ("expire", EXPIRED_CODE))])
 def test_a_brand_s_refusal_keeps_no_look_open_beyond_the_deadline(ago, move):
-    refusal = Stop("brand", "NO_AUTH", "not authorised", "mend it")
+    refusal = Hold("brand", "NO_AUTH", "not authorised", "mend it")
     found = move_after_look(refusal, 3, ago, 1000.0)
     assert (found and (found.name, found.code)) == move
     assert found is None or "NO_AUTH not authorised" in found.message
@@ -111,10 +110,10 @@ def test_an_ending_counts_whenever_it_comes(ago):
     [
         (Processing(), None, True, True),
         (Rejected("NO_AUTH", "wrong"), None, True, True),
-        (Again("HTTP_502", "bad gateway"), None, None, True),
+        (Retry("HTTP_502", "bad gateway"), None, None, True),
         (Throttled(1.0), None, None, None),
-        (Stop("partner", "SIGN_ERROR", "wrong", "mend it"), None, None, None),
-        (Stop("brand", "NO_AUTH", "not authorised", "mend it"), None, True, True),
+        (Hold("partner", "SIGN_ERROR", "wrong", "mend it"), None, None, None),
+        (Hold("brand", "NO_AUTH", "not authorised", "mend it"), None, True, True),
     ],
     ids=lambda one: type(one).__name__,
 )

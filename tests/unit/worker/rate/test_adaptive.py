@@ -10,14 +10,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from couponpress_worker.rate.adaptive import (
     GATHER_SECONDS,
     GIVEN_US,
-    LONGEST_REST_SECONDS,
     LONGEST_WAIT_SECONDS,
     SETTLE_SECONDS,
-    THROTTLE_PAUSE_SECONDS,
     Pace,
 )
 from couponpress_worker.rate.bucket import Bucket, Grant, Wait
 from couponpress_worker.rate.slots import Slot, Slots
+from couponpress_worker.wechatpay.retry import LONGEST_THROTTLE_PAUSE_SECONDS, THROTTLE_PAUSE_SECONDS
 from tests.unit.worker.rate.test_slots import run
 
 LATENESS_US = 20_000
@@ -122,7 +121,7 @@ def test_a_process_that_sent_nothing_counts_nothing():
 
 
 @pytest.mark.parametrize(
-    ("asked", "paused"), [(None, THROTTLE_PAUSE_SECONDS), (7.0, 7.0), (1e30, LONGEST_REST_SECONDS)]
+    ("asked", "paused"), [(None, THROTTLE_PAUSE_SECONDS), (7.0, 7.0), (1e30, LONGEST_THROTTLE_PAUSE_SECONDS)]
 )
 def test_while_redis_is_away_the_process_rests_by_itself(asked, paused, caplog):
     pauses = []

@@ -8,10 +8,10 @@ import redis.exceptions
 from couponpress_worker.safety.auto_hold import BRANDS_IN_A_ROW, Fault
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.store.recorder import Recorder
-from couponpress_worker.wechatpay.judgement import Accepted, Rejected, Stop
+from couponpress_worker.wechatpay.judgement import Accepted, Hold, Rejected
 
-WRONG_KEY = Stop("partner", "SIGN_ERROR", "wrong key", "mend it")
-NO_AUTH = Stop("brand", "NO_AUTH", "not authorised", "Ask the brand.")
+WRONG_KEY = Hold("partner", "SIGN_ERROR", "wrong key", "mend it")
+NO_AUTH = Hold("brand", "NO_AUTH", "not authorised", "Ask the brand.")
 
 
 class FakeLedger:
@@ -40,7 +40,7 @@ def met(ledger, *events):
         fault = Fault(ledger, Recorder(ledger), halt)
         for judgement, brand in events:
             fault.answered(judgement)
-            if isinstance(judgement, Stop):
+            if isinstance(judgement, Hold):
                 await fault.hold(judgement, brand)
 
     asyncio.run(act())

@@ -15,7 +15,7 @@ from couponpress_worker.safety.breaker import (
     Breaker,
     Pass,
 )
-from couponpress_worker.wechatpay.judgement import MAX_TRIES, retry_delay_seconds
+from couponpress_worker.wechatpay.retry import MAX_TRIES, retry_delay_seconds
 
 RATE = 490
 #: What a process can have on the wire: eight chunks.

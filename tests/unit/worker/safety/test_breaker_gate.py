@@ -9,10 +9,10 @@ import pytest
 from couponpress_worker.safety.breaker import GOOD_ANSWERS, PROBE_EVERY_SECONDS
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.wechatpay.client import SlotPassed
-from couponpress_worker.wechatpay.judgement import Accepted, Again, Look, Rejected, Stop, Throttled
+from couponpress_worker.wechatpay.judgement import Accepted, Hold, QueryFirst, Rejected, Retry, Throttled
 from tests.builders import run_fast
 
-DOWN = Again("HTTP_503", "no service")
+DOWN = Retry("HTTP_503", "no service")
 
 
 class Clocked(Outage):
@@ -48,8 +48,8 @@ def test_a_closed_breaker_lets_chunks_and_requests_through_without_waiting():
         Accepted(),
         Rejected("PARAM_ERROR", "bad"),
         Throttled(1.0),
-        Look("ALREADY_EXISTS", "known"),
-        Stop("partner", "SIGN_ERROR", "wrong", "mend"),
+        QueryFirst("ALREADY_EXISTS", "known"),
+        Hold("partner", "SIGN_ERROR", "wrong", "mend"),
     ],
     ids=lambda one: type(one).__name__,
 )

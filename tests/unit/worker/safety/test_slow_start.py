@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from couponpress_worker.safety.slow_start import BRAND_AT_ONCE, ENOUGH, PARTNER_AT_ONCE, RUN_AT_ONCE, Trial
-from couponpress_worker.wechatpay.judgement import Accepted, Again, Look, Rejected, Stop, Throttled
+from couponpress_worker.wechatpay.judgement import Accepted, Hold, QueryFirst, Rejected, Retry, Throttled
 from tests.builders import run_fast
 
 RUN = "b1"
@@ -40,7 +40,7 @@ def test_how_much_goes_at_once(trial, run, waiting, positions):
 
 
 def test_a_good_answer_ends_the_trial_of_partner_run_and_brand():
-    for judgement in (Accepted(), Look("ALREADY_EXISTS", "known")):
+    for judgement in (Accepted(), QueryFirst("ALREADY_EXISTS", "known")):
         trial = Trial()
         part = trial.begin(RUN, ONE_BRAND)
         trial.answered(RUN, "1", judgement)
@@ -49,7 +49,7 @@ def test_a_good_answer_ends_the_trial_of_partner_run_and_brand():
         assert (len(whole.positions), whole.trying) == (100, frozenset())
 
 
-@pytest.mark.parametrize("judgement", [Again("HTTP_502", "x"), Throttled()], ids=repr)
+@pytest.mark.parametrize("judgement", [Retry("HTTP_502", "x"), Throttled()], ids=repr)
 def test_answers_that_prove_nothing_leave_everything_on_trial(judgement):
     trial = Trial()
     part = trial.begin(RUN, ONE_BRAND)
@@ -76,8 +76,8 @@ def test_a_run_that_the_canary_lets_pass_is_not_on_trial_for_ever():
 @pytest.mark.parametrize(
     ("stop", "waiting", "at_once"),
     [
-        (Stop("partner", "SIGN_ERROR", "x", "y"), ONE_BRAND, PARTNER_AT_ONCE),
-        (Stop("brand", "NO_AUTH", "x", "y"), ONE_BRAND, BRAND_AT_ONCE),
+        (Hold("partner", "SIGN_ERROR", "x", "y"), ONE_BRAND, PARTNER_AT_ONCE),
+        (Hold("brand", "NO_AUTH", "x", "y"), ONE_BRAND, BRAND_AT_ONCE),
     ],
     ids=["partner", "brand"],
 )

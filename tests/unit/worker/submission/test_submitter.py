@@ -20,7 +20,7 @@ from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.submission import submitter
 from couponpress_worker.submission.submitter import SIGN_AHEAD, Submitter
 from couponpress_worker.wechatpay.client import SlotPassed
-from couponpress_worker.wechatpay.judgement import Accepted, Again, Answer, NoAnswer
+from couponpress_worker.wechatpay.judgement import Accepted, Answer, NoAnswer, Retry
 
 CHUNK = "b1.1"
 #: The moments that the last chunk noted for the flight record.
@@ -407,7 +407,7 @@ def open_outage():
     given = outage.pass_now()
     for number in range(300):
         now += 0.01
-        outage.answered(given, number, Again("HTTP_503", "down"))
+        outage.answered(given, number, Retry("HTTP_503", "down"))
     outage._clock = time.monotonic
     assert outage.is_open
     return outage

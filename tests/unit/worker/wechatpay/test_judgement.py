@@ -8,22 +8,20 @@ from hypothesis import strategies as st
 
 from couponpress.outcome import State
 from couponpress_worker.wechatpay.judgement import (
-    MAX_TRIES,
     Accepted,
-    Again,
     Answer,
     Completed,
-    Look,
+    Hold,
     NoAnswer,
     NotFound,
     Processing,
+    QueryFirst,
     Rejected,
-    Stop,
+    Retry,
     Throttled,
     judge,
     judge_query,
     read_task,
-    retry_delay_seconds,
 )
 
 #: A busy machine is no failure.
@@ -38,57 +36,57 @@ def answer(status, code="", message="", number=0, **more):
 
 #: status, code, message, number -> what it means for a submit, and for a query
 TABLE = [
-    (200, "", "", 0, Accepted, Again),
-    (201, "", "", 0, Accepted, Again),
-    (202, "", "", 0, Again, Again),
-    (202, "USERPAYING", "", 0, Again, Again),
-    (204, "", "", 0, Accepted, Again),
+    (200, "", "", 0, Accepted, Retry),
+    (201, "", "", 0, Accepted, Retry),
+    (202, "", "", 0, Retry, Retry),
+    (202, "USERPAYING", "", 0, Retry, Retry),
+    (204, "", "", 0, Accepted, Retry),
     (400, "PARAM_ERROR", "参数错误", 0, Rejected, Rejected),
     (400, "INVALID_REQUEST", "优惠门槛不符合要求", 0, Rejected, Rejected),
-    (400, "INVALID_REQUEST", "Http头缺少Accept或User-Agent", 0, Stop, Stop),
-    (400, "INVALID_REQUEST", "The request header is missing", 0, Stop, Stop),
+    (400, "INVALID_REQUEST", "Http头缺少Accept或User-Agent", 0, Hold, Hold),
+    (400, "INVALID_REQUEST", "The request header is missing", 0, Hold, Hold),
     (400, "INVALID_REQUEST", "接口调用频率过高,请稍后再试", 0, Throttled, Throttled),
     (400, "INVALID_REQUEST", "Requests are too frequent", 0, Throttled, Throttled),
-    (400, "ALREADY_EXISTS", "请求单号已存在", 0, Look, Rejected),
-    (400, "RESOURCE_ALREADY_EXISTS", "资源已存在", 0, Look, Rejected),
+    (400, "ALREADY_EXISTS", "请求单号已存在", 0, QueryFirst, Rejected),
+    (400, "RESOURCE_ALREADY_EXISTS", "资源已存在", 0, QueryFirst, Rejected),
     (400, "ALREADY_EXISTS", "请求单号重复", 268578927, Rejected, Rejected),
     (400, "INVALID_REQUEST", "请求单号重复", 268578927, Rejected, Rejected),
     (400, "FREQUENCY_LIMITED", "", 0, Throttled, Throttled),
     (400, "FREQUENCY_LIMIT_EXCEED", "", 0, Throttled, Throttled),
-    (400, "SYSTEM_ERROR", "系统错误", 0, Again, Again),
-    (401, "SIGN_ERROR", "签名错误", 0, Stop, Stop),
-    (401, "", "", 0, Stop, Stop),
-    (400, "SIGN_ERROR", "签名错误", 0, Stop, Stop),
-    (403, "NO_AUTH", "商户无权限", 0, Stop, Stop),
-    (403, "NO_AUTH", "商户无权限", 268579803, Stop, Stop),
+    (400, "SYSTEM_ERROR", "系统错误", 0, Retry, Retry),
+    (401, "SIGN_ERROR", "签名错误", 0, Hold, Hold),
+    (401, "", "", 0, Hold, Hold),
+    (400, "SIGN_ERROR", "签名错误", 0, Hold, Hold),
+    (403, "NO_AUTH", "商户无权限", 0, Hold, Hold),
+    (403, "NO_AUTH", "商户无权限", 268579803, Hold, Hold),
     (403, "RULE_LIMIT", "业务规则限制", 0, Rejected, Rejected),
     (403, "FORBIDDEN", "", 0, Rejected, Rejected),
-    (404, "NOT_FOUND", "", 0, Stop, NotFound),
-    (404, "RESOURCE_NOT_EXISTS", "", 0, Stop, NotFound),
-    (404, "ORDER_NOT_EXIST", "", 0, Stop, NotFound),
+    (404, "NOT_FOUND", "", 0, Hold, NotFound),
+    (404, "RESOURCE_NOT_EXISTS", "", 0, Hold, NotFound),
+    (404, "ORDER_NOT_EXIST", "", 0, Hold, NotFound),
     (404, "RESOURCE_NOT_EXISTS", "品牌不存在", 268578608, Rejected, NotFound),
     (400, "INVALID_REQUEST", "品牌不存在", 268578608, Rejected, NotFound),
-    (404, "", "", 0, Stop, Again),
-    (405, "", "", 0, Stop, Stop),
-    (406, "", "", 0, Stop, Stop),
-    (413, "", "", 0, Stop, Stop),
-    (415, "INVALID_REQUEST", "", 0, Stop, Stop),
+    (404, "", "", 0, Hold, Retry),
+    (405, "", "", 0, Hold, Hold),
+    (406, "", "", 0, Hold, Hold),
+    (413, "", "", 0, Hold, Hold),
+    (415, "INVALID_REQUEST", "", 0, Hold, Hold),
     (429, "RATELIMIT_EXCEEDED", "频率超限", 0, Throttled, Throttled),
     (429, "", "", 0, Throttled, Throttled),
     (429, "SOMETHING_NEW", "", 0, Throttled, Throttled),
-    (500, "SYSTEM_ERROR", "系统错误", 0, Again, Again),
-    (500, "PARAM_ERROR", "", 0, Again, Again),
-    (502, "", "", 0, Again, Again),
-    (503, "SERVICE_UNAVAILABLE", "", 0, Again, Again),
-    (504, "", "", 0, Again, Again),
+    (500, "SYSTEM_ERROR", "系统错误", 0, Retry, Retry),
+    (500, "PARAM_ERROR", "", 0, Retry, Retry),
+    (502, "", "", 0, Retry, Retry),
+    (503, "SERVICE_UNAVAILABLE", "", 0, Retry, Retry),
+    (504, "", "", 0, Retry, Retry),
     # What nobody documents, and what is not the platform's own word, books no permanent failure.
     (409, "CONFLICT", "", 0, Rejected, Rejected),
-    (400, "", "", 0, Again, Again),
-    (403, "", "", 0, Again, Again),
-    (407, "", "", 0, Again, Again),
-    (408, "", "", 0, Again, Again),
-    (302, "", "", 0, Again, Again),
-    (599, "", "", 0, Again, Again),
+    (400, "", "", 0, Retry, Retry),
+    (403, "", "", 0, Retry, Retry),
+    (407, "", "", 0, Retry, Retry),
+    (408, "", "", 0, Retry, Retry),
+    (302, "", "", 0, Retry, Retry),
+    (599, "", "", 0, Retry, Retry),
 ]
 
 
@@ -139,7 +137,7 @@ def test_a_rejection_names_code_message_and_field():
 @pytest.mark.parametrize(("code", "number"), [("NO_AUTH", 0), ("NO_AUTH", 268579803), ("INVALID_REQUEST", 268579803)])
 def test_a_missing_permission_is_about_the_brand(code, number):
     for verdict in (judge(answer(403, code, number=number)), judge_query(answer(403, code, number=number))):
-        assert isinstance(verdict, Stop)
+        assert isinstance(verdict, Hold)
         assert (verdict.scope, verdict.code) == ("brand", code)
         assert "authorise" in verdict.cure
         assert "authorise" in judge(answer(403, "INVALID_REQUEST", "", 268579803)).message
@@ -183,7 +181,7 @@ def test_a_rejection_without_words_takes_them_from_the_number(number, words):
 @pytest.mark.parametrize("number", [268443699, 269546505, 269546507, 269546525, 269546538])
 def test_a_signature_number_stops_the_partner_with_a_cure(number):
     verdict = judge(answer(400, "INVALID_REQUEST", "x", number))
-    assert isinstance(verdict, Stop)
+    assert isinstance(verdict, Hold)
     assert verdict.scope == "partner"
     assert ("expired" if number == 269546505 else "MCH_SERIAL_NO") in verdict.cure
 
@@ -229,18 +227,18 @@ def test_every_stop_has_a_cure_and_says_how_to_go_on(told, cure):
 @pytest.mark.parametrize("skew", [None, 0.0, 299.9, -299.9])
 def test_a_2xx_whose_signature_does_not_hold_proves_nothing(status, skew):
     told = answer(status, objection="the signature does not hold", skew_seconds=skew, content={"task_state": "SUCCESS"})
-    assert judge(told) == Again("UNTRUSTED_ANSWER", "the signature does not hold")
-    assert judge_query(told) == Again("UNTRUSTED_ANSWER", "the signature does not hold")
+    assert judge(told) == Retry("UNTRUSTED_ANSWER", "the signature does not hold")
+    assert judge_query(told) == Retry("UNTRUSTED_ANSWER", "the signature does not hold")
 
 
 @pytest.mark.parametrize(("kind", "code"), [("not_sent", "NOT_SENT"), ("open", "NO_ANSWER")])
 def test_no_answer_is_tried_again(kind, code):
-    assert judge(NoAnswer(kind, "reset by peer")) == Again(code, "reset by peer")
-    assert judge_query(NoAnswer(kind, "reset by peer")) == Again(code, "reset by peer")
+    assert judge(NoAnswer(kind, "reset by peer")) == Retry(code, "reset by peer")
+    assert judge_query(NoAnswer(kind, "reset by peer")) == Retry(code, "reset by peer")
 
 
 def test_a_reason_is_never_empty():
-    assert judge(answer(502)) == Again("HTTP_502", "status 502 without a reason")
+    assert judge(answer(502)) == Retry("HTTP_502", "status 502 without a reason")
 
 
 @pytest.mark.parametrize(
@@ -282,7 +280,7 @@ def test_any_answer_gets_a_judgement_and_only_a_trusted_2xx_is_accepted(
 ):
     told = Answer(status, code, message, "", "", request_id, objection, None, skew, content)
     verdict = judge(told)
-    assert isinstance(verdict, Accepted | Rejected | Throttled | Again | Look | Stop)
+    assert isinstance(verdict, Accepted | Rejected | Throttled | Retry | QueryFirst | Hold)
     assert not isinstance(verdict, Accepted) or (200 <= status < 300 and objection is None)
     assert not isinstance(verdict, Rejected) or (code and 400 <= status < 500)
     queried = judge_query(told)
@@ -312,18 +310,18 @@ URL = "https://wxpaylogo.qpic.cn/wxpaylogo/abc/0"
         ),
         ({"task_state": "FAIL"}, Completed(State.FAILED)),
         ({"task_state": "FAIL", "cut_out_result": {"image_url": URL}}, Completed(State.FAILED)),
-        ({"task_state": "SUCCESS"}, Again("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url")),
+        ({"task_state": "SUCCESS"}, Retry("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url")),
         (
             {"task_state": "SUCCESS", "cut_out_result": {"image_url": ""}},
-            Again("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url"),
+            Retry("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url"),
         ),
         (
             {"task_state": "SUCCESS", "cut_out_result": [URL]},
-            Again("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url"),
+            Retry("NO_IMAGE_URL", "task_state is SUCCESS, but there is no image_url"),
         ),
-        ({}, Again("UNKNOWN_STATE", "task_state is 'None', which is none of the known ones")),
-        ({"task_state": "DONE"}, Again("UNKNOWN_STATE", "task_state is 'DONE', which is none of the known ones")),
-        ({"task_state": ["x"]}, Again("UNKNOWN_STATE", "task_state is \"['x']\", which is none of the known ones")),
+        ({}, Retry("UNKNOWN_STATE", "task_state is 'None', which is none of the known ones")),
+        ({"task_state": "DONE"}, Retry("UNKNOWN_STATE", "task_state is 'DONE', which is none of the known ones")),
+        ({"task_state": ["x"]}, Retry("UNKNOWN_STATE", "task_state is \"['x']\", which is none of the known ones")),
     ],
 )
 def test_a_task_is_read_from_a_query_as_from_a_callback(content, verdict):
@@ -331,26 +329,9 @@ def test_a_task_is_read_from_a_query_as_from_a_callback(content, verdict):
     assert judge_query(answer(200, content=content)) == verdict
 
 
-# --- the retry schedule ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("tries", "delay"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (7, 60), (8, None), (9, None), (50, None)]
-)
-def test_the_retry_schedule(tries, delay):
-    if delay is None:
-        assert retry_delay_seconds(tries, 0.5) is None
-    else:
-        assert retry_delay_seconds(tries, 0.5) == pytest.approx(delay)
-        assert retry_delay_seconds(tries, 0.0) == pytest.approx(0.8 * delay)
-        assert retry_delay_seconds(tries, 0.999999) == pytest.approx(1.2 * delay, rel=1e-5)
-
-
-@UNHURRIED
-@given(st.integers(1, MAX_TRIES - 1), st.floats(0, 1, exclude_max=True))
-def test_a_delay_stays_within_a_fifth_of_its_place(tries, jitter):
-    delay, middle = retry_delay_seconds(tries, jitter), retry_delay_seconds(tries, 0.5)
-    assert 0.8 * middle - 1e-9 <= delay <= 1.2 * middle + 1e-9
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_5xx_that_names_a_wait_hands_it_on(status):
+    assert judge(answer(status, "SYSTEM_ERROR", "busy", retry_after_seconds=9.0)).retry_after_seconds == 9.0
 
 
 def test_a_state_that_is_too_deep_to_be_printed_is_no_crash():
