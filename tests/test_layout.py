@@ -91,7 +91,7 @@ RIM = {
 #: The rooms and top modules of both packages, the highest first. Each imports from those below it alone.
 ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
-    "rate settings wechatpay periodic errors",
+    "rate settings wechatpay outbound periodic errors",
     "couponpress": "__main__ cli gateway nightly asyncio_client client uploads catalog settings transport ledger "
     "serialized_spec spec results picture_files outcome keys errors",
 }
@@ -152,11 +152,12 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",
     },
-    ("httpx", "aiohttp", "httptools", "requests", "urllib.request", "http.client"): {
+    ("httpx", "httpcore", "aiohttp", "httptools", "requests", "urllib.request", "http.client"): {
         "couponpress.cli.downloading",
         "couponpress_worker.completion.forwarding",
         "couponpress_worker.completion.run_webhooks",
         "couponpress_worker.demo",
+        "couponpress_worker.outbound",
         "couponpress_worker.pictures.fetch",
         "couponpress_worker.runtime.subprocesses",
         "couponpress_worker.up.run",

@@ -49,6 +49,7 @@ from couponpress.serialized_spec import SerializedSpec
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
 from couponpress.transport.hints import Hints
+from couponpress.transport.web_address import shown_url
 
 #: A run's name is shown to people and stored once; any letters will do.
 _RUN_NAME_MAX = 100
@@ -291,7 +292,7 @@ class Client:
         try:
             return checked_hook_url(url)
         except ValueError as error:
-            raise InputError(f"a hook {error}, got {url!r}.") from None
+            raise InputError(f"a hook {error}, got {shown_url(url)!r}.") from None
 
     def run(self, name: str) -> RunStatus:
         """Return the progress of a run.

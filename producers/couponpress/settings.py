@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from couponpress.errors import SettingsError
 from couponpress.transport.proxy import EXPLICIT, Proxy, ProxyRule
 from couponpress.transport.redis_address import RedisAddress
+from couponpress.transport.web_address import host_of, literal, never_called
 
 ENV_PREFIX = "COUPONPRESS_"
 
@@ -39,10 +40,20 @@ def checked_hook_url(url: str) -> str:
     """Return a URL that can be told of a finished run.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or names an address that is never called. The message does not repeat the URL.
     """
+    wrong = ValueError("must be an http(s) URL of up to 1024 characters, without a user name in it")
     if len(url) > 1024 or not re.fullmatch(r"https?://[^\s/?#@]+([/?][!-~]*)?", url):
-        raise ValueError("must be an http(s) URL of up to 1024 characters, without a user name in it")
+        raise wrong
+    try:
+        host = host_of(url)
+    except ValueError:
+        raise wrong from None
+    if not host:
+        raise wrong
+    address = literal(host)
+    if address is not None and (what := never_called(address)):
+        raise ValueError(f"must lead to a server of yours: {address} is {what}, which is never called")
     return url
 
 
@@ -63,7 +74,9 @@ class ProducerSettings(BaseSettings):
         description="The partner's merchant id (服务商商户号); every key is scoped by it.",
     )
     hook_url: Annotated[str, AfterValidator(checked_hook_url)] | None = Field(
-        None, description="Whom to tell that a run is finished, unless the run has a hook of its own: docs/hooks.md."
+        None,
+        repr=False,  # its query may hold a token
+        description="Whom to tell that a run is finished, unless the run has a hook of its own: docs/hooks.md.",
     )
     proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
         None,

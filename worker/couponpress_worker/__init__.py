@@ -64,6 +64,10 @@
         fetch             fetches a picture from its URL, never from a private address
         convert           scales a picture that the platform would refuse
 
+    outbound          HTTP calls to URLs that others wrote: hooks, pictures, forwarding
+        client            an httpx client that calls checked addresses only, through a proxy where one is set
+        checked_backend   looks a name up, checks its addresses, and connects to one
+
     runtime           one process and its services
         process           opens and wires everything that one process needs
         services          callback receiver and scheduler as foreground services

@@ -1,8 +1,8 @@
 """Passes callbacks of other kinds on to another system of the same partner: their bytes and headers as they came.
 
-Decides how long that may take, how many may be on their way, and what the platform is told when it fails. Refuses to
-know what they say, other than their id: what the other system took is not passed on again when the platform repeats it,
-as far as Redis tells. What it did not take is repeated by the platform, so it may still see the same notice twice.
+The other system has a few seconds to answer, and a bounded number of callbacks is on the way at once. When it fails,
+the platform hears so and repeats the callback. What the other system took is not passed on again when the platform
+repeats it, as far as Redis knows; otherwise it may see a callback twice.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import asyncio
 import json
 import logging
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
-import aiohttp
+import httpx
 import redis.exceptions
 
 from couponpress.ledger.notices import NoticeLedger
+from couponpress.transport.proxy import ProxyRule
+from couponpress_worker.outbound.client import client
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 FORWARD_SECONDS = 4.0
 #: How many may be on their way at once; one more is refused at once, and comes again.
 MOST_UNDER_WAY = 200
+#: Connections of one client; httpx's pool becomes slow with many.
+OF_ONE_CLIENT = 25
 #: Headers of the connection, not of the message; the client writes its own.
 _OF_THE_CONNECTION = frozenset(
     {
@@ -48,30 +53,50 @@ _NOTICE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 class Forwarder:
     """Passes callbacks on to one URL; belongs to the event loop in which it is first used."""
 
-    def __init__(self, url: str, *, seconds: float = FORWARD_SECONDS, most_under_way: int = MOST_UNDER_WAY) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        rule: ProxyRule | None = None,
+        seconds: float = FORWARD_SECONDS,
+        most_under_way: int = MOST_UNDER_WAY,
+    ) -> None:
+        """Keep the values; nothing is opened yet.
+
+        Args:
+            url: the other system, which may be anywhere: whoever runs the fleet named it.
+            rule: which proxy it is reached through; None goes directly.
+            seconds: for one callback.
+            most_under_way: how many may be on their way at once.
+        """
         self._url = url
         self._seconds = seconds
         self._most_under_way = most_under_way
         self._under_way = 0
-        self._session: aiohttp.ClientSession | None = None
+        count = -(-most_under_way // OF_ONE_CLIENT)
+        self._clients = deque(
+            client(rule=rule or ProxyRule(), connections=OF_ONE_CLIENT, seconds=seconds) for _ in range(count)
+        )
 
     async def forward(self, headers: Mapping[str, str], body: bytes) -> int:
         """Pass one callback on. Returns the status to answer the platform with: 502, 503 or 504 for a failure here."""
         if self._under_way >= self._most_under_way:
             return 503
         kept = {name: value for name, value in headers.items() if name.lower() not in _OF_THE_CONNECTION}
+        self._clients.rotate()
         self._under_way += 1
         try:
             async with (
                 asyncio.timeout(self._seconds),
-                self._opened().post(self._url, data=body, headers=kept, allow_redirects=False) as answer,
+                self._clients[0].stream("POST", self._url, content=body, headers=kept) as answer,
             ):
                 # Only these two are success to the platform, and a redirect cannot be followed by it either.
-                return answer.status if answer.status in {200, 204} or answer.status >= 400 else 502
-        except TimeoutError:
+                status = answer.status_code
+                return status if status in {200, 204} or status >= 400 else 502
+        except (TimeoutError, httpx.TimeoutException):
             log.warning("a callback was not passed on within %g s, the platform will repeat it", self._seconds)
             return 504
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             log.warning("a callback could not be passed on, the platform will repeat it: %s", error)
             return 502
         finally:
@@ -79,23 +104,12 @@ class Forwarder:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._most_under_way),
-                timeout=aiohttp.ClientTimeout(total=None),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
+        for one in self._clients:
+            await one.aclose()
 
 
 class ForwardedOnce:
-    """Passes on what the other system has not taken yet; without Redis everything, for twice is better than never."""
+    """Passes on what the other system has not taken yet; everything while Redis is away, for twice beats never."""
 
     def __init__(self, forward: Callable[[Mapping[str, str], bytes], Awaitable[int]], notices: NoticeLedger) -> None:
         self._forward = forward

@@ -1,8 +1,10 @@
-"""Tells other programs that a run is finished: one signed POST, repeated until somebody takes it.
+"""Tells other programs that a run is finished: one signed POST to the run's hook, repeated until it is taken.
 
-Decides what is told, how it is signed and when it is repeated. Refuses to know who listens: 2xx means taken, 410 means
-that nobody wants it any more, anything else is tried again. What is still to be told lies in Redis, so it outlives
-every process. The receiver's page is `docs/hooks.md`.
+An answer of 2xx means that it was taken, 410 that nobody wants it any more. Everything else is tried again later, a
+redirect too. What is still to be told is in Redis, so it outlives every process. A hook may lead into a private
+network, but never to a link-local, multicast, unspecified or reserved address: each address of its host is checked
+before the connection. The log shows a hook without its query, user name and password. The receiver's page is
+`docs/hooks.md`.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Final
 
-import aiohttp
+import httpx
 
 from couponpress.ledger.hooks import DueHook, HookLedger
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.settings import without_password
+from couponpress.transport.proxy import ProxyRule
+from couponpress.transport.web_address import never_called, shown_url
+from couponpress_worker.outbound.checked_backend import Forbids, RefusedAddressError, Resolve
+from couponpress_worker.outbound.client import client
 from couponpress_worker.periodic import TICK_SECONDS, rest
 from couponpress_worker.store.leader import Leadership
 
@@ -46,12 +51,40 @@ def _say_away(error: Exception) -> None:
 class HookSender:
     """Tells of finished runs; one per process, busy only while the process leads."""
 
-    def __init__(self, ledger: HookLedger, *, mchid: str, secret: bytes | None) -> None:
-        """Take the secret that signs; without one nothing is sent, and the log says so."""
+    def __init__(
+        self,
+        ledger: HookLedger,
+        *,
+        mchid: str,
+        secret: bytes | None,
+        rule: ProxyRule | None = None,
+        forbids: Forbids = never_called,
+        resolve: Resolve | None = None,
+        seconds: float = POST_SECONDS,
+    ) -> None:
+        """Keep the values; nothing is opened yet.
+
+        Args:
+            ledger: the hooks that are due.
+            mchid: whose runs these are.
+            secret: signs; without one nothing is sent, and the log says so.
+            rule: which proxy a URL goes through; None goes directly.
+            forbids: says which addresses are never called.
+            resolve: looks names up; None asks the system.
+            seconds: for one POST.
+        """
         self._ledger = ledger
         self._mchid = mchid
         self._secret = secret
-        self._session: aiohttp.ClientSession | None = None
+        self._seconds = seconds
+        self._client = client(
+            rule=rule or ProxyRule(),
+            forbids=forbids,
+            connections=AT_ONCE,
+            seconds=seconds,
+            headers={"User-Agent": "couponpress"},
+            resolve=resolve,
+        )
 
     async def run(
         self, leadership: Leadership, stopped: asyncio.Event, away: Callable[[Exception], None] = _say_away
@@ -64,8 +97,7 @@ class HookSender:
             except REDIS_AWAY as error:
                 away(error)
             await rest(stopped, TICK_SECONDS)
-        if self._session is not None:
-            await self._session.close()
+        await self._client.aclose()
 
     async def round(self) -> None:
         """Tell of every run that is due."""
@@ -82,7 +114,7 @@ class HookSender:
             await self._ledger.told(hook)
         else:
             delay_seconds = hook_delay_seconds(hook.tries)
-            shown = without_password(hook.url)
+            shown = shown_url(hook.url)
             log.warning(
                 "nobody took it at %s that run %s is finished (%s); again in %d s",
                 shown,
@@ -97,21 +129,20 @@ class HookSender:
         body = hook_body(hook, self._mchid)
         headers = {"Content-Type": "application/json", **signature_headers(secret, int(time.time()), body)}
         try:
-            session = self._opened()
-            async with session.post(hook.url, data=body, headers=headers, allow_redirects=False) as response:
-                return None if 200 <= response.status < 300 or response.status == 410 else f"status {response.status}"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._client.stream("POST", hook.url, content=body, headers=headers) as response,
+            ):
+                status = response.status_code
+        except (TimeoutError, httpx.TimeoutException):
+            return f"no answer within {self._seconds:g} s"
+        except RefusedAddressError as error:
+            return f"not called: {error}"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return str(error) or type(error).__name__
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=POST_SECONDS),
-                headers={"User-Agent": "couponpress"},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        return self._session
+        if 200 <= status < 300 or status == 410:
+            return None
+        return f"status {status}" + (", and redirects are not followed" if 300 <= status < 400 else "")
 
 
 def hook_body(hook: DueHook, mchid: str) -> bytes:

@@ -1,8 +1,8 @@
-"""Pictures of the merchant's own are brought to the platform before their rows are enqueued.
+"""Uploads a catalog's pictures to the platform before its rows are enqueued.
 
-Decides how that is wired, how many are read at once, and what Ctrl-C does. Runs where a catalog is submitted, not in
-the fleet's workers: a body holds the picture's URL and is made once, when its row is enqueued. The limit is shared with
-whoever else uploads for the same partner.
+This runs where the catalog is submitted, not in the fleet's workers: a row's body holds the picture's URL, and the
+body is made once, when the row is enqueued. Pictures are read a few at a time, converted if asked, and sent within the
+upload limit, which is shared with whoever else uploads for the same partner. Ctrl-C lets what is on the wire end.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def _upload(
 
     redis_client, limiter_client = redis_for(settings), limiter_redis_for(settings)
     platform = platform_for(settings, secret_keys)
-    fetcher = Fetcher(private_urls=choices.private_urls)
+    fetcher = Fetcher(private_urls=choices.private_urls, rule=settings.proxy_rule)
     pace, slots = paced(settings, limiter_client, keys, "upload", settings.upload_rate)
     uploader = PictureUploader(
         ledger=PictureLedger(redis_client, keys),

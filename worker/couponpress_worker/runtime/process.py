@@ -219,7 +219,9 @@ class Process:
             callback_span_seconds=settings.callback_span,
             expire_after_seconds=settings.expire_after,
         )
-        hooks = HookSender(HookLedger(self._redis, keys), mchid=settings.mchid, secret=self._secret_keys.hook_secret)
+        hooks = HookSender(
+            HookLedger(self._redis, keys), mchid=settings.mchid, secret=secret.hook_secret, rule=settings.proxy_rule
+        )
         self._leadership = Leadership(self._redis, keys.leader, owner)
         holds = HoldWatch(
             self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew, away

@@ -51,7 +51,8 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
     platform = platform_for(settings, secret_keys)
     platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, platform.certificates)
-    forwarder = Forwarder(settings.callback_forward_url) if settings.callback_forward_url else None
+    forward_url = settings.callback_forward_url
+    forwarder = Forwarder(forward_url, rule=settings.proxy_rule) if forward_url else None
     receiver = CallbackReceiver(
         verifier=Verifier(platform_keys.keys),
         apiv3_key=secret_keys.apiv3_key,

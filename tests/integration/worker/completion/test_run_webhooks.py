@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import logging
+import threading
 
 import pytest
 import redis
@@ -15,6 +17,8 @@ from couponpress.ledger.hooks import TAKEN_MS, HookLedger
 from couponpress.ledger.uploading import UploadLedger
 from couponpress.ledger.working import Move
 from couponpress.outcome import State
+from couponpress.transport.proxy import ProxyRule
+from couponpress.transport.web_address import never_called
 from couponpress_worker.completion.run_webhooks import HookSender, signature_headers
 from tests.builders import (
     KEYS,
@@ -27,6 +31,7 @@ from tests.builders import (
     on_ledger,
     producer_settings,
 )
+from tests.connect_proxy import ConnectProxy
 from tests.shop import shop
 
 SECRET = b"a secret of some length"
@@ -42,10 +47,11 @@ def producer(redis_url, client):
 def told(redis_url, client):
     """Let a new process tell what is due now, however long it would have waited."""
 
-    def tell(secret=SECRET):
+    def tell(secret=SECRET, **options):
         async def once():
             async with Redis.from_url(redis_url) as server:
-                sender, stopped = HookSender(HookLedger(server, KEYS), mchid=MCHID, secret=secret), asyncio.Event()
+                sender = HookSender(HookLedger(server, KEYS), mchid=MCHID, secret=secret, **options)
+                stopped = asyncio.Event()
 
                 class Lead:
                     async def mine(self):
@@ -126,6 +132,81 @@ def test_nobody_there_is_a_try_in_vain(redis_url, client, producer, told):
     end(redis_url, client)
     told()
     assert int(client.hget(KEYS.run("u1"), "hook_tries")) == 1
+
+
+def test_a_hook_whose_name_leads_to_an_address_that_is_never_called_is_not_called(
+    redis_url, client, producer, told, taken, app
+):
+    """The receiver is on 127.0.0.1 throughout: only what the test's own resolver says of its name is forbidden."""
+    base = app[0].replace("127.0.0.1", "shop.example")
+
+    def resolving(*addresses):
+        async def resolve(host, port):
+            assert host == "shop.example"
+            return list(addresses)
+
+        return resolve
+
+    producer.enqueue(cut_out_body(1), run="may", hook=f"{base}")
+    end(redis_url, client)
+    told(resolve=resolving("127.0.0.1", "169.254.169.254"))
+    trouble = producer.run("may").hook_trouble
+    assert "not called: shop.example leads to 169.254.169.254, which is a link-local address" in trouble
+    told(resolve=resolving("127.0.0.1"), forbids=lambda address: "forbidden here" if address.is_loopback else None)
+    assert "forbidden here" in producer.run("may").hook_trouble
+    assert not taken
+    told(resolve=resolving("127.0.0.1"))
+    assert len(taken) == 1
+
+
+def test_a_hook_that_was_stored_before_the_check_is_not_called_either(redis_url, client, producer, told):
+    producer.enqueue(cut_out_body(1), run="may", hook="http://127.0.0.1:9/")
+    client.hset(KEYS.run("u1"), "hook", "http://0.0.0.1:9/")
+    end(redis_url, client)
+    told(forbids=lambda address: never_called(address) or "forbidden here")
+    assert "not called: 0.0.0.1 leads to 0.0.0.1" in producer.run("may").hook_trouble
+
+
+def test_no_log_and_no_status_holds_a_hooks_secrets(redis_url, client, producer, told, app, caplog):
+    caplog.set_level(logging.DEBUG)
+    url, answers = app
+    answers["/hook?token=hunter2"] = (500, {}, b"")
+    producer.enqueue(cut_out_body(1), run="may", hook=f"{url}?token=hunter2")
+    end(redis_url, client)
+    told()
+    client.hset(KEYS.run("u1"), "hook", url.replace("//", "//me:hunter2@") + "?token=hunter2")
+    told()
+    assert f"{url}?***" in caplog.text
+    assert "//***@127.0.0.1" in caplog.text
+    assert "hunter2" not in caplog.text + str(producer.run("may"))
+    with pytest.raises(InputError) as refused:
+        producer.enqueue_many([cut_out_body(1)], run="june", hook="https://me:hunter2@shop.example/?token=hunter2")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_slow_receiver_and_one_that_redirects_are_tries_in_vain(redis_url, client, producer, told, taken, app):
+    url, answers = app
+    producer.enqueue(cut_out_body(1), run="may", hook=url)
+    end(redis_url, client)
+    released = threading.Event()
+    answers["/hook"] = (204, {}, lambda: released.wait(20) and b"")
+    told(seconds=0.3)
+    released.set()
+    assert producer.run("may").hook_trouble.endswith("no answer within 0.3 s")
+    answers["/hook"] = (302, {"Location": "/elsewhere"}, b"")
+    answers["/elsewhere"] = (204, {}, b"")
+    told()
+    assert producer.run("may").hook_trouble.endswith("status 302, and redirects are not followed")
+    assert len(taken) == 2
+
+
+def test_a_hook_is_told_through_the_proxy(redis_url, client, producer, told, taken, app):
+    producer.enqueue(cut_out_body(1), run="may", hook=app[0])
+    end(redis_url, client)
+    with ConnectProxy(login="me:swordfish") as proxy:
+        told(rule=ProxyRule.of({"COUPONPRESS_PROXY": proxy.url}))
+        assert [one.startswith("CONNECT 127.0.0.1:") for one in proxy.asked] == [True]
+    assert len(taken) == 1
 
 
 def test_the_status_tells_a_hook_that_nobody_takes_until_somebody_does(

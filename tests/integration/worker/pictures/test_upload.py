@@ -2,12 +2,14 @@
 
 import asyncio
 import csv
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import redis
@@ -17,15 +19,17 @@ from couponpress import Client, ProducerSettings
 from couponpress.errors import InputError, RedisUnavailableError, SettingsError
 from couponpress.keys import Keys
 from couponpress.picture_files import PICTURE_LIMIT_BYTES, PictureChoices
+from couponpress.transport.web_address import not_public
 from couponpress_worker.errors import PictureUploadError
-from couponpress_worker.pictures import fetch
-from couponpress_worker.pictures.fetch import Fetcher, require_public
+from couponpress_worker.pictures import upload as upload_module
+from couponpress_worker.pictures.fetch import Fetcher
 from couponpress_worker.pictures.upload import upload_pictures
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.credentials import MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
 from tests.builders import png
+from tests.connect_proxy import ConnectProxy
 from tests.shop import shop
 
 KEYS = Keys(MCHID)
@@ -193,6 +197,29 @@ def test_a_picture_is_fetched_from_its_url(sandbox, upload):
     assert received(sandbox) == 2
 
 
+def test_a_picture_that_its_server_packed_is_unpacked_within_the_limit(sandbox, upload):
+    packed = {**PICTURE_TYPE, "Content-Encoding": "gzip"}
+    answers = {
+        "/a.png": (200, packed, gzip.compress(png(1))),
+        "/bomb": (200, packed, gzip.compress(bytes(PICTURE_LIMIT_BYTES * 50))),
+        "/cut": (200, packed, gzip.compress(png(2))[:-9]),
+        "/plain": (200, packed, png(3)),
+        "/brotli": (200, {**PICTURE_TYPE, "Content-Encoding": "br"}, b"x"),
+    }
+    with shop(answers) as base:
+        good, *bad = upload([base + path for path in answers], choices=PictureChoices(private_urls=True))
+    assert good.url
+    for one, reason in zip(bad, ["has more than 2 MB", "is cut", "is damaged", "coding is 'br'"], strict=True):
+        assert reason in one.reason
+
+
+def test_a_picture_is_fetched_through_the_proxy(sandbox, upload):
+    with shop({"/a.png": (200, PICTURE_TYPE, png(1))}) as base, ConnectProxy() as proxy:
+        choices = PictureChoices(private_urls=True)
+        assert upload([f"{base}/a.png"], choices=choices, proxy=proxy.url)[0].url
+        assert f"CONNECT {base.removeprefix('http://')}" in proxy.asked
+
+
 def test_what_is_no_picture_is_not_fetched(upload):
     tries = []
     answers = {
@@ -231,11 +258,10 @@ def test_an_address_of_a_private_network_is_not_fetched_unless_allowed(sandbox, 
 
 
 def test_a_redirect_to_a_private_network_is_not_followed(sandbox, upload, monkeypatch):
-    def all_but_the_shop(host, address):  # a shop at a public address is not to be had here
-        if str(address) != "127.0.0.1":
-            require_public(host, address)
+    def all_but_the_shop(address):  # a shop at a public address is not to be had here
+        return None if str(address) == "127.0.0.1" else not_public(address)
 
-    monkeypatch.setattr(fetch, "require_public", all_but_the_shop)
+    monkeypatch.setattr(upload_module, "Fetcher", partial(Fetcher, forbids=all_but_the_shop))
     answers = {"/a.png": (200, PICTURE_TYPE, png(1)), "/moved": (302, {"Location": "http://127.0.0.2:9/a.png"}, b"")}
     with shop(answers) as base:
         good, moved = upload([f"{base}/a.png", f"{base}/moved"])
