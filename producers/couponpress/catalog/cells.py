@@ -1,7 +1,7 @@
 """One cell becomes one value: money to cents, 折 to percent off, a merchant's words to the platform's.
 
-Pure. Decides how people spell these things and which spellings are too doubtful to guess. Refuses to know columns,
-and leaves ranges to the spec: a price may be read well and still be too high.
+Pure. A spelling that could mean two things is refused with the rule that it breaks. Ranges are checked by the spec: a
+price may be read well and still be too high.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from decimal import Decimal
 _WHOLE = r"[0-9]{1,3}(?:,[0-9]{3}){1,6}|[0-9]{1,21}"
 _CENTS = re.compile(rf"({_WHOLE})分?")
 _YUAN = re.compile(rf"(?:¥|CNY|RMB)?\s*({_WHOLE})(\.[0-9]+)?\s*元?", re.IGNORECASE)
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*(?:off)?", re.IGNORECASE)
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*(off)?", re.IGNORECASE)
 _FOLD = re.compile(r"打?\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*折")
+#: Under a discount, 15折 may be 1.5折 or 85 % of the price by mistake; from 2.0折 on the short spelling is clear.
+_LEAST_SHORT_FOLD = 20
 _CHINESE_DIGITS = str.maketrans("一二三四五六七八九点", "123456789.")
 _HEX_COLOR = re.compile(r"#?([0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 _RGB = re.compile(r"rgb\(\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*\)", re.IGNORECASE)
@@ -73,6 +75,13 @@ _COLORS: Mapping[str, str] = {
     "白": "#ffffff",
     "黄": "#ffff00",
 }
+
+
+#: Letters without a width or a meaning of their own: zero width, direction marks, soft hyphen, byte-order mark.
+_UNSEEN = re.compile(
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0]"
+)
 
 
 class CellError(ValueError):
@@ -132,13 +141,14 @@ def threshold_yuan(text: str) -> int:
 
 
 def percent_off(text: str) -> int:
-    """Return whole percent off, from a bare number of percent or from any spelling that `discount` knows.
+    """Return whole percent off, from a number of percent or from any spelling that `discount` knows.
 
     Raises:
         CellError: see `discount`.
     """
     plain = _plain(text)
-    return int(plain) if re.fullmatch("[0-9]{1,3}", plain) else discount(text)
+    found = re.fullmatch(r"([0-9]{1,3})\s*%?", plain)
+    return int(found[1]) if found else discount(text)
 
 
 def discount(text: str) -> int:
@@ -148,20 +158,37 @@ def discount(text: str) -> int:
     (20, 15, 15, 15, 20)
 
     Raises:
-        CellError: a bare number, which could mean either; or no whole percent.
+        CellError: it could mean two things, as a bare number or 85% does; or it comes to no whole percent.
     """
     plain = _plain(text)
     if found := _FOLD.fullmatch(plain.translate(_CHINESE_DIGITS)):
-        paid = Decimal(found[1])
-        # Nothing costs more than 10 折, so that 85折 is the short spelling of 8.5折.
-        off = 100 - (paid if paid > 10 and "." not in found[1] else paid * 10)
+        off = 100 - _paid(found[1])
     elif found := _PERCENT.fullmatch(plain):
         off = Decimal(found[1])
+        if off > 50 and not found[2]:
+            raise CellError(f"may mean what is paid or what is taken off; write {(100 - off) / 10:f}折 or {off:f}% off")
     else:
         raise CellError("must say what it means, for example 8折, 8.5折 or 20% off")
     if off != off.to_integral_value() or off < 0:
         raise CellError("must come to whole percent off, for example 8.5折 (15 percent off)")
     return int(off)
+
+
+def _paid(number: str) -> Decimal:
+    """Return the percent of the price that a number of 折 leaves to pay.
+
+    Raises:
+        CellError: less than 1折, or a number that is no usual spelling.
+    """
+    paid = Decimal(number)
+    if paid < 1:
+        raise CellError("must be at least 1折 (90 percent off); 8折 is 20 percent off, and 0.8折 would be 92")
+    if paid <= 10:
+        return paid * 10
+    # Nothing costs more than 10 折, so that 85折 is the short spelling of 8.5折.
+    if "." in number or not _LEAST_SHORT_FOLD <= paid < 100:
+        raise CellError("is no usual discount; write it between 1折 and 9.9折, for example 8.5折")
+    return paid
 
 
 def color(text: str) -> str:
@@ -182,6 +209,11 @@ def color(text: str) -> str:
     return _COLORS.get(name) or _COLORS.get(name.removesuffix("色")) or text.strip()
 
 
+def visible(text: str) -> str:
+    """Return a text without letters that nobody sees, such as a zero-width space or a byte-order mark."""
+    return text if text.isascii() else _UNSEEN.sub("", text)
+
+
 def _plain(text: str) -> str:
     """Full-width digits, brackets, commas and signs become the plain ones; ￥ becomes ¥."""
-    return unicodedata.normalize("NFKC", text).strip()
+    return unicodedata.normalize("NFKC", visible(text)).strip()

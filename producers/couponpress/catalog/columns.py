@@ -1,13 +1,13 @@
 """A table's header becomes a plan: which column holds which field, and how its cells are read.
 
-Decides what a usable header is, and that a merchant's own mapping goes before the vocabulary. Refuses to know rows and
-files.
+A merchant's own mapping goes before the vocabulary. A header that no row could be used with, and amounts of one row in
+two units, are refused with a sentence that names the columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -33,6 +33,7 @@ class Plan:
         reader: field -> how a cell of its column is read.
         unused: headers of columns that are not sent, in their order.
         fixed: the cells that every row has behind its own.
+        units: field -> what its column counts in: `yuan`, `cents` or `percent`.
     """
 
     header: tuple[str, ...]
@@ -40,6 +41,7 @@ class Plan:
     reader: Mapping[str, CellReader]
     unused: tuple[str, ...]
     fixed: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, field: str) -> str:
         """Return the header of a field's column; a field without a column is called by its own name."""

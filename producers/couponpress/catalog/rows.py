@@ -19,15 +19,20 @@ class SheetCell(NamedTuple):
     """A cell of a workbook, as it is stored there.
 
     Attributes:
-        value: text, a number, a truth value, a date or time; None in an empty cell.
+        value: text, a number, a truth value; None in an empty cell. A date is the number of its days since 1899-12-30.
         number_format: how Excel shows it.
         is_error: whether `value` is the error of a formula, such as #N/A.
+        is_formula_zero: whether it is the result 0 of a formula, which some programs write without calculating it.
     """
 
     value: Any = None
     number_format: str = "General"
     is_error: bool = False
+    is_formula_zero: bool = False
 
+
+#: Stands for the result of a formula that no program has calculated.
+NOT_CALCULATED: Final = "not calculated"
 
 #: A row as the catalog gave it: the cells of a table or of a workbook, a JSON object, or text that is none of these.
 Given: TypeAlias = list[str] | tuple[SheetCell, ...] | dict[str, Any] | str

@@ -1,7 +1,6 @@
 """The names that columns may have, and how the cells under each are read.
 
-Decides the vocabulary. Refuses to know headers as a whole, rows and files. `docs/catalog.md` shows the same table of
-names, and a test compares the two.
+`docs/catalog.md` shows the same table of names, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -18,16 +17,27 @@ CellReader = Callable[[str], str | int]
 
 
 class Meaning(NamedTuple):
-    """What a column can mean: the request's field, how a cell is read, and the headers that say so."""
+    """What a column can mean.
+
+    Attributes:
+        field: the request's field.
+        read: how a cell is read.
+        names: the headers that say so.
+        unit: what amounts are counted in: `yuan`, `cents` or `percent`; empty where there is no amount.
+    """
 
     field: str
     read: CellReader
     names: tuple[str, ...]
+    unit: str = ""
 
+
+#: What forms put around a header to say that its cells must, or need not, be filled in.
+_MARKS: Final = re.compile(r"^[*※★]+|(?:[*※★:]|[(\[【](?:\*|必填|必填项|选填|选填项|可选|可空|非必填|required|optional)[)\]】])+$")
 
 #: Upper and lower case, blanks, `_`, `-` and the width of brackets make no difference in a header.
 VOCABULARY: Final = (
-    Meaning("row_id", str.strip, ("row_id", "行号", "编号", "商品编号")),
+    Meaning("row_id", str.strip, ("row_id", "行号", "编号", "商品编号", "商品编码", "商品ID", "编码", "SKU")),
     Meaning("task_id", str.strip, ("task_id", "任务ID", "任务编号")),
     Meaning("brand_id", str.strip, ("brand_id", "品牌ID", "品牌编号")),
     Meaning(
@@ -38,14 +48,14 @@ VOCABULARY: Final = (
     Meaning("scope", partial(cells.word, "scope"), ("scope", "优惠范围", "适用范围")),
     Meaning("type", partial(cells.word, "type"), ("type", "coupon_type", "券类型", "优惠券类型", "商品券类型")),
     Meaning("usage_mode", partial(cells.word, "usage_mode"), ("usage_mode", "使用模式")),
-    Meaning("threshold", cells.threshold_cents, ("threshold", "门槛(分)")),
-    Meaning("threshold", cells.threshold_yuan, ("threshold_yuan", "门槛(元)", "使用门槛(元)")),
-    Meaning("discount_amount", cells.cents, ("discount_amount", "减免(分)")),
-    Meaning("discount_amount", cells.yuan, ("discount_yuan", "减免(元)", "优惠金额(元)")),
-    Meaning("percent_off", cells.percent_off, ("percent_off",)),
-    Meaning("percent_off", cells.discount, ("discount", "折扣")),
-    Meaning("exchange_price", cells.cents, ("exchange_price", "换购价(分)")),
-    Meaning("exchange_price", cells.yuan, ("exchange_price_yuan", "换购价(元)", "兑换价(元)")),
+    Meaning("threshold", cells.threshold_cents, ("threshold", "门槛(分)"), "cents"),
+    Meaning("threshold", cells.threshold_yuan, ("threshold_yuan", "门槛(元)", "使用门槛(元)"), "yuan"),
+    Meaning("discount_amount", cells.cents, ("discount_amount", "减免(分)"), "cents"),
+    Meaning("discount_amount", cells.yuan, ("discount_yuan", "减免(元)", "优惠金额(元)"), "yuan"),
+    Meaning("percent_off", cells.percent_off, ("percent_off",), "percent"),
+    Meaning("percent_off", cells.discount, ("discount", "折扣"), "percent"),
+    Meaning("exchange_price", cells.cents, ("exchange_price", "换购价(分)"), "cents"),
+    Meaning("exchange_price", cells.yuan, ("exchange_price_yuan", "换购价(元)", "兑换价(元)"), "yuan"),
     Meaning("background_color", cells.color, ("background_color", "背景色", "背景颜色")),
     Meaning("image_url", str.strip, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
 )
@@ -77,8 +87,13 @@ def spellings(field: str) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a header without what makes no difference in it."""
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
+    """Return a header without what makes no difference in it, such as a mark that its cells must be filled in.
+
+    >>> folded("品牌 ID*"), folded("品牌ID（必填）"), folded("Brand-ID")
+    ('品牌id', '品牌id', 'brandid')
+    """
+    plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", cells.visible(name)).casefold())
+    return _MARKS.sub("", plain) or plain
 
 
 _MEANINGS: Final = {folded(name): meaning for meaning in VOCABULARY for name in meaning.names}

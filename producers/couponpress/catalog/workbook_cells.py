@@ -1,36 +1,43 @@
-"""A cell of a workbook becomes the text that a person would have typed, or is refused when Excel has changed it.
+"""A cell of a workbook becomes the text that a person would have typed, or is refused with the reason.
 
-Pure. Decides what a number means under its format and which numbers can no longer be trusted: Excel keeps 15 digits,
-and sums leave noise behind them. Refuses to know workbooks and columns' rules; `cells` reads the text on.
+Pure. A number is taken as its format shows it: under a column of yuan a cell that shows cents, another currency,
+thousands or a rounded number is refused, and so is an id whose format draws something else. Excel keeps 15 digits of a
+number, so a longer one is refused as well.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
-from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Row, SheetCell
+from couponpress.catalog.number_formats import Section, of_number
+from couponpress.catalog.rows import NOT_CALCULATED, PROBLEM, BrokenRow, Row, SheetCell
 from couponpress.catalog.table import Table
 from couponpress.errors import Problem
 
-#: Stands for the result of a formula that no program has calculated.
-NOT_CALCULATED: Final = "not calculated"
+#: The note of a row that a person or a filter has hidden.
+HIDDEN: Final = "the row is hidden in the workbook, and was taken; --skip-hidden leaves such rows out"
 
-_IDS: Final = frozenset({"row_id", "task_id", "brand_id", LINE})
 _CURE: Final = "format the column as text and write it again"
+_PLAIN: Final = "format the cell as General"
 #: Amounts have two decimals, so that the digits that are left before the point are fewer.
 _TOO_LONG: Final = 1e15
 _TOO_LONG_WITH_DECIMALS: Final = 1e13
-_LITERAL: Final = re.compile(r'"([^"]*)"|[\\!](.)')
-#: What shows nothing or only colours: [Red], _ and * with the letter whose width they take.
-_UNSEEN: Final = re.compile(r"\[[^\]]*\]|[_*].")
-#: In a format, such letters stand for a factor that the number itself does not have.
-_FACTORS: Final = frozenset("十百千万亿kKmM")
+#: What a format may show beside the digits without changing what an amount means, by the column's unit.
+_SHOWN_WITH: Final[Mapping[str, frozenset[str]]] = {
+    "yuan": frozenset({"", "¥", "元", "CNY", "RMB", "人民币", "圆", "满", "减", "立减", "¥元"}),
+    "cents": frozenset({"", "分", "满", "减", "立减"}),
+    "percent": frozenset({"", "%", "折", "打折", "%OFF"}),
+}
+_UNIT_WORDS: Final[Mapping[str, str]] = {"yuan": "yuan (元)", "cents": "cents (分)", "percent": "percent or 折"}
+_EPOCH: Final = dt.datetime.fromisoformat("1899-12-30")
+_LAST_DAY: Final = 2_958_465
 
 
 class SheetRows:
@@ -40,78 +47,148 @@ class SheetRows:
         self._plan = plan
         self._table = table
         self._width = len(plan.header)
-        self._used = [(at, name) for name, at in plan.position.items() if name != PROBLEM and at < self._width]
+        self._used = [
+            (at, name, plan.units.get(name, ""))
+            for name, at in plan.position.items()
+            if name != PROBLEM and at < self._width
+        ]
 
-    def row(self, line: int, cells: tuple[SheetCell, ...]) -> Row | BrokenRow:
+    def row(self, line: int, cells: tuple[SheetCell, ...], is_hidden: bool = False) -> Row | BrokenRow:  # noqa: FBT001, FBT002
         """Turn one record, as wide as the header, into a row."""
         texts = [""] * self._width
         problems = []
-        for at, name in self._used:
+        for at, name, unit in self._used:
+            cell = cells[at]
+            value = cell.value
+            if value is None:
+                continue
+            if type(value) is str and not cell.is_error:
+                texts[at] = value
+                continue
             try:
-                texts[at] = text_of(cells[at], is_id=name in _IDS)
+                texts[at] = _known_text(cell, unit)
             except CellError as error:
-                problems.append(Problem(self._plan.column(name), str(error), shown(cells[at].value)))
+                problems.append(Problem(self._plan.column(name), str(error), shown(cell)))
         row = self._table.row(line, texts)
         if isinstance(row, Row) and not problems:
-            return row._replace(given=cells)
+            notes = [self._zero_note(name) for at, name, unit in self._used if unit and cells[at].is_formula_zero]
+            if is_hidden:
+                notes.append(HIDDEN)
+            return row._replace(given=cells, notes=(*row.notes, *notes) if notes else row.notes)
         told = {problem.field for problem in problems}
         more = [one for one in row.problems if one.field not in told] if isinstance(row, BrokenRow) else []
         return BrokenRow(line, row.default_row_id, cells, (*problems, *more))
 
+    def _zero_note(self, name: str) -> str:
+        return f"{self._plan.column(name)}: the result of its formula is 0; check that the workbook was calculated"
+
 
 def header_of(cells: Sequence[SheetCell]) -> list[str]:
     """Return the names of columns; empty cells behind the last name are no columns."""
-    names = ["" if cell.value is None else shown(cell.value) for cell in cells]
+    names = ["" if cell.value is None else shown(cell) for cell in cells]
     while names and not names[-1].strip():
         names.pop()
     return names
 
 
-def text_of(cell: SheetCell, *, is_id: bool) -> str:
+def text_of(cell: SheetCell, unit: str = "") -> str:
     """Return what stands in a cell, as a person would type it.
 
+    Args:
+        cell: the cell.
+        unit: `yuan`, `cents` or `percent` in a column of amounts; empty in a column of ids or words.
+
     Raises:
-        CellError: nothing that could be meant, or a number that is not the one that was typed.
+        CellError: nothing that could be meant, a number that is not the one that was typed, or one that its format
+            shows as something else.
     """
     value = cell.value
     if value is None:
         return ""
+    if isinstance(value, str) and not cell.is_error:
+        return value
+    return _known_text(cell, unit)
+
+
+def shown(cell: SheetCell) -> str:
+    """Return a cell's value for a message to a person."""
+    value = cell.value
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int | float) and _is_date(cell) and 0 <= value <= _LAST_DAY:
+        moment = _EPOCH + dt.timedelta(days=value)
+        return f"{moment:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _is_date(cell: SheetCell) -> bool:
+    return of_number(cell.number_format, Decimal(cell.value)).is_date if math.isfinite(cell.value) else False
+
+
+def _known_text(cell: SheetCell, unit: str) -> str:
+    """Return the text of a cell that holds no text. Raises: see `text_of`."""
+    value = cell.value
     if cell.is_error:
         if value == NOT_CALCULATED:
             raise CellError("holds a formula that was never calculated; open the workbook in Excel and save it again")
         raise CellError("holds a formula's error; mend the formula, or write the value itself")
-    if isinstance(value, str):
-        return value
     if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, int | float):
-        return _id_of(value, cell.number_format) if is_id else _number_of(value, cell.number_format)
-    raise CellError(f"is a date or a time to Excel; {_CURE}")
-
-
-def shown(value: object) -> str:
-    """Return a stored value for a message to a person."""
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _number_of(value: float, number_format: str) -> str:
+        raise CellError(f"is {str(value).upper()} to Excel; {_CURE}")
+    if not isinstance(value, int | float):
+        raise CellError(f"is a date or a time to Excel; {_CURE}")
     exact = _exact(value)
-    bare, literal = _format_of(number_format)
-    if _FACTORS & set(literal):
-        raise CellError("is shown as another number than it holds, by its format; write it without such a format")
-    if "%" in bare:
-        return f"{(exact * 100).normalize():f}%"
-    unit = next((sign for sign in "折%" if sign in literal), "")
-    return f"{exact:f}{unit}"
+    section = of_number(cell.number_format, exact)
+    if section.is_date:
+        raise CellError(f"is a date or a time to Excel; {_CURE}")
+    return _amount_of(exact, section, unit) if unit else _id_of(exact, section)
 
 
-def _id_of(value: float, number_format: str) -> str:
-    text = f"{_exact(value):f}"
-    bare, literal = _format_of(number_format)
-    if literal.strip() or "%" in bare:
+def _amount_of(exact: Decimal, section: Section, unit: str) -> str:
+    """Return an amount as it is shown. `unit` is that of the column.
+
+    Raises:
+        CellError: the cell shows another unit, another number, or nothing.
+    """
+    literal = "".join(unicodedata.normalize("NFKC", section.literal).split()).upper()
+    if exact == 0 and not section.digits and literal == "-":
+        return "0"  # the accountants' format shows a zero as a dash
+    if section.shows_nothing or (exact == 0 and section.digits and not section.digits.strip("#,")):
+        raise CellError(f"is shown as nothing, by its format; {_PLAIN}")
+    if literal not in _SHOWN_WITH[unit]:
+        where = _UNIT_WORDS[unit]
+        raise CellError(f"is shown with {literal!r} by its format, in a column of {where}; write it in that unit")
+    if section.is_scaled or section.is_power or section.is_broken_up:
+        raise CellError(f"is shown as another number than it holds, by its format; {_PLAIN}")
+    return _as_shown(exact, section, literal, unit)
+
+
+def _as_shown(exact: Decimal, section: Section, literal: str, unit: str) -> str:
+    if section.percent and unit != "percent":
+        raise CellError(f"is shown as a percentage by its format, in a column of {_UNIT_WORDS[unit]}; {_PLAIN}")
+    if section.percent > 1 or (section.percent and literal):
+        raise CellError(f"is shown as another number than it holds, by its format; {_PLAIN}")
+    if unit == "cents" and "." in section.digits:
+        raise CellError(f"is shown with decimals by its format, in a column of cents (分), so it may be yuan; {_PLAIN}")
+    exact *= 100**section.percent
+    if section.digits and exact != round(exact, section.decimals):
+        raise CellError("is shown rounded by its format, so it is another amount than it looks; write what is meant")
+    if section.percent:
+        return f"{exact.normalize():f}%"
+    return f"{exact:f}{'折' if '折' in literal else '%' if '%' in literal else ''}"
+
+
+def _id_of(exact: Decimal, section: Section) -> str:
+    digits = section.digits.replace(",", "")
+    if section.literal.strip() or section.percent or section.is_broken_up or section.is_scaled or section.shows_nothing:
         raise CellError(f"is shown with other letters than it holds, by its format; {_CURE}")
+    text = f"{exact:f}"
     # 000000 shows 1234 as 001234.
-    return text.zfill(len(bare)) if bare and not bare.strip("0") else text
+    places = digits.partition(".")[0]
+    if places.count("0") > 1 and exact >= 0:
+        # From the first 0 on every place is drawn, also those of # and ?.
+        whole, point, fraction = text.partition(".")
+        return f"{whole.zfill(len(places) - places.index('0'))}{point}{fraction}"
+    return text
 
 
 def _exact(value: float) -> Decimal:
@@ -124,10 +201,3 @@ def _exact(value: float) -> Decimal:
     if not math.isfinite(value) or abs(value) >= (_TOO_LONG if whole else _TOO_LONG_WITH_DECIMALS):
         raise CellError(f"has more digits than Excel keeps of a number, so that the last ones may be wrong; {_CURE}")
     return Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}")
-
-
-def _format_of(number_format: str) -> tuple[str, str]:
-    """Return a format for positive numbers without its literal text, and that text."""
-    visible = _UNSEEN.sub("", number_format)
-    literal = "".join(quoted or escaped for quoted, escaped in _LITERAL.findall(visible))
-    return _LITERAL.sub("", visible).partition(";")[0], literal

@@ -1,0 +1,288 @@
+"""The XML of one sheet becomes rows of cells, one row at a time, in a memory that does not grow with the rows.
+
+An empty row costs nothing but its reading. Rows that do not rise, cells that stand twice and references that are none
+make a damaged sheet, because what is meant by them is not known.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import product
+from string import ascii_uppercase
+from typing import IO, Any, Final
+
+from couponpress.catalog.number_formats import of_number
+from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
+from couponpress.catalog.xlsx_book import Book, is_true, unescaped
+from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
+
+_MOST_COLUMNS: Final = 16_384
+_MOST_ROWS: Final = 1 << 24
+_LONGEST_CELL: Final = 1 << 20
+_MOST_MERGED: Final = 200_000
+#: A -> 0 and so on.
+COLUMNS: Final = {
+    "".join(letters): at
+    for at, letters in enumerate(one for width in (1, 2, 3) for one in product(ascii_uppercase, repeat=width))
+    if at < _MOST_COLUMNS
+}
+_NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+-]?[0-9]{1,4}))?\s*")
+_RANGE: Final = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,8})(?::\$?([A-Z]{1,3})\$?([0-9]{1,8}))?")
+_DAYS_TO_1904: Final = 1462
+_KINDS: Final = {
+    spelled: kind for kind in ("row", "c", "v", "f", "is", "t", "rPh", "sheetData") for spelled in main(kind)
+}
+_MERGED: Final = frozenset(main("mergeCell"))
+_NO_CELL: Final = SheetCell()
+
+#: First column and first row, last column and last row, the first column being 1.
+Range = tuple[int, int, int, int]
+#: Number, cells, whether it is hidden.
+SheetRow = tuple[int, list[SheetCell], bool]
+
+
+class SheetParser:
+    """Reads one sheet.
+
+    Attributes:
+        width: rows are cut or filled to so many cells, once it is set.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self.width: int | None = None
+        self._rows: list[SheetRow] = []
+        self._line = self._next = 0
+        self._number = ""
+        self._hidden = False
+        self._cells: list[SheetCell] = []
+        self._filled: set[int] = set()
+        self._at = -1
+        self._of_cell: dict[str, str] = {}
+        self._formula = self._phonetic = self._taking = self._in_rows = self._in_row = False
+        self._has_value = False
+        self._parts: list[str] = []
+        self._length = 0
+
+    def rows(self, part: IO[bytes]) -> Iterator[SheetRow]:
+        """Give every row with a cell that is not empty, in its order.
+
+        Raises:
+            DamagedPartError, expat.ExpatError, and errors of a damaged zip file: it cannot be read on.
+        """
+        parser = xml_parser()
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        for _ in fed(parser, part):
+            if self._rows:
+                rows, self._rows = self._rows, []
+                yield from rows
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        kind = _KINDS.get(name)
+        if kind == "c":
+            if self._in_row:
+                self._begin_cell(attributes)
+        elif kind == "v":
+            self._taking = self._at >= 0
+            self._has_value = True
+        elif kind == "row":
+            if self._in_rows:
+                self._begin_row(attributes)
+        elif kind == "f":
+            self._formula = True
+        elif kind == "rPh":
+            self._phonetic = True
+        elif kind == "t":
+            self._taking = self._at >= 0 and not self._phonetic
+            self._has_value = True
+        elif kind == "sheetData":
+            self._in_rows = True
+
+    def _end(self, name: str) -> None:
+        kind = _KINDS.get(name)
+        if kind == "c":
+            if self._at >= 0:
+                self._finish_cell()
+                self._at = -1
+        elif kind in {"v", "t"}:
+            self._taking = False
+        elif kind == "row":
+            if self._cells:
+                if self.width is not None:
+                    self._cells += [_NO_CELL] * (self.width - len(self._cells))
+                self._rows.append((self._line, self._cells, self._hidden))
+                self._cells = []
+            self._in_row = False
+        elif kind == "rPh":
+            self._phonetic = False
+        elif kind == "sheetData":
+            self._in_rows = False
+
+    def _text(self, data: str) -> None:
+        if self._taking:
+            self._parts.append(data)
+            self._length += len(data)
+            if self._length > _LONGEST_CELL:
+                raise DamagedPartError(f"a cell of row {self._line} has more than a million letters")
+
+    def _begin_row(self, attributes: dict[str, str]) -> None:
+        number = attributes.get("r")
+        if number is None:
+            line = self._line + 1
+        elif number.isascii() and number.isdecimal() and len(number) < 9:
+            line = int(number)
+        else:
+            raise DamagedPartError(f"a row has the number {number[:40]!r}")
+        if not self._line < line <= _MOST_ROWS:
+            raise DamagedPartError(f"row {line} stands behind row {self._line}")
+        self._line, self._number = line, str(line)
+        hidden = attributes.get("hidden")
+        self._hidden = hidden is not None and is_true(hidden)
+        self._in_row = True
+        self._next = 0
+        self._filled.clear()
+
+    def _begin_cell(self, attributes: dict[str, str]) -> None:
+        reference = attributes.get("r")
+        if reference is None:
+            at = self._next
+        else:
+            found = COLUMNS.get(reference.removesuffix(self._number))
+            if found is None or not reference.endswith(self._number):
+                raise DamagedPartError(f"row {self._line} holds the cell {reference[:40]!r}")
+            at = found
+        if at >= _MOST_COLUMNS or at in self._filled:
+            raise DamagedPartError(f"row {self._line} holds a cell twice, or too many cells")
+        self._filled.add(at)
+        self._at, self._next = at, at + 1
+        self._of_cell = attributes
+        self._formula = self._has_value = False
+        self._parts.clear()
+        self._length = 0
+
+    def _finish_cell(self) -> None:
+        at, width = self._at, self.width
+        if width is not None and at >= width:
+            return
+        text = "".join(self._parts)
+        if not text.strip():
+            # With t="str" the result of a formula is an empty text.
+            if not self._formula or (self._of_cell.get("t") in {"str", "inlineStr"}):
+                return
+            cell = SheetCell(NOT_CALCULATED, self._format(), is_error=True)
+        else:
+            cell = self._cell(text, self._of_cell.get("t", "n"))
+            if cell.value is None:
+                return
+        cells = self._cells
+        if len(cells) <= at:
+            cells += [_NO_CELL] * (at + 1 - len(cells))
+        cells[at] = cell
+
+    def _cell(self, text: str, kind: str) -> SheetCell:
+        if kind == "s":
+            return self._text_cell(self._shared(text))
+        if kind == "n":
+            return self._number_cell(text)
+        if kind in {"str", "inlineStr"}:
+            return self._text_cell(unescaped(text))
+        if kind == "b":
+            return SheetCell(is_true(text), self._format())
+        if kind == "e":
+            return SheetCell(text.strip(), self._format(), is_error=True)
+        if kind == "d":
+            return SheetCell(_IsoDate(text.strip()), self._format())
+        raise DamagedPartError(f"row {self._line} holds a cell of the kind {kind[:40]!r}")
+
+    def _text_cell(self, text: str) -> SheetCell:
+        return SheetCell(text if text.strip() else None, self._format())
+
+    def _shared(self, text: str) -> str:
+        text = text.strip()
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise DamagedPartError(f"row {self._line} names the shared text {text[:40]!r}")
+        at = int(text)
+        if at >= len(self._book.strings):
+            raise DamagedPartError(f"row {self._line} names the shared text {at}, which is not there")
+        return self._book.strings[at]
+
+    def _number_cell(self, text: str) -> SheetCell:
+        found = _NUMBER.fullmatch(text)
+        if found is None or len(text) > 400:
+            raise DamagedPartError(f"row {self._line} holds the number {text[:40]!r}")
+        value: Any = float(text) if found[1] or found[2] or found[3] or len(text) > 30 else int(text)
+        number_format = self._format()
+        if abs(value) == math.inf:
+            return SheetCell("#NUM!", number_format, is_error=True)
+        if self._book.starts_1904 and of_number(number_format, Decimal(value)).is_date:
+            value += _DAYS_TO_1904
+        is_zero = self._formula and value == 0
+        if is_zero and (self._book.recalculates or "." in text):
+            # What XlsxWriter and POI write for a formula that they do not calculate; Excel itself writes 0, not 0.0.
+            return SheetCell(NOT_CALCULATED, number_format, is_error=True)
+        return SheetCell(value, number_format, False, is_zero)
+
+    def _format(self) -> str:
+        style = self._of_cell.get("s")
+        if style is None:
+            style = "0"
+        found = self._book.formats.get(style)
+        if found is not None:
+            return found
+        if not self._book.formats and style.isascii() and style.isdecimal():
+            return "General"
+        if style == "0":
+            return "General"
+        raise DamagedPartError(f"row {self._line} names the style {style[:40]!r}, which is not there")
+
+
+class _IsoDate(str):
+    """A date or a time in the form 2026-05-01T12:00:00, which Strict Open XML may hold."""
+
+    __slots__ = ()
+
+
+def merged_ranges(book_part: IO[bytes]) -> list[Range]:
+    """Return the merged ranges of a sheet, which stand behind its rows.
+
+    Raises:
+        DamagedPartError: one is none, or there are too many.
+    """
+    found: list[Range] = []
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if name in _MERGED:
+            found.append(_range(attributes.get("ref", "")))
+            if len(found) > _MOST_MERGED:
+                raise DamagedPartError(f"more than {_MOST_MERGED} cells are merged")
+
+    parser = xml_parser()
+    parser.StartElementHandler = start
+    for _ in fed(parser, book_part):
+        pass
+    return found
+
+
+def mentions_merged(part: IO[bytes]) -> bool:
+    """Whether a sheet may have merged cells; looks at its bytes only, in UTF-8 or UTF-16."""
+    rest = b""
+    needles = (b"mergeCell", "mergeCell".encode("utf-16-le")[:-1])
+    while block := part.read(1 << 20):
+        rest += block
+        if any(needle in rest for needle in needles):
+            return True
+        rest = rest[-32:]
+    return False
+
+
+def _range(text: str) -> Range:
+    found = _RANGE.fullmatch(text)
+    if found is None or found[1] not in COLUMNS or (found[3] or "A") not in COLUMNS:
+        raise DamagedPartError(f"{text[:40]!r} is merged, which is no range of cells")
+    left, top = COLUMNS[found[1]] + 1, int(found[2])
+    return left, top, (COLUMNS[found[3]] + 1 if found[3] else left), (int(found[4]) if found[4] else top)
