@@ -12,13 +12,15 @@ The modules, in the order in which a file passes them:
     source             opens a file or standard input, knows its format
     encodings, lines   bytes become lines of text
     csv_records        lines become the records of a table
-    workbook           the records of a sheet of .xlsx; `workbook_cells` turns a cell into text
+    workbook           the records of a sheet of .xlsx: xlsx_package (zip and XML), xlsx_book (what all sheets share),
+                       xlsx_rows, xlsx_merged; `workbook_cells` turns a cell into text, as `number_formats` shows it
     vocabulary         the headers that are understood; `header_mapping` holds a merchant's own
+    header_row         finds the header below titles and notes
     columns            a header becomes a plan; `cells` reads the cell of a column, `ids` that of an id
     table, json_lines  a record becomes a row, `rows` has its shape; `offers` remembers what was checked already
     merchant_pictures  pictures that are not at the platform yet; `picture_table` keeps what became of them
     duplicate_ids      rows whose id stands twice; `id_table` keeps the ids
-    reader             the catalog as a whole
+    reader             the catalog as a whole; `summary` is what a person is told once about it
     error_file         broken rows as a file of the catalog's own format; `error_workbook` as a workbook
     template           an example catalog
 

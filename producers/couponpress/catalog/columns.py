@@ -6,8 +6,9 @@ two units, are refused with a sentence that names the columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,11 @@ from couponpress.errors import CatalogError
 _FOR_COMBINE: Final = ("scope", "type", "threshold")
 _AMOUNTS: Final = ("discount_amount", "percent_off", "exchange_price")
 _FOR_CUT_OUT: Final = ("image_url",)
+#: The amounts of money of one row.
+_MONEY: Final = ("threshold", "discount_amount", "exchange_price")
+#: How many names of a header a sentence shows, and how many letters of each.
+_SHOWN_NAMES: Final = 8
+_SHOWN_LETTERS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Plan:
     reader: Mapping[str, CellReader]
     unused: tuple[str, ...]
     fixed: tuple[str, ...] = ()
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def column(self, field: str) -> str:
         """Return the header of a field's column; a field without a column is called by its own name."""
@@ -49,15 +55,16 @@ class Plan:
         return self.header[at].strip() if at < len(self.header) else field
 
 
-def plan_of(header: Sequence[str], catalog: str, own: HeaderMapping | None = None) -> Plan:
-    """Understand a header. `catalog` names the file in errors.
+def plan_of(header: Sequence[str], catalog: str, own: HeaderMapping | None = None, line: int = 1) -> Plan:
+    """Understand a header on a line. `catalog` names the file in errors.
 
     Raises:
-        CatalogError: two columns mean the same field, columns are missing without which no row can be used, or a
-            mapping names a column that is not there.
+        CatalogError: two columns mean the same field, amounts are in two units, columns are missing without which no
+            row can be used, or a mapping names a column that is not there.
     """
     own = own or HeaderMapping()
     mapped = _mapped(header, own, catalog)
+    units: dict[str, str] = {}
     position: dict[str, int] = {}
     reader: dict[str, CellReader] = {}
     unused = []
@@ -79,12 +86,73 @@ def plan_of(header: Sequence[str], catalog: str, own: HeaderMapping | None = Non
         position[field] = index
         if meaning:
             reader[field] = meaning.read
+            units[field] = meaning.unit
     for name in own.fixed:
         _fix(name, position, reader, header, catalog)
+    units |= _fixed_units(own.fixed)
     for name, words in own.words.items():
         _translate(name, words, reader)
-    _usable(position, catalog)
-    return Plan(tuple(header), position, reader, tuple(unused), tuple(own.fixed.values()))
+    plan = Plan(
+        tuple(header),
+        position,
+        reader,
+        tuple(unused),
+        tuple(own.fixed.values()),
+        {field: unit for field, unit in units.items() if unit},
+    )
+    _check_usable(plan, catalog, line)
+    return plan
+
+
+def missing_columns(header: Sequence[str], own: HeaderMapping) -> list[str]:
+    """Return what a header lacks to be a usable one; empty if it is."""
+    fields = {known(name).field for name in own.fixed}
+    of_own = {folded(name): known(field).field for name, field in own.columns.items()}
+    for name in header:
+        if mine := of_own.get(folded(name)):
+            fields.add(mine)
+        elif meaning := meaning_of(name):
+            fields.add(meaning.field)
+    return _missing(fields)
+
+
+def known_names(header: Sequence[str], own: HeaderMapping) -> int:
+    """Return how many names of a header are known."""
+    of_own = {folded(name) for name in own.columns}
+    return sum(folded(name) in of_own or meaning_of(name) is not None for name in header)
+
+
+def _fixed_units(fixed: Mapping[str, str]) -> dict[str, str]:
+    """Return the units of fixed amounts; 0 is the same in every unit."""
+    meanings = [(known(name), cell) for name, cell in fixed.items()]
+    return {one.field: one.unit for one, cell in meanings if one.field not in _MONEY or one.read(cell) != 0}
+
+
+def _check_usable(plan: Plan, catalog: str, line: int) -> None:
+    """Refuse a header that lacks columns, and amounts of one row in two units: most likely one is meant otherwise.
+
+    Raises:
+        CatalogError: it is such a header.
+    """
+    if missing := _missing(plan.position):
+        raise CatalogError(
+            f"{catalog}: line {line} ({_in_short(plan.header)}) is no usable header; missing columns: "
+            f"{'; '.join(missing)}. docs/catalog.md lists every header that is understood, --map names your own, and "
+            "--header-row says which line it is."
+        )
+    money = {name: plan.units[name] for name in _MONEY if name in plan.units}
+    if len(set(money.values())) > 1:
+        read = ", ".join(f"{plan.column(name)!r} is read in {unit}" for name, unit in money.items())
+        raise CatalogError(
+            f"{catalog}: the amounts of a row are in two units: {read}. Name each column by its unit, for example "
+            "--map 'discount_amount=discount_yuan', and use one unit for all."
+        )
+
+
+def _in_short(header: Sequence[str]) -> str:
+    names = [name.strip()[:_SHOWN_LETTERS] for name in header if name.strip()]
+    more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def _mapped(header: Sequence[str], own: HeaderMapping, catalog: str) -> dict[int, Meaning]:
@@ -132,15 +200,11 @@ def _read_word(by_word: Mapping[str, str], read: CellReader, text: str) -> str |
     return read(by_word.get(folded(text), text))
 
 
-def _usable(position: Mapping[str, int], catalog: str) -> None:
-    missing = [] if "brand_id" in position else [spellings("brand_id")]
-    combine = [spellings(field) for field in _FOR_COMBINE if field not in position]
-    if not any(field in position for field in _AMOUNTS):
+def _missing(fields: Container[str]) -> list[str]:
+    missing = [] if "brand_id" in fields else [spellings("brand_id")]
+    combine = [spellings(field) for field in _FOR_COMBINE if field not in fields]
+    if not any(field in fields for field in _AMOUNTS):
         combine.append("one of " + ", ".join(spellings(field) for field in _AMOUNTS))
-    if combine and not all(field in position for field in _FOR_CUT_OUT):
+    if combine and not all(field in fields for field in _FOR_CUT_OUT):
         missing.append(f"for head pictures {', '.join(combine)}, or for cut-outs {spellings(_FOR_CUT_OUT[0])}")
-    if missing:
-        raise CatalogError(
-            f"{catalog}: its first line is no usable header; missing columns: {'; '.join(missing)}. "
-            "docs/catalog.md lists every header that is understood, and --map names your own."
-        )
+    return missing

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from itertools import starmap
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import BinaryIO, Self
 
-from couponpress.catalog.columns import Plan, plan_of
+from couponpress.catalog.columns import Plan, known_names, plan_of
 from couponpress.catalog.csv_records import (
     BadText,
     IsRow,
@@ -23,17 +23,16 @@ from couponpress.catalog.csv_records import (
 )
 from couponpress.catalog.duplicate_ids import DuplicateIds
 from couponpress.catalog.header_mapping import HeaderMapping
+from couponpress.catalog.header_row import find_header
 from couponpress.catalog.json_lines import JsonLines
 from couponpress.catalog.merchant_pictures import MerchantPictures
 from couponpress.catalog.rows import BrokenRow, Row
 from couponpress.catalog.source import Source, undecodable, unreadable
+from couponpress.catalog.summary import Summary
 from couponpress.catalog.table import Table
-from couponpress.catalog.vocabulary import folded, meaning_of
+from couponpress.catalog.workbook import Sheet, open_sheet
 from couponpress.catalog.workbook_cells import SheetRows, header_of
 from couponpress.errors import CatalogError
-
-if TYPE_CHECKING:
-    from couponpress.catalog.workbook import Sheet
 
 
 class Catalog:
@@ -46,6 +45,7 @@ class Catalog:
         bom: whether it begins with a byte-order mark.
         delimiter: what separates the cells of a CSV catalog.
         sheet: the name of a workbook's sheet.
+        summary: what a person is told once about it.
         header: the columns of a table as they stand; empty for JSONL.
         unused_columns: columns that are not sent.
         notes: what was noted while iterating, and for how many rows.
@@ -64,6 +64,8 @@ class Catalog:
         headers: HeaderMapping | None = None,
         seen: DuplicateIds | None = None,
         empty: Collection[str] = (),
+        header_row: int | None = None,
+        skip_hidden: bool = False,
     ) -> None:
         self._source = source
         of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
@@ -74,6 +76,8 @@ class Catalog:
         self._headers = headers or HeaderMapping()
         self._is_row: IsRow | None = None
         self._seen = seen
+        self._header_row = header_row
+        self._opened: Sheet | None = None
 
         def table_of(plan: Plan) -> Table:
             return Table(plan, strict=strict, row_prefix=row_prefix, pictures=of_catalog, empty=empty)
@@ -89,10 +93,10 @@ class Catalog:
             self._is_row = row_test(len(plan.header), plan.position.get("brand_id"), self.delimiter)
             self._rows = table_of(plan).rows(found)
         elif source.format == "xlsx":
-            opened = _sheet_of(source, sheet)
+            self._opened = opened = open_sheet(source, sheet, skip_hidden=skip_hidden)
             self.sheet = opened.title
             in_sheet = opened.records()
-            plan = self._plan((line, header_of(cells)) for line, cells in in_sheet)
+            plan = self._plan((line, header_of(cells)) for line, cells, _ in in_sheet)
             opened.width = len(plan.header)
             self._rows = starmap(SheetRows(plan, table_of(plan)).row, in_sheet)
         else:
@@ -100,6 +104,8 @@ class Catalog:
                 source.lines
             )
         self.header, self.unused_columns = plan.header, plan.unused
+        others = self._opened.others if self._opened else ()
+        self.summary = Summary(None if source.format == "jsonl" else plan, self.sheet, others)
         self._columns_of_ids = (plan.column("row_id"), plan.column("task_id"))
 
     def __iter__(self) -> Iterator[Row | BrokenRow]:
@@ -116,6 +122,8 @@ class Catalog:
             for row in rows:
                 self._last_line = row.line
                 if isinstance(row, Row):
+                    if self.summary.offer is None:
+                        self.summary.note(row)
                     self.good += 1
                     for note in row.notes:
                         notes[note] += 1
@@ -126,6 +134,8 @@ class Catalog:
             raise undecodable(self.name, error, self._source.lines.given + 1) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
+        if self._opened is not None:
+            self.summary.skipped_rows = self._opened.skipped
         if not self._last_line and self.format == "jsonl":
             raise CatalogError(f"{self.name} is empty.")
 
@@ -163,21 +173,17 @@ class Catalog:
         return self._is_row is not None and self._is_row(first, later)
 
     def _is_known(self, name: str) -> bool:
-        return meaning_of(name) is not None or folded(name) in map(folded, self._headers.columns)
+        return known_names([name], self._headers) > 0
 
     def _plan(self, found: Iterator[tuple[int, list[str] | BadText]]) -> Plan:
         try:
-            line, header = next(found)
-        except StopIteration:
-            raise CatalogError(f"{self.name} is empty.") from None
+            line, header = find_header(found, self.name, self._headers, self._header_row)
         except UnicodeDecodeError as error:
             raise undecodable(self.name, error, self._source.lines.given + 1) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
-        if isinstance(header, BadText):
-            raise CatalogError(f"{self.name}: the header {header.rule}.")
         self._last_line = line
-        return plan_of(header, self.name, self._headers)
+        return plan_of(header, self.name, self._headers, line)
 
 
 def read(
@@ -192,6 +198,8 @@ def read(
     row_prefix: str = "",
     pictures: MerchantPictures | None = None,
     empty: Collection[str] = (),
+    header_row: int | None = None,
+    skip_hidden: bool = False,
 ) -> Catalog:
     """Open a catalog and understand its header.
 
@@ -199,7 +207,7 @@ def read(
         origin: a path, `-` for standard input, or a binary stream.
         format: `csv`, `jsonl` or `xlsx`; without it the suffix decides.
         encoding: `utf-8`, `gb18030`, `big5` or `utf-16`; without it the content of a table tells, and JSONL is UTF-8.
-        sheet: which sheet of a workbook; without it the first.
+        sheet: which sheet of a workbook; without it the first that is not hidden.
         headers: a merchant's own headers of a table, fixed cells and words.
         seen: the rows of this and earlier catalogs; a row whose id is among them with another offer is broken.
         strict: refuse a row for what is otherwise left out and noted.
@@ -207,6 +215,8 @@ def read(
             see `rows.row_prefixes`.
         pictures: what becomes of pictures that are not at the platform yet; without it their rows are broken.
         empty: texts such as NULL that count as an empty cell of a table.
+        header_row: the line of a table's header; without it the header is looked for among the first lines.
+        skip_hidden: leave out the hidden rows of a workbook.
 
     Raises:
         CatalogError: it cannot be read as a whole: missing, empty, in no known encoding or format, no usable header.
@@ -222,21 +232,9 @@ def read(
             headers=headers,
             seen=seen,
             empty=empty,
+            header_row=header_row,
+            skip_hidden=skip_hidden,
         )
     except BaseException:
         source.close()
         raise
-
-
-def _sheet_of(source: Source, wanted: str | None) -> Sheet:
-    try:
-        from couponpress.catalog.workbook import Sheet  # noqa: PLC0415 - an extra, and slow to load
-    except ImportError:
-        raise CatalogError(
-            f"{source.name} is a workbook, and openpyxl, which reads them, is not installed: "
-            "pip install 'couponpress[excel]', or save it in Excel as 'CSV UTF-8'."
-        ) from None
-    try:
-        return Sheet(source.seekable(), source.name, wanted)
-    except OSError as error:
-        raise unreadable(source.name, error) from None

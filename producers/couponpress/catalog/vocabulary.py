@@ -33,7 +33,9 @@ class Meaning(NamedTuple):
 
 
 #: What forms put around a header to say that its cells must, or need not, be filled in.
-_MARKS: Final = re.compile(r"^[*※★]+|(?:[*※★:]|[(\[【](?:\*|必填|必填项|选填|选填项|可选|可空|非必填|required|optional)[)\]】])+$")
+_MARKS: Final = re.compile(
+    r"^[*※★]+|(?:[*※★:]|[(\[【](?:\*|必填|必填项|选填|选填项|可选|可空|非必填|required|optional)[)\]】])+$"
+)
 
 #: Upper and lower case, blanks, `_`, `-` and the width of brackets make no difference in a header.
 VOCABULARY: Final = (

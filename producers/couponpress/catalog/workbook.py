@@ -9,14 +9,17 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import BinaryIO, Final
 from xml.parsers import expat
 
 from couponpress.catalog.rows import SheetCell
+from couponpress.catalog.source import Source, unreadable
 from couponpress.catalog.xlsx_book import book_of
+from couponpress.catalog.xlsx_merged import Merged, Range, mentions_merged, merged_ranges
 from couponpress.catalog.xlsx_package import Package
-from couponpress.catalog.xlsx_rows import Range, SheetParser, mentions_merged, merged_ranges
+from couponpress.catalog.xlsx_rows import SheetParser
 from couponpress.errors import CatalogError
 
 #: Number in the sheet, cells, whether it is hidden.
@@ -36,6 +39,23 @@ _DAMAGED: Final = (
     RuntimeError,
     MemoryError,
 )
+
+
+def open_sheet(source: Source, wanted: str | None, *, skip_hidden: bool) -> Sheet:
+    """Open a sheet of a workbook that a source gives; see `Sheet`.
+
+    Raises:
+        CatalogError: it cannot be read, or openpyxl is missing, which writes broken rows back.
+    """
+    if find_spec("openpyxl") is None:
+        raise CatalogError(
+            f"{source.name} is a workbook, and openpyxl, which writes its broken rows back, is not installed: "
+            "pip install 'couponpress[excel]', or save it in Excel as 'CSV UTF-8'."
+        )
+    try:
+        return Sheet(source.seekable(), source.name, wanted, skip_hidden=skip_hidden)
+    except OSError as error:
+        raise unreadable(source.name, error) from None
 
 
 class Sheet:
@@ -96,7 +116,7 @@ class Sheet:
             CatalogError: the workbook is damaged.
         """
         try:
-            merged = _Merged(self._merged_ranges())
+            merged = Merged(self._merged_ranges())
             with self._package.open(self._path, "sheet") as part:
                 for line, cells, is_hidden in self._parser.rows(part):
                     self._fit(cells)
@@ -128,26 +148,3 @@ class Sheet:
         return CatalogError(
             f"{self._name} cannot be read as a workbook ({told}); open it in Excel and save it again as .xlsx."
         )
-
-
-class _Merged:
-    """The merged cells of a sheet that reach over several rows: their value stands for each row, in their first column.
-
-    Across columns nothing is filled: which of several columns is meant, only a person can say.
-    """
-
-    def __init__(self, ranges: Iterable[Range]) -> None:
-        self._last_row = {(top, left): bottom for left, top, _, bottom in ranges if bottom > top}
-        self._columns = {left for _, left in self._last_row}
-        self._open: dict[int, tuple[int, SheetCell]] = {}
-
-    def filled(self, line: int, cells: list[SheetCell]) -> None:
-        """Fill in a row, in place; rows are given in their order."""
-        for column in self._columns:
-            if column > len(cells):
-                continue
-            last = self._last_row.get((line, column))
-            if last is not None:
-                self._open[column] = (last, cells[column - 1])
-            elif column in self._open and line <= self._open[column][0]:
-                cells[column - 1] = self._open[column][1]

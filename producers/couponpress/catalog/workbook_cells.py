@@ -53,7 +53,7 @@ class SheetRows:
             if name != PROBLEM and at < self._width
         ]
 
-    def row(self, line: int, cells: tuple[SheetCell, ...], is_hidden: bool = False) -> Row | BrokenRow:  # noqa: FBT001, FBT002
+    def row(self, line: int, cells: tuple[SheetCell, ...], is_hidden: bool = False) -> Row | BrokenRow:
         """Turn one record, as wide as the header, into a row."""
         texts = [""] * self._width
         problems = []
@@ -181,6 +181,8 @@ def _id_of(exact: Decimal, section: Section) -> str:
     digits = section.digits.replace(",", "")
     if section.literal.strip() or section.percent or section.is_broken_up or section.is_scaled or section.shows_nothing:
         raise CellError(f"is shown with other letters than it holds, by its format; {_CURE}")
+    if digits and not section.is_power and exact != round(exact, section.decimals):
+        raise CellError(f"is shown rounded by its format; {_CURE}")
     text = f"{exact:f}"
     # 000000 shows 1234 as 001234.
     places = digits.partition(".")[0]

@@ -63,10 +63,10 @@ def is_true(text: str | None) -> bool:
 
 
 def unescaped(text: str) -> str:
-    """Return a cell's text with `_xHHHH_` read as the letter of that number.
+    r"""Return a cell's text with `_xHHHH_` read as the letter of that number.
 
     >>> unescaped("120344_x000D_"), unescaped("_x005F_x000D_")
-    ('120344\\r', '_x000D_')
+    ('120344\r', '_x000D_')
     """
     return _ESCAPED.sub(_letters, text) if "_x" in text else text
 
@@ -125,33 +125,39 @@ def _other_file(package: Package, path: str) -> CatalogError:
     return CatalogError(f"{package.name} is a zip file that holds no workbook; give the .xlsx itself.")
 
 
-def _strings(package: Package, path: str) -> list[str]:
-    strings: list[str] = []
-    parts: list[str] = []
-    state = {"text": False, "phonetic": False}
+class _Strings:
+    """Collects the texts that cells share; the reading aid above a text (phonetic run) is no part of it."""
 
-    def start(name: str, _: dict[str, str]) -> None:
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._parts: list[str] = []
+        self._is_text = self._is_phonetic = False
+
+    def start(self, name: str, _: dict[str, str]) -> None:
         if name in _ITEM:
-            parts.clear()
+            self._parts.clear()
         elif name in _PHONETIC:
-            state["phonetic"] = True
+            self._is_phonetic = True
         elif name in _TEXT:
-            state["text"] = not state["phonetic"]
+            self._is_text = not self._is_phonetic
 
-    def end(name: str) -> None:
+    def end(self, name: str) -> None:
         if name in _TEXT:
-            state["text"] = False
+            self._is_text = False
         elif name in _PHONETIC:
-            state["phonetic"] = False
+            self._is_phonetic = False
         elif name in _ITEM:
-            strings.append(unescaped("".join(parts)))
+            self.found.append(unescaped("".join(self._parts)))
 
-    def text(data: str) -> None:
-        if state["text"]:
-            parts.append(data)
+    def text(self, data: str) -> None:
+        if self._is_text:
+            self._parts.append(data)
 
-    package.parse(path, start, end, text, kind="texts")
-    return strings
+
+def _strings(package: Package, path: str) -> list[str]:
+    strings = _Strings()
+    package.parse(path, strings.start, strings.end, strings.text, kind="texts")
+    return strings.found
 
 
 def _formats(package: Package, path: str) -> dict[str, str]:

@@ -15,7 +15,10 @@ from xml.parsers import expat
 from couponpress.errors import CatalogError
 
 #: Both namespaces of ECMA-376: the usual one, and that of "Strict Open XML".
-MAIN: Final = ("http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://purl.oclc.org/ooxml/spreadsheetml/main")
+MAIN: Final = (
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    "http://purl.oclc.org/ooxml/spreadsheetml/main",
+)
 RELATIONSHIPS: Final = (
     "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
     "http://purl.oclc.org/ooxml/officeDocument/relationships",
@@ -32,7 +35,6 @@ _BLOCK: Final = 1 << 16
 _LONGEST_TAG: Final = 1 << 20
 _ENCODINGS: Final = frozenset({"utf-8", "utf8", "utf-16", "us-ascii", "iso-8859-1"})
 
-_IS_PASSWORD: Final = "has a password; save it in Excel without one"
 _SAVE_AGAIN: Final = "open it in Excel and save it again as .xlsx"
 
 Start = Callable[[str, dict[str, str]], object]
@@ -72,7 +74,7 @@ class Package:
 
     def _check(self, info: zipfile.ZipInfo) -> None:
         if info.flag_bits & 0x41:
-            raise CatalogError(f"{self.name} {_IS_PASSWORD}.")
+            raise CatalogError(f"{self.name} has a password; save it in Excel without one.")
         if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise CatalogError(
                 f"{self.name} is packed in a way that is not read (method {info.compress_type}, such as Deflate64); "
@@ -80,8 +82,8 @@ class Package:
             )
         if info.file_size > _DENSITY_FROM and info.file_size > _DENSEST * info.compress_size:
             raise CatalogError(
-                f"{self.name} unpacks to {info.file_size >> 20:,} MB from {info.compress_size >> 10:,} KB, as no workbook "
-                f"of rows does; nothing was unpacked. Copy the rows into a new workbook."
+                f"{self.name} unpacks to {info.file_size >> 20:,} MB from {info.compress_size >> 10:,} KB, as no "
+                "workbook of rows does; nothing was unpacked. Copy the rows into a new workbook."
             )
 
     def has(self, path: str) -> bool:
@@ -106,13 +108,19 @@ class Package:
             raise DamagedPartError(f"the part {path} stands twice")
         if info.file_size > _LARGEST[kind]:
             raise CatalogError(
-                f"{self.name}: {path} unpacks to {info.file_size >> 20:,} MB, and {_LARGEST[kind] >> 20:,} MB is the most "
-                "that is read; split the workbook, or save it as 'CSV UTF-8'."
+                f"{self.name}: {path} unpacks to {info.file_size >> 20:,} MB, and {_LARGEST[kind] >> 20:,} MB is the "
+                "most that is read; split the workbook, or save it as 'CSV UTF-8'."
             )
         return self._zip.open(info)
 
-    def parse(self, path: str, start: Start, end: Callable[[str], object] | None = None,
-              text: Callable[[str], object] | None = None, kind: str = "other") -> None:
+    def parse(
+        self,
+        path: str,
+        start: Start,
+        end: Callable[[str], object] | None = None,
+        text: Callable[[str], object] | None = None,
+        kind: str = "other",
+    ) -> None:
         """Call the handlers for every element of a part; names are `namespace name`, see `main`.
 
         Raises:

@@ -22,7 +22,6 @@ from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_pa
 _MOST_COLUMNS: Final = 16_384
 _MOST_ROWS: Final = 1 << 24
 _LONGEST_CELL: Final = 1 << 20
-_MOST_MERGED: Final = 200_000
 #: A -> 0 and so on.
 COLUMNS: Final = {
     "".join(letters): at
@@ -30,16 +29,12 @@ COLUMNS: Final = {
     if at < _MOST_COLUMNS
 }
 _NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+-]?[0-9]{1,4}))?\s*")
-_RANGE: Final = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,8})(?::\$?([A-Z]{1,3})\$?([0-9]{1,8}))?")
 _DAYS_TO_1904: Final = 1462
 _KINDS: Final = {
     spelled: kind for kind in ("row", "c", "v", "f", "is", "t", "rPh", "sheetData") for spelled in main(kind)
 }
-_MERGED: Final = frozenset(main("mergeCell"))
 _NO_CELL: Final = SheetCell()
 
-#: First column and first row, last column and last row, the first column being 1.
-Range = tuple[int, int, int, int]
 #: Number, cells, whether it is hidden.
 SheetRow = tuple[int, list[SheetCell], bool]
 
@@ -245,44 +240,3 @@ class _IsoDate(str):
     """A date or a time in the form 2026-05-01T12:00:00, which Strict Open XML may hold."""
 
     __slots__ = ()
-
-
-def merged_ranges(book_part: IO[bytes]) -> list[Range]:
-    """Return the merged ranges of a sheet, which stand behind its rows.
-
-    Raises:
-        DamagedPartError: one is none, or there are too many.
-    """
-    found: list[Range] = []
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        if name in _MERGED:
-            found.append(_range(attributes.get("ref", "")))
-            if len(found) > _MOST_MERGED:
-                raise DamagedPartError(f"more than {_MOST_MERGED} cells are merged")
-
-    parser = xml_parser()
-    parser.StartElementHandler = start
-    for _ in fed(parser, book_part):
-        pass
-    return found
-
-
-def mentions_merged(part: IO[bytes]) -> bool:
-    """Whether a sheet may have merged cells; looks at its bytes only, in UTF-8 or UTF-16."""
-    rest = b""
-    needles = (b"mergeCell", "mergeCell".encode("utf-16-le")[:-1])
-    while block := part.read(1 << 20):
-        rest += block
-        if any(needle in rest for needle in needles):
-            return True
-        rest = rest[-32:]
-    return False
-
-
-def _range(text: str) -> Range:
-    found = _RANGE.fullmatch(text)
-    if found is None or found[1] not in COLUMNS or (found[3] or "A") not in COLUMNS:
-        raise DamagedPartError(f"{text[:40]!r} is merged, which is no range of cells")
-    left, top = COLUMNS[found[1]] + 1, int(found[2])
-    return left, top, (COLUMNS[found[3]] + 1 if found[3] else left), (int(found[4]) if found[4] else top)

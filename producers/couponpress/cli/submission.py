@@ -37,7 +37,11 @@ def submit(
     encoding: Annotated[
         str | None, typer.Option(help="utf-8 or gb18030; default: told by the content.", show_default=False)
     ] = None,
-    sheet: Annotated[str | None, typer.Option(help="A workbook's sheet; default: the first.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="A workbook's sheet; default: the first visible.")] = None,
+    header_row: Annotated[
+        int | None, typer.Option(min=1, help="The line of the header; default: found among the first lines.")
+    ] = None,
+    skip_hidden: Annotated[bool, typer.Option(help="Leave out rows of a workbook that are hidden.")] = False,
     maps: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="HEADER=FIELD", help="What a header of your own means; repeatable."),
@@ -71,6 +75,8 @@ def submit(
         encoding=encoding,
         sheet=sheet,
         headers=headers,
+        header_row=header_row,
+        skip_hidden=skip_hidden,
         strict=strict,
         errors=errors,
         pictures=pictures,

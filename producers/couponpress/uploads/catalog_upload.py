@@ -55,6 +55,8 @@ class CatalogUpload:
         encoding: str | None = None,
         sheet: str | None = None,
         headers: catalog.HeaderMapping | None = None,
+        header_row: int | None = None,
+        skip_hidden: bool = False,
         strict: bool = False,
         errors: Path | None = None,
         on_broken: Callable[[catalog.BrokenRow], None] = lambda _: None,
@@ -67,6 +69,9 @@ class CatalogUpload:
         self._encoding = encoding
         self._sheet = sheet
         self._headers = headers
+        self._header_row = header_row
+        self._skip_hidden = skip_hidden
+        self._summaries: dict[str, list[str]] = {}
         self._strict = strict
         self._errors = errors
         self._on_broken = on_broken
@@ -154,6 +159,8 @@ class CatalogUpload:
             encoding=self._encoding,
             sheet=self._sheet,
             headers=self._headers,
+            header_row=self._header_row,
+            skip_hidden=self._skip_hidden,
             strict=self._strict,
             row_prefix=row_prefix,
             pictures=pictures,
@@ -180,11 +187,13 @@ class CatalogUpload:
             self.error_files.append(path)
         self._notes.update(one.notes)
         self._unused[one.name] = tuple(one.unused_columns)
+        self._summaries[one.name] = one.summary.lines()
 
     def report(self) -> str:
         """Return what a person should know about the catalogs, in a few lines."""
         lines = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
         lines += [f"broken rows and their reasons: {path}" for path in self.error_files]
+        lines += [f"{name}: {told}" for name, summary in self._summaries.items() for told in summary]
         lines += [f"not sent, columns of {name}: {_listed(unused)}" for name, unused in self._unused.items() if unused]
         lines += [f"noted for {count} rows: {note}" for note, count in self._notes.most_common(_NAMED)]
         if len(self._notes) > _NAMED:

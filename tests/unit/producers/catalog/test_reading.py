@@ -155,7 +155,8 @@ def test_no_threshold_is_zero(text):
         ("8.50 折", 15),
         ("85折", 15),
         ("9.9折", 1),
-        ("0.1折", 99),
+        ("1折", 90),
+        ("1.5折", 85),
         ("打8折", 20),
         ("八折", 20),
         ("八五折", 15),
@@ -168,8 +169,9 @@ def test_no_threshold_is_zero(text):
         ("２０％", 20),
         # Read well; it is the spec that refuses them.
         ("10折", 0),
-        ("0折", 100),
-        ("100%", 100),
+        ("100% off", 100),
+        ("85% off", 85),
+        ("50%", 50),
     ],
 )
 def test_discounts_become_whole_percent_off(text, value):
@@ -181,8 +183,17 @@ def test_discounts_become_whole_percent_off(text, value):
     [
         ("9.55折", "whole percent"),
         ("12.5%", "whole percent"),
-        ("10.5折", "whole percent"),
-        ("120折", "whole percent"),
+        ("10.5折", "no usual discount"),
+        ("120折", "no usual discount"),
+        ("100折", "no usual discount"),
+        ("11折", "no usual discount"),
+        ("15折", "no usual discount"),
+        ("一五折", "no usual discount"),
+        ("0.8折", "at least 1折"),
+        ("0折", "at least 1折"),
+        ("0.1折", "at least 1折"),
+        ("85%", re.escape("write 1.5折 or 85% off")),
+        ("51%", "may mean what is paid or what is taken off"),
         ("8", "must say what it means"),
         ("0.8", "must say what it means"),
         ("8折起", "must say what it means"),
@@ -201,9 +212,21 @@ def test_other_discounts_are_refused(text, rule):
 @given(st.integers(1, 99))
 def test_every_percentage_survives_its_spellings(off):
     paid = 100 - off
-    assert cells.discount(f"{Decimal(paid) / 10}折") == cells.discount(f"{off}%") == cells.percent_off(str(off)) == off
-    if paid > 10:
+    assert cells.discount(f"{off}% off") == cells.percent_off(f"{off}%") == cells.percent_off(str(off)) == off
+    if off <= 50:
+        assert cells.discount(f"{off}%") == off
+    if paid >= 10:
+        assert cells.discount(f"{Decimal(paid) / 10}折") == off
+    if paid >= 20:
         assert cells.discount(f"{paid}折") == off
+
+
+def test_letters_that_nobody_sees_are_no_part_of_an_amount_or_a_header():
+    assert cells.yuan("\u200b199.9\ufeff") == 19990
+    assert cells.discount("8\u2060折") == 20
+    content = "\u200b品牌ID,\u200e商品图\ufeff\n120344,https://wxpaylogo.qpic.cn/a.jpg\n"
+    with catalog.read(io.BytesIO(content.encode()), format="csv") as rows:
+        assert [row.spec.brand_id for row in rows] == ["120344"]
 
 
 @pytest.mark.parametrize(

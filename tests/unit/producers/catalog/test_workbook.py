@@ -15,8 +15,8 @@ from openpyxl.utils.cell import get_column_letter
 
 from couponpress import catalog
 from couponpress.catalog import cells as typed
-from couponpress.catalog.rows import SheetCell
-from couponpress.catalog.workbook_cells import NOT_CALCULATED, text_of
+from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
+from couponpress.catalog.workbook_cells import text_of
 from couponpress.errors import CatalogError
 
 A_DATE = dt.datetime.fromisoformat("2026-05-01")
@@ -109,48 +109,87 @@ def at(name, line=2):
 # --- a cell -----------------------------------------------------------------------------------------------------------
 
 
+DAY = 46143  # 2026-05-01
+
+
 @pytest.mark.parametrize(
-    ("value", "number_format", "text"),
+    ("value", "number_format", "unit", "text"),
     [
-        (None, "General", ""),
-        ("8折", "General", "8折"),
-        (True, "General", "TRUE"),
-        (20, "General", "20"),
-        (199.9, "General", "199.9"),
-        (19.900000000000002, "General", "19.9"),
-        (0.1 + 0.2, "General", "0.3"),
-        (19990.0, "#,##0.00", "19990"),
-        (99999999999999.25, '"¥"#,##0.00', None),
-        (999999999999.25, '"¥"#,##0.00', "999999999999.25"),
-        (999999999999999, "General", "999999999999999"),
-        (10**15, "General", None),
-        (1e300, "General", None),
-        (float("inf"), "General", None),
-        (1e-7, "General", "0.0000001"),
-        (0.2, "0%", "20%"),
-        (0.07, "0.00%", "7%"),
-        (0.125, "0.0%", "12.5%"),
-        (1, "0%", "100%"),
-        (20, '0"%"', "20%"),
-        (20, r"0\%", "20%"),
-        (8.5, '0.0"折"', "8.5折"),
-        (8.5, 'General"折"', "8.5折"),
-        (8.5, "0.0!折", "8.5折"),
-        (1.5, '0.0"万"', None),
-        (0.2, "[Red]0%;[Green]-0%", "20%"),
-        (5, '_-"￥"* #,##0.00_-', "5"),
-        (A_DATE, "yyyy-mm-dd", None),
-        (dt.time(9, 30), "h:mm", None),
-        (dt.timedelta(1), "[h]:mm", None),
+        (None, "General", "yuan", ""),
+        ("8折", "General", "percent", "8折"),
+        (True, "General", "yuan", "is TRUE to Excel"),
+        (20, "General", "yuan", "20"),
+        (199.9, "General", "yuan", "199.9"),
+        (199.9, "G/通用格式", "yuan", "199.9"),
+        (19.900000000000002, "General", "yuan", "19.9"),
+        (0.1 + 0.2, "General", "yuan", "0.3"),
+        (19990.0, "#,##0.00", "yuan", "19990"),
+        (99999999999999.25, '"¥"#,##0.00', "yuan", "has more digits than Excel keeps"),
+        (999999999999.25, '"¥"#,##0.00', "yuan", "999999999999.25"),
+        (999999999999999, "General", "yuan", "999999999999999"),
+        (10**15, "General", "yuan", "has more digits than Excel keeps"),
+        (1e300, "General", "yuan", "has more digits than Excel keeps"),
+        (float("inf"), "General", "yuan", "has more digits than Excel keeps"),
+        (1e-7, "General", "yuan", "0.0000001"),
+        (0.2, "0%", "percent", "20%"),
+        (0.07, "0.00%", "percent", "7%"),
+        (0.125, "0.0%", "percent", "12.5%"),
+        (0.125, "0%", "percent", "is shown rounded"),
+        (1, "0%", "percent", "100%"),
+        (0.2, "0%%", "percent", "another number than it holds"),
+        (20, '0"%"', "percent", "20%"),
+        (20, r"0\%", "percent", "20%"),
+        (8.5, '0.0"折"', "percent", "8.5折"),
+        (8.5, 'General"折"', "percent", "8.5折"),
+        (8.5, "0.0!折", "percent", "8.5折"),
+        (0.85, '0.0"折"', "percent", "is shown rounded"),
+        (8.5, '0.0"折"', "yuan", "is shown with '折'"),
+        (0.2, "[Red]0%;[Green]-0%", "percent", "20%"),
+        (0.2, "0%", "yuan", "is shown as a percentage"),
+        (5, '_-"￥"* #,##0.00_-', "yuan", "5"),
+        (5, "[$¥-804]#,##0.00", "yuan", "5"),
+        (5, '#,##0.00"元"', "yuan", "5"),
+        (5, "[$¥-411]#,##0", "yuan", "is shown with '¥JPY'"),
+        (5, "[$JPY] 0", "yuan", "is shown with 'JPY'"),
+        (5, "[$HKD] 0", "yuan", "is shown with 'HKD'"),
+        (5, "[$€-407] 0", "yuan", "is shown with '€'"),
+        (5, '0"分"', "yuan", "is shown with '分'"),
+        (5, '0"角"', "yuan", "is shown with '角'"),
+        (5, '0"分"', "cents", "5"),
+        (5, '0"元"', "cents", "is shown with '元'"),
+        (5, "0.00", "cents", "is shown with decimals"),
+        (5, "#,##0", "cents", "5"),
+        (1.5, '0.0"万"', "yuan", "is shown with '万'"),
+        (199000, "#,##0,", "yuan", "another number than it holds"),
+        (199000, "0.00,", "yuan", "another number than it holds"),
+        (19990, '0"."00', "yuan", "is shown with '.'"),
+        (19990, "0-00", "yuan", "is shown with '-'"),
+        (19990, "0 00", "yuan", "another number than it holds"),
+        (199.6, "0", "yuan", "is shown rounded"),
+        (199.96, "0.0", "yuan", "is shown rounded"),
+        (199.5, "0.0", "yuan", "199.5"),
+        (199, "0.00E+00", "yuan", "another number than it holds"),
+        (12.5, "# ?/?", "yuan", "another number than it holds"),
+        (100, "[DBNum1]0", "yuan", "another number than it holds"),
+        (199, ";;;", "yuan", "is shown as nothing"),
+        (0, "#", "yuan", "is shown as nothing"),
+        (0, '_ * #,##0_ ;_ * -#,##0_ ;_ * "-"_ ;_ @_ ', "yuan", "0"),
+        (199, '[>=100]0"分";0"元"', "yuan", "is shown with '分'"),
+        (99, '[>=100]0"分";0"元"', "yuan", "99"),
+        (-5, "0;[Red]0", "yuan", "-5"),
+        (DAY, "yyyy-mm-dd", "yuan", "is a date or a time"),
+        (0.4, "h:mm", "yuan", "is a date or a time"),
+        (1, "[h]:mm", "yuan", "is a date or a time"),
+        (DAY, 'm"月"d"日"', "yuan", "is a date or a time"),
     ],
 )
-def test_what_a_person_would_have_typed(value, number_format, text):
+def test_what_a_person_would_have_typed(value, number_format, unit, text):
     cell = SheetCell(value, number_format)
-    if text is None:
-        with pytest.raises(typed.CellError):
-            text_of(cell, is_id=False)
+    if " " in text:
+        with pytest.raises(typed.CellError, match=re.escape(text)):
+            text_of(cell, unit)
     else:
-        assert text_of(cell, is_id=False) == text
+        assert text_of(cell, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -161,23 +200,30 @@ def test_what_a_person_would_have_typed(value, number_format, text):
         (120344, "#,##0", "120344"),
         (120344, "0.00E+00", "120344"),
         (1234, "000000", "001234"),
+        (1234, "00000_ ", "01234"),
+        (7, "00000#", "000007"),
         (1234567, "000000", "1234567"),
         (999999999999999, "0", "999999999999999"),
         (1203441234567890, "0", None),
         (1.20344123456789e18, "0", None),
         (12, '"SP-"0', None),
+        (123456, "000-000", None),
+        (123456, "0000 0000", None),
+        (120000, "0,", None),
+        (1001.4, "0", None),
         (0.5, "0%", None),
+        (True, "General", None),
         (1234.5, "General", "1234.5"),
-        (A_DATE, "yyyy-mm-dd", None),
+        (DAY, "yyyy-mm-dd", None),
     ],
 )
 def test_what_an_id_was(value, number_format, text):
     cell = SheetCell(value, number_format)
     if text is None:
         with pytest.raises(typed.CellError, match="format the column as text and write it again"):
-            text_of(cell, is_id=True)
+            text_of(cell)
     else:
-        assert text_of(cell, is_id=True) == text
+        assert text_of(cell) == text
 
 
 @settings(deadline=None)
@@ -187,14 +233,14 @@ def test_every_amount_is_exact_in_cents_and_none_is_wrong(cents):
     """The nearest binary fraction of an amount, and what sums make of it, is that amount."""
     value = cents / 100
     for noisy in (value, value * (1 + 2.3e-16), value * (1 - 2.3e-16)):
-        assert typed.yuan(text_of(SheetCell(noisy, "0.00"), is_id=False)) == cents
+        assert typed.yuan(text_of(SheetCell(noisy), "yuan")) == cents
 
 
 @settings(deadline=None)
 @given(st.floats(allow_nan=False, min_value=0))
 def test_a_number_is_sent_as_it_is_shown_or_not_at_all(value):
     try:
-        cents = typed.yuan(text_of(SheetCell(value), is_id=False))
+        cents = typed.yuan(text_of(SheetCell(value), "yuan"))
     except typed.CellError:
         return
     assert abs(cents / 100 - value) <= 1e-14 * max(value, 1e-3)
@@ -202,8 +248,8 @@ def test_a_number_is_sent_as_it_is_shown_or_not_at_all(value):
 
 @given(st.integers(1, 99))
 def test_every_percentage_is_exact(off):
-    assert typed.discount(text_of(SheetCell(off / 100, "0%"), is_id=False)) == off
-    assert typed.discount(text_of(SheetCell(off / 100, "0.00%"), is_id=False)) == off
+    assert typed.percent_off(text_of(SheetCell(off / 100, "0%"), "percent")) == off
+    assert typed.percent_off(text_of(SheetCell(off / 100, "0.00%"), "percent")) == off
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -320,7 +366,7 @@ def test_the_sheet_can_be_named():
     assert read_all(book, sheet="优惠券")[0].good == 1
     with pytest.raises(CatalogError, match="the stream has no sheet 'c'; its sheets are '优惠券', '说明', 'b'"):
         read_all(book, sheet="c")
-    with pytest.raises(CatalogError, match="its first line is no usable header"):
+    with pytest.raises(CatalogError, match=re.escape("line 1 (nothing) is no usable header")):
         read_all(book, sheet="b")
     with pytest.raises(CatalogError, match="is no workbook and has no sheet 'b'"):
         catalog.read(io.BytesIO(b"brand_id,image_url\n"), format="csv", sheet="b")

@@ -1,0 +1,82 @@
+"""The merged cells of a sheet: where they are, and what they mean for the rows that they cover."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import IO, Final
+
+from couponpress.catalog.rows import SheetCell
+from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
+from couponpress.catalog.xlsx_rows import COLUMNS
+
+_MOST_MERGED: Final = 200_000
+_RANGE: Final = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,8})(?::\$?([A-Z]{1,3})\$?([0-9]{1,8}))?")
+_MERGED: Final = frozenset(main("mergeCell"))
+
+#: First column and first row, last column and last row, the first column being 1.
+Range = tuple[int, int, int, int]
+
+
+class Merged:
+    """The merged cells of a sheet that reach over several rows: their value stands for each row, in their first column.
+
+    Across columns nothing is filled: which of several columns is meant, only a person can say.
+    """
+
+    def __init__(self, ranges: Iterable[Range]) -> None:
+        self._last_row = {(top, left): bottom for left, top, _, bottom in ranges if bottom > top}
+        self._columns = {left for _, left in self._last_row}
+        self._open: dict[int, tuple[int, SheetCell]] = {}
+
+    def filled(self, line: int, cells: list[SheetCell]) -> None:
+        """Fill in a row, in place; rows are given in their order."""
+        for column in self._columns:
+            if column > len(cells):
+                continue
+            last = self._last_row.get((line, column))
+            if last is not None:
+                self._open[column] = (last, cells[column - 1])
+            elif column in self._open and line <= self._open[column][0]:
+                cells[column - 1] = self._open[column][1]
+
+
+def merged_ranges(book_part: IO[bytes]) -> list[Range]:
+    """Return the merged ranges of a sheet, which stand behind its rows.
+
+    Raises:
+        DamagedPartError: one is none, or there are too many.
+    """
+    found: list[Range] = []
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if name in _MERGED:
+            found.append(_range(attributes.get("ref", "")))
+            if len(found) > _MOST_MERGED:
+                raise DamagedPartError(f"more than {_MOST_MERGED} cells are merged")
+
+    parser = xml_parser()
+    parser.StartElementHandler = start
+    for _ in fed(parser, book_part):
+        pass
+    return found
+
+
+def mentions_merged(part: IO[bytes]) -> bool:
+    """Whether a sheet may have merged cells; looks at its bytes only, in UTF-8 or UTF-16."""
+    rest = b""
+    needles = (b"mergeCell", "mergeCell".encode("utf-16-le")[:-1])
+    while block := part.read(1 << 20):
+        rest += block
+        if any(needle in rest for needle in needles):
+            return True
+        rest = rest[-32:]
+    return False
+
+
+def _range(text: str) -> Range:
+    found = _RANGE.fullmatch(text)
+    if found is None or found[1] not in COLUMNS or (found[3] or "A") not in COLUMNS:
+        raise DamagedPartError(f"{text[:40]!r} is merged, which is no range of cells")
+    left, top = COLUMNS[found[1]] + 1, int(found[2])
+    return left, top, (COLUMNS[found[3]] + 1 if found[3] else left), (int(found[4]) if found[4] else top)
