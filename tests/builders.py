@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 from couponpress import ProducerSettings, TaskSpec
 from couponpress.keys import HELD_SCORE, Keys, lane_of, run_of
 from couponpress.ledger.chunks import Identified
-from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import Move, WorkLedger
+from couponpress.ledger.enqueueing import UploadLedger
+from couponpress.ledger.moves import Move
+from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import LETTERS, STATE_OF_LETTER, RunStatus, State
 from couponpress_worker.settings import Settings
 

@@ -10,7 +10,28 @@
 
 `AsyncClient` has the same verbs for asyncio; docs/python.md shows both at work.
 A spec that `enqueue` has confirmed ends in exactly one outcome: succeeded, failed, rejected, expired or cancelled.
-This package is all that a producer needs; it loads no HTTP client and no cryptography.
+This package is all that a producer needs; it loads no HTTP client and no cryptography. Its rooms and modules, in the
+order in which a spec meets them:
+
+    spec              what a producer asks for: the contract, and the exact bytes of a request
+    serialized_spec   a spec as it is stored
+    outcome           how a spec stands and how it can end
+    settings          where Redis is, whose fleet it is; read from the environment once
+    errors            what can go wrong, as one tree
+    client            enqueue, follow, pause, cancel, redrive
+    asyncio_client    the same for asyncio
+
+    catalog           CSV, JSONL and workbooks become specs; broken rows go to an error file
+    picture_files     the merchant's own pictures: which files and URLs are pictures
+    uploads           catalogs and their pictures on the way into the ledger
+    nightly           schedules: what is submitted by itself, and only what changed
+    gateway           HTTP for other apps
+    cli               the `couponpress` command
+
+    ledger            the one data model in Redis
+    keys              every name in Redis
+    transport         how Redis and Celery are reached, how services listen
+    results           outcomes as CSV or JSON lines
 """
 
 from couponpress.asyncio_client import AsyncClient

@@ -21,9 +21,9 @@ from couponpress.client import AnySpec, Client, Receipt
 from couponpress.errors import CouponpressError
 from couponpress.keys import Lane
 from couponpress.ledger.chunks import CHUNK_SIZE
-from couponpress.ledger.reading import Hold
-from couponpress.ledger.redriving import RedrivenOutcome
-from couponpress.ledger.uploading import EnqueuedSpec
+from couponpress.ledger.enqueueing import EnqueuedSpec
+from couponpress.ledger.progress import Hold
+from couponpress.ledger.redrive import RedrivenOutcome
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.settings import ProducerSettings
 from couponpress.spec import TaskSpec

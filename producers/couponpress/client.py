@@ -30,20 +30,20 @@ from couponpress.errors import (
     RedisUnavailableError,
 )
 from couponpress.keys import Keys, Lane
-from couponpress.ledger.cancelling import CancellingLedger
+from couponpress.ledger.cancel import CancellingLedger
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
-from couponpress.ledger.flight import Sent, read_record
-from couponpress.ledger.following import Follower
-from couponpress.ledger.holding import HoldingLedger
+from couponpress.ledger.dead_letters import SetAsideChunk, SetAsideLedger, SetAsideMessage
+from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, UploadLedger
+from couponpress.ledger.follow import Follower
+from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.hooks import set_hook
 from couponpress.ledger.outage import PlatformDown, read_down
-from couponpress.ledger.pacing import PacingLedger, RateInForce
 from couponpress.ledger.presence import Present, read_present
-from couponpress.ledger.reading import Hold, ReadingLedger
-from couponpress.ledger.redriving import RedriveLedger, RedrivenOutcome
+from couponpress.ledger.progress import Hold, ReadingLedger
+from couponpress.ledger.rate import PacingLedger, RateInForce
+from couponpress.ledger.redrive import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
-from couponpress.ledger.setting_aside import SetAsideChunk, SetAsideLedger, SetAsideMessage
-from couponpress.ledger.uploading import Enqueued, EnqueuedSpec, UploadLedger
+from couponpress.ledger.send_log import Sent, read_record
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.settings import ProducerSettings, checked_hook_url

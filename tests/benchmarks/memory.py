@@ -4,7 +4,8 @@ import asyncio
 import random
 
 from couponpress.keys import Keys
-from couponpress.ledger.working import Move, WorkLedger
+from couponpress.ledger.moves import Move
+from couponpress.ledger.working import WorkLedger
 from couponpress_worker.runtime.process import redis_for
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.stage import RUN, Stage, stage

@@ -15,8 +15,8 @@ import redis
 
 from couponpress import Client, ProducerSettings
 from couponpress.keys import Keys
-from couponpress_worker.demo.fleet import stand_back
 from couponpress_worker.runtime import redis_server
+from couponpress_worker.runtime.subprocesses import stand_back
 from couponpress_worker.sandbox.process import RunningSandbox, running
 from couponpress_worker.settings import Settings
 from tests.benchmarks.bench import Bench

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, starmap
 from typing import Literal, NamedTuple
 
-from couponpress.ledger.setting_aside import LOST_LEASES, SET_ASIDE_CODE
+from couponpress.ledger.dead_letters import LOST_LEASES, SET_ASIDE_CODE
 
 SECOND_US = 1_000_000
 #: From an answer on the wire to its move in Redis: gathering, a loop that waits for a core, a round trip.

@@ -21,7 +21,7 @@ from couponpress.catalog import read
 from couponpress.errors import CouponpressError
 from couponpress.keys import Keys
 from couponpress.ledger.chunks import identified_in
-from couponpress.ledger.reading import ReadingLedger
+from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import RunStatus
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.demo.fleet import LATENESS_MS, sample_catalog

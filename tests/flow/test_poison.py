@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from couponpress.keys import Keys
-from couponpress.ledger.setting_aside import LOST_LEASES, SET_ASIDE_CODE
+from couponpress.ledger.dead_letters import LOST_LEASES, SET_ASIDE_CODE
 from couponpress_worker.demo.fleet import fleet
 from tests.builders import spec
 from tests.flow.test_fleet import client_of, wait_until

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from couponpress.ledger.working import Move
+from couponpress.ledger.moves import Move
 from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import KEYS, MCHID, PICTURE, chunk_ids, hints, moved
 

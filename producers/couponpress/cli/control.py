@@ -12,7 +12,7 @@ import typer
 from couponpress.cli.console import BrandOption, RunArgument, stderr
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.ledger.redriving import RedrivenOutcome
+from couponpress.ledger.redrive import RedrivenOutcome
 from couponpress.uploads.catalog_upload import row_counter
 
 

@@ -12,7 +12,7 @@ import typer
 from couponpress.cli.console import JsonOption, open_output, stderr
 from couponpress.cli.run_progress import rate_lines
 from couponpress.client import Client
-from couponpress.ledger.flight import write_proof
+from couponpress.ledger.send_log import write_proof
 
 
 def limit(

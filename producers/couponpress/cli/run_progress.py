@@ -16,8 +16,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from couponpress.ledger.pacing import RateInForce
-from couponpress.ledger.setting_aside import SET_ASIDE_CODE, SetAsideChunk, SetAsideMessage
+from couponpress.ledger.dead_letters import SET_ASIDE_CODE, SetAsideChunk, SetAsideMessage
+from couponpress.ledger.rate import RateInForce
 from couponpress.outcome import RunStatus
 
 #: How often the ledger is asked.

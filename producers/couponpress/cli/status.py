@@ -15,8 +15,8 @@ from couponpress.cli.run_progress import counts_line, set_aside_lines, summary
 from couponpress.cli.run_progress import watch as watch_progress
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.ledger.reading import Hold
-from couponpress.ledger.setting_aside import SetAsideChunk
+from couponpress.ledger.dead_letters import SetAsideChunk
+from couponpress.ledger.progress import Hold
 from couponpress.outcome import RunStatus
 
 

@@ -20,7 +20,7 @@ from couponpress.cli.status import watch_run
 from couponpress.client import Client, Receipt
 from couponpress.errors import CouponpressError, MerchantPictureFoundError
 from couponpress.keys import Lane
-from couponpress.ledger.pacing import per_second
+from couponpress.ledger.rate import per_second
 from couponpress.picture_files import PictureChoices
 from couponpress.settings import configured_rate
 from couponpress.uploads.catalog_upload import CatalogUpload, default_run_name

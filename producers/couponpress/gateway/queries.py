@@ -17,8 +17,8 @@ from couponpress.client import Client
 from couponpress.gateway.problems import Refusal
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Keys
-from couponpress.ledger.finding import FindingLedger
-from couponpress.ledger.reading import ReadingLedger
+from couponpress.ledger.lookup import FindingLedger
+from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import RunStatus
 from couponpress.results import ResultFormat, result_lines
 

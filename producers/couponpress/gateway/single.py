@@ -22,7 +22,7 @@ from couponpress.gateway.quotas import KeyedRequest
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
 from couponpress.ledger.chunks import CHUNK_SIZE, identified_in
-from couponpress.ledger.uploading import EnqueuedSpec
+from couponpress.ledger.enqueueing import EnqueuedSpec
 from couponpress.serialized_spec import SerializedSpec
 
 #: What became of one request: the body of its answer, or its refusal.

@@ -1,13 +1,29 @@
-"""The one data model in Redis, for both sides: runs, chunks, leases, outcomes, holds.
+"""The one data model in Redis, for producers and fleet: runs, chunks, leases, outcomes, holds.
 
-    chunks     what a chunk holds, packed (pure)
-    uploading  the producer's acts: open a run, enqueue, seal, discard
-    holding    a person's acts: hold, release
-    reading    the questions anyone may ask: status, outcomes, holds
-    redriving  a person's act: send ended specs again
-    working    the fleet's acts: lease, renew, give back, move specs, release retries, forget
-    setting_aside  what was set aside: chunks that kill workers, chunks and messages that cannot be read
-    lost_records   what is left to do when a chunk's record is lost
+    chunks          what a chunk holds, packed (pure)
+    scripts         reads the Lua files; which errors of Redis pass by themselves
+
+    enqueueing      a producer's acts: open a run, enqueue, seal an upload, discard it
+    progress        the questions anyone may ask: status of runs, outcomes, holds
+    follow          each outcome once, when it is there
+    lookup          where one spec is, by its task_id
+    holds           a person's acts: pause and resume
+    cancel          a person's act: take back what was not accepted
+    redrive         a person's act: send ended specs again
+    rate            a person's acts on the rate of the fleet
+    send_log        when each request was sent, as proof
+
+    working         everything that a process of the fleet does with the ledger
+    leases          which process has a chunk in hand
+    moves           specs go from state to state
+    fleet_queries   what the fleet asks
+    dead_letters    chunks and messages that were taken out, with the reason
+    lost_records    what is left to do when a chunk's record is lost
+    outage          since when and why the platform is found to be down
+    presence        which processes run
+    hooks           who is told that a run is finished
+    notices         callbacks that complete no spec
+    pictures        the merchant's pictures that the platform has already
 
 Each atomic act is one Lua file beside these modules, with its inputs and returns in its header, and one thin
 caller. Every act may be repeated: a reply that got lost costs a second call, never a second effect.

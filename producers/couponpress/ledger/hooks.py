@@ -13,7 +13,7 @@ import redis
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys
-from couponpress.ledger.reading import run_status
+from couponpress.ledger.progress import run_status
 from couponpress.ledger.scripts import script
 from couponpress.outcome import RunStatus
 

@@ -20,10 +20,10 @@ from typing import Self
 from couponpress.client import Client
 from couponpress.errors import UnknownRunError
 from couponpress.keys import Keys
+from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.pictures import known_url
-from couponpress.ledger.reading import ReadingLedger
+from couponpress.ledger.progress import ReadingLedger
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.uploading import UploadLedger
 from couponpress.nightly.claims import LEASE_MS, NightLedger, NightRecord
 from couponpress.nightly.row_fingerprints import PrintLedger
 from couponpress.nightly.schedule_file import ScheduleFile

@@ -16,7 +16,7 @@ import redis
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import Keys
 from couponpress.ledger.chunks import unpack
-from couponpress.ledger.reading import READ_BATCH
+from couponpress.ledger.progress import READ_BATCH
 from couponpress.ledger.scripts import script
 from couponpress.outcome import STATE_OF_LETTER, State
 

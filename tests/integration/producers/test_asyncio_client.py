@@ -11,7 +11,7 @@ from contextlib import aclosing
 import pytest
 
 from couponpress import AsyncClient, Client, ConflictError, InputError, Receipt, SpecError, UnknownRunError
-from couponpress.ledger.working import Move
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import (

@@ -20,8 +20,9 @@ from couponpress import (
 )
 from couponpress.keys import SUBMIT_TASK
 from couponpress.ledger.chunks import CHUNK_SIZE, unpack
-from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import Leased, Move
+from couponpress.ledger.enqueueing import UploadLedger
+from couponpress.ledger.leases import Leased
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress_worker.demo.fleet import sample_catalog

@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from couponpress.ledger.working import Move, WorkLedger
+from couponpress.ledger.moves import Move
+from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
 from couponpress.transport.batching import Batcher
 from couponpress_worker.wechatpay.judgement import (

@@ -21,9 +21,11 @@ from math import ceil
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import PARTNER_SCOPE, run_of
 from couponpress.ledger.chunks import CHUNK_SIZE, Row
+from couponpress.ledger.dead_letters import SET_ASIDE_CODE
+from couponpress.ledger.fleet_queries import Place
+from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.setting_aside import SET_ASIDE_CODE
-from couponpress.ledger.working import Move, Place, WorkLedger
+from couponpress.ledger.working import WorkLedger
 from couponpress_worker.completion.completer import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
 from couponpress_worker.completion.round_robin import in_turns
 from couponpress_worker.periodic import TICK_SECONDS, rest

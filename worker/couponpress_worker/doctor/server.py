@@ -16,9 +16,9 @@ import redis
 from limits import parse
 
 from couponpress.keys import Keys
-from couponpress.ledger.pacing import PacingLedger
+from couponpress.ledger.dead_letters import SET_ASIDE_CODE, SetAsideLedger
+from couponpress.ledger.rate import PacingLedger
 from couponpress.ledger.scripts import ALLOW_OOM
-from couponpress.ledger.setting_aside import SET_ASIDE_CODE, SetAsideLedger
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.settings import Settings

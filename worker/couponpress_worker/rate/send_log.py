@@ -12,8 +12,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys
-from couponpress.ledger.flight import KEPT_MS, pack_moments
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.ledger.send_log import KEPT_MS, pack_moments
 from couponpress_worker.periodic import rest
 
 WRITE_EVERY_SECONDS = 1.0

@@ -18,8 +18,10 @@ from typing import cast
 from redis.asyncio import Redis
 
 from couponpress.keys import HELD_SCORE, LANES, Keys
+from couponpress.ledger.leases import Leased, NotLeased
+from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import Leased, Move, NotLeased, WorkLedger
+from couponpress.ledger.working import WorkLedger
 from couponpress_worker.periodic import rest
 from couponpress_worker.store.availability import RedisWatch
 

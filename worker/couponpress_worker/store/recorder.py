@@ -11,8 +11,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import Move, WorkLedger
+from couponpress.ledger.working import WorkLedger
 
 log = logging.getLogger(__name__)
 

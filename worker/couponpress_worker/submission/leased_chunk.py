@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from couponpress.keys import brand_scope, lane_of, run_of
-from couponpress.ledger.working import Leased
+from couponpress.ledger.leases import Leased
 from couponpress_worker.wechatpay.client import SignedRequest
 
 #: How many chunks a process has in hand: enough for a second of requests in flight beside the limit.

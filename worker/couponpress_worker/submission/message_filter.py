@@ -23,8 +23,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.keys import CHUNK_ID, SUBMIT_TASK, Keys
+from couponpress.ledger.dead_letters import note_message
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.setting_aside import note_message
 
 log = logging.getLogger(__name__)
 

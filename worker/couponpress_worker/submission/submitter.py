@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 from couponpress.keys import LANES, brand_scope, run_scope
+from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
+from couponpress.ledger.working import WorkLedger
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.safety.auto_hold import Fault
 from couponpress_worker.safety.breaker import Pass

@@ -19,9 +19,9 @@ from couponpress import Client
 from couponpress.catalog.source import Source
 from couponpress.cli.main import app, main
 from couponpress.errors import InputError
+from couponpress.ledger.dead_letters import note_message
+from couponpress.ledger.moves import Move
 from couponpress.ledger.outage import PlatformDown, tell_down
-from couponpress.ledger.setting_aside import note_message
-from couponpress.ledger.working import Move
 from couponpress.outcome import State
 from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import (

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from couponpress import Client
-from couponpress.ledger.working import Move
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress_worker.runtime import redis_server
 from tests.builders import (

@@ -7,9 +7,10 @@ import redis
 
 from couponpress import Client
 from couponpress.keys import lane_of
-from couponpress.ledger.reading import ReadingLedger
-from couponpress.ledger.setting_aside import LOST_LEASES, RECORD_LOST, SET_ASIDE_CODE, SetAsideLedger
-from couponpress.ledger.working import TAKE_UP_MS, Leased, Move
+from couponpress.ledger.dead_letters import LOST_LEASES, RECORD_LOST, SET_ASIDE_CODE, SetAsideLedger
+from couponpress.ledger.leases import Leased
+from couponpress.ledger.moves import TAKE_UP_MS, Move
+from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import State
 from couponpress_worker.runtime.recovery import chunks_to_publish
 from tests.builders import (

@@ -3,7 +3,7 @@
 import pytest
 
 from couponpress import Client, InputError
-from couponpress.ledger.uploading import EnqueuedSpec
+from couponpress.ledger.enqueueing import EnqueuedSpec
 from tests.builders import KEYS, chunk_ids, cut_out_body, hints, producer_settings, spec
 
 

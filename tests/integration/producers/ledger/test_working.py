@@ -5,10 +5,12 @@ import random
 import pytest
 
 from couponpress.keys import HELD_SCORE, lane_of
-from couponpress.ledger.holding import HoldingLedger
-from couponpress.ledger.reading import ReadingLedger
-from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import CANARY_SPECS, LEASE_MS, TAKE_UP_MS, Leased, Move, Place
+from couponpress.ledger.enqueueing import UploadLedger
+from couponpress.ledger.fleet_queries import Place
+from couponpress.ledger.holds import HoldingLedger
+from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.moves import CANARY_SPECS, TAKE_UP_MS, Move
+from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import State
 from tests.builders import (
     KEYS,

@@ -16,9 +16,9 @@ import redis
 from couponpress.cli.main import app, main
 from couponpress.errors import NightLostError
 from couponpress.keys import run_of
+from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.hooks import _due_hook
 from couponpress.ledger.scripts import script
-from couponpress.ledger.uploading import UploadLedger
 from couponpress.nightly.claims import LEASE_MS
 from couponpress.nightly.context import Desk
 from couponpress.nightly.nights import Night

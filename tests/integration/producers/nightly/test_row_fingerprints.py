@@ -6,7 +6,7 @@ import pytest
 
 from couponpress.keys import run_of
 from couponpress.ledger.chunks import unpack
-from couponpress.ledger.uploading import UploadLedger
+from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.nightly.row_fingerprints import EPOCH_SECONDS, PrintLedger, print_of_body, row_digest
 from couponpress.outcome import State
 from tests.builders import KEYS, bring_to, identified, stored

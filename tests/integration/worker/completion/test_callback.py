@@ -10,9 +10,10 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from couponpress.ledger.moves import Move
 from couponpress.ledger.notices import NoticeLedger, echo_came
-from couponpress.ledger.reading import ReadingLedger
-from couponpress.ledger.working import Move, WorkLedger
+from couponpress.ledger.progress import ReadingLedger
+from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.completion.callback import CALLBACK_PATH, ECHO_EVENT, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import BODY_LIMIT_BYTES, CallbackService

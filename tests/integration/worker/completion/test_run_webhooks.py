@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from couponpress import Client, InputError
 from couponpress.cli.main import app as command
+from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.hooks import TAKEN_MS, HookLedger
-from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import Move
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress.transport.proxy import ProxyRule
 from couponpress.transport.web_address import never_called

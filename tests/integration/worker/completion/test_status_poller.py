@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis.asyncio import Redis
 
-from couponpress.ledger.reading import ReadingLedger
-from couponpress.ledger.setting_aside import SET_ASIDE_CODE
-from couponpress.ledger.working import Move, WorkLedger
+from couponpress.ledger.dead_letters import SET_ASIDE_CODE
+from couponpress.ledger.moves import Move
+from couponpress.ledger.progress import ReadingLedger
+from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.completion.completer import EXPIRED_CODE, GAVE_UP_CODE
 from couponpress_worker.completion.status_poller import ROUND, OverdueQuery

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
-from couponpress.ledger.pacing import PacingLedger
+from couponpress.ledger.rate import PacingLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.cli import register
 from couponpress_worker.completion.callback import CallbackReceiver

@@ -14,7 +14,7 @@ import redis
 from limits import parse
 
 from couponpress.keys import Keys
-from couponpress.ledger.pacing import PacingLedger
+from couponpress.ledger.rate import PacingLedger
 from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Bucket, Grant
 from couponpress_worker.rate.slots import Slots

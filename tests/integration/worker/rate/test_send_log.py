@@ -8,7 +8,7 @@ import redis
 import redis.asyncio
 
 from couponpress.keys import Keys
-from couponpress.ledger.flight import read_record
+from couponpress.ledger.send_log import read_record
 from couponpress_worker.rate.send_log import FlightRecorder
 
 KEYS = Keys("1900000109")

@@ -13,7 +13,9 @@ import redis.exceptions
 from redis.asyncio import Redis
 
 from couponpress.keys import SUBMIT_TASK
-from couponpress.ledger.working import LEASE_MS, TAKE_UP_MS, Leased, WorkLedger
+from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.moves import TAKE_UP_MS
+from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.periodic import TICK_SECONDS, rest
 from couponpress_worker.runtime.recovery import chunks_to_publish, recover

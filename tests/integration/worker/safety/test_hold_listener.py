@@ -7,7 +7,7 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from couponpress.ledger.holding import HoldingLedger
+from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.safety.hold_listener import LOOK_EVERY_SECONDS, HoldWatch
 from couponpress_worker.safety.send_switch import Halt

@@ -9,10 +9,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
 from couponpress import Client, RedisFullError, RedisUnavailableError
-from couponpress.ledger.flight import pack_moments
+from couponpress.ledger.enqueueing import UploadLedger
+from couponpress.ledger.leases import Leased
+from couponpress.ledger.moves import Move
 from couponpress.ledger.notices import NoticeLedger
-from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import Leased, Move, WorkLedger
+from couponpress.ledger.send_log import pack_moments
+from couponpress.ledger.working import WorkLedger
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.rate.bucket import AsyncTokenBucket, Bucket, Grant, Wait
 from couponpress_worker.runtime.recovery import chunks_to_publish

@@ -7,7 +7,9 @@ from limits import parse
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from couponpress.ledger.working import LEASE_MS, Leased, Move, WorkLedger
+from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.moves import Move
+from couponpress.ledger.working import WorkLedger
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Bucket

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from couponpress.ledger.pacing import RateInForce
+from couponpress.ledger.rate import RateInForce
 from couponpress.nightly.plan import Counts, Plan, decide
 
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 import redis.exceptions
 
-from couponpress.ledger.working import Move, Place
+from couponpress.ledger.fleet_queries import Place
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress_worker.completion.completer import FAIL_CODE, FAIL_MESSAGE, Completer, move_of
 from couponpress_worker.wechatpay.judgement import Completed, Processing

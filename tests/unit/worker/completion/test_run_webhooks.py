@@ -15,7 +15,7 @@ import pytest
 
 from couponpress.errors import SettingsError
 from couponpress.ledger.hooks import TAKEN_MS, DueHook
-from couponpress.ledger.reading import run_status
+from couponpress.ledger.progress import run_status
 from couponpress.settings import checked_hook_url
 from couponpress_worker.completion.run_webhooks import POST_SECONDS, hook_body, hook_delay_seconds, signature_headers
 from couponpress_worker.errors import KeyFileError

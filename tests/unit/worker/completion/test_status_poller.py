@@ -2,7 +2,7 @@
 
 import pytest
 
-from couponpress.ledger.working import Move
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress_worker.completion.completer import (
     EXPIRED_CODE,

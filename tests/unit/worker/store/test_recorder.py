@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import redis.exceptions
 
-from couponpress.ledger.working import Move
+from couponpress.ledger.moves import Move
 from couponpress_worker.store.recorder import Recorder
 from tests.builders import run_fast
 

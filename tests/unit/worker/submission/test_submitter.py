@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.ledger.chunks import Row
-from couponpress.ledger.working import Leased
+from couponpress.ledger.leases import Leased
 from couponpress_worker.rate.bucket import Grant
 from couponpress_worker.rate.slots import Slots
 from couponpress_worker.safety.auto_hold import BRANDS_IN_A_ROW

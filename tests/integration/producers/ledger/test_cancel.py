@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from couponpress.keys import HELD_SCORE, lane_of
-from couponpress.ledger.cancelling import CANCEL_BATCH, CancellingLedger
-from couponpress.ledger.holding import HoldingLedger
-from couponpress.ledger.reading import CANCELLED_WORDS, ReadingLedger
-from couponpress.ledger.working import Move
+from couponpress.ledger.cancel import CANCEL_BATCH, CancellingLedger
+from couponpress.ledger.holds import HoldingLedger
+from couponpress.ledger.moves import Move
+from couponpress.ledger.progress import CANCELLED_WORDS, ReadingLedger
 from couponpress.outcome import State
 from tests.builders import KEYS, bring_to, let_pass, moved, on_ledger, states_of, stored
 

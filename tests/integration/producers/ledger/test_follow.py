@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from couponpress import Client, UnknownRunError
-from couponpress.ledger.following import Follower
-from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import Move
+from couponpress.ledger.enqueueing import UploadLedger
+from couponpress.ledger.follow import Follower
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from tests.builders import KEYS, PICTURE, bring_to, identified, moved, producer_settings, stored
 

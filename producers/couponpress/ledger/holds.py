@@ -12,7 +12,7 @@ from typing import Any, cast
 import redis
 
 from couponpress.keys import HELD_SCORE, LANES, PARTNER_SCOPE, Keys, brand_scope, run_scope
-from couponpress.ledger.reading import Hold
+from couponpress.ledger.progress import Hold
 from couponpress.ledger.scripts import ALLOW_OOM, script
 
 

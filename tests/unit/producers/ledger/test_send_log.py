@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from couponpress.ledger.flight import Sent, in_last_second, pack_moments, unpack_moments, write_proof
+from couponpress.ledger.send_log import Sent, in_last_second, pack_moments, unpack_moments, write_proof
 
 NOW_US = 1_795_000_000_000_000
 moments = st.lists(st.integers(NOW_US, NOW_US + 5_000_000), min_size=1, max_size=200)

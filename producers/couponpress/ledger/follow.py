@@ -14,7 +14,7 @@ from typing import cast
 import redis
 
 from couponpress.keys import Keys
-from couponpress.ledger.reading import READ_BATCH, outcomes_of_chunk
+from couponpress.ledger.progress import READ_BATCH, outcomes_of_chunk
 from couponpress.outcome import LETTERS, OUTCOMES, Outcome
 
 #: How many chunks' states are read in one round trip: some 20 KB.

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from couponpress.keys import HELD_SCORE, lane_of
-from couponpress.ledger.holding import HoldingLedger
-from couponpress.ledger.working import Leased, Move
+from couponpress.ledger.holds import HoldingLedger
+from couponpress.ledger.leases import Leased
+from couponpress.ledger.moves import Move
 from tests.builders import KEYS, moved, on_ledger, stored
 
 

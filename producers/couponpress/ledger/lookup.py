@@ -10,7 +10,7 @@ import redis
 
 from couponpress.keys import Keys, index_bucket, index_entry, run_of
 from couponpress.ledger.chunks import DIGEST_BYTES
-from couponpress.ledger.reading import outcomes_of_chunk
+from couponpress.ledger.progress import outcomes_of_chunk
 from couponpress.outcome import STATE_OF_LETTER, Outcome, State
 
 

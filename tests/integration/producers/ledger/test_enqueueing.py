@@ -5,11 +5,11 @@ import redis
 
 from couponpress.errors import ConflictError, InputError
 from couponpress.keys import lane_of
-from couponpress.ledger import uploading
+from couponpress.ledger import enqueueing
 from couponpress.ledger.chunks import CHUNK_SIZE, digests, unpack
-from couponpress.ledger.reading import ReadingLedger
-from couponpress.ledger.uploading import SEAL_BATCH, UPLOAD_LOCK_SECONDS, Enqueued, UploadLedger
-from couponpress.ledger.working import Place
+from couponpress.ledger.enqueueing import SEAL_BATCH, UPLOAD_LOCK_SECONDS, Enqueued, UploadLedger
+from couponpress.ledger.fleet_queries import Place
+from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import State
 from tests.builders import (
     KEYS,
@@ -419,7 +419,7 @@ def test_a_producer_does_not_wait_for_ever_for_another(client, monkeypatch):
     uploads = UploadLedger(client, KEYS)
     run = uploads.open_run("may", "bulk")
     assert uploads.lock_upload(run)
-    monkeypatch.setattr(uploading, "UPLOAD_LOCK_SECONDS", 1)
+    monkeypatch.setattr(enqueueing, "UPLOAD_LOCK_SECONDS", 1)
     waited = []
     with pytest.raises(InputError, match="another producer is uploading"):
         uploads.lock_upload(run, lambda: waited.append(True))

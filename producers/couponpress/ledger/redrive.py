@@ -12,7 +12,7 @@ import redis
 
 from couponpress.errors import InputError
 from couponpress.keys import Keys, lane_of
-from couponpress.ledger.reading import CANCELLED_WORDS
+from couponpress.ledger.progress import CANCELLED_WORDS
 from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.outcome import LETTERS, State
 

@@ -3,8 +3,8 @@
 import pytest
 
 from couponpress import State
-from couponpress.ledger.finding import FindingLedger
-from couponpress.ledger.working import Move
+from couponpress.ledger.lookup import FindingLedger
+from couponpress.ledger.moves import Move
 from tests.builders import KEYS, PICTURE, bring_to, cut_out_body, moved, stored
 
 

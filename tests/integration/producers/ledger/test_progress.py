@@ -4,10 +4,10 @@ import pytest
 import redis
 
 from couponpress.errors import UnknownRunError
-from couponpress.ledger.holding import HoldingLedger
-from couponpress.ledger.reading import READ_BATCH, Hold, ReadingLedger
-from couponpress.ledger.uploading import UploadLedger
-from couponpress.ledger.working import Move
+from couponpress.ledger.enqueueing import UploadLedger
+from couponpress.ledger.holds import HoldingLedger
+from couponpress.ledger.moves import Move
+from couponpress.ledger.progress import READ_BATCH, Hold, ReadingLedger
 from couponpress.outcome import Outcome, State
 from tests.builders import KEYS, PICTURE, bring_to, identified, moved, now_ms, on_ledger, stored
 

@@ -6,9 +6,10 @@ import pytest
 
 from couponpress import Client, InputError, UnknownRunError
 from couponpress.keys import HELD_SCORE
-from couponpress.ledger.reading import ReadingLedger
-from couponpress.ledger.redriving import REDRIVE_BATCH, RedriveLedger
-from couponpress.ledger.working import CANARY_SPECS, LEASE_MS, Leased, Move
+from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.moves import CANARY_SPECS, Move
+from couponpress.ledger.progress import ReadingLedger
+from couponpress.ledger.redrive import REDRIVE_BATCH, RedriveLedger
 from couponpress.outcome import State
 from couponpress_worker.runtime.recovery import chunks_to_publish
 from tests.builders import (

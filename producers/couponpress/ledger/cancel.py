@@ -14,8 +14,8 @@ from typing import cast
 import redis
 
 from couponpress.keys import Keys, lane_of
+from couponpress.ledger.moves import Move, transitions_call
 from couponpress.ledger.scripts import ALLOW_OOM, script
-from couponpress.ledger.working import Move, transitions_call
 from couponpress.outcome import LETTERS, State
 
 #: How many chunks one step takes up: some five milliseconds of Redis, in which no slot is given out.

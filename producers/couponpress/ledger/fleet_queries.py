@@ -1,0 +1,161 @@
+"""What the fleet asks the ledger: where a spec stands, what is due, which rows a chunk has.
+
+Over an asyncio client that answers in bytes. Nothing here changes a spec or a chunk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+from redis.asyncio import Redis
+
+from couponpress.errors import DamagedChunkError
+from couponpress.keys import Keys, index_bucket, index_entry
+from couponpress.ledger.chunks import Row, digests_of_rows, unpack
+from couponpress.ledger.lost_records import digests_by_index
+from couponpress.ledger.progress import Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a spec stands: its chunk and its position there."""
+
+    chunk_id: str
+    position: int
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read `chunk id/position`."""
+        chunk_id, _, position = text.rpartition("/")
+        return cls(chunk_id, int(position))
+
+
+class Standing(NamedTuple):
+    """How a chunk stands: its rows, of each the state letter and the tries spent; and when it was made."""
+
+    rows: list[Row]
+    states: str
+    tries: list[int]
+    made: bytes
+
+
+class FleetQueries:
+    """The fleet's questions. All moments are on Redis's clock."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    async def rows(self, chunk_id: str) -> tuple[list[Row], str]:
+        """Return the rows of a chunk and their state letters; nothing of a chunk that is forgotten.
+
+        Raises:
+            DamagedChunkError: the rows cannot be read.
+        """
+        standing = await self.standing(chunk_id)
+        return standing.rows, standing.states
+
+    async def standing(self, chunk_id: str) -> Standing:
+        """Return the same and more; nothing of a chunk that is forgotten.
+
+        Raises:
+            DamagedChunkError: as `rows`.
+        """
+        stored, states, tries, made = await self._fields(chunk_id, "z", "s", "t", "made")
+        return standing_of(stored, states, tries, made) if stored or states else Standing([], "", [], b"")
+
+    async def _digests(self, chunk_id: str) -> bytes:
+        try:
+            return digests_of_rows((await self.rows(chunk_id))[0])
+        except (DamagedChunkError, ValueError, KeyError):
+            return await digests_by_index(self._client, self._keys, chunk_id)
+
+    async def history(self, place: Place) -> tuple[int, str, str]:
+        """Return how many tries a spec has spent, and the code and message of the last one."""
+        tries, record = await self._fields(place.chunk_id, "t", str(place.position))
+        spent = tries[place.position] - ord("0") if tries else 0
+        _, code, message = json.loads(record) if record else ("", "", "")
+        return spent, code, message
+
+    async def _fields(self, chunk_id: str, *names: str) -> list[bytes]:
+        found = await cast(Awaitable[list[bytes | None]], self._client.hmget(self._keys.chunk(chunk_id), list(names)))
+        return [value or b"" for value in found]
+
+    async def now_ms(self) -> int:
+        """Return Redis's clock, milliseconds since 1970."""
+        seconds, microseconds = await self._client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def due_looks(self, limit: int) -> list[Place]:
+        """Return specs that are to be queried now, the oldest first."""
+        return [Place.parse(text) for text in await self._due(self._keys.looks, await self.now_ms(), limit)]
+
+    async def postpone_look(self, place: Place, delay_ms: int) -> None:
+        """Query a spec again later, so that those behind it have their turn."""
+        due_ms = await self.now_ms() + delay_ms
+        await self._client.zadd(self._keys.looks, {f"{place.chunk_id}/{place.position}": due_ms}, xx=True)
+
+    async def looking_seconds(self, place: Place) -> float:
+        """Return for how many seconds a spec has been looked for; 0 when nobody noted since when."""
+        (since_ms,) = await self._fields(place.chunk_id, f"l{place.position}")
+        now_ms = await self.now_ms()
+        return (now_ms - int(since_ms or now_ms)) / 1000
+
+    async def drop_look(self, place: Place) -> None:
+        """Strike a spec that needs no look any more off the list."""
+        await self._client.zrem(self._keys.looks, f"{place.chunk_id}/{place.position}")
+
+    async def overdue_chunks(self, silent_seconds: int, limit: int) -> list[str]:
+        """Return chunks whose accepted specs were neither completed nor queried for `silent_seconds`, oldest first."""
+        now_ms = await self.now_ms()
+        return await self._due(self._keys.awaiting, now_ms - silent_seconds * 1000, limit)
+
+    async def accepted_seconds_ago(self, chunk_id: str) -> float:
+        """Return how many seconds ago a spec of the chunk was last accepted."""
+        (accepted_ms,) = await self._fields(chunk_id, "accepted_ms")
+        now_ms = await self.now_ms()
+        return (now_ms - int(accepted_ms or now_ms)) / 1000
+
+    async def queried(self, chunk_id: str) -> None:
+        """Note that a chunk's accepted specs were queried just now: their silence starts anew."""
+        await self._client.zadd(self._keys.awaiting, {chunk_id: await self.now_ms()}, xx=True)
+
+    async def _due(self, key: str, until_ms: int, limit: int) -> list[str]:
+        found = await cast(Awaitable[list[bytes]], self._client.zrangebyscore(key, 0, until_ms, start=0, num=limit))
+        return [member.decode() for member in found]
+
+    async def holds(self) -> dict[str, Hold]:
+        """Return every hold by its scope."""
+        found = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(self._keys.holds))
+        return {scope.decode(): Hold.from_json(scope.decode(), text) for scope, text in found.items()}
+
+    async def accepted_within(self, seconds: float) -> bool:
+        """Whether the platform accepted a spec of this partner within so long, as far as those still open tell."""
+        newest = await cast(Awaitable[list[bytes]], self._client.zrange(self._keys.awaiting, 0, 19, desc=True))
+        moments = [int((await self._fields(chunk_id.decode(), "accepted_ms"))[0] or 0) for chunk_id in newest]
+        return max(moments, default=0) >= await self.now_ms() - seconds * 1000
+
+    async def places(self, task_ids: Sequence[str]) -> list[Place | None]:
+        """Return where each task_id stands, in one round trip; None for one that is not known."""
+        pipeline = self._client.pipeline(transaction=False)
+        for task_id in task_ids:
+            entry = index_entry(task_id)
+            pipeline.hget(self._keys.index + index_bucket(entry), cast(str, entry))
+        found = cast(list[bytes | None], await pipeline.execute())
+        return [Place.parse(value[8:].decode()) if value else None for value in found]
+
+
+def standing_of(stored: bytes, states: bytes, tries: bytes, made: bytes) -> Standing:
+    """Read the fields of a chunk's record.
+
+    Raises:
+        DamagedChunkError: they do not fit each other.
+    """
+    rows = unpack(stored)
+    if len(rows) != len(states):
+        raise DamagedChunkError(f"it holds {len(rows)} rows and {len(states)} states")
+    spent = [letter - ord("0") for letter in tries.ljust(len(rows), b"0")]
+    return Standing(rows, states.decode(errors="replace"), spent, made)

@@ -1,0 +1,141 @@
+"""Leases: which process has a chunk in hand, for how long, and what becomes of chunks that nobody has.
+
+A process may send specs of a chunk only while it holds its lease.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from redis.asyncio import Redis
+
+from couponpress.errors import DamagedChunkError
+from couponpress.keys import HELD_SCORE, LANES, Keys, lane_of, run_of, run_scope
+from couponpress.ledger.chunks import Row
+from couponpress.ledger.dead_letters import (
+    LOST_LEASES,
+    killed_its_workers,
+)
+from couponpress.ledger.fleet_queries import standing_of
+from couponpress.ledger.moves import TAKE_UP_MS, MoveLedger, compact
+from couponpress.ledger.scripts import script
+
+#: How long a lease lives without being renewed.
+LEASE_MS = 30_000
+#: The version of chunk records that this code reads and writes.
+RECORD_VERSION = b"1"
+
+NotLeased = Literal["nothing", "taken", "held", "suspect", "set aside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A chunk in hand: its rows, of each the state letter and the tries spent; and when it was made."""
+
+    chunk_id: str
+    rows: list[Row]
+    states: str
+    tries: list[int]
+    made: bytes = b""
+
+    def waiting(self) -> list[int]:
+        """Return the positions that are to be sent."""
+        return [position for position, letter in enumerate(self.states) if letter == "w"]
+
+
+class LeaseLedger(MoveLedger):
+    """The acts on leases."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        super().__init__(client, keys)
+        self._lease = client.register_script(script("lease"))
+        self._renew = client.register_script(script("renew"))
+        self._give_back = client.register_script(script("give_back"))
+        self._abandoned = client.register_script(script("abandoned"))
+
+    async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
+        """Take a chunk in hand for LEASE_MS, or say why not; an owner is a process, and after a `/` which lease."""
+        keys = self._keys
+        suspect = keys.suspect(owner.partition("/")[0])
+        scope = run_scope(run_of(chunk_id))
+        told, *rest = cast(
+            list[bytes],
+            await self._lease(
+                [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds, suspect],
+                [chunk_id, owner, LEASE_MS, scope, HELD_SCORE, LOST_LEASES, keys.chunk("")],
+            ),
+        )
+        if told == b"damaged":
+            await self.set_aside(chunk_id, "its record is not whole")
+            return "set aside"
+        if told != b"leased":
+            return cast(NotLeased, told.decode())
+        stored, states, tries, version, made = rest
+        if version != RECORD_VERSION:  # nobody may touch what he cannot read; a newer worker can
+            cure = "upgrade every worker, then `couponpress resume` the run"
+            await self.hold(scope, f"chunk {chunk_id} has a record of version {version.decode()!r}", cure, time.time())
+            await self.give_back(chunk_id, owner)
+            return "held"
+        try:
+            standing = standing_of(stored, states, tries, made)
+        except DamagedChunkError as error:
+            await self.set_aside(chunk_id, str(error))
+            await self.give_back(chunk_id, owner)
+            return "set aside"
+        return Leased(chunk_id, *standing)
+
+    async def renew(self, chunk_id: str, owner: str) -> bool:
+        """Keep a lease for another LEASE_MS; False when it is lost, and nothing of the chunk may be sent."""
+        keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id))]
+        return bool(await self._renew(keys, [chunk_id, owner, LEASE_MS]))
+
+    async def give_back(self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None) -> int:
+        """End a lease.
+
+        Args:
+            chunk_id: the chunk.
+            owner: who leased it.
+            kept: positions that were not sent, and the scope of the hold that keeps each of them back.
+
+        Returns:
+            how many specs still wait to be sent: if any, the chunk is to be published again. -1 when the lease was
+            lost, -2 when holds keep everything back that waits: then a release brings the chunk back.
+        """
+        keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id)), self._keys.holds]
+        values: list[str | int] = [chunk_id, owner, TAKE_UP_MS, HELD_SCORE, compact(dict(kept or {}))]
+        return int(cast(int, await self._give_back(keys, values)))
+
+    async def abandoned(self, limit: int = 500) -> list[str]:
+        """Return chunks that nobody took up, or whose lease ran out; the lease is over and their time starts anew.
+
+        Those whose leases were lost LOST_LEASES times in a row are set aside instead.
+        """
+        chunks: list[str] = []
+        for lane in LANES:
+            values: list[int | str] = [limit, self._keys.chunk(""), TAKE_UP_MS, LOST_LEASES]
+            publish, condemned = cast(list[list[bytes]], await self._abandoned([self._keys.open(lane)], values))
+            chunks += [chunk_id.decode() for chunk_id in publish]
+            for chunk_id in condemned:
+                (lost_by,) = await self._fields(chunk_id.decode(), "lost_by")
+                await self.set_aside(chunk_id.decode(), killed_its_workers(lost_by.decode()))
+        return chunks
+
+    async def waiting(self, lane: str, limit: int) -> list[str]:
+        """Return chunks of a lane that nobody has taken in hand yet."""
+        return await self._due(self._keys.open(lane), 0, limit)
+
+    async def unannounced(self, limit: int = 500) -> list[str]:
+        """Return chunks that wait although their lane's queue is empty: their hint was lost, or never sent."""
+        chunks: list[str] = []
+        now_ms = await self.now_ms()
+        for lane in LANES:
+            if not await self._client.llen(self._keys.queue(lane)):
+                found = await self._due(self._keys.open(lane), 0, limit)
+                chunks += found
+                if found:
+                    again = dict.fromkeys(found, now_ms + TAKE_UP_MS)
+                    await self._client.zadd(self._keys.open(lane), again, xx=True)
+        return chunks

@@ -1,0 +1,208 @@
+"""Moves of specs from state to state, many in one round trip, and what follows from them: holds and dead letters.
+
+A move that the state of its spec does not allow changes nothing, so moves may be repeated after a lost reply.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from couponpress.keys import Keys, lane_of, run_of, run_scope
+from couponpress.ledger.dead_letters import (
+    RECORD_LOST,
+    SET_ASIDE_CODE,
+    SetAsideChunk,
+)
+from couponpress.ledger.fleet_queries import FleetQueries, Place
+from couponpress.ledger.lost_records import count_anew, restore_states
+from couponpress.ledger.progress import Hold
+from couponpress.ledger.scripts import script
+
+log = logging.getLogger(__name__)
+
+#: Within this time somebody must have taken up a chunk that was published; else it is published again.
+TAKE_UP_MS = 20_000
+#: The canary: a run is held when the platform rejected its first specs, so many of them, and took none.
+CANARY_SPECS = 50
+
+MoveName = Literal[
+    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail", "set_aside"
+]  # the table of transitions.lua
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One spec's step from state to state.
+
+    Attributes:
+        position: which spec of the chunk.
+        name: the step; a step that the spec's state does not allow changes nothing.
+        tries: how many tries it spent.
+        delay_ms: for `again`, `look` and `absent`: when the spec is due.
+        image_url: for `succeed`.
+        code: why, as a code.
+        message: why, in words.
+        after_tries: made only while the spec has spent exactly so many: what was learned of one try says nothing about
+            the next. None: whatever it has spent.
+    """
+
+    position: int
+    name: MoveName
+    tries: int = 0
+    delay_ms: int = 0
+    image_url: str = ""
+    code: str = ""
+    message: str = ""
+    after_tries: int | None = None
+
+    def wire(self) -> list[Any]:
+        """Return the move as transitions.lua reads it."""
+        told = [_storable(text) for text in (self.image_url, self.code, self.message)]
+        record = compact(told) if any(told) else ""
+        after = -1 if self.after_tries is None else self.after_tries
+        return [self.position, self.name, self.tries, self.delay_ms, told[1], record, after]
+
+
+class MoveLedger(FleetQueries):
+    """The acts that move specs."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        super().__init__(client, keys)
+        self._transitions = client.register_script(script("transitions"))
+        self._hold = client.register_script(script("hold"))
+
+    async def move(
+        self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes] | None = None
+    ) -> dict[str, list[bool]]:
+        """Make the moves of several chunks in one round trip. Returns per chunk and move whether it was made.
+
+        `made` says when a chunk was made that the moves are meant for: a later one of the same id is not touched.
+        """
+        made = made or {}
+        try:
+            replies = await self._send_moves(moves, made)
+        except NoScriptError:  # the server is new, or forgot its scripts; moves already made change nothing again
+            await self._client.script_load(self._transitions.script)
+            replies = await self._send_moves(moves, made)
+        for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True):
+            if reply[len(steps) :]:
+                await self._hold_rejected_run(run_of(chunk_id), steps)
+        return {
+            chunk_id: [bool(made) for made in reply[: len(steps)]] or [False] * len(steps)
+            for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True)
+        }
+
+    async def _send_moves(self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes]) -> list[list[int]]:
+        # A registered script would ask in every pipeline whether the server knows it: a second round trip.
+        keys = self._keys
+        pipeline = self._client.pipeline(transaction=False)
+        for chunk_id, steps in moves.items():
+            names, values = transitions_call(keys, chunk_id, steps, made.get(chunk_id, b""))
+            pipeline.evalsha(self._transitions.sha, len(names), *names, *values)
+        return cast(list[list[int]], await pipeline.execute())
+
+    async def _hold_rejected_run(self, number: str, steps: Sequence[Move]) -> None:
+        """Hold a run of which the platform has taken nothing: with the rest of it every further call would fail."""
+        name = await cast(Awaitable[bytes | None], self._client.hget(self._keys.run(number), "name"))
+        last = next((step for step in reversed(steps) if step.name == "reject"), None)
+        why = f", the last one with {last.code}: {last.message}" if last else ""
+        run = shlex.quote((name or number.encode()).decode())
+        cure = (
+            f"Look at the catalog. If it is wrong: `couponpress cancel {run}`, mend it, and submit it under a new run "
+            f"name. If it is right: `couponpress resume {run}` goes on from where it stopped."
+        )
+        reason = f"the platform rejected its first {CANARY_SPECS} specs and took none{why}"
+        await self.hold(run_scope(number), reason, cure, time.time())
+
+    async def hold(self, scope: str, reason: str, cure: str, since: float) -> bool:
+        """Stop submitting for `partner`, `run:NUMBER` or `brand:ID`; every process hears of it at once.
+
+        Returns False when it is held already: the first reason stays.
+        """
+        names = [self._keys.holds, self._keys.holds_changed]
+        return bool(await self._hold(names, [scope, Hold(scope, reason, cure, since).to_json()]))
+
+    async def set_aside(self, chunk_id: str, reason: str) -> None:
+        """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
+        (states,) = await self._fields(chunk_id, "s")
+        lost = not states
+        if lost:
+            states = await restore_states(self._client, self._keys, chunk_id)
+        steps = [
+            Move(position, "set_aside", code=SET_ASIDE_CODE, message=f"its chunk was set aside: {reason}")
+            for position, letter in enumerate(states)
+            if letter in b"wy"
+        ]
+        aside = SetAsideChunk(chunk_id, run_of(chunk_id), reason if states else RECORD_LOST, len(steps), time.time())
+        await self._client.hset(self._keys.set_aside, chunk_id, aside.stored())
+        log.error("chunk %s is set aside, with %d waiting specs: %s", chunk_id, aside.specs, aside.reason)
+        if states:
+            await self.move({chunk_id: steps})
+        else:
+            await self._client.zrem(self._keys.open(lane_of(chunk_id)), chunk_id)
+        if lost:
+            await count_anew(self._client, self._keys, chunk_id)
+
+    async def release_due_retries(self, limit: int = 1000) -> list[str]:
+        """Let the retries that are due be sent again; returns the chunks that must be published."""
+        due = await self._due(self._keys.retries, await self.now_ms(), limit)
+        moves = {
+            chunk_id: [Move(position, "release") for position in positions]
+            for chunk_id, positions in _by_chunk(due).items()
+        }
+        if not moves:
+            return []
+        made = await self.move(moves)
+        # A place whose chunk is gone, or whose spec moved on, is due no more either.
+        stale = [
+            f"{chunk_id}/{move.position}"
+            for chunk_id, steps in moves.items()
+            for move, done in zip(steps, made[chunk_id], strict=True)
+            if not done
+        ]
+        if stale:
+            await self._client.zrem(self._keys.retries, *stale)
+        return list(moves)
+
+    async def count_throttled(self, chunk_id: str, answers: int) -> None:
+        """Count answers that said "too fast" for the chunk's run."""
+        run = self._keys.run(run_of(chunk_id))
+        await self._client.hincrby(run, "throttled", answers)
+
+
+def transitions_call(
+    keys: Keys, chunk_id: str, steps: Sequence[Move], made: bytes = b""
+) -> tuple[list[str], list[str]]:
+    """Return the names and the values that transitions.lua takes for the moves of one chunk."""
+    number = run_of(chunk_id)
+    names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
+    names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
+    moves = compact([step.wire() for step in steps])
+    return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS), made.decode()]
+
+
+def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:
+    grouped: dict[str, list[int]] = defaultdict(list)
+    for place in map(Place.parse, places):
+        grouped[place.chunk_id].append(place.position)
+    return grouped
+
+
+def _storable(text: str) -> str:
+    """Return the text without the lone surrogates that JSON can smuggle in: they have no UTF-8."""
+    return text.encode(errors="replace").decode()
+
+
+def compact(value: object) -> str:
+    """Return a value as JSON without blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
