@@ -167,6 +167,40 @@ def test_a_wrong_key_costs_a_few_calls_however_many_workers_there_are(tmp_path):
         assert client.run("may").rejected == 0
 
 
+@pytest.mark.parametrize("fault", ["wrong key", "no headers", "wrong id", "id without prefix"])
+def test_a_platform_key_that_is_wrong_holds_the_partner_and_is_named(tmp_path, fault):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_bytes(key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env), client_of(env) as client:
+        wait_for_workers(env, client, 1)
+        right = next(process for name, process in services._started if name == "worker")
+        services.let_go(right)
+        right.terminate()
+        right.wait(60)
+        client.pause()
+        bare_id = env["COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID"].removeprefix("PUB_KEY_ID_")
+        changed, cure = {
+            "wrong key": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE": str(wrong)}, "COUPONPRESS_WECHATPAY_PUBLIC_KEY_"),
+            "no headers": ({}, "drops Wechatpay-* headers"),
+            "wrong id": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID": "PUB_KEY_ID_0116"}, "WECHATPAY_PUBLIC_KEY_ID"),
+            "id without prefix": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID": bare_id}, "WECHATPAY_PUBLIC_KEY_ID"),
+        }[fault]
+        if fault == "no headers":
+            control(env, faults={"unsigned_answers": 100})
+        more_workers(services, {**env, **changed}, 2)
+        wait_for_workers(env, client, 2)
+        client.enqueue_many(rows(60), run="may")
+        client.resume()
+        wait_until(lambda: any(cure in hold.cure for hold in client.holds()), 30, "the hold of the partner")
+        calm(env)
+        (hold,) = client.holds()
+        assert hold.scope == "partner"
+        assert "MCH_SERIAL_NO" not in hold.cure
+        assert 1 <= received(env) <= MOST_BAD_CALLS
+        assert client.run("may").rejected == 0
+
+
 def test_a_run_whose_every_row_is_rejected_is_stopped_and_others_are_not(three):
     env, client = three
     client.enqueue_many(spoiled(5000), run="bad")

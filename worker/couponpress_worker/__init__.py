@@ -18,6 +18,7 @@
         send_switch       whether this process may send at all
         hold_listener     follows holds that people or other processes set or release
         auto_hold         holds what the platform refuses as a whole
+        unverified        holds the partner when no answer of the platform verifies (pure)
         slow_start        sends a few specs first of what the platform has not accepted yet
         breaker           decides whether the platform is down (pure)
         breaker_gate      lets specs wait while it is down

@@ -258,10 +258,18 @@ class OverdueQuery:
         else:
             self._slots.answered(slot)
         if isinstance(judgement, Hold):
-            log.error("a query was refused: %s %s. %s", judgement.code, judgement.message, judgement.cure)
+            log.error(
+                "a query was refused: %s %s (Request-ID %s). %s",
+                judgement.code,
+                judgement.message,
+                judgement.request_id or "none",
+                judgement.cure,
+            )
             if judgement.scope == "partner":
                 self._refused = True
                 reason = f"{judgement.code}: {judgement.message}"
+                if judgement.request_id:
+                    reason += f" (Request-ID {judgement.request_id})"
                 await self._ledger.hold(PARTNER_SCOPE, reason, judgement.cure, time.time())
                 return None
         if isinstance(judgement, Retry):

@@ -13,7 +13,7 @@ from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.certificates import PlatformKeys
-from couponpress_worker.wechatpay.judgement import Answer, Hold, NoAnswer, NotFound, judge_query
+from couponpress_worker.wechatpay.judgement import CURE_PLATFORM_KEY_ID, Answer, Hold, NoAnswer, NotFound, judge_query
 
 #: A clock further off than this deserves attention; at 300 s the platform refuses every signature.
 SKEW_SECONDS = 30
@@ -83,6 +83,8 @@ def _signature(answer: Answer | NoAnswer, base_url: str) -> Finding:
     if isinstance(judgement, Hold):
         number = answer.number if isinstance(answer, Answer) else None
         clock = judgement.code == "CLOCK_SKEW"
+        if judgement.cure == CURE_PLATFORM_KEY_ID:
+            return Finding("platform key", False, f"{judgement.code}: {judgement.message}", judgement.cure)
         name, cure = ("clock", judgement.cure) if clock else _BLAMED.get(number or 0, ("signature", judgement.cure))
         return Finding(name, good=False, seen=f"{judgement.code}: {judgement.message}", cure=cure)
     cure = "check COUPONPRESS_BASE_URL, the network, and the answer shown"

@@ -41,7 +41,7 @@ class Fault:
 
     async def hold(self, stop: Hold, brand_id: str) -> None:
         """Hold what a refusal is about: this process stops at once, the others when they hear of it."""
-        reason = f"{stop.code}: {stop.message}"
+        reason = f"{stop.code}: {stop.message}" + (f" (Request-ID {stop.request_id})" if stop.request_id else "")
         if stop.scope == "partner":
             await self._hold(PARTNER_SCOPE, reason, stop.cure)
             return

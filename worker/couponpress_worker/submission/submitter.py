@@ -25,12 +25,14 @@ from couponpress_worker.safety.breaker import Pass
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.safety.slow_start import Trial
+from couponpress_worker.safety.unverified import UnverifiedAnswers
 from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.submission.leased_chunk import ChunkInHand, Summary
 from couponpress_worker.wechatpay.client import SignedRequest, SlotPassed, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Accepted,
+    Answer,
     Hold,
     Judgement,
     NoAnswer,
@@ -86,6 +88,7 @@ class Submitter:
         self._ranks = count()
         self._outage = outage or Outage(lambda: halt.stopping)
         self._fault = Fault(ledger, recorder, halt)
+        self._unverified = UnverifiedAnswers()
         self.trial = Trial()
         self.in_hand = 0
         """How many chunks this process has in hand."""
@@ -247,21 +250,29 @@ class Submitter:
             else:
                 chunk.ready.appendleft((position, request))
         else:
-            chunk.sent += 1
-            self.unreached += isinstance(answer, NoAnswer) and answer.kind == "not_sent"
-            judgement = judge(answer)
-            chunk.judgements[type(judgement).__name__] += 1
-            if not isinstance(judgement, Throttled):
-                self._slots.answered(slot)
-            self.trial.answered(chunk.run_number, chunk.brands[position], judgement)
-            self._fault.answered(judgement)
-            if self._outage.answered(given, (chunk.chunk_id, position), judgement):
-                chunk.to_sign.append(position)
-            else:
-                await self._act(chunk, position, slot, judgement)
+            await self._hear(chunk, position, slot, given, answer)
         finally:
             chunk.in_flight -= 1
             chunk.changed.set()
+
+    async def _hear(
+        self, chunk: ChunkInHand, position: int, slot: Slot, given: Pass, answer: Answer | NoAnswer
+    ) -> None:
+        """Judge an answer, tell everything that learns from it, and act on it."""
+        chunk.sent += 1
+        self.unreached += isinstance(answer, NoAnswer) and answer.kind == "not_sent"
+        judgement = judge(answer)
+        chunk.judgements[type(judgement).__name__] += 1
+        if not isinstance(judgement, Throttled):
+            self._slots.answered(slot)
+        self.trial.answered(chunk.run_number, chunk.brands[position], judgement)
+        self._fault.answered(judgement)
+        if self._outage.answered(given, (chunk.chunk_id, position), judgement):
+            chunk.to_sign.append(position)
+        else:
+            await self._act(chunk, position, slot, judgement)
+        if (hold := self._unverified.answered(judgement)) is not None:
+            await self._fault.hold(hold, chunk.brands[position])
 
     async def _turn(self, chunk: ChunkInHand, held: Callable[[], bool]) -> tuple[Pass, Slot]:
         """Wait for the breaker's pass, and then for another slot, for the one in hand is long over."""

@@ -108,6 +108,7 @@ class Hold:
     code: str
     message: str
     cure: str
+    request_id: str = dataclasses.field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,9 @@ class NotFound:
 Judgement: TypeAlias = Accepted | Rejected | Throttled | Retry | QueryFirst | Hold
 QueryJudgement: TypeAlias = Completed | Processing | NotFound | Rejected | Throttled | Retry | Hold
 
+#: The code of a 2xx whose signature does not hold.
+UNTRUSTED_CODE: Final = "UNTRUSTED_ANSWER"
+
 #: A clock this far off makes the platform refuse every signature.
 _CLOCK_LIMIT_SECONDS: Final = 300
 
@@ -142,6 +146,9 @@ _THROTTLE_WORDS = re.compile(
 _HEADER_WORDS = re.compile(
     r"http ?头|请求头|报文头|user-?agent|content-type|\bheaders?\b|(?-i:\bAccept\b)", re.IGNORECASE
 )
+#: How the platform objects to the Wechatpay-Serial header, which names its own key, not the merchant's certificate.
+_PLATFORM_KEY_WORDS = re.compile(r"平台证书序列号|微信支付公钥 ?ID|平台公钥 ?ID", re.IGNORECASE)
+_PLATFORM_KEY_HEADER = "wechatpay-serial"
 _TROUBLE_CODES = frozenset({"SYSTEM_ERROR", "SERVICE_UNAVAILABLE"})
 _EXISTS_CODES = frozenset({"ALREADY_EXISTS", "RESOURCE_ALREADY_EXISTS"})
 _WRONG_CALL = frozenset({405, 406, 413, 415})
@@ -153,6 +160,11 @@ _OBJECT_ABSENT = 268578608
 _CURE_KEYS = (
     "COUPONPRESS_MCHID, COUPONPRESS_MCH_SERIAL_NO and COUPONPRESS_MCH_PRIVATE_KEY_FILE must belong together: "
     "compare them with the API certificate on the merchant platform, then `couponpress resume`."
+)
+CURE_PLATFORM_KEY_ID: Final = (
+    "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID is not an id that the platform knows: copy it whole, with its PUB_KEY_ID_ "
+    "prefix, from the merchant platform's API security page, then `couponpress resume`. The merchant's own serial "
+    "number is not meant."
 )
 _CURE_CERTIFICATE = (
     "The merchant API certificate has expired: issue a new one on the merchant platform, set its serial number and "
@@ -248,19 +260,21 @@ def _common(answer: Answer) -> Throttled | Retry | Hold | None:
         if answer.objection is None:
             return None
         # An answer in doubt can be a probe of the platform's; a clock in doubt is ours to set.
-        return _clock_stop(answer, answer.objection) or Retry("UNTRUSTED_ANSWER", answer.objection)
+        return _clock_stop(answer, answer.objection) or Retry(UNTRUSTED_CODE, answer.objection)
     if answer.status >= 500 or answer.code in _TROUBLE_CODES:
         return Retry(_code(answer), _words(answer), answer.retry_after_seconds)
     return _set_up_stop(answer)
 
 
 def _set_up_stop(answer: Answer) -> Hold | None:
+    if _blames_platform_key(answer):
+        return Hold("partner", _code(answer), _words(answer), CURE_PLATFORM_KEY_ID, answer.request_id)
     if answer.status == 401 or answer.code == "SIGN_ERROR" or answer.number in _SIGNING_CURES:
         told = f"{_words(answer)} {answer.detail}".rstrip()
         cure = _SIGNING_CURES.get(answer.number or 0, _CURE_KEYS)
-        return _clock_stop(answer, told) or Hold("partner", _code(answer), told, cure)
+        return _clock_stop(answer, told) or Hold("partner", _code(answer), told, cure, answer.request_id)
     if answer.status in _WRONG_CALL or _blames_headers(answer):
-        return Hold("partner", _code(answer), _words(answer), _CURE_CALL)
+        return Hold("partner", _code(answer), _words(answer), _CURE_CALL, answer.request_id)
     return None
 
 
@@ -274,7 +288,7 @@ def _judge_submit(answer: Answer) -> Judgement:
         return QueryFirst(answer.code, _words(answer))
     # A 404 that names a field, or says that an object is absent, has found the path.
     if answer.status == 404 and not answer.field and answer.number != _OBJECT_ABSENT:
-        return Hold("partner", _code(answer), _words(answer), _CURE_ADDRESS)
+        return Hold("partner", _code(answer), _words(answer), _CURE_ADDRESS, answer.request_id)
     return _refused(answer)
 
 
@@ -291,7 +305,7 @@ def _refused(answer: Answer) -> Rejected | Retry | Hold:
     if not answer.code or not 400 <= answer.status < 500:
         return Retry(f"HTTP_{answer.status}", _words(answer))
     if answer.code == "NO_AUTH" or answer.number == _NO_PERMISSION:
-        return Hold("brand", answer.code, _words(answer), _CURE_BRAND)
+        return Hold("brand", answer.code, _words(answer), _CURE_BRAND, answer.request_id)
     return Rejected(answer.code, _words(answer), answer.field)
 
 
@@ -301,6 +315,14 @@ def _throttles(answer: Answer) -> bool:
         or _THROTTLE_CODES.fullmatch(answer.code) is not None
         or answer.number in _THROTTLE_NUMBERS
         or (answer.code == "INVALID_REQUEST" and _THROTTLE_WORDS.search(answer.message) is not None)
+    )
+
+
+def _blames_platform_key(answer: Answer) -> bool:
+    """Whether a 4xx objects to the key of the platform's own that a request names, whatever its code and number."""
+    field = answer.field.strip("/").lower()
+    return 400 <= answer.status < 500 and (
+        field == _PLATFORM_KEY_HEADER or _PLATFORM_KEY_WORDS.search(answer.message) is not None
     )
 
 
@@ -318,7 +340,7 @@ def _clock_stop(answer: Answer, told: str) -> Hold | None:
         f"This machine's clock is {abs(skew):.0f} s {side} the platform's, and 300 s is the most that it takes: "
         "set the clock (NTP), then `couponpress resume`."
     )
-    return Hold("partner", "CLOCK_SKEW", told, cure)
+    return Hold("partner", "CLOCK_SKEW", told, cure, answer.request_id)
 
 
 def _code(answer: Answer) -> str:

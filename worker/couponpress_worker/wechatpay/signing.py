@@ -27,6 +27,8 @@ from couponpress_worker.errors import DecryptError, KeyFileError
 SCHEME: Final = "WECHATPAY2-SHA256-RSA2048"
 #: The scheme of a brand merchant, which signs with a key of its own (pay.wechatpay.cn/doc/brand/4017327691).
 BRAND_SCHEME: Final = "WECHATPAY-BRAND-SHA256-RSA2048"
+#: The objection to an answer or a callback without Wechatpay-* headers.
+HEADERS_MISSING: Final = "signature headers are missing"
 #: How far a signature's timestamp may lie from our clock, seconds; from this difference on it is stale.
 FRESHNESS_SECONDS: Final = 300
 APIV3_KEY_BYTES: Final = 32
@@ -116,7 +118,7 @@ class Verifier:
         serial = headers.get("Wechatpay-Serial", "")
         signature = headers.get("Wechatpay-Signature", "")
         if not (timestamp and nonce and serial and signature):
-            return "signature headers are missing"
+            return HEADERS_MISSING
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 15):
             return "the timestamp is not a number"
         if abs(now - int(timestamp)) >= FRESHNESS_SECONDS:

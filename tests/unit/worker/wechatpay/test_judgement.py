@@ -340,3 +340,29 @@ def test_a_state_that_is_too_deep_to_be_printed_is_no_crash():
     for _ in range(5000):
         state = [state]
     assert read_task({"task_state": state}).code == "UNKNOWN_STATE"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "number", "field"),
+    [
+        (400, "INVALID_REQUEST", "HTTP头Wechatpay-Serial不是有效的微信支付公钥ID", 269546507, "Wechatpay-Serial"),
+        (400, "PARAM_ERROR", "请求头错误", 0, "Wechatpay-Serial"),
+        (400, "PARAM_ERROR", "平台证书序列号错误", 0, ""),
+        (400, "PARAM_ERROR", "请确认微信支付公钥ID是否正确", 268435461, ""),
+        (401, "SIGN_ERROR", "平台证书序列号Wechatpay-Serial错误", 269546507, ""),
+        (404, "RESOURCE_NOT_EXISTS", "平台证书序列号不存在", 268578608, ""),
+    ],
+)
+def test_a_wrong_id_of_the_platforms_key_holds_the_partner_and_blames_that_setting_alone(
+    status, code, message, number, field
+):
+    told = answer(status, code, message, number, field=field)
+    for verdict in (judge(told), judge_query(told)):
+        assert (verdict.scope, verdict.code, verdict.message) == ("partner", code, message)
+        assert "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID" in verdict.cure
+        assert "COUPONPRESS_MCH_SERIAL_NO" not in verdict.cure
+        assert verdict.request_id == f"{ID}-{number}"
+
+
+def test_an_outage_that_mentions_the_key_is_retried():
+    assert isinstance(judge(answer(500, "SYSTEM_ERROR", "平台证书序列号", field="Wechatpay-Serial")), Retry)
