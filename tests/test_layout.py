@@ -153,10 +153,11 @@ SPOKEN_BY = {
         "couponpress_worker.sandbox",
     },
     ("httpx", "httpcore", "aiohttp", "httptools", "requests", "urllib.request", "http.client"): {
-        "couponpress.cli.downloading",
+        "couponpress.cli.picture_http",
         "couponpress_worker.completion.forwarding",
         "couponpress_worker.completion.run_webhooks",
         "couponpress_worker.demo",
+        "couponpress_worker.doctor.proxy",
         "couponpress_worker.outbound",
         "couponpress_worker.pictures.fetch",
         "couponpress_worker.runtime.subprocesses",

@@ -86,7 +86,7 @@ def picture_suffix(content: bytes) -> str:
     """
     suffix = whole_picture_suffix(content)
     if len(content) > PICTURE_LIMIT_BYTES:
-        raise PictureError(f"has {len(content) / 2**20:.1f} MB, and the platform takes at most 2 MB")
+        raise PictureError(f"has {len(content):,} bytes, and the platform takes at most {PICTURE_LIMIT_BYTES:,} (2 MB)")
     return suffix
 
 
@@ -121,7 +121,9 @@ def read_picture_file(path: str, limit_bytes: int) -> bytes:
     except (OSError, ValueError) as error:
         raise PictureError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if len(content) > limit_bytes:
-        raise PictureError(f"has {found.st_size / 2**20:.1f} MB, and at most {limit_bytes / 2**20:.0f} MB are taken")
+        raise PictureError(
+            f"has {found.st_size:,} bytes, and at most {limit_bytes:,} ({limit_bytes / 2**20:.0f} MB) are taken"
+        )
     return content
 
 

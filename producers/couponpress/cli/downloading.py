@@ -1,18 +1,13 @@
 """Fetches the pictures of a run into a folder, several at a time, and goes on where it was interrupted.
 
-Decides what a picture's file is called and when a file counts as there. Refuses to know Redis, and the client's HTTP:
-the standard library is enough here, and loaded only when somebody downloads. The URLs come from the platform's own
-signed answers, so they are trusted as far as where they lead, but not with what they send.
+A file is named after its row and its task, and is renamed to that name once it is whole. A file that is there is not
+fetched again. `picture_http` fetches one picture.
 """
 
 from __future__ import annotations
 
-import http.client
 import re
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,16 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from couponpress.cli.picture_http import Way, content_of
 from couponpress.errors import InputError, PictureError
 from couponpress.outcome import Outcome, State
 from couponpress.picture_files import whole_picture_suffix
+from couponpress.transport.proxy import ProxyRule
 
 AT_ONCE: Final = 8
-TRIES: Final = 3
-FETCH_SECONDS: Final = 60.0
-#: Far more than any generated picture has.
-LIMIT_BYTES: Final = 20 * 1024 * 1024
-_PART_BYTES: Final = 65_536
 #: A file is written under its name and this, and renamed when it is whole.
 UNFINISHED: Final = ".part"
 _SUFFIXES: Final = (".png", ".jpg", ".bmp", ".gif", ".webp")
@@ -53,23 +45,29 @@ class Downloaded:
 
 
 def download(
-    outcomes: Iterable[Outcome], directory: Path, *, on_progress: Callable[[], None] = lambda: None
+    outcomes: Iterable[Outcome],
+    directory: Path,
+    *,
+    rule: ProxyRule | None = None,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> Downloaded:
     """Fetch the picture of every spec that succeeded, AT_ONCE at a time; what is there is skipped.
 
     Args:
         outcomes: read as far as there is room for more, in constant memory.
         directory: made if need be.
+        rule: which proxy a URL goes through; None goes directly.
         on_progress: called for each picture, fetched, there or failed.
 
     Raises:
         InputError: the directory cannot be written.
     """
     done, stopped, there = Downloaded(), threading.Event(), _stems(directory)
+    way = Way(rule or ProxyRule())
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
 
         def start(outcome: Outcome) -> Future[None]:
-            return pool.submit(_fetch, outcome.image_url, directory / file_stem(outcome), stopped)
+            return pool.submit(_fetch, way, outcome.image_url, directory / file_stem(outcome), stopped)
 
         try:
             for outcome, future in _started(outcomes, there, done, start, on_progress):
@@ -141,67 +139,18 @@ def _unwritable(directory: Path, error: OSError) -> InputError:
     return InputError(f"{directory} cannot be written ({error.strerror}); choose another place.")
 
 
-def _fetch(url: str, target: Path, stopped: threading.Event) -> None:
+def _fetch(way: Way, url: str, target: Path, stopped: threading.Event) -> None:
     """Fetch one picture into `target` with the suffix of its kind.
 
     Raises:
         PictureError: it could not be fetched, or is no picture.
         OSError: the file cannot be written.
     """
-    content = _content(url, stopped)
+    content = content_of(way, url, stopped)
     suffix = _kind(content)
     unfinished = target.with_name(f".{target.name}{UNFINISHED}")
     unfinished.write_bytes(content)
     unfinished.replace(target.with_name(f"{target.name}.{suffix}"))
-
-
-def _content(url: str, stopped: threading.Event) -> bytes:
-    if not url.lower().startswith(("http://", "https://")):
-        raise PictureError(f"{url!r} is no http(s) URL")
-    for number in range(1, TRIES + 1):
-        try:
-            return b"".join(_parts(url, stopped))
-        except urllib.error.HTTPError as error:
-            error.close()
-            what = f"status {error.code}"
-            if error.code < 500 and error.code not in {408, 429}:
-                break
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            what = str(error) or type(error).__name__
-        if number < TRIES and stopped.wait(number):
-            break
-    raise PictureError(f"{url} could not be fetched ({what})")
-
-
-def _parts(url: str, stopped: threading.Event) -> Iterator[bytes]:
-    deadline, size = time.monotonic() + FETCH_SECONDS, 0
-    request = urllib.request.Request(url, headers={"User-Agent": "couponpress"})  # noqa: S310 - http(s) only
-    with _opener().open(request, timeout=FETCH_SECONDS / 2) as answer:
-        told = answer.headers.get("Content-Length")
-        while part := answer.read(_PART_BYTES):
-            size += len(part)
-            if size > LIMIT_BYTES:
-                raise PictureError(f"{url} has more than {LIMIT_BYTES / 2**20:.0f} MB")
-            if stopped.is_set() or time.monotonic() > deadline:
-                raise TimeoutError(f"no whole picture within {FETCH_SECONDS:g} s")
-            yield part
-        if told is not None and told.isdigit() and size < int(told):
-            raise OSError(f"the connection ended after {size} of {told} bytes")
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Return what opens http and https, over a proxy where the machine has one, and no other scheme."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
 
 
 def _kind(content: bytes) -> str:

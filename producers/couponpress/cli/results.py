@@ -13,6 +13,7 @@ from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr
 from couponpress.client import Client
 from couponpress.outcome import RunStatus
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
+from couponpress.settings import ProducerSettings
 from couponpress.uploads.catalog_upload import picture_counter
 
 
@@ -50,8 +51,9 @@ def _download(client: Client, status: RunStatus, directory: Path) -> int:
     """Fetch a run's pictures, and return the exit code."""
     from couponpress.cli import downloading  # noqa: PLC0415 - loads an HTTP client
 
+    rule = ProducerSettings.load().proxy_rule
     with picture_counter(stderr, status.succeeded) as on_progress:
-        done = downloading.download(client.outcomes(status.run), directory, on_progress=on_progress)
+        done = downloading.download(client.outcomes(status.run), directory, rule=rule, on_progress=on_progress)
     for row_id, reason in done.failed[:20]:
         stderr.print(f"not fetched: {row_id}: {reason}")
     told = [f"{done.fetched} pictures fetched into {directory}"]

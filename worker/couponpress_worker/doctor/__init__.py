@@ -1,7 +1,7 @@
 """Checks a set-up before a night depends on it: settings, keys, Redis, limits, platform; every failure has its cure.
 
-Decides in which order things are looked at, and what is left out when something before it failed. Changes nothing:
-sends the platform three harmless questions, and with `live` its own test call.
+Checks run in a fixed order, and what depends on a failed check is left out. Nothing is changed: the platform gets three
+harmless questions, and with `live` its own test call.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from couponpress.errors import CouponpressError
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.live import check_way_back
 from couponpress_worker.doctor.platform import check_platform
+from couponpress_worker.doctor.proxy import check_proxy
 from couponpress_worker.doctor.server import check_redis
 from couponpress_worker.settings import Secrets, Settings
 
@@ -44,6 +45,7 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
     seen = f"private key of {keys.private_key.key_size} bits, APIv3 key, {len(keys.public_keys)} of the platform's"
     cure = "the platform takes RSA 2048 only: use the key of the merchant API certificate"
     yield Finding("keys", keys.private_key.key_size == 2048, seen, cure)
+    yield check_proxy(settings)
     told = asyncio.run(check_platform(settings, keys))
     yield from told.findings
     if live:

@@ -1,7 +1,8 @@
-"""One picture after the other goes to the platform, each once, within the upload limit.
+"""Uploads pictures to the platform, each once, within the upload limit.
 
-Decides when a picture counts as uploaded, refused, or worth another try, and when uploading as a whole cannot go on.
-Refuses to know where pictures come from: whatever reads them is handed in.
+A picture ends as uploaded, as refused, or as given up after several tries. Uploading as a whole ends when the platform
+refuses the partner, when several pictures in a row are given up, or when the platform answers every upload for minutes
+with "too fast", as it does once a day's quota is used up. What was uploaded by then is remembered.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final
@@ -41,6 +43,11 @@ AT_ONCE: Final = 24
 #: When so many pictures in a row used up their tries, it is not the pictures.
 GIVEN_UP_IN_A_ROW: Final = 5
 
+#: After so long with nothing but "too fast", waiting is of no use: a quota of the day is used up.
+THROTTLED_SECONDS: Final = 120.0
+#: A person is told so often that the platform says "too fast".
+TOLD_EVERY_SECONDS: Final = 15.0
+
 Read = Callable[[str], Awaitable[bytes]]
 
 
@@ -53,11 +60,22 @@ class PictureUploader:
         slots: of the upload limit.
         read: returns a source's content, or raises PictureError.
         stopped: set when nothing new is to be sent.
+        throttled_seconds: how long the platform may answer nothing but "too fast".
     """
 
     def __init__(
-        self, *, ledger: PictureLedger, platform: WeChatPay, slots: Slots, read: Read, stopped: asyncio.Event
+        self,
+        *,
+        ledger: PictureLedger,
+        platform: WeChatPay,
+        slots: Slots,
+        read: Read,
+        stopped: asyncio.Event,
+        throttled_seconds: float = THROTTLED_SECONDS,
     ) -> None:
+        self._throttled_seconds = throttled_seconds
+        self._throttled_since: float | None = None
+        self._throttled_told = -math.inf
         self._ledger = ledger
         self._platform = platform
         self._slots = slots
@@ -149,13 +167,34 @@ class PictureUploader:
             judgement = judge(answer)
             if isinstance(judgement, Throttled):
                 self._slots.throttled(slot, judgement.retry_after_seconds)
+                self._note_throttled(answer)
                 continue
+            self._throttled_since = None
             self._slots.answered(slot)
             if isinstance(judgement, Accepted) and (url := _stored_url(answer)):
                 self._given_up = 0
                 return url
             tries += 1
             await self._wait_before(tries, _why_again(judgement))
+
+    def _note_throttled(self, answer: Answer | NoAnswer) -> None:
+        """Tell a person now and then that the platform says "too fast".
+
+        Raises:
+            PictureUploadError: it has said nothing else for too long.
+        """
+        now = asyncio.get_running_loop().time()
+        said = f"429 {answer.code} {answer.message}".rstrip() if isinstance(answer, Answer) else "429"
+        if self._throttled_since is None:
+            self._throttled_since = now
+        elif now - self._throttled_since >= self._throttled_seconds:
+            raise PictureUploadError(
+                f"for {self._throttled_seconds:.0f} s the platform answered nothing but {said}",
+                "If the day's quota is used up, submit again tomorrow; the upload goes on where it ended.",
+            )
+        if now - self._throttled_told >= TOLD_EVERY_SECONDS:
+            self._throttled_told = now
+            log.warning("the platform takes no picture at the moment, and is asked again: %s", said)
 
     async def _wait_before(self, tries: int, why: str) -> None:
         """Wait for the next try.

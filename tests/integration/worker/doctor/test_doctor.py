@@ -26,6 +26,7 @@ from couponpress_worker.sandbox.credentials import MCHID as SANDBOX_MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.signing import Verifier
+from tests.connect_proxy import ConnectProxy
 from tests.waiting import until
 
 CALLBACK_URL = "http://127.0.0.1:9/wechatpay/callback"
@@ -69,6 +70,24 @@ def test_a_good_set_up_is_found_good(env, client):
     assert told["callback url"].seen == CALLBACK_URL
     assert "489.9 a second" in told["submit limit"].seen
     assert "none listed" in told["platform certificates"].seen
+
+
+def test_the_way_out_is_told_and_proven(env, monkeypatch):
+    assert "is called directly: no proxy is set" in found()["proxy"].seen
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert "is this machine; only COUPONPRESS_PROXY" in found()["proxy"].seen
+    with ConnectProxy(login="me:swordfish") as proxy:
+        env(proxy=proxy.url)
+        told = found()
+        assert f"through http://***@127.0.0.1:{proxy.port} (COUPONPRESS_PROXY)" in told["proxy"].seen
+        assert told["proxy"].good
+        assert proxy.asked[0].startswith("CONNECT 127.0.0.1:")
+        env(proxy=proxy.url.replace("swordfish", "wrong"))
+        told = found()
+        assert "wants another user name or password" in told["proxy"].seen
+        assert not told["proxy"].good
+    assert "wrong" not in told["proxy"].seen
 
 
 def test_missing_settings_end_the_examination(monkeypatch):

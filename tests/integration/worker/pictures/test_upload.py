@@ -24,10 +24,12 @@ from couponpress_worker.errors import PictureUploadError
 from couponpress_worker.pictures import upload as upload_module
 from couponpress_worker.pictures.fetch import Fetcher
 from couponpress_worker.pictures.upload import upload_pictures
+from couponpress_worker.pictures.uploader import PictureUploader
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.credentials import MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
+from couponpress_worker.wechatpay.account import PARTNER
 from tests.builders import png
 from tests.connect_proxy import ConnectProxy
 from tests.shop import shop
@@ -126,7 +128,7 @@ def test_what_cannot_be_used_is_refused_with_a_reason_and_the_others_go_on(uploa
     reasons = [
         "neither JPG nor PNG",
         "without its end",
-        "has 2.0 MB",
+        "has 2,097,242 bytes, and at most 2,097,152 (2 MB) are taken",
         "cannot be read (No such",
         "cannot be read (Is a",
     ]
@@ -157,6 +159,18 @@ def test_a_limit_that_is_lower_than_told_costs_no_picture(sandbox, upload, photo
     sources = [photo(f"{number}.png", png(number)) for number in range(30)]
     assert all(one.url for one in upload(sources, upload_rate="60/second"))
     assert sandbox.statistics()["calls"]["upload"]["throttled"] > 0
+
+
+def test_a_quota_that_is_used_up_is_shown_and_ends_it_resumably(sandbox, upload, photo, monkeypatch, caplog):
+    monkeypatch.setattr(upload_module, "PictureUploader", partial(PictureUploader, throttled_seconds=0.5))
+    answer = json.dumps({"code": "FREQUENCY_LIMITED", "message": "当天上传文件数已达上限"}).encode()
+    with shop({PARTNER.upload_target: (429, {"Content-Type": "application/json"}, answer)}, []) as base:
+        with pytest.raises(
+            PictureUploadError, match=r"nothing but 429 FREQUENCY_LIMITED 当天上传文件数已达上限.*tomorrow.*remembered"
+        ):
+            upload([photo("a.png", png(1))], base_url=base)
+        assert "takes no picture at the moment" in caplog.text
+    assert upload([photo("a.png", png(1))])[0].url
 
 
 def test_a_fault_of_the_platform_costs_no_picture(sandbox, upload, photo):

@@ -5,10 +5,13 @@ import sys
 
 import pytest
 
+from couponpress.cli import picture_http
 from couponpress.cli.downloading import download, file_stem
 from couponpress.errors import InputError
 from couponpress.outcome import Outcome
+from couponpress.transport.proxy import ProxyRule
 from tests.builders import png
+from tests.connect_proxy import ConnectProxy
 from tests.shop import shop
 
 TYPE = {"Content-Type": "image/png"}
@@ -138,3 +141,38 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         download([], tmp_path / "file" / "folder")
+
+
+# --- through a proxy --------------------------------------------------------------------------------------------------
+
+
+def through(proxy):
+    return ProxyRule.of({"COUPONPRESS_PROXY": proxy.url})
+
+
+def test_a_picture_comes_through_the_proxy_also_after_a_redirect(tmp_path):
+    answers = {"/moved": (302, {"Location": "/1"}, b""), "/1": (200, TYPE, png(1))}
+    with shop(answers) as base, ConnectProxy(login="me:swordfish") as proxy:
+        assert download([outcome(1, f"{base}/moved")], tmp_path, rule=through(proxy)).fetched == 1
+        assert proxy.asked == [f"GET {base}/moved", f"GET {base}/1"]
+        assert proxy.refused_logins == 0
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_wants_another_password_is_named(tmp_path, monkeypatch, scheme):
+    monkeypatch.setattr(picture_http, "TRIES", 1)
+    with ConnectProxy(login="me:swordfish") as proxy:
+        rule = ProxyRule.of({"COUPONPRESS_PROXY": proxy.url.replace("swordfish", "wrong")})
+        done = download([outcome(1, f"{scheme}://127.0.0.1:9/1")], tmp_path, rule=rule)
+        assert proxy.refused_logins == 1
+        assert f"the proxy http://***@127.0.0.1:{proxy.port} wants another user name or password" in done.failed[0][1]
+    assert "wrong" not in str(done)
+
+
+def test_a_proxy_that_is_not_there_or_refuses_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_http, "TRIES", 1)
+    with ConnectProxy(mode="refuse") as proxy:
+        told = download([outcome(1, "https://127.0.0.1:9/1")], tmp_path, rule=through(proxy)).failed[0][1]
+        assert f"the proxy http://127.0.0.1:{proxy.port} refused the connection (403 Forbidden)" in told
+    told = download([outcome(1, "https://127.0.0.1:9/1")], tmp_path, rule=through(proxy)).failed[0][1]
+    assert f"through the proxy http://127.0.0.1:{proxy.port}" in told

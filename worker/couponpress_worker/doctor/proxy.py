@@ -1,0 +1,42 @@
+"""Says which way calls go out, and proves it: where a proxy is set, it is asked for a connection to the platform."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+import httpcore
+
+from couponpress.errors import CouponpressError
+from couponpress.transport.proxy import Proxy
+from couponpress_worker.doctor.finding import Finding
+from couponpress_worker.outbound.checked_backend import CheckedBackend, resolve_name
+from couponpress_worker.settings import Settings
+
+_CURE = "correct the variable that names the proxy, let the proxy allow CONNECT to this host, or add it to NO_PROXY"
+
+
+def check_proxy(settings: Settings) -> Finding:
+    """Return which way the platform is called, and whether the proxy opens a connection to it; nothing is sent."""
+    try:
+        rule = settings.proxy_rule
+    except CouponpressError as error:
+        return Finding("proxy", good=False, seen=str(error), cure="a proxy is named as http://user:password@host:port")
+    url = settings.base_url
+    proxy = rule.proxy_for(url)
+    if proxy is None:
+        return Finding("proxy", good=True, seen=f"{url} is called directly: {rule.why_direct(url)}")
+    objection = asyncio.run(_objection(proxy, url))
+    seen = f"{url} is called through {proxy.shown} ({proxy.named_by})"
+    return Finding("proxy", objection is None, f"{seen}: {objection}" if objection else seen, _CURE)
+
+
+async def _objection(proxy: Proxy, url: str) -> str | None:
+    parts = urlsplit(url)
+    backend = CheckedBackend(proxy, None, resolve_name, httpcore.AnyIOBackend())
+    try:
+        stream = await backend.connect_tcp(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    except httpcore.ProxyError as error:
+        return str(error)
+    await stream.aclose()
+    return None
