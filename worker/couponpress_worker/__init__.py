@@ -49,7 +49,8 @@
         forwarding        passes events of other kinds on to another system
         status_poller     asks the platform about specs whose callback is late
         round_robin       takes runs in turn
-        completer         writes what a callback or a query says to the ledger
+        completer         writes what callbacks say to the ledger, in batches
+        moves             which move an answer leads to (pure)
         run_webhooks      tells other programs that a run is finished
 
     store             the fleet's side of Redis

@@ -26,7 +26,7 @@ from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.completion.completer import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
+from couponpress_worker.completion.moves import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
 from couponpress_worker.completion.round_robin import in_turns
 from couponpress_worker.periodic import TICK_SECONDS, rest
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError

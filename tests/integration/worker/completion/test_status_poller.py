@@ -11,7 +11,7 @@ from couponpress.ledger.moves import Move
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
-from couponpress_worker.completion.completer import EXPIRED_CODE, GAVE_UP_CODE
+from couponpress_worker.completion.moves import EXPIRED_CODE, GAVE_UP_CODE
 from couponpress_worker.completion.status_poller import ROUND, OverdueQuery
 from couponpress_worker.rate.slots import SlotsClosedError
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer

@@ -8,7 +8,8 @@ import redis.exceptions
 from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
-from couponpress_worker.completion.completer import FAIL_CODE, FAIL_MESSAGE, Completer, move_of
+from couponpress_worker.completion.completer import Completer
+from couponpress_worker.completion.moves import FAIL_CODE, FAIL_MESSAGE, move_of
 from couponpress_worker.wechatpay.judgement import Completed, Processing
 from tests.builders import PICTURE
 

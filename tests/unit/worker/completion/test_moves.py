@@ -4,7 +4,7 @@ import pytest
 
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
-from couponpress_worker.completion.completer import (
+from couponpress_worker.completion.moves import (
     EXPIRED_CODE,
     FAIL_CODE,
     FAIL_MESSAGE,
