@@ -14,7 +14,7 @@ from typer.main import get_command
 from couponpress import Client
 from couponpress.cli.main import app
 from couponpress.gateway.settings import GatewaySettings
-from couponpress.settings import ENV_PREFIX
+from couponpress.setting_names import ENV_PREFIX, SETTING_NAMES
 from couponpress_worker.cli import register
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.rate import bucket as bucket_module
@@ -50,6 +50,10 @@ def commands():
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_is_a_known_name():
+    assert {name.removeprefix(ENV_PREFIX) for name in settings_by_name()} == SETTING_NAMES
 
 
 def test_the_table_of_settings_is_the_code():

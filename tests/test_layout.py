@@ -69,7 +69,17 @@ def within(names, *homes):
 # --- imports ----------------------------------------------------------------------------------------------------------
 
 #: All that the fleet may know of the producers' package, by its rooms and top modules.
-GROUND_FLOOR = {"spec", "outcome", "keys", "ledger", "settings", "errors", "picture_files", "transport"}
+GROUND_FLOOR = {
+    "spec",
+    "outcome",
+    "keys",
+    "ledger",
+    "setting_names",
+    "settings",
+    "errors",
+    "picture_files",
+    "transport",
+}
 
 #: What the fleet's tools, which are producers as well, need besides.
 RIM = {
@@ -93,7 +103,7 @@ ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
     "rate settings wechatpay outbound periodic errors",
     "couponpress": "__main__ cli gateway nightly asyncio_client client uploads catalog settings transport ledger "
-    "serialized_spec spec results picture_files outcome keys errors",
+    "serialized_spec spec results picture_files outcome keys setting_names errors",
 }
 
 

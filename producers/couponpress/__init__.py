@@ -17,6 +17,7 @@ order in which a spec meets them:
     serialized_spec   a spec as it is stored
     outcome           how a spec stands and how it can end
     settings          where Redis is, whose fleet it is; read from the environment once
+    setting_names     refuses COUPONPRESS_ variables that are misspelled, before any is read
     errors            what can go wrong, as one tree
     client            enqueue, follow, pause, cancel, redrive
     asyncio_client    the same for asyncio

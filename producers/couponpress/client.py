@@ -11,7 +11,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -42,13 +42,13 @@ from couponpress.ledger.presence import Present, read_present
 from couponpress.ledger.progress import Hold, ReadingLedger
 from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.redrive import RedriveLedger, RedrivenOutcome
-from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
 from couponpress.ledger.send_log import Sent, read_record
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
 from couponpress.transport.hints import Hints
+from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.web_address import shown_url
 
 #: A run's name is shown to people and stored once; any letters will do.
@@ -504,18 +504,8 @@ class Client:
         if self._uploads.server() != server:
             raise RedisRestartedError(self._settings.redis_url_shown)
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.OutOfMemoryError as error:
-            raise RedisFullError(self._settings.redis_url_shown) from error
-        except (*REDIS_AWAY, redis.InvalidResponse) as error:
-            raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
-        except redis.ResponseError as error:
-            if str(error).startswith(PASSING_REFUSALS):
-                raise RedisUnavailableError(self._settings.redis_url_shown, error) from error
-            raise
+    def _asking(self) -> AbstractContextManager[None]:
+        return redis_errors_told(self._settings.redis_url_shown)
 
 
 def _written(spec: AnySpec) -> SerializedSpec:

@@ -13,6 +13,7 @@ CouponpressError            the root: catch this to catch them all
 ├── DamagedChunkError       a stored chunk cannot be read
 ├── ListenError             a service cannot listen on its port
 └── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
+    ├── RedisRefusedError   Redis answered that it will not do this: rights, password, clients, disk
     ├── RedisFullError      Redis has no memory left; nothing of the call in hand was stored
     └── RedisRestartedError Redis was restarted during an upload and may have forgotten a part of it
 """
@@ -134,6 +135,17 @@ class RedisUnavailableError(CouponpressError):
         super().__init__(
             f"Redis at {url} does not answer ({cause}). Start it, or correct COUPONPRESS_REDIS_URL; "
             "then give the same command again: what was already stored is not stored twice."
+        )
+
+
+class RedisRefusedError(RedisUnavailableError):
+    """Redis answered that it will not do what was asked; the sentence holds its words and the cure."""
+
+    def __init__(self, url: str, answer: object, cure: str) -> None:
+        CouponpressError.__init__(
+            self,
+            f"Redis at {url} refuses ({answer}). The cure: {cure}. Then give the same command again: what was already "
+            "stored is not stored twice.",
         )
 
 

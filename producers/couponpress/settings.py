@@ -16,11 +16,10 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from couponpress.errors import SettingsError
+from couponpress.setting_names import ENV_PREFIX, shown_value, troubles_of
 from couponpress.transport.proxy import EXPLICIT, Proxy, ProxyRule
 from couponpress.transport.redis_address import RedisAddress
 from couponpress.transport.web_address import host_of, literal, never_called
-
-ENV_PREFIX = "COUPONPRESS_"
 
 
 def _redis_url(url: str) -> str:
@@ -93,12 +92,18 @@ class ProducerSettings(BaseSettings):
         """Read the settings from the environment; `values` (by field name) take precedence, for tests and embedding.
 
         Raises:
-            SettingsError: naming every missing and every wrong setting at once.
+            SettingsError: naming every missing, every wrong and every unknown setting at once.
         """
+        troubles = list(troubles_of(os.environ))
         try:
-            return cls(**(values or {}))
+            settings = cls(**(values or {}))
         except ValidationError as error:
-            raise SettingsError(_sentence(error)) from None
+            hidden = {name for name, field in cls.model_fields.items() if not field.repr}
+            troubles = _troubles(error, hidden) + troubles
+        if troubles:
+            told = "; ".join(troubles)
+            raise SettingsError(f"{told}. Set them in the environment; deploy/README.md says what each one is.")
+        return settings
 
     @property
     def redis_address(self) -> RedisAddress:
@@ -144,18 +149,17 @@ def without_password(url: str) -> str:
     return re.sub(r"([?&](?:sentinel_)?(?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))
 
 
-def _sentence(error: ValidationError) -> str:
+def _troubles(error: ValidationError, hidden: set[str]) -> list[str]:
+    """Return what is wrong in words: first all that is missing, then each wrong value, shown unless it is `hidden`."""
     missing, wrong = [], []
-    for detail in error.errors(include_url=False, include_input=False):
+    for detail in error.errors(include_url=False):
         # A rule about several settings has no place of its own; it names them itself.
-        name = ENV_PREFIX + str(detail["loc"][0]).upper() if detail["loc"] else ""
+        field = str(detail["loc"][0]) if detail["loc"] else ""
+        name = ENV_PREFIX + field.upper() if field else ""
         if detail["type"] == "missing":
             missing.append(name)
         else:
             rule = detail["msg"].replace("Input should", "must").replace("String should", "must")
-            wrong.append(f"{name} {rule.removeprefix('Value error, ')}".strip())
-    told = []
-    if missing:
-        told.append(f"missing settings: {', '.join(missing)}")
-    told.extend(wrong)
-    return "; ".join(told) + ". Set them in the environment; deploy/README.md says what each one is."
+            value = "" if field in hidden else shown_value(detail["input"])
+            wrong.append(f"{name} {rule.removeprefix('Value error, ')}{value}".strip())
+    return ([f"missing settings: {', '.join(missing)}"] if missing else []) + wrong

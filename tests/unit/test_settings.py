@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import ValidationError
 
 from couponpress.errors import SettingsError
-from couponpress.settings import ENV_PREFIX, ProducerSettings, without_password
+from couponpress.setting_names import ENV_PREFIX
+from couponpress.settings import ProducerSettings, without_password
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.settings import Secrets, Settings
 from tests.builders import APIV3_KEY, MCHID, PUBLIC_KEY_ID, fleet_settings, fleet_values
@@ -277,6 +278,22 @@ def test_a_file_that_holds_no_key_is_named(key_files, name):
         Secrets.read(key_files)
     assert str(path) in str(caught.value)
     assert "no key at all" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "pem", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----"]
+)
+def test_an_authority_that_is_none_is_one_sentence(key_files, tmp_path, pem):
+    path = tmp_path / "ca.pem"
+    path.write_bytes(pem)
+    with pytest.raises(KeyFileError, match="COUPONPRESS_CA_FILE") as caught:
+        Secrets.read(key_files.model_copy(update={"ca_file": path}))
+    assert str(path) in str(caught.value)
+
+
+def test_an_authority_that_is_not_there_is_one_sentence(key_files, tmp_path):
+    with pytest.raises(KeyFileError, match="No such file"):
+        Secrets.read(key_files.model_copy(update={"ca_file": tmp_path / "none.pem"}))
 
 
 def test_a_private_key_with_a_pass_phrase_is_refused(key_files, private_key):

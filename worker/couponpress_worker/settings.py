@@ -7,6 +7,7 @@ shown: a repr of the settings holds paths, not contents.
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -15,7 +16,8 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from pydantic import AfterValidator, Field, model_validator
 
-from couponpress.settings import ENV_PREFIX, ProducerSettings
+from couponpress.setting_names import ENV_PREFIX
+from couponpress.settings import ProducerSettings
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.wechatpay.signing import apiv3_key_from, private_key_from, public_key_from
 
@@ -127,6 +129,7 @@ class Secrets:
         Raises:
             KeyFileError: naming the first file that cannot be used, and why.
         """
+        tls_context(settings.ca_file)
         return cls(
             private_key=private_key_from(_content(settings.mch_private_key_file), str(settings.mch_private_key_file)),
             public_keys={
@@ -138,6 +141,28 @@ class Secrets:
             apiv3_key=apiv3_key_from(_content(settings.apiv3_key_file), str(settings.apiv3_key_file)),
             hook_secret=_hook_secret(settings.hook_secret_file),
         )
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
+    """Return what trusts the authority of COUPONPRESS_CA_FILE; None for the system's own authorities.
+
+    Raises:
+        KeyFileError: the file cannot be read, or holds no certificate.
+    """
+    if ca_file is None:
+        return None
+    pem = _content(ca_file)
+    try:
+        if not pem.strip():  # which OpenSSL would take for the system's authorities
+            raise ValueError  # noqa: TRY301 - as below
+        # Not by its name: OpenSSL's error for a file does not say what is wrong.
+        context = ssl.create_default_context(cadata=pem.decode("ascii", errors="ignore"))
+    except (ssl.SSLError, ValueError):
+        raise KeyFileError(
+            f"{ca_file} holds no usable certificate. COUPONPRESS_CA_FILE names a PEM file with the authority to trust; "
+            "leave it out for the real platform."
+        ) from None
+    return context
 
 
 def _more_keys(directory: Path | None) -> dict[str, RSAPublicKey]:

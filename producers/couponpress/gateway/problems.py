@@ -21,7 +21,8 @@ from couponpress.errors import (
     RedisUnavailableError,
     UnknownRunError,
 )
-from couponpress.ledger.scripts import PASSING_REFUSALS, REDIS_AWAY
+from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.transport.redis_refusals import redis_unavailable
 
 MEDIA_TYPE = "application/problem+json"
 #: Where the page that describes every kind is; `type` leads there.
@@ -155,7 +156,7 @@ def _conflict(error: ConflictError) -> Refusal:
 
 
 def _refused_by_server(error: redis.ResponseError) -> Refusal | None:
-    return _away(error) if str(error).startswith(PASSING_REFUSALS) else None
+    return _away(error) if redis_unavailable("", error) else None
 
 
 #: How each kind of error is told; the first that fits.

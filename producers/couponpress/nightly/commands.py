@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from couponpress.errors import InputError, RedisUnavailableError
-from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.errors import InputError
 from couponpress.settings import ProducerSettings
+from couponpress.transport.redis_refusals import redis_errors_told
 
 if TYPE_CHECKING:
     from couponpress.nightly.context import Desk
@@ -182,9 +182,5 @@ def _read(file: Path | None) -> tuple[ProducerSettings, ScheduleFile]:
     return settings, read_schedules(path)
 
 
-@contextmanager
-def _asking(settings: ProducerSettings) -> Iterator[None]:
-    try:
-        yield
-    except REDIS_AWAY as error:
-        raise RedisUnavailableError(settings.redis_url_shown, error) from error
+def _asking(settings: ProducerSettings) -> AbstractContextManager[None]:
+    return redis_errors_told(settings.redis_url_shown)

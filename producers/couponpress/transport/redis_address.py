@@ -63,11 +63,14 @@ class RedisAddress:
             return cls._parse_sentinels(url)
         try:
             good = url.startswith(("redis://", "rediss://")) and bool(parse_url(url))  # type: ignore[no-untyped-call]
-            query = urlsplit(url).query
+            parts = urlsplit(url)
+            query = parts.query
         except ValueError:  # its own words may show a piece of the password
             good = False
         if not good:
             raise ValueError(_FORMS)
+        if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):  # redis-py would take 0 instead, and Celery fail
+            raise ValueError("names no database: what stands behind the last slash is its number, as in /0")
         if query:  # Celery would take it for options of its own, and use another database
             raise ValueError("takes nothing behind a ?; the database stands behind the slash: redis://host:6379/3")
         return cls(url)

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from couponpress.errors import RedisUnavailableError
 from couponpress.keys import Keys
 from couponpress.ledger.pictures import PictureLedger
-from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.picture_files import PICTURE_LIMIT_BYTES, PictureChoices, Settled, read_picture_file
+from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress_worker.pictures.convert import READ_LIMIT_BYTES, fitting, require_converter
 from couponpress_worker.pictures.fetch import Fetcher
 from couponpress_worker.pictures.uploader import AT_ONCE, PictureUploader, Read
@@ -49,10 +48,8 @@ def upload_pictures(
     secret_keys = Secrets.read(settings)
     if choices.convert:
         require_converter()
-    try:
+    with redis_errors_told(settings.redis_url_shown):
         interrupted = asyncio.run(_upload(sources, choices, on_settled, settings, secret_keys))
-    except REDIS_AWAY as error:
-        raise RedisUnavailableError(settings.redis_url_shown, error) from error
     if interrupted:
         raise KeyboardInterrupt
 

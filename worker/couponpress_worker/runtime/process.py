@@ -12,7 +12,6 @@ import logging
 import os
 import secrets
 import socket
-import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
@@ -44,7 +43,7 @@ from couponpress_worker.runtime.watchdog import Watchdog
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.safety.send_switch import Halt
-from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.settings import Secrets, Settings, tls_context
 from couponpress_worker.store.availability import Acquire, RedisWatch
 from couponpress_worker.store.client import callback_redis, fleet_redis, limiter_redis
 from couponpress_worker.store.leader import Leadership
@@ -96,7 +95,7 @@ def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublic
         Signer(settings.mchid, settings.mch_serial_no, keys.private_key, account.scheme, account.named),
         Verifier(keys.public_keys if held is None else held),
         account=account,
-        ssl_context=ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else None,
+        ssl_context=tls_context(settings.ca_file),
     )
 
 

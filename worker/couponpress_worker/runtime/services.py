@@ -21,6 +21,7 @@ from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress.transport.batching import Batcher
 from couponpress.transport.listening import listen, url_of
+from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.serve import serve
 from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import CallbackService
@@ -65,7 +66,8 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
 
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
-        await redis_client.ping()
+        with redis_errors_told(settings.redis_url_shown):
+            await redis_client.ping()
         stopped = asyncio.Event()
         # A brand verifies with the public key alone; certificates are the partner's.
         fetches = settings.signs_as == "partner"

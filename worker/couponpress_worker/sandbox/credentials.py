@@ -17,7 +17,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from couponpress.settings import ENV_PREFIX
+from couponpress.setting_names import ENV_PREFIX
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.sandbox.platform_key import PlatformKey
 from couponpress_worker.wechatpay.signing import apiv3_key_from, private_key_from

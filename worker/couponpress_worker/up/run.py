@@ -22,7 +22,7 @@ from typing import Final
 import httpx
 
 from couponpress.gateway.tokens import add_token
-from couponpress.settings import ENV_PREFIX
+from couponpress.setting_names import ENV_PREFIX
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.sandbox.credentials import ENV_FILE, read_env, write_env

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from couponpress.settings import ENV_PREFIX
+from couponpress.setting_names import ENV_PREFIX
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings

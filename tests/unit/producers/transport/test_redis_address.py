@@ -77,6 +77,9 @@ def test_nothing_but_hosts_and_a_name_is_needed():
     [
         ("redis://host:6379?db=3", "behind the slash"),
         ("redis://host:6379/0?password=secret", "behind the slash"),
+        ("redis://host:6379/coupons", "as in /0"),
+        ("redis://host:6379/0/1", "as in /0"),
+        ("rediss://:secret@host:6379/-1", "as in /0"),
         ("sentinel://one:26379", "sentinel://:password@host"),
         ("sentinel://one:26379/0", "sentinel://:password@host"),
         ("sentinel://one:26379/", "sentinel://:password@host"),

@@ -1,0 +1,84 @@
+"""Say what is wrong when Redis does not answer, or answers that it will not do what was asked; and the cure.
+
+redis-py raises a dozen classes for this, some of them known by the server's words alone. What is not listed here is a
+fault of couponpress's own, and keeps its trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import redis.exceptions as redis_errors
+
+from couponpress.errors import RedisFullError, RedisRefusedError, RedisUnavailableError
+
+_RIGHTS = "give its user the right: ACL SETUSER NAME ~* &* +@all -@admin"
+_PASSWORD = "set user and password in COUPONPRESS_REDIS_URL: redis://USER:PASSWORD@host:6379/0"  # noqa: S105 - a form
+_PRIMARY = "name the primary in COUPONPRESS_REDIS_URL, or the Sentinels that know it"
+#: What an answer holds, in lower case, and the cure; the first that fits.
+_CURES: Final = (
+    ("noperm", _RIGHTS),
+    ("no permissions", _RIGHTS),
+    ("acl failure", _RIGHTS),
+    ("noauth", _PASSWORD),
+    ("authentication required", _PASSWORD),
+    ("already authenticated", _PASSWORD),  # what HELLO says to who gave no password
+    ("wrongpass", _PASSWORD),
+    ("invalid username-password", _PASSWORD),
+    ("invalid password", _PASSWORD),
+    ("without any password configured", "take the password out of COUPONPRESS_REDIS_URL: the server has none"),
+    ("wrong number of arguments for 'auth'", _PASSWORD),
+    ("max number of clients", "raise its maxclients, or end clients that are not needed"),
+    ("loading", "it reads its data from disk: wait until it has"),
+    ("misconf", "it cannot write to its disk: make room there; its log says more"),
+    ("readonly", _PRIMARY),
+    ("read only replica", _PRIMARY),
+    ("noreplicas", "start the replicas that it asks for (min-replicas-to-write)"),
+    ("masterdown", _PRIMARY),
+    ("unblocked", _PRIMARY),
+    ("db index", "it has no database of that number: correct the end of COUPONPRESS_REDIS_URL, such as /0"),
+    ("select is not allowed", "use a single server: no Redis Cluster"),
+    ("cluster support", "use a single server: no Redis Cluster"),
+    ("clusterdown", "use a single server: no Redis Cluster"),
+    ("moved ", "use a single server: no Redis Cluster"),
+    ("crossslot", "use a single server: no Redis Cluster"),
+    ("busy redis is busy", "another program's script keeps it busy: end that (SCRIPT KILL)"),
+    ("unknown command", "use Redis 7 or newer, or Valkey, with its commands not renamed"),
+    ("denied redis is running in protected mode", "set a password on the server, and in COUPONPRESS_REDIS_URL"),
+)
+
+
+def redis_unavailable(url: str, error: redis_errors.RedisError) -> RedisUnavailableError | None:
+    """Return the error that a person is told; None for an answer that nobody foresaw.
+
+    Args:
+        url: the address, without its password.
+        error: what redis-py raised.
+    """
+    if isinstance(error, redis_errors.OutOfMemoryError):
+        return RedisFullError(url)
+    words = str(error).lower()
+    cure = next((cure for part, cure in _CURES if part in words), None)
+    if cure is not None and not isinstance(error, redis_errors.TimeoutError):
+        return RedisRefusedError(url, error, cure)
+    if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | redis_errors.InvalidResponse):
+        return RedisUnavailableError(url, error)
+    return None
+
+
+@contextmanager
+def redis_errors_told(url: str) -> Iterator[None]:
+    """Turn what redis-py raises within a block into an error with a cure.
+
+    Raises:
+        RedisUnavailableError, RedisRefusedError, RedisFullError: see `redis_unavailable`.
+    """
+    try:
+        yield
+    except redis_errors.RedisError as error:
+        told = redis_unavailable(url, error)
+        if told is None:
+            raise
+        raise told from error
