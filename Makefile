@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench chaos wheel check format lock clean
+.PHONY: help setup demo test test-quick bench chaos wheel check format lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything, from hashed requirements
 
@@ -25,9 +25,13 @@ $(STAMP): pyproject.toml requirements/dev.txt
 demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform, with a picture of the rate
 	@$(BIN)/couponpress demo $(DEMO)
 
-# On both cores; whole fleets come last, one after the other: tests/conftest.py. PYTEST="-n 0 ..." for one process.
+# Three processes on two cores: two lanes of whole fleets, which mostly wait, and all other tests beside them:
+# tests/conftest.py. PYTEST="-n 0 ..." for one process.
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
-	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+	@$(BIN)/python -m pytest -n 3 $(PYTEST)
+
+test-quick: $(STAMP) ## the unit tests alone
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_layout.py $(PYTEST)
 
 bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmarks; BENCH="cost rate" or --quick for less
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -24,21 +24,43 @@ def is_of_a_fleet(nodeid: str) -> bool:
     return nodeid.startswith("tests/flow/")
 
 
-class FleetsAlone(LoadScopeScheduling):
-    """Several processes take tests as they have time; fleets all go to one, for their rates need both cores."""
+class FleetsInLanes(LoadScopeScheduling):
+    """Fleets run in two lanes, one after the other in each; the processes that have no lane take all other tests.
+
+    A fleet mostly waits, so two fleets and the other tests share two cores. More fleets at a time would starve each
+    other of what their rates need.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "fleets" if is_of_a_fleet(nodeid) else nodeid
+        return f"fleets {fleet_lane(nodeid)}" if is_of_a_fleet(nodeid) else nodeid
+
+
+def fleet_lane(nodeid: str) -> int:
+    """Return the lane of a flow's file: tests of one file share fixtures, and stay together."""
+    name = nodeid.partition("::")[0].rpartition("/")[2]
+    return 1 if name in SECOND_LANE else 0
+
+
+#: The files whose fleets run in the second lane; both lanes take about the same time.
+SECOND_LANE = {
+    "test_fleet.py",
+    "test_holds.py",
+    "test_limit.py",
+    "test_outage.py",
+    "test_redis.py",
+    "test_up.py",
+    "test_nightly.py",
+}
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FleetsAlone:
-    config.option.loadscopereorder = False  # they come last, when the other process has nothing left to do
-    return FleetsAlone(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FleetsInLanes:
+    config.option.loadscopereorder = False  # the lanes begin first, for they take longest
+    return FleetsInLanes(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: is_of_a_fleet(item.nodeid))
+    items.sort(key=lambda item: not is_of_a_fleet(item.nodeid))
 
 
 @pytest.fixture(scope="session")

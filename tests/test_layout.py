@@ -440,12 +440,12 @@ def documents():
 
 def test_every_make_target_that_is_named_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert targets == set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
     assert {"help", "setup", "demo", "test", "check", "clean"} <= targets
     for path in documents():
         text = path.read_text(encoding="utf-8")
-        named = re.findall(r"`make ([a-z ]+)`", text) + re.findall(r"^make ([a-z ]+)", text, re.MULTILINE)
+        named = re.findall(r"`make ([a-z -]+)`", text) + re.findall(r"^make ([a-z -]+)", text, re.MULTILINE)
         assert set(" ".join(named).split()) <= targets, path
     assert re.search(r"^make check test$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
 

@@ -54,9 +54,9 @@ class Watched:
             await until()
             stopped.set()
             await running
+            self.watchdog.close()  # its thread knows the loop, which is closed after this
 
         asyncio.run(live())
-        self.watchdog.close()
 
 
 def test_a_process_that_sends_leaves_signs_of_life_and_is_left_alone(tmp_path):
