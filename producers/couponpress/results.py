@@ -1,6 +1,6 @@
-"""Outcomes as files that people and programs read: CSV for a spreadsheet, JSON lines for a program.
+"""Outcomes as files that people and programs read: a workbook or CSV for a spreadsheet, JSON lines for a program.
 
-Decides the columns and their order. Refuses to know where outcomes come from.
+The columns are the fields of `Outcome`, in their order. A workbook needs `couponpress[excel]`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
-from typing import Literal, TextIO
+from pathlib import Path
+from typing import Any, Final, Literal, TextIO
 
+from couponpress.errors import InputError
 from couponpress.outcome import Outcome
 
+#: What is written as text, line by line.
 ResultFormat = Literal["csv", "jsonl"]
 
 COLUMNS = tuple(field.name for field in fields(Outcome))
 
+#: How many outcomes a sheet of a workbook takes; Excel itself takes 1,048,576 rows.
+SHEET_ROWS: Final = 1_000_000
 #: Excel takes a CSV file for UTF-8 only when it begins so.
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -28,6 +33,51 @@ def write_results(outcomes: Iterable[Outcome], stream: TextIO, format_name: Resu
         stream.write(line)
         lines += 1
     return lines - (format_name == "csv")
+
+
+def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
+    """Write a workbook with one row per outcome, and another sheet where one is full; returns how many rows.
+
+    Raises:
+        InputError: openpyxl is not installed.
+        OSError: the file cannot be written.
+    """
+    try:
+        from openpyxl import Workbook  # noqa: PLC0415 - an extra, and slow to load
+        from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # noqa: PLC0415
+    except ImportError:
+        raise InputError(
+            f"a workbook needs openpyxl, which is not installed: pip install 'couponpress[excel]', or write "
+            f"{path.with_suffix('.csv')}."
+        ) from None
+    book: Any = Workbook(write_only=True)
+    sheet: Any = None
+    rows = 0
+
+    def cell_of(value: str | int) -> object:
+        cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", value) if isinstance(value, str) else value)
+        if isinstance(value, str):
+            # Text whatever it begins with: no formula, and no id that becomes a number.
+            cell.data_type, cell.number_format = "s", "@"
+        return cell
+
+    for outcome in outcomes:
+        if rows % SHEET_ROWS == 0:
+            sheet = book.create_sheet("results" if not rows else f"results {rows // SHEET_ROWS + 1}")
+            sheet.freeze_panes = "A2"
+            sheet.append(COLUMNS)
+        sheet.append([cell_of(getattr(outcome, name)) for name in COLUMNS])
+        rows += 1
+    if sheet is None:
+        book.create_sheet("results").append(COLUMNS)
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        book.save(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return rows
 
 
 def result_lines(outcomes: Iterable[Outcome], format_name: ResultFormat) -> Iterator[str]:

@@ -1,49 +1,62 @@
-"""Broken rows of a workbook go back as a workbook: the cells as they were, with their types and formats.
+"""Rows of a workbook are written back as a workbook: the cells as they were, with their types and formats.
 
-Decides how a stored cell is written again. Refuses to know what the columns in front of it say. Needs
-`couponpress[excel]`, which the workbook that was read needed too.
+The columns of the template keep their drop-downs, and cells that are marked are coloured. Needs `couponpress[excel]`,
+which the workbook that was read needed too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, BinaryIO, Final
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, Final
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell, WriteOnlyCell
 from openpyxl.cell.cell import ERROR_CODES, ILLEGAL_CHARACTERS_RE
+from openpyxl.styles import PatternFill
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.datavalidation import DataValidation
 
 from couponpress.catalog.rows import PROBLEM, SheetCell
+from couponpress.catalog.template import LAST_ROW_WITH_CHOICES, choices_of
 
 _REASON_WIDTH: Final = 60
+_BAD: Final = PatternFill("solid", start_color="FFFFC7CE", end_color="FFFFC7CE")
+#: What Excel allows in no sheet's name, and how long a name may be.
+_NOT_IN_TITLES: Final = re.compile(r"[\\*?:/\[\]]")
+_LONGEST_TITLE: Final = 31
 
 
 class ErrorWorkbook:
-    """A workbook of one sheet, written row by row into an open file."""
+    """A workbook of one sheet, written row by row."""
 
-    def __init__(self, file: BinaryIO, title: str, header: list[str]) -> None:
-        self._file = file
+    def __init__(self, path: Path, title: str, header: list[str]) -> None:
+        self._path = path
         self._book = Workbook(write_only=True)
-        self._sheet: Any = self._book.create_sheet(title)
+        self._sheet: Any = self._book.create_sheet(_NOT_IN_TITLES.sub("_", title)[:_LONGEST_TITLE] or "rows")
         self._sheet.freeze_panes = "A2"
-        for at, name in enumerate(header):
+        for number, name in enumerate(header, 1):
+            letter = get_column_letter(number)
             if name.strip() == PROBLEM:
-                self._sheet.column_dimensions[chr(ord("A") + at)].width = _REASON_WIDTH
-                break
+                self._sheet.column_dimensions[letter].width = _REASON_WIDTH
+            if choices := choices_of(name):
+                validation = DataValidation("list", formula1=f'"{",".join(choices)}"', allow_blank=True)
+                validation.add(f"{letter}2:{letter}{LAST_ROW_WITH_CHOICES}")
+                self._sheet.data_validations.append(validation)
         self.append(SheetCell(name or None, "@") for name in header)
 
-    def append(self, cells: Iterable[SheetCell]) -> None:
-        """Add a row."""
-        self._sheet.append([self._written(cell) for cell in cells])
+    def append(self, cells: Iterable[SheetCell], bad: Collection[int] = ()) -> None:
+        """Add a row; `bad` are the cells to colour, from 0."""
+        self._sheet.append([self._made(cell, bad=at in bad) for at, cell in enumerate(cells)])
 
     def close(self) -> None:
-        """Write the workbook and close the file."""
-        with self._file:
-            self._book.save(self._file)
+        """Write the workbook."""
+        self._book.save(self._path)
 
-    def _written(self, cell: SheetCell) -> Cell | None:
+    def _made(self, cell: SheetCell, *, bad: bool) -> Cell | None:
         value = cell.value
-        if value is None:
+        if value is None and not bad:
             return None
         if cell.is_error:
             # A formula without a result stays an error until somebody writes a value.
@@ -54,4 +67,6 @@ class ErrorWorkbook:
         if isinstance(value, str) and not cell.is_error:
             made.data_type = "s"  # no formula, whatever the text begins with
         made.number_format = cell.number_format
+        if bad:
+            made.fill = _BAD
         return made

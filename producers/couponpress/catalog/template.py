@@ -62,7 +62,13 @@ _NOTES: Final = (
     "确认无误后提交:couponpress submit 文件名",
     "有问题的行会写入另一个文件(文件名.errors.xlsx),并在 _problem 列说明原因;改好后可直接再次提交。",
 )
-_LAST_ROW_WITH_CHOICES: Final = 10_000
+#: Down to this row a column offers its choices.
+LAST_ROW_WITH_CHOICES: Final = 10_000
+
+
+def choices_of(header: str) -> tuple[str, ...]:
+    """Return the words that a column of this name takes in the template; none for other columns."""
+    return next((column.choices for column in COLUMNS if column.header == header.strip()), ())
 
 
 def write_template(path: Path) -> None:
@@ -121,7 +127,7 @@ def _write_workbook(path: Path) -> None:
         sheet.cell(1, number).font = Font(bold=True)
         if column.choices:
             choices = DataValidation("list", formula1=f'"{",".join(column.choices)}"', allow_blank=True)
-            choices.add(f"{letter}2:{letter}{_LAST_ROW_WITH_CHOICES}")
+            choices.add(f"{letter}2:{letter}{LAST_ROW_WITH_CHOICES}")
             sheet.add_data_validation(choices)
     explained: Any = book.create_sheet("说明")
     for line in (["列", "何时填写", "怎么填"], *([one.header, one.needed, one.explained] for one in COLUMNS)):

@@ -40,4 +40,9 @@ def open_output(path: Path) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8", newline="") as stream:
             yield stream
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.") from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """Return the sentence for a file that the system does not let be written."""
+    return InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.")

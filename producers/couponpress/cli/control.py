@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from couponpress.cli.console import BrandOption, RunArgument, stderr
+from couponpress.cli.counters import row_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.ledger.redrive import RedrivenOutcome
-from couponpress.uploads.catalog_upload import row_counter
 
 
 def pause(run: RunArgument = None, brand: BrandOption = None) -> None:

@@ -6,6 +6,7 @@ through the entry-point group `couponpress.commands`.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib.metadata import entry_points, version
 from io import TextIOWrapper
@@ -51,13 +52,21 @@ def options(
     """Take the options that every command shares."""
 
 
+def _show_whole_sentences(root: typer.Typer) -> None:
+    """Give each command its first line as its short help, which is wrapped; what typer makes itself is cut off."""
+    for command in root.registered_commands:
+        told = inspect.getdoc(command.callback) if command.callback else None
+        command.short_help = command.short_help or (told or "").partition("\n\n")[0].replace("\n", " ")
+
+
 def main() -> None:
     """Run the command; every error that couponpress raises on purpose is one sentence and exit code 2."""
-    for entry in entry_points(group="couponpress.commands"):
-        entry.load()(app)
     # A terminal that lacks a letter shows its number instead.
     cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     try:
+        for entry in entry_points(group="couponpress.commands"):
+            entry.load()(app)
+        _show_whole_sentences(app)
         app()
     except CouponpressError as error:
         stderr.print(f"couponpress: {error}")

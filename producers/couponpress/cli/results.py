@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Final, Literal, cast
 
 import typer
 
-from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr
+from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr, unwritable
+from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
-from couponpress.outcome import RunStatus
-from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results
+from couponpress.errors import InputError
+from couponpress.outcome import Outcome, RunStatus
+from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results, write_results_workbook
 from couponpress.settings import ProducerSettings
-from couponpress.uploads.catalog_upload import picture_counter
+
+_SUFFIXES: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "xlsx"}
 
 
 def results(
     run: Annotated[str, typer.Argument(help="The run's name.")],
-    format_name: Annotated[ResultFormat, typer.Option("--format", help="csv or jsonl.")] = "csv",
+    format_name: Annotated[
+        Literal["csv", "jsonl", "xlsx"] | None,
+        typer.Option("--format", help="Default: by the file's suffix, else csv.", show_default=False),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file; default: standard output.")] = None,
     download: Annotated[
         Path | None,
@@ -30,21 +37,37 @@ def results(
     ] = None,
 ) -> None:
     """Write one line per spec: row id, task id, outcome, picture URL or reason."""
+    form = format_name or _SUFFIXES.get(output.suffix.lower() if output else "", "csv")
+    if form == "xlsx" and output is None:
+        raise InputError("a workbook cannot be written to standard output; name a file with -o.")
+    if form != "xlsx" and output is not None and output.suffix.lower() == ".xlsx":
+        raise InputError(
+            f"{output} would hold {form} under a workbook's name; leave --format out, or name another file."
+        )
     with Client() as client:
         status = client.run(run)  # an unknown run must not leave an empty file behind
         if download is not None and output is None:
             raise typer.Exit(_download(client, status, download))
         if output is None:
             cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", newline="")
-            write_results(client.outcomes(run), sys.stdout, format_name)
+            write_results(client.outcomes(run), sys.stdout, cast(ResultFormat, form))
             return
-        with open_output(output) as stream:
-            if format_name == "csv":
-                stream.write(BYTE_ORDER_MARK)
-            written = write_results(client.outcomes(run), stream, format_name)
+        written = _write(client.outcomes(run), output, form)
         stderr.print(f"{written} lines written to {output}")
         if download is not None:
             raise typer.Exit(_download(client, status, download))
+
+
+def _write(outcomes: Iterable[Outcome], output: Path, form: str) -> int:
+    if form == "xlsx":
+        try:
+            return write_results_workbook(outcomes, output)
+        except OSError as error:
+            raise unwritable(output, error) from None
+    with open_output(output) as stream:
+        if form == "csv":
+            stream.write(BYTE_ORDER_MARK)
+        return write_results(outcomes, stream, cast(ResultFormat, form))
 
 
 def _download(client: Client, status: RunStatus, directory: Path) -> int:
@@ -52,8 +75,19 @@ def _download(client: Client, status: RunStatus, directory: Path) -> int:
     from couponpress.cli import downloading  # noqa: PLC0415 - loads an HTTP client
 
     rule = ProducerSettings.load().proxy_rule
+    settled = 0
     with picture_counter(stderr, status.succeeded) as on_progress:
-        done = downloading.download(client.outcomes(status.run), directory, rule=rule, on_progress=on_progress)
+
+        def count() -> None:
+            nonlocal settled
+            settled += 1
+            on_progress()
+
+        try:
+            done = downloading.download(client.outcomes(status.run), directory, rule=rule, on_progress=count)
+        except KeyboardInterrupt:
+            stderr.print(f"{settled:,} of {status.succeeded:,} pictures are there; the same command goes on")
+            raise
     for row_id, reason in done.failed[:20]:
         stderr.print(f"not fetched: {row_id}: {reason}")
     told = [f"{done.fetched} pictures fetched into {directory}"]

@@ -69,7 +69,11 @@ def watch(run: RunArgument = None) -> None:
 
 def watch_run(client: Client, run: str) -> int:
     """Show a run until it is finished, then its summary; returns how many specs ended badly."""
-    last = watch_progress(lambda: client.run(run), stderr)
+    try:
+        last = watch_progress(lambda: client.run(run), stderr)
+    except KeyboardInterrupt:
+        stderr.print(f"the run goes on; `couponpress watch {run}` shows its progress again")
+        raise
     stderr.print(summary(last, client.reasons(run)))
     return last.ended_badly
 

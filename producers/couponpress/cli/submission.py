@@ -18,13 +18,17 @@ from couponpress.cli.dry_run import dry_run as show_dry_run
 from couponpress.cli.reading_progress import reading_progress
 from couponpress.cli.status import watch_run
 from couponpress.client import Client, Receipt
-from couponpress.errors import CouponpressError, MerchantPictureFoundError
+from couponpress.errors import ConflictError, CouponpressError, InputError, MerchantPictureFoundError
 from couponpress.keys import Lane
 from couponpress.ledger.rate import per_second
 from couponpress.picture_files import PictureChoices
 from couponpress.settings import configured_rate
-from couponpress.uploads.catalog_upload import CatalogUpload, default_run_name
+from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress.uploads.file_names import default_run_name
 from couponpress.uploads.picture_upload import upload_pictures
+
+#: Each conflict takes one more reading of the catalogs; so many changed rows are another catalog.
+_MOST_CONFLICTS = 20
 
 
 def submit(
@@ -35,7 +39,8 @@ def submit(
         str | None, typer.Option("--format", help="csv, jsonl or xlsx; default: by the file's suffix.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="utf-8 or gb18030; default: told by the content.", show_default=False)
+        str | None,
+        typer.Option(help="utf-8, gb18030, big5 or utf-16; default: told by the content.", show_default=False),
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="A workbook's sheet; default: the first visible.")] = None,
     header_row: Annotated[
@@ -53,6 +58,10 @@ def submit(
     strict: Annotated[bool, typer.Option(help="Refuse the whole catalog if any row is broken or doubtful.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Check everything and show the first bodies; enqueue nothing.")] = False,
     watch_it: Annotated[bool, typer.Option("--watch", help="Show progress until every spec has its outcome.")] = False,
+    empty: Annotated[
+        list[str] | None,
+        typer.Option("--empty", metavar="TEXT", help="A cell of this text counts as empty, such as NULL; repeatable."),
+    ] = None,
     errors: Annotated[
         Path | None, typer.Option(help="Where broken rows go; default: beside the catalog, as STEM.errors.SUFFIX.")
     ] = None,
@@ -79,8 +88,10 @@ def submit(
         skip_hidden=skip_hidden,
         strict=strict,
         errors=errors,
+        empty=empty or (),
         pictures=pictures,
     )
+    upload.run = run
     upload.check()
     if save_mapping:
         (headers or HeaderMapping()).save(save_mapping)
@@ -91,17 +102,42 @@ def submit(
     with Client() as client:
         client.ping()
         try:
-            receipt = _enqueue(client, upload, run, lane, hook)
+            receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
         except MerchantPictureFoundError:
             upload_pictures(upload, PictureChoices(convert, private_urls), stderr)
-            receipt = _enqueue(client, upload, run, lane, hook)
+            receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
         stderr.print(upload.report())
+        for line in upload.next_commands(run):
+            stderr.print(f"mend its rows, then: {line}")
         known = f", {receipt.known} known before (the same work)" if receipt.known else ""
         enqueued = receipt.new + receipt.known > 0
         more = f" `couponpress watch {run}` shows its progress." if enqueued else ""
         stderr.print(f"run {run}: {receipt.new} enqueued{known}.{more}")
         ended_badly = watch_run(client, run) if watch_it and enqueued else 0
     raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
+
+
+def _enqueue_rows(
+    client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None, *, strict: bool
+) -> Receipt:
+    """Enqueue the good rows; one whose task_id is known with another body is broken, and stops no other row.
+
+    Raises:
+        ConflictError: with strict, or there are too many of them to look for each.
+    """
+    while True:
+        try:
+            return _enqueue(client, upload, run, lane, hook)
+        except ConflictError as error:
+            if upload.from_standard_input or error.task_id in upload.conflicts:
+                raise
+            where = upload.row_of(error.task_id)
+            if strict or where is None or len(upload.conflicts) >= _MOST_CONFLICTS:
+                raise InputError(f"{where}: {error}" if where else str(error)) from None
+            upload.conflicts[error.task_id] = (
+                f"its task_id {error.task_id} is known in run {error.known_run!r} with another body; give the row "
+                "another id, or submit it under a new run name"
+            )
 
 
 def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:

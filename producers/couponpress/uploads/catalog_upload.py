@@ -1,32 +1,26 @@
 """Catalog files as one upload: good rows become specs, broken ones go to the error file, with a count of both.
 
-Decides what happens to a broken row. Refuses to know Redis: the client takes the specs from here, one by one.
+The client takes the specs from here one by one; nothing here speaks to Redis. An error file that an earlier reading
+left is removed when its catalog has no broken row any more.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from couponpress import catalog
-from couponpress.errors import CatalogError, InputError
+from couponpress.errors import CatalogError, InputError, Problem
+from couponpress.ledger.chunks import Identified, identified_in
 from couponpress.serialized_spec import SerializedSpec
+from couponpress.uploads.file_names import default_run_name, error_path
 
 #: How many notes and columns a report names before it only counts them.
 _NAMED = 8
+#: How many reasons of broken rows are named when no row is good.
+_REASONS = 3
 #: How many unused columns are named before they are only counted.
 _LISTED = 20
 #: After how many rows `on_read` is called.
@@ -59,6 +53,7 @@ class CatalogUpload:
         skip_hidden: bool = False,
         strict: bool = False,
         errors: Path | None = None,
+        empty: Sequence[str] = (),
         on_broken: Callable[[catalog.BrokenRow], None] = lambda _: None,
         pictures: catalog.MerchantPictures | None = None,
     ) -> None:
@@ -74,10 +69,15 @@ class CatalogUpload:
         self._summaries: dict[str, list[str]] = {}
         self._strict = strict
         self._errors = errors
+        self._empty = empty
         self._on_broken = on_broken
         #: Those of the merchant's own; where none were handed in, their rows are broken.
         self.pictures = pictures or catalog.MerchantPictures("refuse")
         self._notes: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        #: task_id -> why its row is broken: the ledger knows it with another body in `run`.
+        self.conflicts: dict[str, str] = {}
+        self.run = ""
         self._unused: dict[str, tuple[str, ...]] = {}
         self.good = self.broken = 0
         self.error_files: list[Path] = []
@@ -128,6 +128,7 @@ class CatalogUpload:
         self.good = self.broken = 0
         self.error_files.clear()
         self._notes.clear()
+        self._reasons.clear()
         with ExitStack() as opened:
             # All are opened first, so that a misspelt second name does not show after the first million rows.
             prefixes = catalog.row_prefixes(self._files)
@@ -165,33 +166,68 @@ class CatalogUpload:
             row_prefix=row_prefix,
             pictures=pictures,
             seen=seen,
+            empty=self._empty,
         )
 
     def _specs_of(self, one: catalog.Catalog) -> Iterator[SerializedSpec]:
-        path = self._errors or _beside(one)
+        path = self._errors or error_path(one)
+        identified = identified_in(self.run) if self.conflicts else None
         gathering = self.pictures.phase == "gather"
         with catalog.ErrorFile(path, one) as errors:
-            for number, row in enumerate(one, 1):
+            for number, read in enumerate(one, 1):
+                row = self._without_conflict(read, identified) if identified and isinstance(read, catalog.Row) else read
                 if gathering:
                     self.pictures.note_row(good=isinstance(row, catalog.Row))
                 if isinstance(row, catalog.BrokenRow):
                     self.broken += 1
                     errors.write(row)
+                    self._reasons.update(f"{problem.field}: {problem.rule}" for problem in row.problems)
                     self._on_broken(row)
                 else:
                     self.good += 1
                     yield row.serialized_spec
                 if not number % _TOLD_EVERY:
                     self.on_read()
-        if one.broken:
+        if errors.written:
             self.error_files.append(path)
+        elif self._errors is None:
+            path.unlink(missing_ok=True)  # its catalog is mended
         self._notes.update(one.notes)
         self._unused[one.name] = tuple(one.unused_columns)
         self._summaries[one.name] = one.summary.lines()
 
+    def _without_conflict(
+        self, row: catalog.Row, identified: Callable[[SerializedSpec], Identified]
+    ) -> catalog.Row | catalog.BrokenRow:
+        reason = self.conflicts.get(identified(row.serialized_spec).task_id)
+        if reason is None:
+            return row
+        return catalog.BrokenRow(row.line, row.default_row_id, row.given, (Problem("row", reason),))
+
+    def row_of(self, task_id: str) -> str | None:
+        """Read the catalogs again for the row with this task_id; returns its file, line and row id for a sentence."""
+        identified = identified_in(self.run)
+        for name, prefix in zip(self._files, catalog.row_prefixes(self._files), strict=True):
+            with self._opened(name, prefix, self.pictures) as rows:
+                for row in rows:
+                    if isinstance(row, catalog.Row):
+                        one = identified(row.serialized_spec)
+                        if one.task_id == task_id:
+                            return f"line {row.line} of {name} (row {one.row.row_id!r})"
+        return None
+
+    def next_commands(self, run: str) -> list[str]:
+        """Return what to give after the broken rows are mended."""
+        return [
+            f"couponpress submit {path}" + ("" if default_run_name([str(path)]) == run else f" --run {run}")
+            for path in self.error_files
+        ]
+
     def report(self) -> str:
         """Return what a person should know about the catalogs, in a few lines."""
         lines = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
+        if self._reasons and not self.good:
+            lines += [f"  {count:>8}  {reason}" for reason, count in self._reasons.most_common(_REASONS)]
         lines += [f"broken rows and their reasons: {path}" for path in self.error_files]
         lines += [f"{name}: {told}" for name, summary in self._summaries.items() for told in summary]
         lines += [f"not sent, columns of {name}: {_listed(unused)}" for name, unused in self._unused.items() if unused]
@@ -201,43 +237,7 @@ class CatalogUpload:
         return "\n".join(lines)
 
 
-def default_run_name(files: Sequence[str]) -> str:
-    """Return the first file's stem, so that the same catalog is the same run.
-
-    Raises:
-        InputError: it comes from standard input, which has no name.
-    """
-    if files[0] == "-":
-        raise InputError("a catalog from standard input has no name: say --run NAME.")
-    return Path(files[0]).stem
-
-
-@contextmanager
-def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
-    """Show how many rows were stored, for a terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("rows", total=None)
-        yield lambda rows: progress.update(task, completed=rows)
-
-
-@contextmanager
-def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]]:
-    """Show how many of a run's pictures are fetched, for a terminal."""
-    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.update(task, advance=1)
-
-
 def _listed(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     shown = ", ".join(names[:_LISTED])
     return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED:,} more"
-
-
-def _beside(one: catalog.Catalog) -> Path:
-    if one.path is None:
-        return Path(f"stdin.errors.{one.format}")
-    suffix = ".xlsx" if one.format == "xlsx" else one.path.suffix  # .xlsm promises macros
-    return one.path.with_name(f"{one.path.stem}.errors{suffix}")

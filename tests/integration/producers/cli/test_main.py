@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import openpyxl
 import pytest
 import redis
 from redis.asyncio import Redis
@@ -164,7 +165,7 @@ def test_the_version_is_told(couponpress):
         ["submit", "--fast", "may.csv"],
         ["submit", "--lane", "slow", "may.csv"],
         ["results"],
-        ["results", "may", "--format", "xlsx"],
+        ["results", "may", "--format", "xls"],
         ["status", "may", "june"],
     ],
     ids=" ".join,
@@ -399,10 +400,47 @@ def test_a_known_task_with_another_body_is_refused_and_nothing_is_half_enqueued(
     before = client.run("may"), chunk_ids(server)
     changed = row(1, url="https://wxpaylogo.qpic.cn/b.png")
     catalog(tmp_path / "may.csv", *(row(number) for number in range(2, 300)), changed, row(300))
-    ran = couponpress("submit", "may.csv")
+    ran = couponpress("submit", "may.csv", "--strict")
     assert is_one_sentence(ran), ran
+    assert "line 300 of may.csv (row " in ran.err
     assert "task_id cut-out-000001 is already known in run 'may' with another body" in ran.err
     assert (client.run("may"), chunk_ids(server)) == before
+
+
+def test_a_known_task_with_another_body_does_not_stop_the_rows_beside_it(couponpress, server, client, tmp_path):
+    catalog(tmp_path / "may.csv", row(1), row(2))
+    couponpress("submit", "may.csv")
+    changed = [row(number, url="https://wxpaylogo.qpic.cn/b.png") for number in (1, 2)]
+    catalog(tmp_path / "may.csv", *changed, row(3), row(4))
+    ran = couponpress("submit", "may.csv")
+    assert ran.code == 1
+    assert "2 good rows, 2 broken ones" in ran.err
+    assert client.run("may").total == 4
+    assert "its task_id cut-out-000002 is known in run 'may' with another body" in (
+        tmp_path / "may.errors.csv"
+    ).read_text(encoding="utf-8")
+
+
+def test_a_mended_error_file_goes_into_the_run_of_its_catalog(couponpress, server, client, tmp_path):
+    catalog(tmp_path / "may.csv", row(1), row(2, url="nonsense://x"))
+    ran = couponpress("submit", "may.csv")
+    assert "mend its rows, then: couponpress submit may.errors.csv" in ran.err
+    errors = tmp_path / "may.errors.csv"
+    text = errors.read_text(encoding="utf-8").replace("nonsense://x", "https://wxpaylogo.qpic.cn/2.png")
+    errors.write_text(text, encoding="utf-8")
+    assert couponpress("submit", "may.errors.csv").code == 0
+    assert [one.run for one in client.runs()] == ["may"]
+    assert client.run("may").total == 2
+
+
+def test_results_in_a_workbook_are_one(couponpress, server, may, tmp_path):
+    couponpress("submit", may)
+    assert couponpress("results", "may", "-o", "may-results.xlsx").code == 0
+    sheet = openpyxl.load_workbook(tmp_path / "may-results.xlsx").active
+    assert [cell.value for cell in sheet[1]][:2] == ["row_id", "task_id"]
+    assert sheet.max_row == 4
+    assert is_one_sentence(couponpress("results", "may", "--format", "xlsx"))
+    assert is_one_sentence(couponpress("results", "may", "--format", "csv", "-o", "x.xlsx"))
 
 
 def test_a_run_in_the_other_lane_is_told(couponpress, server, may):

@@ -449,6 +449,42 @@ def test_broken_rows_come_back_as_a_workbook_and_can_be_mended(tmp_path):
     assert found[1].spec.brand_id == "1203441234567890123"
 
 
+def test_the_bad_cell_is_coloured_and_drop_downs_stay(tmp_path):
+    sheet = errors_of(workbook(normal(品牌ID=None, 优惠范围="周边")), tmp_path / "errors.xlsx").active
+    names = {cell.value: cell.column for cell in sheet[1]}
+    coloured = {cell.column for cell in sheet[2] if cell.fill.fill_type == "solid"}
+    assert coloured == {names["品牌ID"], names["优惠范围"]}
+    choices = {str(one.sqref).partition(":")[0]: one.formula1 for one in sheet.data_validations.dataValidation}
+    assert choices[f"{get_column_letter(names['优惠范围'])}2"] == '"全场,单品,品类"'
+
+
+def test_a_title_that_excel_refuses_and_a_reason_far_to_the_right_are_written(tmp_path):
+    far = (*HEADER, *[f"列{number}" for number in range(30)], "_problem", "_line")
+    book = workbook((*normal(品牌ID=None), *[None] * 30, "old", "7"), header=far)
+    content = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(content, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            new.writestr(
+                name, part.replace("优惠券".encode(), "五月/六月".encode()) if "workbook.xml" in name else part
+            )
+    sheet = errors_of(content.getvalue(), tmp_path / "errors.xlsx").active
+    assert sheet.title == "五月_六月"
+    assert [cell.value for cell in sheet[2]][-2:] == ["品牌ID: is required", "7"]
+
+
+def test_a_failure_leaves_neither_half_a_file_nor_an_empty_one(tmp_path, monkeypatch):
+    def fail(book, path):
+        save(book, path)
+        raise OSError(28, "No space left on device")
+
+    content, save = workbook(normal(品牌ID=None)), openpyxl.Workbook.save
+    monkeypatch.setattr(openpyxl.Workbook, "save", fail)
+    with pytest.raises(CatalogError, match="No space left"):
+        errors_of(content, tmp_path / "errors.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_result_that_is_missing_stays_missing(tmp_path):
     path = tmp_path / "errors.xlsx"
     errors_of(workbook(normal(品牌ID="=1+1")), path)

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 
 import pytest
 
 from couponpress.errors import CatalogError, InputError
-from couponpress.uploads.catalog_upload import CatalogUpload, default_run_name
+from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress.uploads.file_names import default_run_name
 from tests.builders import cut_out_body
 
 
@@ -159,3 +161,39 @@ def test_the_same_catalog_is_the_same_run():
 def test_standard_input_has_no_name():
     with pytest.raises(InputError, match="--run NAME"):
         default_run_name(["-"])
+
+
+@pytest.mark.parametrize("name", ["may.errors.xlsx", "x/may.errors.csv", "may.errors.errors.csv", "may.csv"])
+def test_an_error_file_belongs_to_the_run_of_its_catalog(name):
+    assert default_run_name([name]) == "may"
+
+
+def test_what_to_give_after_the_rows_are_mended(tmp_path):
+    upload = CatalogUpload([jsonl(tmp_path / "may.jsonl", BROKEN, good(1))])
+    list(upload.specs())
+    errors = tmp_path / "may.errors.jsonl"
+    assert upload.next_commands("may") == [f"couponpress submit {errors}"]
+    assert upload.next_commands("june") == [f"couponpress submit {errors} --run june"]
+
+
+def test_an_old_error_file_goes_away_when_its_catalog_is_mended(tmp_path):
+    path = tmp_path / "may.jsonl"
+    list(CatalogUpload([jsonl(path, BROKEN, good(1))]).specs())
+    assert (tmp_path / "may.errors.jsonl").exists()
+    list(CatalogUpload([jsonl(path, good(1))]).specs())
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["may.jsonl"]
+
+
+def test_without_a_good_row_the_reasons_stand_in_the_report(tmp_path):
+    upload = CatalogUpload([jsonl(tmp_path / "may.jsonl", BROKEN, BROKEN)])
+    list(upload.specs())
+    assert re.search(r"^ +2  \S+: \w+", upload.report(), re.MULTILINE)
+
+
+def test_many_unused_columns_are_counted_not_listed(tmp_path):
+    names = [f"c{number}" for number in range(5000)]
+    (tmp_path / "may.csv").write_text(",".join(["brand_id", "image_url", *names]) + "\n1,x\n", encoding="utf-8")
+    upload = CatalogUpload([str(tmp_path / "may.csv")])
+    list(upload.specs())
+    assert "c19 and 4,980 more" in upload.report()
+    assert len(upload.report()) < 1000

@@ -1,0 +1,35 @@
+"""Counters for a terminal: how many rows a command has stored, how many pictures it has fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+@contextmanager
+def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
+    """Show how many rows were stored, for a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("rows", total=None)
+        yield lambda rows: progress.update(task, completed=rows)
+
+
+@contextmanager
+def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]]:
+    """Show how many of a run's pictures are fetched, for a terminal."""
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.update(task, advance=1)

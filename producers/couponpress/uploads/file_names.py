@@ -1,0 +1,39 @@
+"""The names that follow from a catalog's file name: its run, and the file for its broken rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from couponpress import catalog
+from couponpress.errors import InputError
+
+#: What the name of an error file has behind that of its catalog.
+ERRORS = ".errors"
+
+
+def default_run_name(files: Sequence[str]) -> str:
+    """Return the first file's stem, so that the same catalog is the same run.
+
+    An error file belongs to the run of its catalog.
+
+    >>> default_run_name(["may.csv"]), default_run_name(["may.errors.csv"])
+    ('may', 'may')
+
+    Raises:
+        InputError: it comes from standard input, which has no name.
+    """
+    if files[0] == "-":
+        raise InputError("a catalog from standard input has no name: say --run NAME.")
+    stem = Path(files[0]).stem
+    while stem.endswith(ERRORS) and stem != ERRORS:
+        stem = stem.removesuffix(ERRORS)
+    return stem
+
+
+def error_path(one: catalog.Catalog) -> Path:
+    """Return where the broken rows of a catalog go when nobody says: beside it."""
+    if one.path is None:
+        return Path(f"stdin.errors.{one.format}")
+    suffix = ".xlsx" if one.format == "xlsx" else one.path.suffix  # .xlsm promises macros
+    return one.path.with_name(f"{one.path.stem}{ERRORS}{suffix}")
