@@ -8,9 +8,7 @@
         publisher         publishes hints for chunks that were in hand before
         message_filter    moves queue messages that are no hints to the dead letters
         celery_consumer   Celery's consumer, patient while Redis is away
-        unhinted          finds chunks that no hint leads to
-        urgent            looks into the urgent lane without waiting for a hint
-        taking_up         the chunks that these two found, in hand
+        ledger_poller     finds chunks that no hint led to, urgent ones at once
         submitter         one chunk from its lease to its outcomes
         leased_chunk      what is known of a chunk in between
 
@@ -90,7 +88,7 @@ and around them:
     up                every service in one terminal
     demo              the whole fleet on one machine
     sandbox           a stand-in for the platform
-    periodic          loops that run again and again
+    periodic          keeps background loops running after an unforeseen error
     errors            what can go wrong, as one tree
 
 Where a spec is and how it ends is kept in `couponpress.ledger`; what it is, in `couponpress.spec`.

@@ -86,21 +86,26 @@ _wiring: dict[int, Process] = {}
 _wiring_lock = threading.Lock()
 
 
-def this_process() -> Process:
-    """Return this process's wiring, made when first asked for and never shared across a fork."""
+def this_process(concurrency: int = CHUNKS_IN_HAND) -> Process:
+    """Return this process's wiring, made when first asked for and never shared across a fork.
+
+    `concurrency` is how many chunks the process may have in hand; it counts when the wiring is made.
+    """
     with _wiring_lock:
         process = _wiring.get(os.getpid())
         if process is None:
             _wiring.clear()  # what a parent process opened is not ours
             settings = Settings.load()
-            process = _wiring[os.getpid()] = Process.start(settings, Secrets.read(settings), publish_again)
+            process = _wiring[os.getpid()] = Process.start(
+                settings, Secrets.read(settings), publish_again, most_in_hand=concurrency
+            )
         return process
 
 
 @signals.worker_ready.connect
 def _wire_threads(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's own object
     if not issubclass(sender.controller.pool_cls, PreforkPool):  # prefork's children wire themselves
-        this_process()
+        this_process(sender.controller.concurrency)
 
 
 @signals.worker_process_init.connect

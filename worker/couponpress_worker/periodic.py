@@ -1,12 +1,27 @@
-"""Loops that run again and again until their process is stopped."""
+"""Keeps background loops running: an error that nobody foresaw is logged and counted, and the loop starts again.
+
+The first occurrence of an error is logged with its trace. The same error from the same line is then only counted, and
+logged again after ten minutes. The wait before the next start doubles from half a second to ten seconds.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from traceback import walk_tb
+
+log = logging.getLogger(__name__)
 
 #: How often a loop runs that looks after something once a second; retries are released with this precision.
 TICK_SECONDS = 1.0
+#: The wait after the first failure in a row, and the longest.
+FIRST_REST_SECONDS = 0.5
+LONGEST_REST_SECONDS = 10.0
+#: The same error is logged again after so long.
+TELL_AGAIN_SECONDS = 600.0
 
 
 async def rest(stopped: asyncio.Event, seconds: float) -> None:
@@ -14,3 +29,49 @@ async def rest(stopped: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopped.wait()
+
+
+class Failures:
+    """Counts the unforeseen errors of a process's loops.
+
+    Attributes:
+        counts: how many errors each loop ran into, by the loop's name.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.counts: dict[str, int] = {}
+        self._monotonic = monotonic
+        self._told: dict[tuple[str, type[BaseException], str, int], float] = {}
+
+    def note(self, loop: str, error: BaseException) -> None:
+        """Count an error of a loop; log it with its trace unless the same one was logged within ten minutes."""
+        self.counts[loop] = self.counts.get(loop, 0) + 1
+        frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+        same = (loop, type(error), *(frames[-1] if frames else ("", 0)))
+        now = self._monotonic()
+        if now - self._told.get(same, float("-inf")) >= TELL_AGAIN_SECONDS:
+            self._told[same] = now
+            log.error("%s failed and goes on (failure %d)", loop, self.counts[loop], exc_info=error)
+
+
+async def keep_running(
+    name: str, run: Callable[[], Awaitable[None]], stopped: asyncio.Event, failures: Failures
+) -> None:
+    """Run a loop until it ends by itself or the process is stopped; start it again after an unforeseen error.
+
+    A loop that ran for longer than `LONGEST_REST_SECONDS` before it failed starts again after the shortest wait.
+    """
+    loop = asyncio.get_running_loop()
+    in_a_row = 0
+    while True:
+        began = loop.time()
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - this is the place for what nobody foresaw
+            failures.note(name, error)
+            in_a_row = 1 if loop.time() - began > LONGEST_REST_SECONDS else in_a_row + 1
+        else:
+            return
+        if stopped.is_set():
+            return
+        await rest(stopped, min(FIRST_REST_SECONDS * 2.0 ** min(in_a_row - 1, 10), LONGEST_REST_SECONDS))

@@ -28,7 +28,7 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.completion.moves import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
 from couponpress_worker.completion.round_robin import in_turns
-from couponpress_worker.periodic import TICK_SECONDS, rest
+from couponpress_worker.periodic import TICK_SECONDS, Failures, rest
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.store.leader import Leadership
 from couponpress_worker.wechatpay.client import SlotPassed, WeChatPay
@@ -106,11 +106,13 @@ class OverdueQuery:
         halted: Callable[[], bool],
         stopped: asyncio.Event,
         away: Callable[[Exception], None] = _say_away,
+        failures: Failures | None = None,
     ) -> None:
         """Query while this process leads and nothing is held, until it is stopped and its slots are closed.
 
-        `away` hears each time that Redis did not answer.
+        `away` hears each time that Redis did not answer; `failures` counts what nobody foresaw.
         """
+        failures = failures or Failures()
 
         async def may_ask() -> bool:
             return not halted() and await leadership.mine()
@@ -124,8 +126,8 @@ class OverdueQuery:
                 away(error)
             except SlotsClosedError:
                 return
-            except Exception:  # whatever one chunk does to it: the others need it
-                log.exception("overdue queries failed and go on")
+            except Exception as error:  # noqa: BLE001 - whatever one chunk does to it: the others need it
+                failures.note("status poller", error)
             if not asked:
                 await rest(stopped, TICK_SECONDS)
 

@@ -14,7 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Beat:
         sent: how many requests it has sent.
         in_hand: how many chunks it has in hand.
         at: when, seconds since 1970.
+        loop_failures: how many unforeseen errors each background loop ran into and went on after, by its name.
     """
 
     role: str
@@ -48,6 +49,7 @@ class Beat:
     sent: int
     in_hand: int
     at: float
+    loop_failures: dict[str, int] = field(default_factory=dict)
 
     def ailment(self, now: float) -> str:
         """Return why the process is not healthy; empty when it is."""

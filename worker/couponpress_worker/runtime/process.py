@@ -32,6 +32,7 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.completion.run_webhooks import HookSender
 from couponpress_worker.completion.status_poller import OverdueQuery
+from couponpress_worker.periodic import Failures, keep_running
 from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Bucket, Grant
 from couponpress_worker.rate.send_log import FlightRecorder
@@ -49,10 +50,9 @@ from couponpress_worker.store.client import callback_redis, fleet_redis, limiter
 from couponpress_worker.store.leader import Leadership
 from couponpress_worker.store.leases import Leases, give_strays_back
 from couponpress_worker.store.recorder import Recorder
-from couponpress_worker.submission.leased_chunk import Summary
+from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND, Summary
+from couponpress_worker.submission.ledger_poller import Unhinted, UrgentLane
 from couponpress_worker.submission.submitter import STOPPING, Submitter
-from couponpress_worker.submission.unhinted import Unhinted
-from couponpress_worker.submission.urgent import UrgentLane
 from couponpress_worker.wechatpay.certificates import PlatformKeys, VerifierOf
 from couponpress_worker.wechatpay.client import PARTNER, Account, WeChatPay
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
@@ -118,10 +118,19 @@ class Process:
     """One process's wiring, from `start` to `close`."""
 
     def __init__(
-        self, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain, *, takes_hints: bool = True
+        self,
+        settings: Settings,
+        secret_keys: Secrets,
+        publish_again: PublishAgain,
+        *,
+        takes_hints: bool = True,
+        most_in_hand: int = CHUNKS_IN_HAND,
     ) -> None:
         self._settings = settings
         self._takes_hints = takes_hints
+        self._most_in_hand = most_in_hand
+        self._failures = Failures()
+        self._returns_seen = 0
         self._secret_keys = secret_keys
         self._publish_again = publish_again
         self._loop = uvloop.new_event_loop()
@@ -134,14 +143,20 @@ class Process:
 
     @classmethod
     def start(
-        cls, settings: Settings, secret_keys: Secrets, publish_again: PublishAgain, *, takes_hints: bool = True
+        cls,
+        settings: Settings,
+        secret_keys: Secrets,
+        publish_again: PublishAgain,
+        *,
+        takes_hints: bool = True,
+        most_in_hand: int = CHUNKS_IN_HAND,
     ) -> Self:
         """Wire this process and begin to look after what others left behind.
 
         Without `takes_hints`, hints that wait in the queues are no work of its own, nor are chunks that no hint leads
-        to.
+        to. `most_in_hand` is how many chunks it may have in hand: the `--concurrency` of its worker.
         """
-        process = cls(settings, secret_keys, publish_again, takes_hints=takes_hints)
+        process = cls(settings, secret_keys, publish_again, takes_hints=takes_hints, most_in_hand=most_in_hand)
         process._thread.start()
         process._call(process._open()).result()
         gc.collect()
@@ -210,6 +225,7 @@ class Process:
             look=self._look,
             in_hand=lambda: self._submitter.in_hand,
             hand_back=self._last_words,
+            failures=self._failures,
         )
         overdue = OverdueQuery(
             ledger=self._ledger,
@@ -233,29 +249,41 @@ class Process:
                 result_ttl_seconds=settings.result_ttl,
                 stopped=self._stopped,
                 away=away,
+                failures=self._failures,
             )
         )
 
         def asks_nothing() -> bool:  # nor keeps the lead for a recovery that has ended
             return recovery.done() or self._halt.holds(PARTNER_SCOPE)
 
-        self._background = [
-            asyncio.create_task(holds.run(self._stopped)),
-            asyncio.create_task(self._pace.tell_configured(settings.rate, self._stopped)),
-            asyncio.create_task(self._query_pace.tell_configured(settings.query_rate, self._stopped)),
-            recovery,
-            asyncio.create_task(flight.run(self._stopped)),
-            asyncio.create_task(self._watchdog.run(self._stopped)),
-            asyncio.create_task(hooks.run(self._leadership, self._stopped, away)),
-            asyncio.create_task(UrgentLane(self._ledger, self._submitter.submit_chunk, away).run(self._stopped)),
-            asyncio.create_task(overdue.run(self._leadership, asks_nothing, self._stopped, away)),
-            asyncio.create_task(give_strays_back(leases, self._watch, owner, self._publish_again, self._stopped)),
-        ]
-        self._unhinted = Unhinted(leases, self._submitter.submit_chunk, away, lambda: self._halt.stopping)
+        urgent = UrgentLane(self._ledger, self._submitter.submit_chunk, away, self._failures)
+        self._unhinted = Unhinted(
+            leases,
+            self._submitter.submit_chunk,
+            away,
+            lambda: self._halt.stopping,
+            most_in_hand=self._most_in_hand,
+            failures=self._failures,
+        )
+        stopped = self._stopped
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "hold listener": lambda: holds.run(stopped),
+            "limit teller": lambda: self._pace.tell_configured(settings.rate, stopped),
+            "query limit teller": lambda: self._query_pace.tell_configured(settings.query_rate, stopped),
+            "send log": lambda: flight.run(stopped),
+            "watchdog": lambda: self._watchdog.run(stopped),
+            "run webhooks": lambda: hooks.run(self._leadership, stopped, away),
+            "urgent lane": lambda: urgent.run(stopped),
+            "status poller": lambda: overdue.run(self._leadership, asks_nothing, stopped, away, self._failures),
+            "stray leases": lambda: give_strays_back(leases, self._watch, owner, self._publish_again, stopped),
+        }
         if settings.signs_as == "partner":  # a brand verifies with the public key alone
-            self._background.append(asyncio.create_task(self._platform_keys.run(self._stopped)))
+            loops["certificates"] = lambda: self._platform_keys.run(stopped)
         if self._takes_hints:
-            self._background.append(asyncio.create_task(self._unhinted.run(self._stopped)))
+            loops["unhinted chunks"] = lambda: self._unhinted.run(stopped)
+        self._background = [recovery]
+        for name, run in loops.items():
+            self._background.append(asyncio.create_task(keep_running(name, run, stopped, self._failures)))
 
     async def _ask_for_certificates(self, verifier_of: VerifierOf) -> Answer | NoAnswer:
         return await self._platform.certificates(verifier_of)
@@ -304,6 +332,9 @@ class Process:
             return "stopping"
         if self._halt.holds(PARTNER_SCOPE):
             return "held"
+        returns, self._returns_seen = self._returns_seen, self._watch.returns
+        if self._watch.is_away or returns != self._watch.returns:  # or it was away since the look before
+            return "Redis away"
         return "platform down" if self._outage.is_open else ""
 
     async def _hints_wait(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.periodic import TICK_SECONDS, rest
+from couponpress_worker.periodic import TICK_SECONDS, Failures, rest
 from couponpress_worker.store.leader import Leadership
 
 log = logging.getLogger(__name__)
@@ -33,11 +33,13 @@ async def recover(
     result_ttl_seconds: int,
     stopped: asyncio.Event,
     away: Callable[[Exception], None] = _say_away,
+    failures: Failures | None = None,
 ) -> None:
     """Look after everything once a second, while this process leads, until it is stopped.
 
-    `away` hears each time that Redis did not answer.
+    `away` hears each time that Redis did not answer; `failures` counts what nobody foresaw.
     """
+    failures = failures or Failures()
     ticks = 0
     while not stopped.is_set():
         try:
@@ -50,8 +52,8 @@ async def recover(
                 await publish_again(await chunks_to_publish(ledger))
         except REDIS_AWAY as error:
             away(error)
-        except Exception:  # whatever one chunk does to it: the others need it
-            log.exception("recovery failed and goes on")
+        except Exception as error:  # noqa: BLE001 - whatever one chunk does to it: the others need it
+            failures.note("recovery", error)
         await rest(stopped, TICK_SECONDS)
 
 

@@ -28,6 +28,7 @@ from couponpress_worker.completion.callback_asgi import CallbackService
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.errors import ServiceError
+from couponpress_worker.periodic import Failures, keep_running
 from couponpress_worker.runtime.process import Process, callback_redis_for, platform_for
 from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
@@ -71,7 +72,11 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         stopped = asyncio.Event()
         # A brand verifies with the public key alone; certificates are the partner's.
         fetches = settings.signs_as == "partner"
-        refreshing = asyncio.create_task(platform_keys.run(stopped) if fetches else stopped.wait())
+        refreshing = asyncio.create_task(
+            keep_running("certificates", lambda: platform_keys.run(stopped), stopped, Failures())
+            if fetches
+            else stopped.wait()
+        )
         gc.collect()
         gc.freeze()  # a full collection over everything imported would hold callbacks up
         log.info("receiving callbacks on %s%s", url_of(sockets[0]), CALLBACK_PATH)

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 
-from couponpress_worker.periodic import rest
+from couponpress_worker.periodic import Failures, rest
 from couponpress_worker.runtime.heartbeat import Beat, Heartbeat
 from couponpress_worker.runtime.stall_detector import LOOK_EVERY_SECONDS, STUCK_LOOKS, Progress, Sight
 
@@ -36,6 +36,7 @@ class Watchdog:
         hand_back: Callable[[], None],
         leave: Callable[[int], object] = os._exit,
         every_seconds: float = LOOK_EVERY_SECONDS,
+        failures: Failures | None = None,
     ) -> None:
         """Take what it looks with and what it does in the end.
 
@@ -47,6 +48,7 @@ class Watchdog:
             hand_back: saves what can be saved within seconds, before the exit; called in the watching thread.
             leave: ends the process.
             every_seconds: between two looks.
+            failures: counts the unforeseen errors of the process's loops, and of this thread.
         """
         self._role = role
         self._heartbeat = heartbeat
@@ -55,19 +57,21 @@ class Watchdog:
         self._hand_back = hand_back
         self._leave = leave
         self._every_seconds = every_seconds
+        self._failures = failures or Failures()
         self._progress = Progress()
         self._sent = 0
         self._state = "idle"
         self._turned = False
         self._ended = threading.Event()
-        self._thread: threading.Thread
+        self._thread: threading.Thread | None = None
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Look until the process is stopped."""
-        self._thread = threading.Thread(
-            target=self._watch, args=[asyncio.get_running_loop()], name="couponpress-watchdog", daemon=True
-        )
-        self._thread.start()
+        """Look until the process is stopped. May be called again after it failed: the thread goes on meanwhile."""
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._watch, args=[asyncio.get_running_loop()], name="couponpress-watchdog", daemon=True
+            )
+            self._thread.start()
         while not stopped.is_set():
             sight = await self._look(self._progress.asks_for_slot)
             self._sent, self._state = sight.sent, self._progress.look(sight)
@@ -76,7 +80,8 @@ class Watchdog:
     def close(self) -> None:
         """Watch no more; to be called when the process has closed everything else."""
         self._ended.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._heartbeat.close()
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -87,14 +92,19 @@ class Watchdog:
             self._ended.wait(self._every_seconds)
             still = 0 if self._turned else still + 1
             if self._turned:  # else the last sign of life grows old, and a probe sees it
-                self._beat()
+                try:
+                    self._beat()
+                except Exception as error:  # noqa: BLE001 - a sign of life is not worth the watch
+                    self._failures.note("heartbeat", error)
             if still >= STUCK_LOOKS:
                 self._end("its event loop hangs")
             elif self._progress.stuck:
                 self._end("work waits and slots are free, but nothing is sent")
 
     def _beat(self) -> None:
-        self._heartbeat.write(Beat(self._role, os.getpid(), self._state, self._sent, self._in_hand(), time.time()))
+        failed = dict(self._failures.counts)
+        beat = Beat(self._role, os.getpid(), self._state, self._sent, self._in_hand(), time.time(), failed)
+        self._heartbeat.write(beat)
 
     def _turn(self) -> None:
         self._turned = True

@@ -54,6 +54,11 @@ class RedisWatch:
         self._stopped = asyncio.Event()
         self._trying: asyncio.Task[None] | None = None
 
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis does not answer just now."""
+        return not self._answers.is_set()
+
     def away(self, error: Exception) -> None:
         """Hear that Redis did not answer somebody."""
         if self._trying is None and not self._stopped.is_set():

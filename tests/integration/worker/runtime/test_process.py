@@ -1,0 +1,124 @@
+"""A process on a real Redis whose background loops each run into an error that nobody foresaw."""
+
+import json
+import os
+import tempfile
+import time
+from dataclasses import asdict
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from couponpress_worker.completion.run_webhooks import HookSender
+from couponpress_worker.completion.status_poller import OverdueQuery
+from couponpress_worker.rate import adaptive
+from couponpress_worker.rate.send_log import FlightRecorder
+from couponpress_worker.runtime import recovery
+from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix, health
+from couponpress_worker.runtime.process import Process
+from couponpress_worker.safety.hold_listener import HoldWatch
+from couponpress_worker.settings import Secrets
+from couponpress_worker.store.leases import Leases
+from couponpress_worker.submission.ledger_poller import Unhinted, UrgentLane
+from couponpress_worker.wechatpay.certificates import PlatformKeys
+from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings
+
+#: Of each loop, what it calls at every turn.
+CALLED = {
+    "hold listener": (HoldWatch, "look"),
+    "limit teller": (adaptive.Pace, "tell_configured"),
+    "query limit teller": (adaptive.Pace, "tell_configured"),
+    "send log": (FlightRecorder, "write"),
+    "watchdog": (Process, "_look"),
+    "heartbeat": (Heartbeat, "write"),
+    "run webhooks": (HookSender, "round"),
+    "urgent lane": (UrgentLane, "look"),
+    "unhinted chunks": (Unhinted, "look"),
+    "status poller": (OverdueQuery, "round"),
+    "stray leases": (Leases, "give_strays_back"),
+    "recovery": (recovery, "chunks_to_publish"),
+    "certificates": (PlatformKeys, "refresh"),
+}
+
+
+class UnforeseenError(Exception):
+    """What nobody foresaw."""
+
+
+async def publish_nothing(chunk_ids):
+    del chunk_ids
+
+
+@pytest.fixture
+def settings(redis_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("couponpress_worker.store.leases.LOOK_EVERY_SECONDS", 1.0)
+    return fleet_settings(redis_url=redis_url, base_url="http://127.0.0.1:1")
+
+
+def until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("loop", sorted(CALLED))
+def test_a_loop_goes_on_after_an_unforeseen_error_which_is_told_and_counted(settings, monkeypatch, caplog, loop):
+    home, name = CALLED[loop]
+    real, calls = getattr(home, name), []
+    failing = 2 if home is adaptive.Pace else 1  # both limits have one
+
+    def failing_first(*args, **options):
+        calls.append(args)
+        if len(calls) <= failing:
+            raise UnforeseenError(loop)
+        return real(*args, **options)
+
+    monkeypatch.setattr(home, name, failing_first)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    process = Process.start(settings, Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY), publish_nothing)
+    try:
+
+        def counted():
+            found = health(directory(), fleet_prefix(settings), pid=os.getpid())
+            told = json.loads(json.dumps(asdict(found)))["processes"]
+            return bool(told) and told[0]["loop_failures"].get(loop) == 1 and not told[0]["ailment"]
+
+        until(lambda: counted() and len(calls) > failing)
+    finally:
+        process.close()
+    told = [record for record in caplog.records if record.getMessage().startswith(f"{loop} failed and goes on")]
+    assert len(told) == 1
+    assert told[0].exc_info[0] is UnforeseenError
+
+
+def test_a_process_says_that_redis_is_away_with_chunks_in_hand(settings):
+    """Not only when it asks Redis itself: somebody in it who gets no answer is enough."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    process = Process.start(settings, Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY), publish_nothing)
+
+    async def excuses():  # in one turn of the loop, so that no look of the watchdog comes between
+        watch, excuse = process._watch, process._excuse
+        found = [excuse()]
+        watch._answers.clear()
+        found.append(excuse())
+        watch._answers.set()
+        found.append(excuse())
+        watch._count_return()  # away and back between two looks
+        return [*found, excuse(), excuse()]
+
+    try:
+        assert process._call(excuses()).result() == ["", "Redis away", "", "Redis away", ""]
+    finally:
+        process.close()
+
+
+def test_a_process_has_as_many_chunks_in_hand_as_its_worker_has_threads(settings):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    secret = Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY)
+    process = Process.start(settings, secret, publish_nothing, most_in_hand=3)
+    try:
+        assert process._unhinted._most_in_hand == 3
+    finally:
+        process.close()
