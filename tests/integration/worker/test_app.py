@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -9,6 +10,7 @@ from celery import Celery
 
 from couponpress import Client, ProducerSettings
 from couponpress.keys import SUBMIT_TASK, Keys
+from couponpress_worker import app as app_module
 from couponpress_worker.app import celery_configuration
 from couponpress_worker.settings import Settings
 
@@ -73,3 +75,12 @@ def test_summaries_live_an_hour_in_celery_s_own_backend(app, settings):
     assert app.conf.result_backend == settings.redis_url
     assert app.conf.result_expires == 3600
     assert app.conf.accept_content == ["json"]
+
+
+@pytest.mark.parametrize("concurrency", [3, 20])
+def test_the_concurrency_of_a_worker_bounds_its_chunks_in_hand(app, monkeypatch, concurrency):
+    started = []
+    monkeypatch.setattr(app_module, "this_process", started.append)
+    worker = app.Worker(concurrency=concurrency, pool="threads")
+    app_module._wire_threads(SimpleNamespace(controller=worker))
+    assert started == [concurrency]
