@@ -77,6 +77,7 @@ def test_summaries_live_an_hour_in_celery_s_own_backend(app, settings):
     assert app.conf.accept_content == ["json"]
 
 
+@pytest.mark.filterwarnings("ignore:You.re running the worker with superuser:celery.exceptions.SecurityWarning")
 @pytest.mark.parametrize("concurrency", [3, 20])
 def test_the_concurrency_of_a_worker_bounds_its_chunks_in_hand(app, monkeypatch, concurrency):
     started = []

@@ -561,4 +561,4 @@ def test_closed_slots_end_the_queries(redis_url, client):
 def test_a_fault_of_our_own_is_told_and_does_not_end_the_queries(redis_url, client, caplog):
     accepted(redis_url, client)
     run(redis_url, FakePlatform(ZeroDivisionError("ours")))
-    assert "overdue queries failed and go on" in caplog.text
+    assert "status poller failed and goes on" in caplog.text
