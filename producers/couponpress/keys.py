@@ -171,10 +171,10 @@ class Keys:
         """ZSET: the runs of nights that are begun and not over -> when they began, s. TTL: none, members leave."""
         return f"{self.prefix}open-nights"
 
-    def prints(self, schedule: str, epoch: int = 0) -> str:
+    def row_fingerprints(self, schedule: str, epoch: int = 0) -> str:
         """Prefix of HASHes `…prints:NAME:EPOCH:000` to `…:fff`: digest of a row id -> fingerprint of its last success.
 
-        TTL: to the end of the epoch after the one named; see `ledger.prints`.
+        TTL: to the end of the epoch after the one named; see `nightly.row_fingerprints`.
         """
         return f"{self.prefix}prints:{schedule}:{epoch}:"
 

@@ -1,20 +1,21 @@
-"""Schedules: a catalog that is submitted every night by itself, and only what changed since it last succeeded.
+"""Schedules submit a catalog every night by themselves, and only the rows that changed since they last succeeded.
 
-A *night* is one start that a schedule asks for, at whatever hour; its run is named after the schedule and the night's
-local time, so the same night is always the same run.
+A *night* is one start of a schedule, at whatever hour. Its run is named after the schedule and the night's local time,
+so the same night is always the same run. The modules, in the order in which a night meets them:
 
-    schedule_file   what a schedule may say, and one clear sentence for whatever it says wrongly
-    nights          pure: which nights are due, which were missed, when the next ones are
-    source          where rows come from: files by a glob, or a Python callable
-    own_pictures    pictures of the merchant's own, brought to the platform first
-    diff            which of them are new or changed
-    plan            pure: how long it takes, whether it is in time
-    desk            what the work on nights needs, wired
-    starting        one night, from its claim to its run
-    settling        one night's end: what succeeded is remembered, and the summary
-    rounds          what a scheduler does every second
-    commands        `couponpress schedule`
+    schedule_file      reads the TOML file of schedules, and reports everything that is wrong in it
+    nights             which nights are due, which were missed, when the next ones are (pure)
+    claims             which process has a night in hand, and what became of each night
+    context            the connections and ledgers that the work on nights needs
+    tick               what a scheduler does every second
+    starting           one night, from its claim to its run
+    source             where rows come from: files found by a glob, or a Python callable
+    merchant_pictures  uploads the merchant's own pictures before the rows are compared
+    diff               which rows are new or changed
+    row_fingerprints   remembers with which body each row last succeeded
+    plan               how long a night takes, and whether it is in time (pure)
+    settling           the end of a night: what succeeded is remembered, and a summary is written
+    commands           `couponpress schedule`
 
-The reader's page is `docs/nightly.md`. In the ledger, `nights` says who has which night in hand, and `prints` with
-which body each row last succeeded.
+The page for users is `docs/nightly.md`.
 """

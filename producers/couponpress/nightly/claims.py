@@ -1,8 +1,8 @@
-"""Who has which night of a schedule in hand, and what became of it.
+"""Records which process has a night of a schedule in hand, and what became of the night.
 
-A night is claimed by the name of its run, so it begins once, whoever asks how often at whatever hour. The claim is a
-lease: when whoever has it in hand dies, another takes the same night up. All moments are on Redis's clock, so the
-clocks of the machines that ask decide nothing.
+A night is claimed by the name of its run, so it starts once, however many schedulers ask. The claim is a lease: when
+its process dies, another process continues the same night. All times are on Redis's clock, so the clocks of the
+machines do not matter.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`couponpress schedule`: what is scheduled, when it starts next, and a start by hand.
+"""`couponpress schedule`: shows what is scheduled and when it starts next, and starts a night by hand.
 
-Decides what is shown. Imports what it needs when it is called: cron expressions are read by a package of the extra
+Imports what it needs when a command is called, because the package that reads cron expressions belongs to the extra
 `couponpress[nightly]`.
 """
 
@@ -24,7 +24,7 @@ from couponpress.settings import ProducerSettings
 from couponpress.transport.redis_refusals import redis_errors_told
 
 if TYPE_CHECKING:
-    from couponpress.nightly.context import Desk
+    from couponpress.nightly.context import NightContext
     from couponpress.nightly.nights import Night
     from couponpress.nightly.schedule_file import Schedule, ScheduleFile
     from couponpress.nightly.starting import Begun
@@ -45,12 +45,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 @app.command("list")
 def list_command(file: FileOption = None, as_json: JsonOption = False) -> None:
     """Show every schedule, its next start, and what came of its latest night."""
-    from couponpress.nightly.context import Desk
+    from couponpress.nightly.context import NightContext
 
     settings, schedules = _read(file)
-    with _asking(settings), Desk.open(settings, schedules) as desk:
-        now = desk.nights.now()
-        told = [_described(desk, one, now) for one in schedules.schedules.values()]
+    with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
+        now = context.nights.now()
+        told = [_described(context, one, now) for one in schedules.schedules.values()]
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
@@ -94,15 +94,17 @@ def run_command(
     as_json: JsonOption = False,
 ) -> None:
     """Start a schedule now, from this machine's files. Within the same minute it is the same night, and starts once."""
-    from couponpress.nightly.context import Desk
+    from couponpress.nightly.context import NightContext
     from couponpress.nightly.nights import this_minute
     from couponpress.nightly.starting import planned
 
     settings, schedules = _read(file)
     schedule = schedules.schedule(name)
-    with _asking(settings), Desk.open(settings, schedules) as desk:
-        night = this_minute(name, schedule.time_zone, desk.nights.now())
-        begun = planned(desk, schedule, night, full=full) if dry_run else _started(desk, schedule, night, full=full)
+    with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
+        night = this_minute(name, schedule.time_zone, context.nights.now())
+        begun = (
+            planned(context, schedule, night, full=full) if dry_run else _started(context, schedule, night, full=full)
+        )
     if begun.state == "failed":
         raise InputError(f"night {night.run} failed: {begun.told}")
     if as_json:
@@ -114,13 +116,13 @@ def run_command(
     raise typer.Exit(1 if begun.state == "skipped" or begun.counts.broken else 0)
 
 
-def _started(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begun:
+def _started(context: NightContext, schedule: Schedule, night: Night, *, full: bool) -> Begun:
     from rich.console import Console
 
     from couponpress.nightly.starting import start_night
     from couponpress.uploads.picture_upload import picture_progress
 
-    claim = desk.nights.claim(night.run, schedule.name, night.moment, desk.owner, by_hand=True, full=full)
+    claim = context.nights.claim(night.run, schedule.name, night.moment, context.owner, by_hand=True, full=full)
     if claim is None:
         raise InputError(
             f"night {night.run} was started already; `couponpress status {night.run}` shows its run. "
@@ -128,10 +130,10 @@ def _started(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Beg
         )
     stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
-        with desk.in_hand(night.run) as lost:
-            return start_night(desk, schedule, night, claim, lost, picture_progress(stderr))
+        with context.in_hand(night.run) as lost:
+            return start_night(context, schedule, night, claim, lost, picture_progress(stderr))
     except KeyboardInterrupt:
-        desk.nights.become(night.run, desk.owner, "failed", told="interrupted by hand")
+        context.nights.become(night.run, context.owner, "failed", told="interrupted by hand")
         raise
 
 
@@ -145,11 +147,11 @@ def _lines(night: Night, begun: Begun, *, dry_run: bool) -> Iterator[str]:
         yield f"`couponpress watch {night.run}` shows its progress"
 
 
-def _described(desk: Desk, schedule: Schedule, now: float) -> dict[str, Any]:
+def _described(context: NightContext, schedule: Schedule, now: float) -> dict[str, Any]:
     from couponpress.nightly.nights import moments
     from couponpress.nightly.source import trouble_of
 
-    latest = desk.nights.latest(schedule.name)
+    latest = context.nights.latest(schedule.name)
     return {
         "name": schedule.name,
         "cron": schedule.cron,
@@ -158,7 +160,7 @@ def _described(desk: Desk, schedule: Schedule, now: float) -> dict[str, Any]:
         "lane": schedule.lane,
         "diff": schedule.diff,
         "next": _shown(next(moments(schedule.cron, schedule.time_zone, now))),
-        "trouble": trouble_of(schedule, desk.folder),
+        "trouble": trouble_of(schedule, context.folder),
         "latest": {"run": latest.run, "state": latest.state, "told": latest.told} if latest else None,
     }
 
@@ -182,5 +184,5 @@ def _read(file: Path | None) -> tuple[ProducerSettings, ScheduleFile]:
     return settings, read_schedules(path)
 
 
-def _asking(settings: ProducerSettings) -> AbstractContextManager[None]:
+def _redis_errors_named(settings: ProducerSettings) -> AbstractContextManager[None]:
     return redis_errors_told(settings.redis_url_shown)

@@ -1,7 +1,6 @@
-"""What the work on nights needs, wired: the client, the ledgers of nights and fingerprints, the schedules.
+"""The connections and ledgers that the work on nights needs, and the thread that keeps a night in hand.
 
-Decides how long a night stays in hand: as long as somebody works on it and Redis hears so. Refuses to know what the
-work is.
+A night stays in hand as long as its process works on it and can tell Redis so.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ from couponpress.ledger.pictures import known_url
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.claims import LEASE_MS, NightLedger, NightRecord
-from couponpress.nightly.row_fingerprints import PrintLedger
+from couponpress.nightly.row_fingerprints import RowFingerprintLedger
 from couponpress.nightly.schedule_file import ScheduleFile
 from couponpress.outcome import RunStatus
 from couponpress.settings import ProducerSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class NightContext:
     """One process's place to work on nights.
 
     Attributes:
         file: the schedules.
         client: enqueues, and follows runs.
         nights: who has which night in hand.
-        prints: what succeeded.
+        row_fingerprints: what succeeded.
         runs: the runs' numbers.
         uploads: what a broken-off upload left.
         picture_url: where the platform keeps a picture, by the SHA-256 of its content; None when it is not known.
@@ -49,7 +48,7 @@ class Desk:
     file: ScheduleFile
     client: Client
     nights: NightLedger
-    prints: PrintLedger
+    row_fingerprints: RowFingerprintLedger
     runs: ReadingLedger
     uploads: UploadLedger
     picture_url: Callable[[bytes], str | None]
@@ -63,10 +62,14 @@ class Desk:
         server = settings.redis_address.client(socket_timeout=30, socket_connect_timeout=5)
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         with Client(settings) as client:
-            nights, prints, runs = NightLedger(server, keys), PrintLedger(server, keys), ReadingLedger(server, keys)
+            nights, row_fingerprints, runs = (
+                NightLedger(server, keys),
+                RowFingerprintLedger(server, keys),
+                ReadingLedger(server, keys),
+            )
             try:
                 picture_url = partial(known_url, server, keys)
-                yield cls(file, client, nights, prints, runs, UploadLedger(server, keys), picture_url, owner)
+                yield cls(file, client, nights, row_fingerprints, runs, UploadLedger(server, keys), picture_url, owner)
             finally:
                 server.close()
 
@@ -116,7 +119,7 @@ class Desk:
         found = {}
         for run in runs:
             with suppress(UnknownRunError):
-                rows = self.prints.of_run(self.runs.number_of(run))
+                rows = self.row_fingerprints.of_run(self.runs.number_of(run))
                 found.update({one.row: one.body for one in rows if not one.state.ended})
         return found
 
@@ -125,7 +128,7 @@ class Desk:
         schedule = self.file.schedules.get(record.schedule)
         if schedule is not None and schedule.diff:
             with suppress(UnknownRunError):
-                self.prints.record(record.schedule, self.runs.number_of(record.run), self.nights.now())
+                self.row_fingerprints.record(record.schedule, self.runs.number_of(record.run), self.nights.now())
 
     def remember_earlier(self, schedule: str, run: str) -> None:
         """Do so for every other night of a schedule that is not over, and for its latest: it may have been redriven."""

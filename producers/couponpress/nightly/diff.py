@@ -1,7 +1,7 @@
-"""Which rows of a night are sent: those that are new or changed since they last succeeded.
+"""Chooses which rows of a night are sent: those that are new or changed since they last succeeded.
 
-Decides by the fingerprint of a row's body without its task_id, for a night gives every row a task_id of its own. Rows
-that an earlier run still works on, as they are now, are left to it. Refuses to know where fingerprints are kept.
+Compares fingerprints of the rows' bodies without the task_id, because every night gives a row a new task_id. A row that
+an earlier run still works on, unchanged, is left to that run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from couponpress.nightly.plan import Counts
-from couponpress.nightly.row_fingerprints import print_of, row_digest
+from couponpress.nightly.row_fingerprints import fingerprint_of, row_digest
 from couponpress.serialized_spec import SerializedSpec
 
 #: How many rows are asked for at once: a millisecond or two of Redis, in which no slot is given out.
@@ -59,7 +59,7 @@ class Diff:
                 continue
             digests = [row_digest(str(one.row_id)) for one in settled]
             for one, digest, known in zip(settled, digests, self._remembered(digests), strict=True):
-                now = print_of(one.head, one.tail)
+                now = fingerprint_of(one.head, one.tail)
                 if known == now:
                     self._unchanged += 1
                 elif self._under_way.get(digest) == now:

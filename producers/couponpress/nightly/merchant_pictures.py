@@ -1,8 +1,7 @@
-"""A night's pictures of the merchant's own: they come to the platform before its rows are compared and enqueued.
+"""Uploads the merchant's own pictures of a night, before its rows are compared and enqueued.
 
-Decides that a night whose process lost it uploads nothing more. A row's body holds its picture's URL, which the
-platform's memory of contents gives again for the same picture: so an unchanged row stays unchanged. Refuses to know how
-a picture gets to the platform; `couponpress submit` uploads in the same way.
+A row's body holds the URL of its picture. The same picture gets the same URL again, so an unchanged row stays
+unchanged. A process that has lost the night uploads nothing more.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Which nights of a schedule are due: pure, from its cron expression, its time zone and moments given as values.
+"""Decides which nights of a schedule are due, from its cron expression, its time zone and times given as values (pure).
 
-Decides what a missed night is, and what daylight saving time does to one. As Debian's cron does, an expression with a
-fixed hour and minute starts once on either night: at the end of the hour that spring leaves out, and in the first of
-autumn's double hours; one with a star in them goes on by real time, so it starts in both of those hours. Refuses to
-know who starts a night and who has started it: the ledger's claim, by the night's name, makes it one start.
+Daylight saving time is handled as Debian's cron handles it. An expression with a fixed hour and minute
+starts once: at the end of the hour that is skipped in spring, and in the first of the two equal hours in autumn. An
+expression with a star in them follows real time, so it starts in both of those hours. Several schedulers may find the
+same night due; the claim in the ledger lets one of them start it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How long a night takes and whether it is in time: pure, values in, a sentence out.
+"""Estimates how long a night takes and whether it ends in time (pure: values in, a sentence out).
 
-Decides what a night takes, behind everything that waits already, and what is done about one that would be late.
-Refuses to know how a night is found and sent.
+Counts everything that waits in the ledger already, and says what happens to a night that would be late.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Fingerprints: with which body each row of a schedule last succeeded, 16 bytes a row.
+"""Remembers with which body each row of a schedule last succeeded, in 16 bytes per row.
 
-A row goes by a digest of its id, and a body by a digest of what is left without its task_id, for that is another one
-every night. They are kept in epochs: what a night looks up in the epoch before is carried into its own, so a row that
-no night sees any more is forgotten by Redis itself after one to two epochs, and nobody has to sweep.
+A row is known by a digest of its id. Its body is known by a digest of everything but the task_id, which is new every
+night. Fingerprints are kept in epochs: what a night looks up in the previous epoch is copied into the current one. A
+row that no night looks up any more expires in Redis after one to two epochs, without any cleaning.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH: Final = 100
 _BEFORE_TASK_ID = b'"task_id":"'
 
 
-class Print(NamedTuple):
+class RowFingerprint(NamedTuple):
     """One row of a run: the digest of its id, the fingerprint of its body, and where it is."""
 
     row: bytes
@@ -41,21 +41,21 @@ def row_digest(row_id: str) -> bytes:
     return hashlib.sha256(row_id.encode(errors="surrogatepass")).digest()[:8]
 
 
-def print_of(head: bytes, tail: bytes) -> bytes:
+def fingerprint_of(head: bytes, tail: bytes) -> bytes:
     """Return the 8 bytes that a body goes by, from its halves around the task_id."""
     return hashlib.sha256(head + tail).digest()[:8]
 
 
-def print_of_body(body: bytes) -> bytes:
+def fingerprint_of_body(body: bytes) -> bytes:
     """Return the same for a whole body.
 
     A quote within a text is escaped, so the first such name is the field's.
     """
     head, name, rest = body.partition(_BEFORE_TASK_ID)
-    return print_of(head + name, rest[rest.index(b'"') :])
+    return fingerprint_of(head + name, rest[rest.index(b'"') :])
 
 
-class PrintLedger:
+class RowFingerprintLedger:
     """The fingerprints of all schedules, over a blocking client that answers in bytes."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
@@ -96,7 +96,7 @@ class PrintLedger:
         write()
         return ended
 
-    def of_run(self, number: str) -> Iterator[Print]:
+    def of_run(self, number: str) -> Iterator[RowFingerprint]:
         """Yield every row of a run, in constant memory."""
         chunks = int(cast(bytes | None, self._client.hget(self._keys.run(number), "chunks")) or 0)
         for first in range(1, chunks + 1, READ_BATCH):
@@ -109,14 +109,14 @@ class PrintLedger:
 
     def _epochs(self, schedule: str, now: float) -> list[str | int]:
         epoch = int(now // EPOCH_SECONDS)
-        names = [self._keys.prints(schedule, epoch), self._keys.prints(schedule, epoch - 1)]
+        names = [self._keys.row_fingerprints(schedule, epoch), self._keys.row_fingerprints(schedule, epoch - 1)]
         return [*names, (epoch + 2) * EPOCH_SECONDS]
 
 
-def _of_chunk(packed: bytes, states: str) -> Iterator[Print]:
+def _of_chunk(packed: bytes, states: str) -> Iterator[RowFingerprint]:
     try:
         rows = unpack(packed)
     except DamagedChunkError:  # its rows are not remembered, so they are sent again
         return
     for row, letter in zip(rows, states, strict=False):
-        yield Print(row_digest(row.row_id), print_of_body(row.body), STATE_OF_LETTER[letter])
+        yield RowFingerprint(row_digest(row.row_id), fingerprint_of_body(row.body), STATE_OF_LETTER[letter])

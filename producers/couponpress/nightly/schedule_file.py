@@ -1,7 +1,7 @@
-"""The file that says what is submitted when: TOML, one table `[schedule.NAME]` for each schedule.
+"""Reads the TOML file of schedules, one table `[schedule.NAME]` for each.
 
-Decides what a schedule may say, and the sentence for each thing that it says wrongly: all of them at once, each with
-the schedule's name and with what is allowed. Refuses to know the source's content: files may be put there later.
+Reports all mistakes of the file at once, each with the schedule's name and what is allowed. The sources that it names
+are not opened: their files may arrive later.
 """
 
 from __future__ import annotations

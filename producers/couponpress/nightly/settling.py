@@ -1,7 +1,7 @@
-"""One night's end: what succeeded is remembered, what ended badly is forgotten, and a summary is told.
+"""Ends a night: remembers the rows that succeeded, forgets those that ended badly, and writes a summary.
 
-Decides when a night is over: when its run is finished. May be broken off and done again. Refuses to know the fleet:
-whoever finds a finished run settles it, a scheduler or the next night's start.
+A night is over when its run is finished. Settling may be interrupted and repeated. A scheduler does it, or the start of
+the schedule's next night.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from datetime import datetime
 
 from couponpress.nightly.claims import NightRecord
-from couponpress.nightly.context import Desk
+from couponpress.nightly.context import NightContext
 from couponpress.nightly.nights import Night, deadline_of
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.outcome import RunStatus
@@ -19,23 +19,23 @@ from couponpress.outcome import RunStatus
 log = logging.getLogger(__name__)
 
 
-def settle_night(desk: Desk, record: NightRecord) -> bool:
+def settle_night(context: NightContext, record: NightRecord) -> bool:
     """Settle a night in hand if its run is finished; False when it is not.
 
     Raises:
         RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the night is settled later.
     """
-    status = desk.status(record.run)
+    status = context.status(record.run)
     if status is not None and not status.finished:
-        desk.nights.give_back(record.run, desk.owner)
+        context.nights.give_back(record.run, context.owner)
         return False
     if status is None:
         told = "its run was forgotten before anybody looked at its end"
     else:
-        desk.remember(record)
-        schedule = desk.file.schedules.get(record.schedule)
+        context.remember(record)
+        schedule = context.file.schedules.get(record.schedule)
         told = summary(record, status, deadline=_deadline_of(record, schedule))
-    if desk.nights.become(record.run, desk.owner, "done", told=told):
+    if context.nights.become(record.run, context.owner, "done", told=told):
         log.info("night %s is over: %s", record.run, told)
     return True
 

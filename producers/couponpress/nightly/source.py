@@ -1,7 +1,7 @@
-"""Where a night's rows come from: files that a glob finds, or a Python callable.
+"""Reads a night's rows from files that a glob finds, or from a Python callable.
 
-Decides what both have in common: good rows as written specs, broken ones counted and told. Files lie and callables run
-where the night is started: on that machine, in that process. Refuses to know what changed.
+Good rows become serialized specs; broken rows are counted and reported. Files are read and callables run in the process
+that starts the night.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""One night, from its claim to its run: read the source, leave out what did not change, plan, decide, enqueue.
+"""Starts one night: reads the source, leaves out unchanged rows, plans, decides and enqueues.
 
-Decides in which order that is done, so that a process may be killed anywhere and another one completes the same run:
-the upload is all or none, the plan is known once its last row is staged, and only then is anything taken back or
-released. Refuses to know who calls and when.
+The order makes it safe to kill the process anywhere: another process completes the same run. The upload is stored
+whole or not at all, the plan is known once the last row is staged, and only then is anything released or taken back.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import cast
 from couponpress.errors import CouponpressError, MerchantPictureFoundError, NightLostError, RedisUnavailableError
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.claims import Claim, NightState
-from couponpress.nightly.context import Desk
+from couponpress.nightly.context import NightContext
 from couponpress.nightly.diff import Diff
 from couponpress.nightly.merchant_pictures import settle_as_known, upload_of_night
 from couponpress.nightly.nights import Night, deadline_of
@@ -60,9 +59,9 @@ class _SkippedError(Exception):
     """Ends an upload of which nothing is to be sent."""
 
 
-def planned(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begun:
+def planned(context: NightContext, schedule: Schedule, night: Night, *, full: bool) -> Begun:
     """Read a night's source and say what would be done; nothing is claimed, enqueued or taken back."""
-    desk.remember_earlier(schedule.name, night.run)
+    context.remember_earlier(schedule.name, night.run)
 
     def read(start: _Start) -> Begun:
         for _ in start.changed():
@@ -70,12 +69,12 @@ def planned(desk: Desk, schedule: Schedule, night: Night, *, full: bool) -> Begu
         decision = start.decision()
         return Begun("done" if decision.send else "skipped", decision.sentence, start.counts, start.rows.report())
 
-    start = _Start(desk, schedule, night, rows_of(schedule, desk.folder), full=full)
-    return _with_pictures(start, read, partial(settle_as_known, schedule, desk.picture_url))
+    start = _Start(context, schedule, night, rows_of(schedule, context.folder), full=full)
+    return _with_pictures(start, read, partial(settle_as_known, schedule, context.picture_url))
 
 
 def start_night(
-    desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None = None
+    context: NightContext, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None = None
 ) -> Begun:
     """Do what a claimed night asks for, and note what came of it; `shown` shows how far its pictures are uploaded.
 
@@ -83,24 +82,26 @@ def start_night(
         NightLostError: another process has it now.
         RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the night is taken up again.
     """
-    begun = _begun(desk, schedule, night, claim, lost, shown)
-    if not desk.nights.become(night.run, desk.owner, begun.state, told=begun.told):
+    begun = _begun(context, schedule, night, claim, lost, shown)
+    if not context.nights.become(night.run, context.owner, begun.state, told=begun.told):
         raise NightLostError(night.run)
     return begun
 
 
-def _begun(desk: Desk, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None) -> Begun:
+def _begun(
+    context: NightContext, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None
+) -> Begun:
     if claim.taken > MOST_TAKEN:
         return Begun("failed", f"{MOST_TAKEN} processes had it in hand, and none completed it")
     try:
-        status = desk.status(night.run)
+        status = context.status(night.run)
         if status is not None and status.total:  # its upload was whole when a part of it was released
-            desk.client.enqueue_many((), run=night.run, lane=schedule.lane, hook=schedule.hook)
+            context.client.enqueue_many((), run=night.run, lane=schedule.lane, hook=schedule.hook)
             return Begun("sent", "the upload that another process had completed is released")
         if status is not None:  # the source may be another one by now, so what is staged of it goes
-            desk.take_out(night.run)
-        desk.remember_earlier(schedule.name, night.run)
-        start = _Start(desk, schedule, night, rows_of(schedule, desk.folder), full=claim.full)
+            context.take_out(night.run)
+        context.remember_earlier(schedule.name, night.run)
+        start = _Start(context, schedule, night, rows_of(schedule, context.folder), full=claim.full)
         settle = partial(upload_of_night, schedule, night.run, lost, shown)
         return _with_pictures(start, lambda one: one.upload(lost), settle)
     except (NightLostError, RedisUnavailableError, *REDIS_AWAY):
@@ -124,24 +125,24 @@ def _with_pictures(start: _Start, act: Callable[[_Start], Begun], settle: Callab
 class _Start:
     """One reading of a night's source."""
 
-    def __init__(self, desk: Desk, schedule: Schedule, night: Night, rows: Rows, *, full: bool) -> None:
-        self._desk, self._schedule, self._night = desk, schedule, night
+    def __init__(self, context: NightContext, schedule: Schedule, night: Night, rows: Rows, *, full: bool) -> None:
+        self._context, self._schedule, self._night = context, schedule, night
         self.rows = rows
-        self._earlier = desk.earlier(schedule.name, night.run)
-        now = desk.nights.now()
+        self._earlier = context.earlier(schedule.name, night.run)
+        now = context.nights.now()
         self._now = datetime.fromtimestamp(now, schedule.time_zone)
         compares = schedule.diff and not full
         self._full = not compares
         self._diff = Diff(
-            (lambda digests: desk.prints.remembered(schedule.name, digests, now)) if compares else None,
-            desk.under_way(self._earlier) if compares else {},
+            (lambda digests: context.row_fingerprints.remembered(schedule.name, digests, now)) if compares else None,
+            context.under_way(self._earlier) if compares else {},
             may_replace="replace" in {schedule.on_overlap, schedule.on_late},
         )
         self._told = ""
 
     def anew(self) -> _Start:
         """Return another reading of the same source."""
-        return _Start(self._desk, self._schedule, self._night, self.rows, full=self._full)
+        return _Start(self._context, self._schedule, self._night, self.rows, full=self._full)
 
     @property
     def counts(self) -> Counts:
@@ -163,7 +164,7 @@ class _Start:
         run, schedule = self._night.run, self._schedule
         try:
             with closing(self._decided(lost)) as specs:
-                receipt = self._desk.client.enqueue_many(specs, run=run, lane=schedule.lane, hook=schedule.hook)
+                receipt = self._context.client.enqueue_many(specs, run=run, lane=schedule.lane, hook=schedule.hook)
         except _SkippedError as skipped:
             return Begun("skipped", str(skipped), self.counts, self.rows.report())
         state: NightState = "sent" if receipt.new + receipt.known else "done"
@@ -186,25 +187,25 @@ class _Start:
             raise _SkippedError(decision.sentence)
         if decision.replace:
             for run in self._earlier:
-                self._desk.client.cancel(run)
-            yield from self._diff.taken_back(self._desk.under_way(self._earlier))
+                self._context.client.cancel(run)
+            yield from self._diff.taken_back(self._context.under_way(self._earlier))
         self._note()
 
     def _note(self) -> None:
         """Note the figures where the summary and the hook find them; before anything is released."""
-        night, desk = self._night, self._desk
+        night, context = self._night, self._context
         told = {"name": night.schedule, "at": night.at.isoformat(), **asdict(self.counts), "full": self._full}
         figures = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-        desk.nights.note(night.run, desk.owner, figures=figures)
-        desk.nights.note_in_run(desk.runs.number_of(night.run), figures)
+        context.nights.note(night.run, context.owner, figures=figures)
+        context.nights.note_in_run(context.runs.number_of(night.run), figures)
 
     def _plan(self) -> Plan:
-        runs = (one for one in self._desk.client.runs() if one.run != self._night.run)
+        runs = (one for one in self._context.client.runs() if one.run != self._night.run)
         first = (one for one in runs if self._schedule.lane == "bulk" or one.lane == "urgent")
         return Plan(
             self.counts,
             before=sum(one.waiting + one.retrying for one in first),
-            rate=self._desk.client.rate().effective_per_second,
+            rate=self._context.client.rate().effective_per_second,
             now=self._now,
             deadline=deadline_of(self._night, self._schedule.deadline),
         )

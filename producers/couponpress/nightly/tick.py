@@ -1,7 +1,7 @@
-"""What a scheduler does about schedules every second: start what is due, take up what is left, settle what is over.
+"""What a scheduler does every second: starts nights that are due, continues nights left behind, settles finished ones.
 
-Decides nothing twice: which nights are due is `nights`' matter, and who begins one the ledger's. Work that takes
-longer than a look is done by threads, a few at a time and one per schedule. Refuses to know what calls it every second.
+Work that takes longer runs in threads, a few at a time and one per schedule. An error in one night is logged, and the
+night is tried again later.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from couponpress.errors import NightLostError, RedisUnavailableError
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.claims import Claim, NightRecord
-from couponpress.nightly.context import Desk
+from couponpress.nightly.context import NightContext
 from couponpress.nightly.nights import Night, due_nights
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.settling import settle_night
@@ -27,36 +27,36 @@ _LEVELS = {"failed": logging.ERROR, "skipped": logging.WARNING}
 MOST_AT_ONCE = 4
 
 
-class Rounds:
+class Ticker:
     """One scheduler's look after all schedules."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: NightContext) -> None:
+        self._context = context
         #: The nights that threads of this process work on: run -> schedule.
         self._in_hand: dict[str, str] = {}
         self._stopping = False
 
-    def look(self) -> None:
+    def tick(self) -> None:
         """Start, take up and settle whatever there is; returns at once.
 
         Raises:
             RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the next look goes on.
         """
-        now = self._desk.nights.now()
-        for record in self._desk.nights.open_nights():
+        now = self._context.nights.now()
+        for record in self._context.nights.open_nights():
             if record.run not in self._in_hand:
                 self._take_up(record)
-        for schedule in self._desk.file.schedules.values():
+        for schedule in self._context.file.schedules.values():
             self._start_due(schedule, now)
 
     def close(self) -> None:
         """Give back what is in hand, so that another scheduler need not wait for it; threads end with the process."""
         self._stopping = True
         for run in list(self._in_hand):
-            self._desk.nights.give_back(run, self._desk.owner)
+            self._context.nights.give_back(run, self._context.owner)
 
     def _start_due(self, schedule: Schedule, now: float) -> None:
-        nights = self._desk.nights
+        nights = self._context.nights
         seen = nights.seen(schedule.name)
         due = due_nights(
             schedule.name,
@@ -71,27 +71,29 @@ class Rounds:
                 log.warning("schedule %s: the clock went back by %.0f s", schedule.name, seen - now)
             nights.see(schedule.name, due.seen)
         for night in due.missed:
-            if nights.claim(night.run, schedule.name, night.moment, self._desk.owner, state="missed"):
+            if nights.claim(night.run, schedule.name, night.moment, self._context.owner, state="missed"):
                 log.error("night %s was missed: no scheduler was there within %s of it", night.run, schedule.grace)
         for night in due.starts:
             if not self._is_free(schedule.name):
                 return
-            if claim := nights.claim(night.run, schedule.name, night.moment, self._desk.owner):
+            if claim := nights.claim(night.run, schedule.name, night.moment, self._context.owner):
                 self._work(schedule.name, claim, self._starting(schedule, night, claim))
 
     def _take_up(self, record: NightRecord) -> None:
-        desk, schedule = self._desk, self._desk.file.schedules.get(record.schedule)
+        context, schedule = self._context, self._context.file.schedules.get(record.schedule)
         if not self._is_free(record.schedule):
             return
-        if record.state == "sent" and (status := desk.status(record.run)) is not None and not status.finished:
+        if record.state == "sent" and (status := context.status(record.run)) is not None and not status.finished:
             return
-        claim = desk.nights.claim(record.run, record.schedule, record.at, desk.owner)
+        claim = context.nights.claim(record.run, record.schedule, record.at, context.owner)
         if claim is None:
             return
         if claim.state == "sent":
-            self._work(record.schedule, claim, lambda _: settle_night(desk, record))
+            self._work(record.schedule, claim, lambda _: settle_night(context, record))
         elif schedule is None:
-            desk.nights.become(record.run, desk.owner, "failed", told=f"{desk.file.path} has no such schedule any more")
+            context.nights.become(
+                record.run, context.owner, "failed", told=f"{context.file.path} has no such schedule any more"
+            )
         else:
             night = Night(schedule.name, datetime.fromtimestamp(record.at, schedule.time_zone))
             log.warning("night %s is taken up: whoever had it in hand is gone", night.run)
@@ -99,7 +101,7 @@ class Rounds:
 
     def _starting(self, schedule: Schedule, night: Night, claim: Claim) -> Callable[[threading.Event], object]:
         def start(lost: threading.Event) -> None:
-            begun = start_night(self._desk, schedule, night, claim, lost)
+            begun = start_night(self._context, schedule, night, claim, lost)
             log.log(_LEVELS.get(begun.state, logging.INFO), "night %s: %s: %s", night.run, begun.state, begun.told)
 
         return start
@@ -113,7 +115,7 @@ class Rounds:
 
         def work() -> None:
             try:
-                with self._desk.in_hand(claim.run) as lost:
+                with self._context.in_hand(claim.run) as lost:
                     act(lost)
             except (RedisUnavailableError, *REDIS_AWAY) as error:
                 log.warning("night %s waits for Redis: %s", claim.run, error)

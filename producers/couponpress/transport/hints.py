@@ -1,7 +1,7 @@
-"""Hints: Celery messages that tell the fleet which chunks to look at.
+"""Publishes hints: Celery messages that tell the fleet which chunks to look at.
 
-The one use that producers make of Celery. A hint carries a chunk's id, and a lost, doubled or late one changes nothing.
-Decides how many are published in a round trip. Refuses to know what a chunk holds.
+This is the only place where producers use Celery. A hint carries the id of a chunk. A lost, doubled or late hint
+changes nothing, because the fleet reads the chunk itself from Redis.
 """
 
 from __future__ import annotations

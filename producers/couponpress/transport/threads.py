@@ -1,6 +1,7 @@
-"""Blocking acts in a few threads, awaited on an event loop that goes on meanwhile.
+"""Runs blocking calls in a few threads, so that an event loop goes on meanwhile.
 
-Decides what becomes of an act whose waiter is cancelled. Refuses to know what the acts do.
+When the task that awaits a call is cancelled, a call that has not begun is dropped, and one that has begun runs to its
+end. A call in steps stops at its next step.
 """
 
 from __future__ import annotations

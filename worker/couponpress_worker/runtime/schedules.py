@@ -1,4 +1,4 @@
-"""Schedules as a part of the scheduler service: the rounds, under beat's lock.
+"""Schedules as a part of the scheduler service: the ticker, under beat's lock.
 
 Decides that a look that fails is said and repeated. Refuses to know what a night is.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from couponpress.errors import RedisUnavailableError
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.nightly.context import Desk
+from couponpress.nightly.context import NightContext
 from couponpress.nightly.schedule_file import read_schedules
-from couponpress.nightly.tick import Rounds
+from couponpress.nightly.tick import Ticker
 from couponpress_worker.runtime.beat import Beat
 from couponpress_worker.settings import Settings
 
@@ -29,12 +29,12 @@ def nights_of(settings: Settings, path: Path) -> Iterator[None]:
         InputError: the file cannot be read, or something in it is wrong.
     """
     file = read_schedules(path)
-    with Desk.open(settings, file) as desk:
-        rounds = Rounds(desk)
+    with NightContext.open(settings, file) as context:
+        ticker = Ticker(context)
 
         def look() -> None:
             try:
-                rounds.look()
+                ticker.tick()
             except (RedisUnavailableError, *REDIS_AWAY) as error:  # beat says for how long
                 log.warning("schedules wait for Redis: %s", error)
             except Exception:  # what one schedule does to it: the lock is kept, and the next look goes on
@@ -48,4 +48,4 @@ def nights_of(settings: Settings, path: Path) -> Iterator[None]:
         finally:
             beat.stop()
             with suppress(*REDIS_AWAY):
-                rounds.close()
+                ticker.close()

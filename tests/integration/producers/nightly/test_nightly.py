@@ -20,13 +20,13 @@ from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.hooks import _due_hook
 from couponpress.ledger.scripts import script
 from couponpress.nightly.claims import LEASE_MS
-from couponpress.nightly.context import Desk
+from couponpress.nightly.context import NightContext
 from couponpress.nightly.nights import Night
 from couponpress.nightly.schedule_file import read_schedules
 from couponpress.nightly.settling import settle_night
 from couponpress.nightly.source import rows_of
 from couponpress.nightly.starting import MOST_TAKEN, planned, start_night
-from couponpress.nightly.tick import Rounds
+from couponpress.nightly.tick import Ticker
 from couponpress.outcome import State
 from couponpress_worker.completion.run_webhooks import hook_body
 from tests.builders import KEYS, MCHID, bring_to, chunk_ids, identified, producer_settings
@@ -47,11 +47,11 @@ class Shop:
         lines = {"cron": "0 2 * * *", "time_zone": "UTC", "source": "*.csv", **keys}
         text = "[schedule.prices]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
         (self.folder / "schedules.toml").write_text(text)
-        self.desk = self.another_desk()
+        self.context = self.another_context()
 
-    def another_desk(self):
+    def another_context(self):
         file = read_schedules(self.folder / "schedules.toml")
-        return self.opened.enter_context(Desk.open(producer_settings(self.url), file))
+        return self.opened.enter_context(NightContext.open(producer_settings(self.url), file))
 
     def catalog(self, rows):
         """Rows as id -> a number that stands in the body."""
@@ -70,22 +70,22 @@ class Shop:
         night = night or self.next_night()
         if owner_gone:
             self.client.hset(KEYS.night(night.run), "until_ms", 1)
-        claim = self.desk.nights.claim(night.run, "prices", night.moment, self.desk.owner, full=full)
-        with self.desk.in_hand(night.run) as lost:
-            return night, start_night(self.desk, self.desk.file.schedule("prices"), night, claim, lost)
+        claim = self.context.nights.claim(night.run, "prices", night.moment, self.context.owner, full=full)
+        with self.context.in_hand(night.run) as lost:
+            return night, start_night(self.context, self.context.file.schedule("prices"), night, claim, lost)
 
     def end(self, run, *states):
         """Bring a run's rows to these states, the last one counts for all that follow."""
-        number = self.desk.runs.number_of(run)
+        number = self.context.runs.number_of(run)
         for chunk_id in chunk_ids(self.client):
             if run_of(chunk_id) == number:
                 size = len(self.client.hget(KEYS.chunk(chunk_id), "s"))
                 bring_to(self.url, chunk_id, [*states[:size], *[states[-1]] * (size - len(states))])
 
     def settle(self, night):
-        record = self.desk.nights.record(night.run)
-        self.desk.nights.claim(night.run, "prices", night.moment, self.desk.owner)
-        return settle_night(self.desk, record)
+        record = self.context.nights.record(night.run)
+        self.context.nights.claim(night.run, "prices", night.moment, self.context.owner)
+        return settle_night(self.context, record)
 
     def succeeded(self, rows):
         self.catalog(rows)
@@ -95,7 +95,7 @@ class Shop:
         return night
 
     def sent(self, run):
-        return [one.row_id for one in self.desk.client.outcomes(run)]
+        return [one.row_id for one in self.context.client.outcomes(run)]
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_only_what_is_new_or_changed_is_sent(shop):
     assert told(begun) == ("sent", 2, 1, 0)
     assert begun.told.startswith("3 rows, 2 changed, at a rate that no worker has told yet")
     assert shop.sent(second.run) == ["c", "d"]
-    ids = {one.task_id for run in (first.run, second.run) for one in shop.desk.client.outcomes(run)}
+    ids = {one.task_id for run in (first.run, second.run) for one in shop.context.client.outcomes(run)}
     assert len(ids) == 5  # a changed row is another task
 
 
@@ -124,8 +124,8 @@ def test_when_nothing_changed_there_is_no_run(shop):
     night, begun = shop.start()
     assert told(begun) == ("done", 0, 1, 0)
     assert begun.told == "1 rows, 0 changed, nothing to send"
-    assert shop.desk.status(night.run) is None
-    assert shop.desk.nights.open_nights() == []
+    assert shop.context.status(night.run) is None
+    assert shop.context.nights.open_nights() == []
 
 
 def test_full_and_diff_off_send_everything(shop):
@@ -160,7 +160,7 @@ def test_a_row_with_a_task_id_of_its_own_gets_another_one_when_it_changes(shop):
         night, begun = shop.start()
         assert begun.counts.changed == expected
         if expected:
-            (outcome,) = shop.desk.client.outcomes(night.run)
+            (outcome,) = shop.context.client.outcomes(night.run)
             assert (outcome.row_id, outcome.task_id[:3]) == ("own-id-1", "cp_")
             shop.end(night.run, State.SUCCEEDED)
             shop.settle(night)
@@ -191,8 +191,8 @@ def test_skip_sends_nothing_of_a_night_that_overlaps(shop):
     shop.catalog({"a": 11})
     night, begun = shop.start()
     assert told(begun) == ("skipped", 1, 0, 0)
-    assert shop.desk.status(night.run) is None
-    assert shop.desk.nights.record(night.run).state == "skipped"
+    assert shop.context.status(night.run) is None
+    assert shop.context.nights.record(night.run).state == "skipped"
 
 
 def test_replace_takes_back_what_the_earlier_run_has_not_sent_and_sends_it_itself(shop):
@@ -205,7 +205,7 @@ def test_replace_takes_back_what_the_earlier_run_has_not_sent_and_sends_it_itsel
     # What the platform has accepted stays with the earlier run.
     assert told(begun) == ("sent", 3, 0, 1)
     assert sorted(shop.sent(second.run)) == ["b", "c", "d"]
-    assert shop.desk.client.run(first.run).cancelled == 2
+    assert shop.context.client.run(first.run).cancelled == 2
 
 
 def test_a_source_that_cannot_be_read_takes_nothing_back(shop):
@@ -214,7 +214,7 @@ def test_a_source_that_cannot_be_read_takes_nothing_back(shop):
     first, _ = shop.start()
     (shop.folder / "catalog.csv").write_text("nonsense\n1\n")
     assert shop.start()[1].state == "failed"
-    assert shop.desk.client.run(first.run).waiting == 1
+    assert shop.context.client.run(first.run).waiting == 1
 
 
 MAPPING = '[columns]\n"货号" = "row_id"\n"图" = "image_url"\n[fixed]\nbrand_id = "120344"\n'
@@ -258,18 +258,18 @@ def test_a_mapping_that_cannot_be_read_is_told_before_the_night_and_fails_it(sho
 @pytest.mark.parametrize(("on_late", "state"), [("skip", "skipped"), ("queue", "sent")])
 def test_a_night_that_cannot_meet_its_deadline(shop, on_late, state):
     shop.schedule(deadline="1m", on_late=on_late)
-    shop.desk.client.set_rate("1/minute")
+    shop.context.client.set_rate("1/minute")
     shop.catalog({"a": 1, "b": 2})
-    now = shop.desk.nights.now()
+    now = shop.context.nights.now()
     night, begun = shop.start(Night("prices", datetime.fromtimestamp(now // 60 * 60, UTC)))
     assert begun.state == state
     assert f"it cannot meet its deadline: {'nothing is sent' if state == 'skipped' else 'it is sent'}" in begun.told
-    assert (shop.desk.status(night.run) is not None) == (state == "sent")
+    assert (shop.context.status(night.run) is not None) == (state == "sent")
 
 
 def test_the_backlog_of_its_lane_counts(shop):
-    shop.desk.client.set_rate("60/minute")
-    shop.desk.client.enqueue_many([], run="x")
+    shop.context.client.set_rate("60/minute")
+    shop.context.client.enqueue_many([], run="x")
     for lane in ("urgent", "bulk"):
         specs = identified(range(1, 11), lane)
         uploads = UploadLedger(shop.client, KEYS)
@@ -296,29 +296,29 @@ def broken_off(rows):
 def test_an_upload_that_was_broken_off_is_completed_from_the_source_as_it_is_now(shop):
     night = shop.next_night()
     shop.catalog({f"r{number}": number for number in range(300)})
-    other = shop.another_desk()
+    other = shop.another_context()
     other.nights.claim(night.run, "prices", night.moment, "gone")
     rows = planned_rows(other)
     with pytest.raises(Exception, match="gone"):
         other.client.enqueue_many(broken_off(rows), run=night.run)
-    assert shop.desk.status(night.run).uploading == 300
+    assert shop.context.status(night.run).uploading == 300
     shop.catalog({f"r{number}": number * 7 for number in range(100, 260)})
     _, begun = shop.start(night, owner_gone=True)
     assert told(begun) == ("sent", 160, 0, 0)
-    status = shop.desk.status(night.run)
+    status = shop.context.status(night.run)
     assert (status.total, status.uploading, status.waiting) == (160, 0, 160)
     assert shop.sent(night.run) == [f"r{number}" for number in range(100, 260)]
 
 
-def planned_rows(desk):
-    for one in rows_of(desk.file.schedule("prices"), desk.folder).specs():
+def planned_rows(context):
+    for one in rows_of(context.file.schedule("prices"), context.folder).specs():
         yield one._replace(task_id=None)
 
 
 def test_an_upload_that_was_being_released_is_released_whole_and_not_read_again(shop):
     night = shop.next_night()
     shop.catalog({f"r{number}": number for number in range(300)})
-    other = shop.another_desk()
+    other = shop.another_context()
     other.nights.claim(night.run, "prices", night.moment, "gone")
     with pytest.raises(Exception, match="gone"):
         other.client.enqueue_many(broken_off(planned_rows(other)), run=night.run)
@@ -327,24 +327,24 @@ def test_an_upload_that_was_being_released_is_released_whole_and_not_read_again(
     names = [KEYS.run(number), KEYS.open("bulk"), KEYS.staged(number), KEYS.finished, KEYS.upload_lock(number)]
     shop.client.register_script(script("seal"))(names, [number, 1, KEYS.chunk(""), token, 10])
     shop.client.delete(KEYS.upload_lock(number))
-    assert (shop.desk.status(night.run).total, shop.desk.status(night.run).uploading) == (100, 200)
+    assert (shop.context.status(night.run).total, shop.context.status(night.run).uploading) == (100, 200)
     (shop.folder / "catalog.csv").unlink()
     _, begun = shop.start(night, owner_gone=True)
     assert begun.state == "sent"
-    assert (shop.desk.status(night.run).total, shop.desk.status(night.run).uploading) == (300, 0)
+    assert (shop.context.status(night.run).total, shop.context.status(night.run).uploading) == (300, 0)
 
 
 def test_a_process_whose_night_was_taken_up_leaves_nothing_of_its_own_behind(shop):
     shop.catalog({"a": 1})
     night = shop.next_night()
-    claim = shop.desk.nights.claim(night.run, "prices", night.moment, shop.desk.owner)
+    claim = shop.context.nights.claim(night.run, "prices", night.moment, shop.context.owner)
     lost = threading.Event()
     lost.set()
     with pytest.raises(NightLostError, match="was taken up by another process"):
-        start_night(shop.desk, shop.desk.file.schedule("prices"), night, claim, lost)
-    assert shop.desk.status(night.run) is None
+        start_night(shop.context, shop.context.file.schedule("prices"), night, claim, lost)
+    assert shop.context.status(night.run) is None
     # It is noticed within a third of the lease, whatever the process is doing.
-    with shop.desk.in_hand(night.run) as lost:
+    with shop.context.in_hand(night.run) as lost:
         shop.client.hset(KEYS.night(night.run), "owner", "another")
         assert lost.wait(LEASE_MS / 1000)
 
@@ -353,7 +353,7 @@ def test_a_night_that_ends_every_process_is_given_up(shop):
     night = shop.next_night()
     for number in range(MOST_TAKEN):
         shop.client.hset(KEYS.night(night.run), "until_ms", 1) if number else None
-        shop.desk.nights.claim(night.run, "prices", night.moment, f"gone {number}")
+        shop.context.nights.claim(night.run, "prices", night.moment, f"gone {number}")
     shop.catalog({"a": 1})
     assert shop.start(night, owner_gone=True)[1].told == "5 processes had it in hand, and none completed it"
 
@@ -364,7 +364,7 @@ def test_the_summary_and_the_hook_tell_what_the_night_found(shop):
     shop.catalog({"a": 1, "b": 22, "c": 3})
     night, _ = shop.start()
     shop.end(night.run, State.SUCCEEDED, State.REJECTED)
-    fields = shop.client.hgetall(KEYS.run(shop.desk.runs.number_of(night.run)))
+    fields = shop.client.hgetall(KEYS.run(shop.context.runs.number_of(night.run)))
     body = json.loads(hook_body(_due_hook("b1", fields), MCHID))
     assert body["schedule"] == {
         "name": "prices",
@@ -377,7 +377,7 @@ def test_the_summary_and_the_hook_tell_what_the_night_found(shop):
         "full": False,
     }
     assert shop.settle(night)
-    summary = shop.desk.nights.record(night.run).told
+    summary = shop.context.nights.record(night.run).told
     assert summary == "3 rows, 1 unchanged, 2 sent, 1 succeeded, 1 rejected, 0 s, deadline 06:00 missed"
 
 
@@ -385,20 +385,20 @@ def test_a_night_whose_run_is_not_finished_is_not_over(shop):
     shop.catalog({"a": 1})
     night, _ = shop.start()
     assert not shop.settle(night)
-    assert shop.desk.nights.record(night.run).state == "sent"
-    assert not shop.desk.nights.record(night.run).in_hand
+    assert shop.context.nights.record(night.run).state == "sent"
+    assert not shop.context.nights.record(night.run).in_hand
 
 
 def test_a_dry_run_changes_nothing(shop):
     shop.succeeded({"a": 1, "b": 2})
     shop.catalog({"a": 1, "b": 22})
     before = {name: shop.client.dump(name) for name in shop.client.scan_iter("*")}
-    begun = planned(shop.desk, shop.desk.file.schedule("prices"), shop.next_night(), full=False)
+    begun = planned(shop.context, shop.context.file.schedule("prices"), shop.next_night(), full=False)
     assert told(begun) == ("done", 1, 1, 0)
     assert {name: shop.client.dump(name) for name in shop.client.scan_iter("*")} == before
 
 
-# --- rounds -----------------------------------------------------------------------------------------------------------
+# --- tick -----------------------------------------------------------------------------------------------------------
 
 
 def wait_until(condition, seconds=10.0):
@@ -409,73 +409,73 @@ def wait_until(condition, seconds=10.0):
     return value
 
 
-def due_now(shop, desk):
+def due_now(shop, context):
     """Let the night of the last whole minute be due; returns it."""
-    at = datetime.fromtimestamp(desk.nights.now() // 60 * 60, UTC)
+    at = datetime.fromtimestamp(context.nights.now() // 60 * 60, UTC)
     shop.schedule(cron=f"{at.minute} {at.hour} * * *")
-    shop.desk.nights.see("prices", at.timestamp() - 1)
+    shop.context.nights.see("prices", at.timestamp() - 1)
     return Night("prices", at)
 
 
 def test_two_schedulers_that_look_at_once_start_a_night_once(shop):
     shop.catalog({"a": 1, "b": 2})
-    night = due_now(shop, shop.desk)
-    rounds = [Rounds(shop.desk), Rounds(shop.another_desk())]
+    night = due_now(shop, shop.context)
+    tickers = [Ticker(shop.context), Ticker(shop.another_context())]
     for _ in range(5):
-        for one in rounds:
-            one.look()
-    wait_until(lambda: shop.desk.nights.record(night.run).state == "sent")
+        for one in tickers:
+            one.tick()
+    wait_until(lambda: shop.context.nights.record(night.run).state == "sent")
     shop.end(night.run, State.SUCCEEDED)
-    for one in rounds:
-        one.look()
-    wait_until(lambda: shop.desk.nights.record(night.run).state == "done")
-    for one in rounds:
-        one.look()
+    for one in tickers:
+        one.tick()
+    wait_until(lambda: shop.context.nights.record(night.run).state == "done")
+    for one in tickers:
+        one.tick()
         one.close()
-    assert [run.run for run in shop.desk.client.runs()] == [night.run]
-    assert shop.desk.client.run(night.run).total == 2
-    assert shop.desk.nights.latest("prices").told.startswith("2 rows, 0 unchanged, 2 sent, 2 succeeded")
+    assert [run.run for run in shop.context.client.runs()] == [night.run]
+    assert shop.context.client.run(night.run).total == 2
+    assert shop.context.nights.latest("prices").told.startswith("2 rows, 0 unchanged, 2 sent, 2 succeeded")
 
 
 def test_a_new_schedule_begins_now_and_a_clock_that_went_back_begins_again(shop):
-    rounds = Rounds(shop.desk)
-    rounds.look()
-    now = shop.desk.nights.now()
-    assert shop.desk.nights.seen("prices") == pytest.approx(now, abs=5)
-    shop.desk.nights.see("prices", now + 10**7)
-    rounds.look()
-    assert shop.desk.nights.seen("prices") == pytest.approx(now, abs=5)
-    assert shop.desk.client.runs() == []
+    ticker = Ticker(shop.context)
+    ticker.tick()
+    now = shop.context.nights.now()
+    assert shop.context.nights.seen("prices") == pytest.approx(now, abs=5)
+    shop.context.nights.see("prices", now + 10**7)
+    ticker.tick()
+    assert shop.context.nights.seen("prices") == pytest.approx(now, abs=5)
+    assert shop.context.client.runs() == []
 
 
 def test_nights_that_are_too_old_are_missed(shop, caplog):
     shop.catalog({"a": 1})
-    at = datetime.fromtimestamp(shop.desk.nights.now() // 60 * 60, UTC) - timedelta(hours=3)
+    at = datetime.fromtimestamp(shop.context.nights.now() // 60 * 60, UTC) - timedelta(hours=3)
     shop.schedule(cron=f"{at.minute} {at.hour} * * *")
-    shop.desk.nights.see("prices", at.timestamp() - 1)
+    shop.context.nights.see("prices", at.timestamp() - 1)
     for _ in range(2):
-        Rounds(shop.desk).look()
+        Ticker(shop.context).tick()
     night = Night("prices", at)
-    assert shop.desk.nights.record(night.run).state == "missed"
+    assert shop.context.nights.record(night.run).state == "missed"
     assert [one.getMessage() for one in caplog.records if "was missed" in one.getMessage()] == [
         f"night {night.run} was missed: no scheduler was there within 1:00:00 of it"
     ]
-    assert shop.desk.client.runs() == []
+    assert shop.context.client.runs() == []
 
 
 def test_a_night_whose_schedule_is_gone_fails_and_a_sent_one_is_settled(shop):
     shop.catalog({"a": 1})
     sent, _ = shop.start()
     claimed = shop.next_night()
-    shop.desk.nights.claim(claimed.run, "prices", claimed.moment, "gone")
+    shop.context.nights.claim(claimed.run, "prices", claimed.moment, "gone")
     shop.client.hset(KEYS.night(claimed.run), "until_ms", 1)
     shop.end(sent.run, State.SUCCEEDED)
     (shop.folder / "schedules.toml").write_text('[schedule.q]\ncron="0 2 * * *"\ntime_zone="UTC"\nsource="x"\n')
-    rounds = Rounds(shop.another_desk())
-    nights = shop.desk.nights
+    ticker = Ticker(shop.another_context())
+    nights = shop.context.nights
 
     def over():
-        rounds.look()
+        ticker.tick()
         return (nights.record(claimed.run).state, nights.record(sent.run).state) == ("failed", "done")
 
     wait_until(over)
@@ -483,11 +483,11 @@ def test_a_night_whose_schedule_is_gone_fails_and_a_sent_one_is_settled(shop):
 
 def test_what_is_in_hand_is_given_back_when_a_scheduler_stops(shop):
     night = shop.next_night()
-    shop.desk.nights.claim(night.run, "prices", night.moment, shop.desk.owner)
-    rounds = Rounds(shop.desk)
-    rounds._in_hand[night.run] = "prices"
-    rounds.close()
-    assert not shop.desk.nights.record(night.run).in_hand
+    shop.context.nights.claim(night.run, "prices", night.moment, shop.context.owner)
+    ticker = Ticker(shop.context)
+    ticker._in_hand[night.run] = "prices"
+    ticker.close()
+    assert not shop.context.nights.record(night.run).in_hand
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -530,7 +530,7 @@ def test_the_command_lists_plans_and_starts(shop, couponpress):
     assert planned_told.endswith("dry run: nothing was enqueued\n")
     begun = json.loads(couponpress("run", "prices", "--json").stdout)
     assert (begun["state"], begun["counts"]["changed"]) == ("sent", 2)
-    assert shop.desk.client.run(begun["run"]).total == 2
+    assert shop.context.client.run(begun["run"]).total == 2
     listed = couponpress("list").stdout
     assert "prices: 0 2 * * * Asia/Shanghai, from *.csv" in listed
     assert "02:00 +08:00" in listed
@@ -557,7 +557,7 @@ def test_what_is_broken_and_what_is_skipped_gives_exit_code_1(shop, couponpress)
 
 def test_within_a_minute_it_is_the_same_night(shop, couponpress):
     shop.catalog({"a": 1})
-    now = shop.desk.nights.now()
+    now = shop.context.nights.now()
     for minute in (0, 1):  # whichever of the two it is by then
         night = Night("prices", datetime.fromtimestamp(now // 60 * 60 + 60 * minute, UTC))
         shop.start(night, full=True)

@@ -16,7 +16,7 @@ from couponpress.keys import Keys
 from couponpress.ledger.pictures import known_url
 from couponpress.nightly.commands import run_command
 from couponpress.nightly.starting import planned, start_night
-from couponpress.nightly.tick import Rounds
+from couponpress.nightly.tick import Ticker
 from couponpress.outcome import State
 from couponpress_worker.cli import _upload_pictures
 from couponpress_worker.sandbox.process import running
@@ -108,14 +108,14 @@ def test_a_scheduler_uploads_in_a_thread_and_says_so(shop, sandbox, caplog):
     caplog.set_level("INFO")
     photo(shop, "a.png", 1)
     catalog(shop, a="a.png")
-    night = due_now(shop, shop.desk)
-    rounds = Rounds(shop.desk)
-    rounds.look()
+    night = due_now(shop, shop.context)
+    ticker = Ticker(shop.context)
+    ticker.tick()
     deadline = time.monotonic() + 20
-    while shop.desk.nights.record(night.run).state != "sent":
+    while shop.context.nights.record(night.run).state != "sent":
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    rounds.close()
+    ticker.close()
     assert f"night {night.run}: 1 of 1 pictures: uploaded 1" in caplog.messages
     assert uploads(sandbox) == 1
 
@@ -148,7 +148,7 @@ def test_where_nothing_can_upload_the_night_fails_and_says_what_to_do(shop, monk
     night, begun = shop.start()
     assert begun.state == "failed"
     assert "in a schedule with upload = false" in begun.told
-    assert shop.desk.status(night.run) is None
+    assert shop.context.status(night.run) is None
 
 
 def test_a_plan_compares_files_by_what_is_known_of_them_and_uploads_nothing(shop, sandbox):
@@ -162,10 +162,10 @@ def test_a_plan_compares_files_by_what_is_known_of_them_and_uploads_nothing(shop
     catalog(shop, a="a.png", b="b.png", c="https://shop.example/c.png", d="absent.png")
     before = {name: shop.client.dump(name) for name in shop.client.scan_iter("*")}
     # The sandbox's partner is another one than the shop's.
-    desk = dataclasses.replace(
-        shop.desk, picture_url=partial(known_url, shop.client, Keys(sandbox.environment["COUPONPRESS_MCHID"]))
+    context = dataclasses.replace(
+        shop.context, picture_url=partial(known_url, shop.client, Keys(sandbox.environment["COUPONPRESS_MCHID"]))
     )
-    begun = planned(desk, shop.desk.file.schedule("prices"), shop.next_night(), full=False)
+    begun = planned(context, shop.context.file.schedule("prices"), shop.next_night(), full=False)
     assert told(begun) == ("done", 2, 1, 0)
     assert begun.counts.broken == 1
     assert {name: shop.client.dump(name) for name in shop.client.scan_iter("*")} == before
@@ -177,13 +177,13 @@ def test_a_process_that_lost_the_night_uploads_no_further(shop, sandbox):
         photo(shop, f"{number}.png", number)
     catalog(shop, **{f"r{number}": f"{number}.png" for number in range(200)})
     night = shop.next_night()
-    claim = shop.desk.nights.claim(night.run, "prices", night.moment, shop.desk.owner)
+    claim = shop.context.nights.claim(night.run, "prices", night.moment, shop.context.owner)
     lost = threading.Event()
     lost.set()
     with pytest.raises(NightLostError):
-        start_night(shop.desk, shop.desk.file.schedule("prices"), night, claim, lost)
+        start_night(shop.context, shop.context.file.schedule("prices"), night, claim, lost)
     assert uploads(sandbox) < 200
-    assert shop.desk.status(night.run) is None
+    assert shop.context.status(night.run) is None
 
 
 def test_a_start_by_hand_tells_of_its_pictures(shop, monkeypatch, capsys):
