@@ -1,6 +1,7 @@
-"""Waiting in a loop for what happens beyond it: in a server, another thread, behind a socket."""
+"""Waiting for what happens elsewhere: in a server, another thread, behind a socket."""
 
 import asyncio
+import time
 
 
 async def until(condition, seconds=30):
@@ -12,3 +13,16 @@ async def until(condition, seconds=30):
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what happens beyond the loop sets no event of it
             await asyncio.sleep(0.005)
+
+
+def soon(condition, seconds=30):
+    """Return once a condition holds, outside of any loop.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.005)

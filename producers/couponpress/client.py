@@ -361,6 +361,11 @@ class Client:
         with self._asking():
             return read_down(self._redis, self._keys)
 
+    @property
+    def redis_url_shown(self) -> str:
+        """The address of this client's Redis, without its password."""
+        return self._settings.redis_url_shown
+
     def present(self) -> list[Present]:
         """Return the fleet's processes that run: workers, schedulers, callback receivers, gateways."""
         with self._asking():

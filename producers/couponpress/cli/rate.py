@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from couponpress.cli.console import JsonOption, open_output, stderr
-from couponpress.cli.run_progress import rate_lines
+from couponpress.cli.run_lines import rate_lines
 from couponpress.client import Client
 from couponpress.ledger.send_log import write_proof
 

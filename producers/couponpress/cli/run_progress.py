@@ -1,33 +1,36 @@
-"""Shows a run's progress until it ends: a live line for a terminal, plain lines for a log.
+"""Shows a run's progress until it ends: a bar in a terminal, plain lines in a log or a pipe.
 
-Decides what a person sees and how often. Refuses to change anything.
+A log gets a line only when something changed, at most one every five seconds. Below the counts stand notes: what the
+run waits for, such as a hold or a worker that nobody started, and the cure.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from couponpress.ledger.dead_letters import SET_ASIDE_CODE, SetAsideChunk, SetAsideMessage
-from couponpress.ledger.rate import RateInForce
+from couponpress.cli.run_lines import progress_line, rare_counts, rate_text
 from couponpress.outcome import RunStatus
 
 #: How often the ledger is asked.
 ASK_EVERY_SECONDS = 0.5
 #: How often a plain line is written where there is no terminal.
 LINE_EVERY_SECONDS = 5.0
-#: How many of the chunks that were set aside are named.
-_NAMED = 5
 #: The rate shown is the mean over this span.
 RATE_SPAN_SECONDS = 5.0
+#: The time left is told by what ended within this span.
+END_SPAN_SECONDS = 30.0
+#: How often it is asked what a run waits for.
+NOTES_EVERY_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -47,72 +50,23 @@ class SubmitRate:
         return max(submitted - first, 0) / (now - first_at) if now > first_at else 0.0
 
 
-def rate_lines(rate: RateInForce) -> list[str]:
-    """Return the rate at which the fleet submits, and why, in a few lines."""
-    lines = [f"configured: {rate.configured or 'not known, no worker has told it yet'}"]
-    if rate.by_hand:
-        lines.append(f"by hand: {rate.by_hand} since {_moment(rate.by_hand_since)}; `limit default` takes it back")
-    if rate.found is not None:
-        more = f"in {rate.held_seconds:.0f} s" if rate.held_seconds else "now"
-        found = f"the platform took {rate.found} in a second and refused more; a little more is tried {more}"
-        lines.append(f"throttled: since {_moment(rate.found_since)}; {found}")
-    if rate.quiet_seconds:
-        lines.append(f"quiet: nothing is sent for {rate.quiet_seconds:.1f} s")
-    climbing = " and climbing" if rate.why == "throttled" and not rate.held_seconds else ""
-    lines.append(f"in force: {rate.in_force or 'what each worker was started with'}{climbing}")
-    if rate.slots_per_second is not None:
-        lines.append(f"latest slots: {rate.slots_per_second:.1f} per second")
-    return lines
+@dataclass(slots=True)
+class EndRate:
+    """How fast specs get their outcome, over the last half minute, and how long the rest takes at that speed."""
+
+    seen: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def seconds_left(self, status: RunStatus, now: float) -> float | None:
+        """Take a new status at `now` (monotonic seconds); returns seconds, or None while nothing ends."""
+        self.seen.append((now, status.ended))
+        while self.seen[0][0] < now - END_SPAN_SECONDS:
+            self.seen.popleft()
+        first_at, first = self.seen[0]
+        speed = (status.ended - first) / (now - first_at) if now - first_at >= 2 else 0.0
+        return (status.total - status.ended) / speed if speed > 0 else None
 
 
-def counts_line(status: RunStatus) -> str:
-    """Return a run's counts in one line."""
-    told = [
-        f"{status.run}: {status.ended}/{status.total} ended",
-        f"waiting {status.waiting}",
-        f"retrying {status.retrying + status.looking}",
-        f"accepted {status.accepted}",
-        f"succeeded {status.succeeded}",
-        f"failed {status.failed}",
-        f"rejected {status.rejected}",
-    ]
-    told += [f"{name} {count}" for name, count in _rare(status) if count]
-    return "  ".join(told) + (f"  HELD: {status.hold}" if status.hold else "")
-
-
-def progress_line(status: RunStatus, rate: float, limit_per_second: float | None = None) -> str:
-    """Return a run's counts and how fast its specs are submitted, in one line."""
-    return f"{counts_line(status)}  {_rate(rate, limit_per_second)}"
-
-
-def _rate(rate: float, limit_per_second: float | None) -> str:
-    return f"{rate:.0f}/s" + (f" of {limit_per_second:g}" if limit_per_second else "")
-
-
-def _rare(status: RunStatus) -> list[tuple[str, int]]:
-    return [
-        ("expired", status.expired),
-        ("cancelled", status.cancelled),
-        ("throttled", status.throttled),
-        ("uploading", status.uploading),
-    ]
-
-
-def set_aside_lines(
-    chunks: list[SetAsideChunk], messages: int, latest: list[SetAsideMessage], run: str | None
-) -> list[str]:
-    """Return what was set aside, of one run or with None of all, in a few lines."""
-    shown = [chunk for chunk in chunks if run in {None, chunk.run}]
-    lines = []
-    for chunk in shown[:_NAMED]:
-        lines.append(f"set aside: chunk {chunk.chunk_id} of {chunk.run}, {chunk.specs} specs: {chunk.reason}")
-        lines.append(f"      cure: mend the cause, then `couponpress redrive {chunk.run} --code {SET_ASIDE_CODE}`")
-    if len(shown) > _NAMED:
-        lines.append(f"set aside: {len(shown) - _NAMED} more chunks")
-    if messages and run is None:
-        lines.append(f"set aside: {messages} messages that were no hints; nothing of any run is lost with them")
-        lines += [f"      {_moment(one.since)} {one.queue}: {one.reason}: {one.text[:80]}" for one in latest[:3]]
-    return lines
+Notes = Callable[[RunStatus], Sequence[str]]
 
 
 def watch(
@@ -120,48 +74,94 @@ def watch(
     console: Console,
     *,
     limit_per_second: float | None = None,
+    notes: Notes | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> RunStatus:
-    """Show a run until it is finished; returns its last status."""
-    rate = SubmitRate()
+    """Show a run until it is finished; returns its last status.
+
+    Args:
+        ask: returns the run's status.
+        console: where it is shown.
+        limit_per_second: the limit to show beside the rate.
+        notes: returns what the run waits for, in sentences; asked every few seconds.
+        clock: monotonic seconds.
+        sleep: waits for so many seconds.
+    """
+    rate, ended = SubmitRate(), EndRate()
+    said: Sequence[str] = ()
+    asked_at = float("-inf")
     with _display(console, limit_per_second, clock) as show:
         while True:
-            status = ask()
-            show(status, rate.update(status, clock()))
+            status, now = ask(), clock()
+            if notes is not None and now - asked_at >= NOTES_EVERY_SECONDS:
+                said, asked_at = notes(status), now
+            left = ended.seconds_left(status, now)
+            show(Sight(status, rate.update(status, now), left, () if status.finished else tuple(said)))
             if status.finished:
                 return status
             sleep(ASK_EVERY_SECONDS)
 
 
-Show = Callable[[RunStatus, float], None]
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is shown at one moment.
+
+    Attributes:
+        status: the run's counts.
+        rate: specs that are submitted per second.
+        seconds_left: until the run is finished, as far as its speed tells; None while it tells nothing.
+        notes: what the run waits for.
+    """
+
+    status: RunStatus
+    rate: float
+    seconds_left: float | None
+    notes: tuple[str, ...]
+
+
+Show = Callable[[Sight], None]
 
 
 @contextmanager
 def _display(console: Console, limit_per_second: float | None, clock: Callable[[], float]) -> Iterator[Show]:
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
-            yield lambda status, rate: live.update(_table(status, rate, limit_per_second))
+            yield lambda sight: live.update(picture(sight, limit_per_second))
         return
     last_line_at = float("-inf")
+    last: RunStatus | None = None
+    told: set[str] = set()
 
-    def line(status: RunStatus, rate: float) -> None:
-        nonlocal last_line_at
-        if status.finished or clock() - last_line_at >= LINE_EVERY_SECONDS:
-            last_line_at = clock()
-            console.print(Text(progress_line(status, rate, limit_per_second)), soft_wrap=True)
+    def line(sight: Sight) -> None:
+        nonlocal last_line_at, last
+        for note in sight.notes:
+            if note not in told:
+                console.print(Text(note), soft_wrap=True)
+        told.clear()
+        told.update(sight.notes)
+        if sight.status.finished or (sight.status != last and clock() - last_line_at >= LINE_EVERY_SECONDS):
+            last_line_at, last = clock(), sight.status
+            left = f"  {_left(sight.seconds_left)}" if sight.seconds_left and not sight.status.finished else ""
+            line = progress_line(sight.status, sight.rate, limit_per_second) + left
+            console.print(Text(line), soft_wrap=True)
 
     yield line
 
 
-def _table(status: RunStatus, rate: float, limit_per_second: float | None) -> Table:
-    rare = "".join(f", {name} {count:,}" for name, count in _rare(status) if count)
-    held = f"\nHELD: {status.hold}" if status.hold else ""
-    shown = Table(
-        # As text: a run's name and a platform's reason may hold what would read as markup.
-        title=Text(f"{status.run}  {status.ended:,}/{status.total:,}"),
-        caption=Text(_rate(rate, limit_per_second) + rare + held),
-    )
+def picture(sight: Sight, limit_per_second: float | None) -> Group:
+    """Return the bar, the counts, and what the run waits for."""
+    status = sight.status
+    share = status.ended / status.total if status.total else 0.0
+    bar = Table.grid(padding=(0, 1))
+    # As text: a run's name and a platform's reason may hold what would read as markup.
+    told: list[RenderableType] = [
+        Text(status.run),
+        ProgressBar(total=max(status.total, 1), completed=status.ended, width=40),
+    ]
+    told += [Text(f"{share:4.0%}"), Text(f"{status.ended:,}/{status.total:,} ended")]
+    told += [Text(_left(sight.seconds_left))] if sight.seconds_left and not status.finished else []
+    bar.add_row(*told)
     counts = {
         "waiting": status.waiting,
         "retrying": status.retrying + status.looking,
@@ -170,23 +170,20 @@ def _table(status: RunStatus, rate: float, limit_per_second: float | None) -> Ta
         "failed": status.failed,
         "rejected": status.rejected,
     }
-    for name in counts:
-        shown.add_column(name, justify="right")
-    shown.add_row(*(f"{count:,}" for count in counts.values()))
-    return shown
+    shown = "  ".join(
+        f"{name} {count:,}" for name, count in [*counts.items(), *rare_counts(status)] if count or name in counts
+    )
+    lines = [Text(f"{shown}  {rate_text(sight.rate, limit_per_second)}")]
+    if status.hold:
+        lines.append(Text(f"HELD: {status.hold}"))
+    return Group(bar, *lines, *map(Text, sight.notes))
 
 
-def summary(status: RunStatus, reasons: dict[str, int]) -> str:
-    """Return the few lines that end a run."""
-    seconds = (status.finished_at or status.created_at) - status.created_at
-    lines = [
-        f"run {status.run}: {status.total} specs ended after {seconds:.1f} s",
-        f"  succeeded {status.succeeded}  failed {status.failed}  rejected {status.rejected}",
-        f"  expired {status.expired}  cancelled {status.cancelled}  throttled answers {status.throttled}",
-    ]
-    lines += [f"  {count:>8}  {reason}" for reason, count in list(reasons.items())[:10]]
-    return "\n".join(lines)
-
-
-def _moment(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"about {hours} h {minutes:02} min left"
+    return f"about {minutes} min left" if minutes else f"about {rest} s left"

@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import typer
 
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
-from couponpress.cli.run_progress import counts_line, set_aside_lines, summary
+from couponpress.cli.missing import missing
+from couponpress.cli.run_lines import counts_line, set_aside_lines, summary
 from couponpress.cli.run_progress import watch as watch_progress
 from couponpress.client import Client
 from couponpress.errors import InputError
@@ -50,6 +52,7 @@ def _status_lines(
     if down := client.outage():
         since = time.strftime("%H:%M:%S", time.localtime(down.since))
         yield f"the platform seems to be down since {since} ({down.reason}): only probes are sent"
+    yield from missing(shown, client.present(), None, client.redis_url_shown)
     yield from set_aside_lines(aside, *client.set_aside_messages(), run)
     if not shown:
         yield "no run yet; `couponpress submit FILE` makes one"
@@ -70,12 +73,19 @@ def watch(run: RunArgument = None) -> None:
 def watch_run(client: Client, run: str) -> int:
     """Show a run until it is finished, then its summary; returns how many specs ended badly."""
     try:
-        last = watch_progress(lambda: client.run(run), stderr)
+        last = watch_progress(lambda: client.run(run), stderr, notes=partial(_notes, client))
     except KeyboardInterrupt:
         stderr.print(f"the run goes on; `couponpress watch {run}` shows its progress again")
         raise
     stderr.print(summary(last, client.reasons(run)))
     return last.ended_badly
+
+
+def _notes(client: Client, status: RunStatus) -> list[str]:
+    """Return what a run waits for, with the cure: holds, services that nobody started, an outage of the platform."""
+    holds = [hold for hold in client.holds() if hold.kind != "run" or hold.scope == status.run]
+    told = [f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}" for hold in holds]
+    return told + missing([status], client.present(), client.outage(), client.redis_url_shown)
 
 
 def _as_json(one: RunStatus, holds: list[Hold], aside: list[SetAsideChunk]) -> dict[str, Any]:

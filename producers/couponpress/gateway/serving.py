@@ -28,6 +28,7 @@ from couponpress.gateway.single import SingleSpecs
 from couponpress.gateway.stream import Streams
 from couponpress.gateway.tokens import TokensFile
 from couponpress.keys import Keys
+from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.serve import serve as serve_app
 
@@ -58,6 +59,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
     tokens, keys = TokensFile(settings.gateway_tokens_file), Keys(settings.mchid)
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(redis.ConnectionError,))
     redis_client = settings.redis_address.client(socket_timeout=5, socket_connect_timeout=2, retry=retry)
+    announcer = Announcer(settings.redis_address, keys, "gateway")
     with Client(settings) as client, redis_client:
         client.ping()
         sockets = listen(host, port)
@@ -74,9 +76,10 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
             yield
             await door.close()
 
-        serve_app(
-            Gateway(door, Asking(client, redis_client, keys), lifetime),
-            sockets,
-            keep_alive_seconds=KEEP_ALIVE_SECONDS,
-            in_hand_seconds=STOP_SECONDS,
-        )
+        with announcer:
+            serve_app(
+                Gateway(door, Asking(client, redis_client, keys), lifetime),
+                sockets,
+                keep_alive_seconds=KEEP_ALIVE_SECONDS,
+                in_hand_seconds=STOP_SECONDS,
+            )

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal, cast
 
 import redis
-from redis.asyncio import Redis
 
 from couponpress.keys import Keys
 from couponpress.ledger.scripts import ALLOW_OOM, script
@@ -46,31 +45,31 @@ class Present:
 
 
 class PresenceLedger:
-    """The side of a service, over an asyncio client."""
+    """The side of a service, over a blocking client."""
 
-    def __init__(self, client: Redis, keys: Keys, owner: str) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, owner: str) -> None:
         """Take the client, and the name by which this process is told from all others."""
         self._key = keys.present
         self._owner = owner
         # A full server takes it as well: it is small, and who is alive matters most then.
         self._tell = client.register_script(ALLOW_OOM + script("tell_present"))
 
-    async def tell(self, present: Present) -> None:
+    def tell(self, present: Present) -> None:
         """Say that this process runs.
 
         Raises:
             redis.RedisError: Redis did not take it.
         """
         told = json.dumps(asdict(present), ensure_ascii=False)
-        await self._tell([self._key], [self._owner, told, SILENT_SECONDS, _KEPT_SECONDS])
+        self._tell([self._key], [self._owner, told, SILENT_SECONDS, _KEPT_SECONDS])
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Say that this process stops.
 
         Raises:
             redis.RedisError: Redis did not take it; after SILENT_SECONDS nobody counts on the process any more.
         """
-        await self._tell([self._key], [self._owner, "", SILENT_SECONDS, _KEPT_SECONDS])
+        self._tell([self._key], [self._owner, "", SILENT_SECONDS, _KEPT_SECONDS])
 
 
 def read_present(client: redis.Redis, keys: Keys) -> list[Present]:

@@ -18,7 +18,8 @@ import httpx
 from rich.console import Console
 
 from couponpress.catalog import BrokenRow
-from couponpress.cli.run_progress import summary, watch
+from couponpress.cli.run_lines import summary
+from couponpress.cli.run_progress import watch
 from couponpress.client import Client
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.results import BYTE_ORDER_MARK, write_results

@@ -28,8 +28,10 @@ from redis.asyncio import Redis
 from couponpress.keys import PARTNER_SCOPE, Keys
 from couponpress.ledger.hooks import HookLedger
 from couponpress.ledger.outage import tell_down
+from couponpress.ledger.presence import Role
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
+from couponpress.transport.announcer import Announcer
 from couponpress_worker.completion.run_webhooks import HookSender
 from couponpress_worker.completion.status_poller import OverdueQuery
 from couponpress_worker.periodic import Failures, keep_running
@@ -140,6 +142,14 @@ class Process:
         self._stopped = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
         self._submitter: Submitter
+        self._watchdog: Watchdog
+        role: Role = "worker" if takes_hints else "scheduler"
+        self._announcer = Announcer(
+            settings.redis_address,
+            Keys(settings.mchid),
+            role,
+            lambda: (self._watchdog.state, self._submitter.in_hand),
+        )
 
     @classmethod
     def start(
@@ -159,6 +169,7 @@ class Process:
         process = cls(settings, secret_keys, publish_again, takes_hints=takes_hints, most_in_hand=most_in_hand)
         process._thread.start()
         process._call(process._open()).result()
+        process._announcer.start()
         gc.collect()
         gc.freeze()  # a full collection over everything imported would make slots late
         return process
@@ -174,6 +185,7 @@ class Process:
     def close(self) -> None:
         """Close everything; to be called once no chunk is in hand."""
         self.stop_sending()
+        self._announcer.close()
         self._call(self._close()).result()
         self._watchdog.close()
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -19,6 +19,7 @@ from celery import Celery
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
+from couponpress.transport.announcer import Announcer
 from couponpress.transport.batching import Batcher
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.redis_refusals import redis_errors_told
@@ -88,7 +89,8 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
             await forwarder.aclose()
         await redis_client.aclose()
 
-    serve(CallbackService(receiver.receive, lifetime()), sockets)
+    with Announcer(settings.redis_address, keys, "callback"):
+        serve(CallbackService(receiver.receive, lifetime()), sockets)
 
 
 async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:

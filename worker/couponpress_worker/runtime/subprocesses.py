@@ -38,6 +38,10 @@ def stand_back(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
+class NotReadyError(Exception):
+    """A service is not ready yet; it is asked again."""
+
+
 class Services:
     """Processes of the `couponpress` command, each in a session of its own, with a log file each."""
 
@@ -84,7 +88,7 @@ class Services:
                 raise ServiceError(f"the {name} ended with exit code {process.returncode}; the end of {log}:\n{tail}")
 
     def wait_for(self, ready: Callable[[], object], what: str) -> None:
-        """Wait until `ready` no longer fails to connect.
+        """Wait until `ready` no longer fails to connect, and raises no NotReadyError.
 
         Raises:
             ServiceError: a service ended, or START_SECONDS passed.
@@ -92,7 +96,7 @@ class Services:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             self.check()
-            with suppress(httpx.TransportError, FileNotFoundError):
+            with suppress(httpx.TransportError, FileNotFoundError, NotReadyError):
                 ready()
                 return
             time.sleep(0.05)

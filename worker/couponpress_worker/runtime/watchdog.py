@@ -65,6 +65,11 @@ class Watchdog:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def state(self) -> str:
+        """What the process does, in a word or two."""
+        return self._state
+
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped. May be called again after it failed: the thread goes on meanwhile."""
         if self._thread is None:

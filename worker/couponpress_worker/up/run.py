@@ -20,11 +20,16 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import redis
 
 from couponpress.gateway.tokens import add_token
+from couponpress.keys import Keys
+from couponpress.ledger.presence import read_present
 from couponpress.setting_names import ENV_PREFIX
+from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.errors import ServiceError
+from couponpress_worker.runtime.subprocesses import NotReadyError
 from couponpress_worker.sandbox.credentials import ENV_FILE, read_env, write_env
 from couponpress_worker.up.services import LabelledServices, Ports
 
@@ -113,7 +118,23 @@ def _start(
     start("gateway", "--port", str(ports.gateway))
     for name, port in (("callback", ports.callback), ("gateway", ports.gateway)):
         _wait_for(services, partial(httpx.get, f"http://127.0.0.1:{port}/", trust_env=False), name, stopped)
+    address = RedisAddress.parse(env.get(f"{ENV_PREFIX}REDIS_URL") or configured[f"{ENV_PREFIX}REDIS_URL"])
+    keys = Keys(env.get(f"{ENV_PREFIX}MCHID") or configured[f"{ENV_PREFIX}MCHID"])
+    with address.client(socket_timeout=2) as client:
+        _wait_for(services, partial(_heard, client, keys), "worker", stopped)
     return commands, env
+
+
+def _heard(client: redis.Redis, keys: Keys) -> None:
+    """Make sure that a worker says that it runs.
+
+    Raises:
+        NotReadyError: none does.
+    """
+    with suppress(redis.RedisError):
+        if any(one.role == "worker" for one in read_present(client, keys)):
+            return
+    raise NotReadyError
 
 
 def _wait_for(services: LabelledServices, ready: Callable[[], object], what: str, stopped: threading.Event) -> None:

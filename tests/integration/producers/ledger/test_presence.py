@@ -1,10 +1,7 @@
 """Which processes run, on a real server."""
 
-import asyncio
-
 import pytest
 import redis
-from redis.asyncio import Redis
 
 from couponpress.ledger.presence import SILENT_SECONDS, PresenceLedger, Present, read_present
 from tests.builders import KEYS
@@ -15,14 +12,13 @@ RECEIVER = Present("callback", "two", 8)
 
 def said(url, *acts):
     """Let processes speak: each act is a process's name and what it is, None when it stops."""
-
-    async def run():
-        async with Redis.from_url(url) as client:
-            for owner, present in acts:
-                ledger = PresenceLedger(client, KEYS, owner)
-                await (ledger.leave() if present is None else ledger.tell(present))
-
-    asyncio.run(run())
+    with redis.Redis.from_url(url) as client:
+        for owner, present in acts:
+            ledger = PresenceLedger(client, KEYS, owner)
+            if present is None:
+                ledger.leave()
+            else:
+                ledger.tell(present)
 
 
 @pytest.fixture

@@ -6,14 +6,15 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from couponpress.cli.run_lines import counts_line, progress_line, summary
 from couponpress.cli.run_progress import (
     ASK_EVERY_SECONDS,
     LINE_EVERY_SECONDS,
     RATE_SPAN_SECONDS,
+    EndRate,
+    Sight,
     SubmitRate,
-    counts_line,
-    progress_line,
-    summary,
+    picture,
     watch,
 )
 from couponpress.outcome import RunStatus
@@ -52,11 +53,13 @@ class Clock:
         self.now += seconds
 
 
-def watched(statuses, *, terminal=False, limit_per_second=None):
+def watched(statuses, *, terminal=False, limit_per_second=None, notes=None):
     """What `watch` writes while the run goes through these statuses, its last status, and how long it took."""
     clock, stream, left = Clock(), io.StringIO(), iter(statuses)
     console = Console(file=stream, force_terminal=terminal, width=300)
-    last = watch(lambda: next(left), console, limit_per_second=limit_per_second, clock=clock, sleep=clock.sleep)
+    last = watch(
+        lambda: next(left), console, limit_per_second=limit_per_second, notes=notes, clock=clock, sleep=clock.sleep
+    )
     return stream.getvalue(), last, clock.now
 
 
@@ -117,9 +120,44 @@ def test_watching_ends_with_the_run():
 
 def test_without_a_terminal_there_is_a_line_at_once_and_then_one_per_span():
     asked = int(2 * LINE_EVERY_SECONDS / ASK_EVERY_SECONDS)
-    told, _, _ = watched([NEW] * asked + [DONE])
+    told, _, _ = watched([*(replace(NEW, waiting=1000 - number, accepted=number) for number in range(asked)), DONE])
     assert len(told.splitlines()) == 3
-    assert "\x1b" not in told
+
+
+def test_without_a_terminal_there_is_no_line_while_nothing_changes():
+    told, _, _ = watched([NEW] * 100 + [DONE])
+    assert len(told.splitlines()) == 2
+
+
+def test_what_a_run_waits_for_is_said_once_and_again_when_it_comes_back():
+    waits = "no worker runs"
+    said = iter([[waits], [waits], [], [waits], [waits]])
+    told, _, _ = watched([NEW] * 25 + [DONE], notes=lambda _: next(said))
+    assert told.count(waits) == 2
+
+
+def test_a_terminal_shows_a_bar_the_share_the_time_left_and_what_is_waited_for():
+    stream = io.StringIO()
+    status = replace(NEW, waiting=510, succeeded=490, hold="paused by hand")
+    sight = Sight(status, 20.0, 26.0, ("no worker runs",))
+    Console(file=stream, width=200).print(picture(sight, 500))
+    told = stream.getvalue()
+    assert " 49%" in told
+    assert "490/1,000 ended" in told
+    assert "about 26 s left" in told
+    assert "20/s of 500" in told
+    assert "HELD: paused by hand" in told
+    assert "no worker runs" in told
+
+
+def test_the_time_left_is_told_by_what_ended_lately():
+    rate = EndRate()
+    assert rate.seconds_left(NEW, 0.0) is None
+    assert rate.seconds_left(replace(NEW, waiting=900, succeeded=100), 10.0) == 90.0
+    # What ended before the span counts no more: the fleet is slower now.
+    for now in (20.0, 39.0):
+        left = rate.seconds_left(replace(NEW, waiting=890, succeeded=110), now)
+    assert left > 2000
 
 
 def test_a_finished_run_is_told_once():
