@@ -23,6 +23,7 @@
 
     rate              how fast the fleet sends
         slots             who in this process sends next, and whether a slot is still in time
+        call              one call in its slot: sent, judged, reported
         server_clock      where Redis's clock stands on this process's own
         bucket            the token bucket that the whole fleet takes its slots from
         adaptive          how fast the platform lets the fleet send, learned from 429

@@ -14,7 +14,6 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from math import ceil
 
@@ -29,9 +28,10 @@ from couponpress.ledger.working import WorkLedger
 from couponpress_worker.completion.moves import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
 from couponpress_worker.completion.round_robin import in_turns
 from couponpress_worker.periodic import TICK_SECONDS, Failures, rest
-from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
+from couponpress_worker.rate.call import Answered, PacedCall
+from couponpress_worker.rate.slots import Slots, SlotsClosedError
 from couponpress_worker.store.leader import Leadership
-from couponpress_worker.wechatpay.client import SlotPassed, WeChatPay
+from couponpress_worker.wechatpay.client import Gate, NotSent, Reason, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Answer,
     Hold,
@@ -40,7 +40,6 @@ from couponpress_worker.wechatpay.judgement import (
     QueryJudgement,
     Rejected,
     Retry,
-    Throttled,
     judge_query,
 )
 from couponpress_worker.wechatpay.retry import QUERY_AGAIN_SECONDS
@@ -91,7 +90,7 @@ class OverdueQuery:
     ) -> None:
         self._ledger = ledger
         self._platform = platform
-        self._slots = slots
+        self._call = PacedCall(slots, judge_query)
         self._callback_span_seconds = callback_span_seconds
         self._expire_after_seconds = expire_after_seconds
         #: Of each overdue chunk, the positions that were asked about since it became overdue. Lost with the process:
@@ -253,12 +252,7 @@ class OverdueQuery:
         asked = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"], may_ask)
         if asked is None:
             return None
-        answer, slot = asked
-        judgement = judge_query(answer)
-        if isinstance(judgement, Throttled):
-            self._slots.throttled(slot, judgement.retry_after_seconds)
-        else:
-            self._slots.answered(slot)
+        judgement = asked.judgement
         if isinstance(judgement, Hold):
             log.error(
                 "a query was refused: %s %s (Request-ID %s). %s",
@@ -280,19 +274,18 @@ class OverdueQuery:
 
     async def _answer(
         self, task_id: str, brand_id: str, image_generation_type: str, may_ask: Callable[[], Awaitable[bool]]
-    ) -> tuple[Answer | NoAnswer, Slot] | None:
+    ) -> Answered[QueryJudgement] | None:
         """Query inside a slot; one that passes unused is followed by another. None once nothing may be asked."""
-        while not self._refused:
-            slot = await self._slots.take()
-            if not await may_ask():
-                return None
-            try:
-                gate = partial(self._gate, slot)
-                return await self._platform.query(task_id, brand_id, image_generation_type, gate), slot
-            except SlotPassed:
-                continue
-        return None
 
-    async def _gate(self, slot: Slot) -> None:
-        if not await self._slots.due(slot) or self._refused:
-            raise SlotPassed
+        async def exchange(gate: Gate) -> Answer | NoAnswer:
+            if not await may_ask():
+                raise NotSent("stopping")
+            return await self._platform.query(task_id, brand_id, image_generation_type, gate)
+
+        def refusal() -> Reason | None:
+            return "held" if self._refused else None
+
+        try:
+            return await self._call.in_time(exchange, refusal=refusal)
+        except NotSent:
+            return None

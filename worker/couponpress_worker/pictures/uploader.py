@@ -12,7 +12,6 @@ import hashlib
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 from typing import Final
 
 from couponpress.errors import PictureError
@@ -20,8 +19,9 @@ from couponpress.ledger.pictures import PictureLedger
 from couponpress.picture_files import STORED_AT, Settled, picture_suffix
 from couponpress_worker.errors import PictureUploadError
 from couponpress_worker.periodic import rest
-from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
-from couponpress_worker.wechatpay.client import SlotPassed, WeChatPay
+from couponpress_worker.rate.call import PacedCall
+from couponpress_worker.rate.slots import Slots, SlotsClosedError
+from couponpress_worker.wechatpay.client import Gate, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Accepted,
     Answer,
@@ -79,6 +79,7 @@ class PictureUploader:
         self._ledger = ledger
         self._platform = platform
         self._slots = slots
+        self._call = PacedCall(slots, judge)
         self._read = read
         self._stopped = stopped
         self._under_way: dict[bytes, asyncio.Future[str]] = {}
@@ -157,20 +158,17 @@ class PictureUploader:
             del self._under_way[digest]
 
     async def _uploaded(self, file_name: str, content: bytes) -> str:
+        def upload(gate: Gate) -> Awaitable[Answer | NoAnswer]:
+            return self._platform.upload(file_name, content, gate)
+
         tries = 0
         while True:
-            slot = await self._slots.take()
-            try:
-                answer = await self._platform.upload(file_name, content, partial(self._gate, slot))
-            except SlotPassed:
-                continue
-            judgement = judge(answer)
+            answered = await self._call.in_time(upload)
+            answer, judgement = answered.answer, answered.judgement
             if isinstance(judgement, Throttled):
-                self._slots.throttled(slot, judgement.retry_after_seconds)
                 self._note_throttled(answer)
                 continue
             self._throttled_since = None
-            self._slots.answered(slot)
             if isinstance(judgement, Accepted) and (url := _stored_url(answer)):
                 self._given_up = 0
                 return url
@@ -217,10 +215,6 @@ class PictureUploader:
         await rest(self._stopped, delay_seconds)
         if self._stopped.is_set():
             raise SlotsClosedError
-
-    async def _gate(self, slot: Slot) -> None:
-        if not await self._slots.due(slot):
-            raise SlotPassed
 
 
 def _stored_url(answer: Answer | NoAnswer) -> str:

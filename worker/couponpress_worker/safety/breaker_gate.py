@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from couponpress.ledger.outage import PlatformDown
 from couponpress_worker.safety.breaker import Breaker, Pass
-from couponpress_worker.wechatpay.client import SlotPassed
+from couponpress_worker.wechatpay.client import NotSent, Reason
 from couponpress_worker.wechatpay.judgement import Judgement, Retry
 
 log = logging.getLogger(__name__)
@@ -73,18 +73,18 @@ class Outage:
         given = self._breaker.ask(self._clock())
         return given if isinstance(given, Pass) else None
 
-    async def pass_later(self, given_up: Callable[[], bool]) -> Pass:
+    async def pass_later(self, given_up: Callable[[], Reason | None]) -> Pass:
         """Wait for a pass.
 
         Raises:
-            SlotPassed: the request was given up while it waited.
+            NotSent: the request was given up while it waited, for the reason that `given_up` returned.
         """
-        while not given_up():
+        while (reason := given_up()) is None:
             given = self._breaker.ask(self._clock())
             if isinstance(given, Pass):
                 return given
             await self._wait(given)
-        raise SlotPassed
+        raise NotSent(reason)
 
     def unused(self, given: Pass | None) -> None:
         """Take back the pass of a request that was not sent."""

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 
 from couponpress.keys import LANES, brand_scope, run_scope
@@ -19,6 +20,7 @@ from couponpress.ledger.leases import LEASE_MS, Leased
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
+from couponpress_worker.rate.call import Answered, PacedCall
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.safety.auto_hold import Fault
 from couponpress_worker.safety.breaker import Pass
@@ -29,10 +31,9 @@ from couponpress_worker.safety.unverified import UnverifiedAnswers
 from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.submission.leased_chunk import ChunkInHand, Summary
-from couponpress_worker.wechatpay.client import SignedRequest, SlotPassed, WeChatPay
+from couponpress_worker.wechatpay.client import NotSent, Reason, SignedRequest, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Accepted,
-    Answer,
     Hold,
     Judgement,
     NoAnswer,
@@ -83,7 +84,7 @@ class Submitter:
         self._owner = owner
         self._publish_again = publish_again
         self._halt = halt
-        self._note_sent = note_sent
+        self._call = PacedCall(slots, judge, note_sent)
         self._only_brand = only_brand
         self._ranks = count()
         self._outage = outage or Outage(lambda: halt.stopping)
@@ -229,71 +230,72 @@ class Submitter:
     async def _attempt(self, chunk: ChunkInHand, position: int, request: SignedRequest, slot: Slot) -> None:
         """Send one request inside its slot and act on the answer."""
 
-        def held() -> bool:
-            return self._halt.keeps_back(chunk.brands[position])
-
-        async def gate() -> None:
-            in_time = await self._slots.due(slot, urgent=chunk.urgent)
-            if not in_time or self._stopped(chunk) or self._in_doubt(chunk) or held():
-                raise SlotPassed
-            self._note_sent(self._slots.now_us(slot))
+        def refusal() -> Reason | None:
+            if (reason := self._stops(chunk, position)) is not None:
+                return reason
+            return "in doubt" if self._in_doubt(chunk) else None
 
         given = self._outage.pass_now()
         try:
             if given is None:
-                given, slot = await self._turn(chunk, held)
-            answer = await self._platform.submit(request, gate)
-        except SlotPassed:
+                given, slot = await self._turn(chunk, position)
+            exchange = partial(self._platform.submit, request)
+            answered = await self._call.once(exchange, slot, refusal=refusal, urgent=chunk.urgent)
+        except NotSent as told:
             self._outage.unused(given)
-            if held():
+            if told.reason == "held":
                 self._keep_back(chunk, position)
             else:
                 chunk.ready.appendleft((position, request))
         else:
-            await self._hear(chunk, position, slot, given, answer)
+            await self._hear(chunk, position, given, answered)
         finally:
             chunk.in_flight -= 1
             chunk.changed.set()
 
-    async def _hear(
-        self, chunk: ChunkInHand, position: int, slot: Slot, given: Pass, answer: Answer | NoAnswer
-    ) -> None:
-        """Judge an answer, tell everything that learns from it, and act on it."""
+    async def _hear(self, chunk: ChunkInHand, position: int, given: Pass, answered: Answered[Judgement]) -> None:
+        """Tell an answer to everything that learns from it, and act on it."""
         chunk.sent += 1
+        answer, judgement = answered.answer, answered.judgement
         self.unreached += isinstance(answer, NoAnswer) and answer.kind == "not_sent"
-        judgement = judge(answer)
         chunk.judgements[type(judgement).__name__] += 1
-        if not isinstance(judgement, Throttled):
-            self._slots.answered(slot)
         self.trial.answered(chunk.run_number, chunk.brands[position], judgement)
         self._fault.answered(judgement)
         if self._outage.answered(given, (chunk.chunk_id, position), judgement):
             chunk.to_sign.append(position)
         else:
-            await self._act(chunk, position, slot, judgement)
+            await self._act(chunk, position, judgement)
         if (hold := self._unverified.answered(judgement)) is not None:
             await self._fault.hold(hold, chunk.brands[position])
 
-    async def _turn(self, chunk: ChunkInHand, held: Callable[[], bool]) -> tuple[Pass, Slot]:
-        """Wait for the breaker's pass, and then for another slot, for the one in hand is long over."""
-        given = await self._outage.pass_later(lambda: self._stopped(chunk) or chunk.over or held())
+    async def _turn(self, chunk: ChunkInHand, position: int) -> tuple[Pass, Slot]:
+        """Wait for the breaker's pass, and then for another slot: the one in hand passed long before.
+
+        Raises:
+            NotSent: neither came in time, or the request was stopped while it waited.
+        """
+
+        def given_up() -> Reason | None:
+            return self._stops(chunk, position) or ("breaker" if chunk.over else None)
+
+        given = await self._outage.pass_later(given_up)
         try:
             async with asyncio.timeout_at(chunk.hand_on_at):
                 return given, await self._slots.take(urgent=chunk.urgent)
-        except (TimeoutError, SlotsClosedError):
+        except (TimeoutError, SlotsClosedError) as error:
             self._outage.unused(given)
-            raise SlotPassed from None
+            late: Reason = "late" if isinstance(error, TimeoutError) else "stopping"
+            raise NotSent(self._stops(chunk, position) or late) from None
 
-    async def _act(self, chunk: ChunkInHand, position: int, slot: Slot, judgement: Judgement) -> None:
+    async def _act(self, chunk: ChunkInHand, position: int, judgement: Judgement) -> None:
         match judgement:
             case Accepted():
                 self._recorder.record(chunk.chunk_id, Move(position, "accept", tries=1))
             case Rejected(code=code, message=message, field=field):
                 told = f"{message} ({field})" if field else message
                 self._recorder.record(chunk.chunk_id, Move(position, "reject", tries=1, code=code, message=told))
-            case Throttled(retry_after_seconds=seconds):
+            case Throttled():
                 chunk.throttled += 1
-                self._slots.throttled(slot, seconds)
                 chunk.to_sign.append(position)
             case Retry():
                 self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], judgement))
@@ -313,6 +315,14 @@ class Submitter:
 
     def _stopped(self, chunk: ChunkInHand) -> bool:
         return chunk.lost or self._halt.stops(chunk.run_number)
+
+    def _stops(self, chunk: ChunkInHand, position: int) -> Reason | None:
+        """Return what keeps a spec of a chunk from being sent, whatever its slot; None when nothing does."""
+        if self._halt.keeps_back(chunk.brands[position]):
+            return "held"
+        if chunk.lost:
+            return "in doubt"
+        return "stopping" if self._halt.stops(chunk.run_number) else None
 
     def _in_doubt(self, chunk: ChunkInHand) -> bool:
         return chunk.sure_since != self._watch.returns

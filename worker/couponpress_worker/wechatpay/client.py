@@ -28,10 +28,13 @@ from couponpress_worker.wechatpay.pool import NotConnectedError, Pool
 from couponpress_worker.wechatpay.response import read_answer
 from couponpress_worker.wechatpay.signing import Signer, Verifier, new_nonce
 
-__all__ = ["PARTNER", "Account", "Gate", "SignedRequest", "SlotPassed", "WeChatPay"]
+__all__ = ["PARTNER", "Account", "Gate", "NotSent", "Reason", "SignedRequest", "WeChatPay"]
 
-#: Returns at the slot's moment, or raises `SlotPassed`.
+#: Returns at the slot's moment, or raises `NotSent`.
 Gate: TypeAlias = Callable[[], Awaitable[None]]
+#: Why a request was not sent. late: its slot passed. held: its brand, or every call of its kind, is held. in doubt: the
+#: lease of its chunk is lost or not sure. stopping: its run or the process stops. breaker: it got no pass in time.
+Reason: TypeAlias = Literal["late", "held", "in doubt", "stopping", "breaker"]
 
 SUBMIT_TARGET: Final = PARTNER.submit_target
 ECHO_TARGET: Final = "/v3/security/echo"
@@ -41,8 +44,12 @@ CERTIFICATES_TARGET: Final = "/v3/certificates"
 _PLAIN_TARGET = re.compile(r"[0-9A-Za-z_/?&=.-]+")
 
 
-class SlotPassed(Exception):  # noqa: N818 - a moment that went by, not a fault
-    """The slot's moment went by before the request could leave; no byte was written."""
+class NotSent(Exception):  # noqa: N818 - the request is kept back, nothing failed
+    """The gate kept the request back; no byte was written."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,7 @@ class WeChatPay:
         the same turn of the event loop.
 
         Raises:
-            SlotPassed: the gate's own; nothing was sent, and the connection is kept.
+            NotSent: the gate's own; nothing was sent, and the connection is kept.
         """
         return await self._exchange(request, gate, self._answer_seconds)
 
@@ -136,7 +143,7 @@ class WeChatPay:
 
         Raises:
             ValueError: an id holds a character that would have to be quoted.
-            SlotPassed: the gate's own.
+            NotSent: the gate's own.
         """
         return await self._get(self._account.query_target(task_id, brand_id, image_generation_type), gate)
 
@@ -144,7 +151,7 @@ class WeChatPay:
         """Ask which callback URL the partner has set.
 
         Raises:
-            SlotPassed: the gate's own.
+            NotSent: the gate's own.
         """
         return await self._get(self._account.notify_target, gate)
 
@@ -168,7 +175,7 @@ class WeChatPay:
 
         Raises:
             InputError: the platform takes no such picture.
-            SlotPassed: the gate's own.
+            NotSent: the gate's own.
         """
         form = picture_form(file_name, picture)
         target = self._account.upload_target

@@ -64,7 +64,7 @@ class FakeSlots:
         self.taken += 1
         return self.taken
 
-    async def due(self, slot):
+    async def due(self, slot, *, urgent):
         return slot > self.passing
 
     def answered(self, slot):

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from couponpress.outcome import State
 from couponpress_worker.runtime.redis_server import free_port
-from couponpress_worker.wechatpay.client import PARTNER, SUBMIT_TARGET, SlotPassed, WeChatPay
+from couponpress_worker.wechatpay.client import PARTNER, SUBMIT_TARGET, NotSent, WeChatPay
 from couponpress_worker.wechatpay.judgement import Accepted, Completed, Hold, NoAnswer, Retry, judge, judge_query
 from couponpress_worker.wechatpay.signing import (
     Signer,
@@ -418,10 +418,10 @@ def test_a_slot_that_passed_gives_the_connection_back(keys, run, tls):
         async with meeting(keys, tls=tls) as (platform, client):
 
             async def too_late():
-                raise SlotPassed
+                raise NotSent("late")
 
             for _ in range(3):
-                with pytest.raises(SlotPassed):
+                with pytest.raises(NotSent):
                     await submit(client, too_late)
             assert judge(await submit(client)) == Accepted()
             assert len(platform.wires) == 1
@@ -458,12 +458,12 @@ def test_a_connection_that_only_missed_slots_is_not_young_again(keys):
         async with meeting(keys, keep_alive_seconds=0.3) as (platform, client):
 
             async def too_late():
-                raise SlotPassed
+                raise NotSent("late")
 
             assert judge(await submit(client)) == Accepted()
             for _ in range(4):
                 await asyncio.sleep(0.1)  # the very thing: time goes by, and each time the pool sees a young one
-                with pytest.raises(SlotPassed):
+                with pytest.raises(NotSent):
                     await submit(client, too_late)
             assert judge(await submit(client)) == Accepted()
             assert len(platform.wires) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from couponpress_worker.safety.breaker import GOOD_ANSWERS, PROBE_EVERY_SECONDS
 from couponpress_worker.safety.breaker_gate import Outage
-from couponpress_worker.wechatpay.client import SlotPassed
+from couponpress_worker.wechatpay.client import NotSent
 from couponpress_worker.wechatpay.judgement import Accepted, Hold, QueryFirst, Rejected, Retry, Throttled
 from tests.builders import run_fast
 
@@ -73,7 +73,7 @@ def test_it_is_said_once_that_the_platform_is_down_and_once_that_it_answers_agai
         await outage.begin()
         assert outage.told.reason == "HTTP_503: no service"
         assert abs(outage.told.since - time.time()) < 60
-        given = await outage.pass_later(lambda: False)
+        given = await outage.pass_later(lambda: None)
         for number in range(GOOD_ANSWERS):
             outage.answered(given, number, Accepted())
         assert not outage.is_open
@@ -129,7 +129,7 @@ def test_everybody_is_admitted_when_it_closes():
         outage = await Clocked().begin()
         await outage.admit(1000.0)
         waiting = [asyncio.create_task(outage.admit(1000.0)) for _ in range(8)]
-        given = await outage.pass_later(lambda: False)
+        given = await outage.pass_later(lambda: None)
         for number in range(GOOD_ANSWERS):
             outage.answered(given, number, Accepted())
         assert await asyncio.wait_for(asyncio.gather(*waiting), 1) == [0] * 8
@@ -156,14 +156,14 @@ def test_a_request_waits_for_the_next_probe_or_until_it_is_given_up():
         loop = asyncio.get_running_loop()
         moments = []
         for _ in range(4):
-            await outage.pass_later(lambda: False)
+            await outage.pass_later(lambda: None)
             moments.append(loop.time())
         gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
         assert gaps == pytest.approx([PROBE_EVERY_SECONDS] * 3, abs=0.3)
         over = loop.time() + 0.5
         assert outage.pass_now() is None
-        with pytest.raises(SlotPassed):
-            await outage.pass_later(lambda: loop.time() >= over)
+        with pytest.raises(NotSent, match="breaker"):
+            await outage.pass_later(lambda: "breaker" if loop.time() >= over else None)
 
     run_fast(run())
 
@@ -171,7 +171,7 @@ def test_a_request_waits_for_the_next_probe_or_until_it_is_given_up():
 def test_a_pass_whose_request_was_not_sent_goes_to_the_next_one():
     async def run():
         outage = await Clocked().begin()
-        given = await outage.pass_later(lambda: False)
+        given = await outage.pass_later(lambda: None)
         assert outage.pass_now() is None
         outage.unused(given)
         assert outage.pass_now() is not None
@@ -185,7 +185,7 @@ def test_failures_are_free_while_it_is_open_and_only_then():
         outage = Clocked()
         assert not outage.answered(outage.pass_now(), 1, DOWN)
         await outage.begin()
-        probe = await outage.pass_later(lambda: False)
+        probe = await outage.pass_later(lambda: None)
         assert outage.answered(probe, 1, DOWN)
         assert not outage.answered(probe, 1, Accepted())
 

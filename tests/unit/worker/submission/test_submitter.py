@@ -19,7 +19,7 @@ from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.submission import submitter
 from couponpress_worker.submission.submitter import SIGN_AHEAD, Submitter
-from couponpress_worker.wechatpay.client import SlotPassed
+from couponpress_worker.wechatpay.client import NotSent
 from couponpress_worker.wechatpay.judgement import Accepted, Answer, NoAnswer, Retry
 
 CHUNK = "b1.1"
@@ -321,7 +321,7 @@ def test_a_request_whose_slot_passed_is_sent_in_a_later_one():
         async def submit(self, body, gate):
             if self.passed < 4:
                 self.passed += 1
-                raise SlotPassed
+                raise NotSent("late")
             return await super().submit(body, gate)
 
     ledger, platform = LedgerInHand(3), PassesFirst(ACCEPTED)
