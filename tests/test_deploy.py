@@ -21,6 +21,7 @@ from couponpress_worker.rate import bucket as bucket_module
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.runtime.redis_server import OPTIONS
 from couponpress_worker.sandbox.faults import Faults
+from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
 from couponpress_worker.wechatpay.retry import LAST_DELAYS_SECONDS, MAX_TRIES, RETRY_DELAYS_SECONDS
 
@@ -359,15 +360,19 @@ def test_the_readme_s_python_runs(redis_url, monkeypatch, tmp_path, capsys):
     assert "waiting 2" in capsys.readouterr().out
 
 
-def test_the_python_page_s_python_runs(redis_url, monkeypatch, capsys):
-    monkeypatch.setenv("COUPONPRESS_REDIS_URL", redis_url)
-    monkeypatch.setenv("COUPONPRESS_MCHID", "1900000001")
+def test_the_python_page_s_python_runs(redis_url, monkeypatch, tmp_path, capsys):
     page = (ROOT / "docs" / "python.md").read_text("utf-8")
     names = {}
-    for block in (block for kind, block in FENCE.findall(page) if kind == "python"):
-        exec(compile(block, "python.md", "exec"), names)
-    told = capsys.readouterr().out.splitlines()
+    with running(tmp_path / "sandbox") as sandbox:
+        sandbox.control(certificates=1)
+        for name, value in sandbox.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("COUPONPRESS_REDIS_URL", redis_url)
+        for block in (block for kind, block in FENCE.findall(page) if kind == "python"):
+            exec(compile(block, "python.md", "exec"), names)
+    *told, listed = capsys.readouterr().out.splitlines()
     assert told == ["1 new, 0 known already", "SP-1 open ", "waiting 3", "SP-2 open", "SP-3 open", "SP-4 open"]
+    assert listed.startswith("200 {'data': [{'serial_no': '")
 
 
 def test_the_sandbox_page_s_python_runs(monkeypatch, tmp_path, capsys):

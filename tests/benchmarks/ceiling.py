@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets
+from couponpress_worker.wechatpay.transport import serialized
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.stage import Stage
 
@@ -29,7 +30,7 @@ def sandbox_ceiling(bench: Bench, one: Stage, count: int = 2000) -> float:
 def _prepared(bench: Bench, one: Stage, count: int):
     platform = platform_for(one.settings, Secrets.read(one.settings))
     for body in bench.bodies(count, "ceiling"):
-        yield platform.sign_submit(body).wire
+        yield serialized(platform.sign_submit(body))
 
 
 async def _send(requests: list[bytes], one: Stage) -> float:

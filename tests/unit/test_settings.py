@@ -146,6 +146,9 @@ def test_a_wrong_value_is_told_for_its_variable(name, value):
         ("base_url", "https://api.mch.weixin.qq.com:99999"),
         ("base_url", "https://somebody:secret@api.mch.weixin.qq.com"),
         ("base_url", "https://[::1"),
+        ("base_url", "https://api.mch.weixin.qq.com,"),
+        ("base_url", "https://api.mch.weixin.qq.com,http://api2.mch.weixin.qq.com"),
+        ("base_url", "https://api.mch.weixin.qq.com,https://api.mch.weixin.qq.com/"),
     ],
 )
 def test_a_wrong_value_of_the_fleet_is_told_for_its_variable(name, value):
@@ -162,6 +165,12 @@ def test_plain_http_is_taken_for_loopback(host):
 )
 def test_plain_http_is_refused_elsewhere(host):
     assert "COUPONPRESS_BASE_URL" in refusal(Settings, fleet_values(base_url=f"http://{host}"))
+
+
+def test_several_hosts_are_used_in_their_order():
+    settings = fleet_settings(base_url="https://api.mch.weixin.qq.com/, https://api2.mch.weixin.qq.com")
+    assert settings.base_urls == ("https://api.mch.weixin.qq.com", "https://api2.mch.weixin.qq.com")
+    assert fleet_settings().base_urls == ("https://api.mch.weixin.qq.com",)
 
 
 def test_the_platform_is_called_at_its_main_host_by_default():

@@ -34,6 +34,8 @@
         client            one call in, one value out
         signing           signatures, verification, decryption (pure)
         certificates      the keys that the platform signs with at this moment
+        auth              signs requests and verifies answers, for any httpx client
+        transport         carries httpx requests over our own connections
         pool              connections that are kept open
         connection        one HTTP/1.1 connection
         multipart         the body of a picture upload

@@ -185,7 +185,7 @@ def callback_url(
     if url is None:
         typer.echo(now or "none is set")
         return
-    if checked(url, settings.base_url) == now:
+    if checked(url, settings.base_urls[0]) == now:
         typer.echo(f"{now} is set already")
         return
     typer.echo(affected(settings.mchid, now, url, of_brand=settings.signs_as == "brand"), err=True)

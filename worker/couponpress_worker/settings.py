@@ -33,6 +33,13 @@ def _rate(text: str) -> str:
     return text
 
 
+def _base_urls(text: str) -> str:
+    urls = [_base_url(url.strip()) for url in text.split(",")]
+    if len(set(urls)) < len(urls):
+        raise ValueError("names one host twice")
+    return ",".join(urls)
+
+
 def _base_url(text: str) -> str:
     wrong = ValueError("must be scheme and host only, for example https://api.mch.weixin.qq.com")
     if not re.fullmatch(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?/*", text):
@@ -70,8 +77,9 @@ class Settings(ProducerSettings):
         description="Directory with further keys of the platform, one file ID.pem each, while one key follows another.",
     )
     apiv3_key_file: Path = Field(description="File with the 32-byte APIv3 key that opens callbacks.")
-    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        "https://api.mch.weixin.qq.com", description="The platform's host; plain http only for loopback."
+    base_url: Annotated[str, AfterValidator(_base_urls)] = Field(
+        "https://api.mch.weixin.qq.com",
+        description="The platform's host, or several with commas, each for when those before it cannot be reached.",
     )
     ca_file: Path | None = Field(
         None,
@@ -105,6 +113,11 @@ class Settings(ProducerSettings):
     hook_secret_file: Path | None = Field(
         None, description="File with the secret that signs hooks, 16 bytes or more; without it none is sent."
     )
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """The platform's hosts, in the order in which they are used."""
+        return tuple(self.base_url.split(","))
 
     @model_validator(mode="after")
     def _expiry_after_callback(self) -> Self:

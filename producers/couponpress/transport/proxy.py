@@ -198,9 +198,9 @@ def connect_objection(proxy: Proxy, head: bytes) -> str | None:
     return f"the proxy {proxy.shown} refused the connection ({told})"
 
 
-def stalled(proxy: Proxy) -> str:
+def stalled(proxy: Proxy, seconds: float = ANSWER_SECONDS) -> str:
     """Return the sentence for a proxy that does not answer in time."""
-    return f"the proxy {proxy.shown} did not answer within {ANSWER_SECONDS:g} s"
+    return f"the proxy {proxy.shown} did not answer within {seconds:g} s"
 
 
 def unreachable(proxy: Proxy, why: str) -> str:

@@ -7,12 +7,13 @@ the platform's certificates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.certificates import PlatformKeys
+from couponpress_worker.wechatpay.client import WeChatPay
 from couponpress_worker.wechatpay.judgement import CURE_PLATFORM_KEY_ID, Answer, Hold, NoAnswer, NotFound, judge_query
 
 #: A clock further off than this deserves attention; at 300 s the platform refuses every signature.
@@ -49,10 +50,11 @@ class Told:
 
 async def check_platform(settings: Settings, keys: Secrets) -> Told:
     """Ask the platform; the later questions are asked only when it takes our signature."""
-    platform, told = platform_for(settings, keys), Told()
+    told = Told()
+    platform = _alone(settings, keys, settings.base_urls[0])
     try:
         answer = await platform.query(_UNKNOWN_TASK, "0", "COMBINE_IMAGE")
-        told.findings.append(_signature(answer, settings.base_url))
+        told.findings.append(_signature(answer, settings.base_urls[0]))
         if platform.skew_seconds is not None:
             seen = f"{platform.skew_seconds:+.0f} s between the platform's clock and this one"
             good = abs(platform.skew_seconds) < SKEW_SECONDS
@@ -64,7 +66,23 @@ async def check_platform(settings: Settings, keys: Secrets) -> Told:
                 told.findings.append(await _certificates(certificates, len(keys.public_keys)))
     finally:
         await platform.aclose()
+    for url in settings.base_urls[1:]:
+        told.findings.append(await _other_host(settings, keys, url))
     return told
+
+
+def _alone(settings: Settings, keys: Secrets, url: str) -> WeChatPay:
+    """Return a client of one host, so that no other one answers in its place."""
+    return platform_for(settings.model_copy(update={"base_url": url}), keys)
+
+
+async def _other_host(settings: Settings, keys: Secrets, url: str) -> Finding:
+    """Ask a host that stands in for the first one."""
+    platform = _alone(settings, keys, url)
+    try:
+        return replace(_signature(await platform.query(_UNKNOWN_TASK, "0", "COMBINE_IMAGE"), url), name="other host")
+    finally:
+        await platform.aclose()
 
 
 def unusable(answer: Answer | NoAnswer) -> str | None:

@@ -92,11 +92,14 @@ def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublic
     It verifies with the keys that are `held` at each moment; without them, with those that the settings name.
     """
     account = Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
+    first, *others = settings.base_urls
     return WeChatPay(
-        settings.base_url,
+        first,
         Signer(settings.mchid, settings.mch_serial_no, keys.private_key, account.scheme, account.named),
         Verifier(keys.public_keys if held is None else held),
+        fallback_urls=others,
         account=account,
+        proxies=settings.proxy_rule,
         ssl_context=tls_context(settings.ca_file),
     )
 

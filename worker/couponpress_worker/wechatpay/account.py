@@ -1,7 +1,7 @@
 """Who calls the platform: a partner for its brands, or a brand merchant for itself. Pure.
 
-Decides the paths, the scheme of a signature and what names the caller in it, and which bytes of a stored body are sent.
-Refuses to know which of the two this fleet is. Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (partner), and
+The two differ in the paths of their calls, in the scheme of their signature, in how it names the caller, and in which
+bytes of a stored body are sent. Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (partner), and
 pay.wechatpay.cn/doc/brand/4017327691, .../4017327697, .../4015736285, .../4015736293 (brand).
 """
 

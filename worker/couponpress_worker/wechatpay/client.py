@@ -1,46 +1,45 @@
-"""The HTTP client of the platform: submit, query, upload; one exchange in, one value out.
+"""The HTTP client of the platform: one method for each call of the API.
 
-Decides the exact bytes of a request, and keeps the connections. Refuses to know what an answer means (`judgement`),
-where slots come from, and whether to try again: nothing is ever repeated here.
-Long, for every call of the platform stands here.
+Every call sends one request and returns one value: the platform's `Answer`, or `NoAnswer` with whether anything was
+sent. Nothing is repeated here. Long, for every call of the platform stands here.
 Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (submit), .../4017327739 (query), .../4015781275 (upload),
 .../4016435719 (notify URL), .../4015139289 (echo). The server closes idle connections after 8 s (wechatpay-java).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
+import httpx
+
+from couponpress.transport.proxy import ProxyRule
 from couponpress_worker.wechatpay.account import PARTNER, Account
-from couponpress_worker.wechatpay.connection import BrokenExchangeError, Connection, Response
+from couponpress_worker.wechatpay.auth import SIGNED_PART, SignatureAuth
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 from couponpress_worker.wechatpay.multipart import picture_form
-from couponpress_worker.wechatpay.pool import NotConnectedError, Pool
-from couponpress_worker.wechatpay.response import read_answer
-from couponpress_worker.wechatpay.signing import Signer, Verifier, new_nonce
+from couponpress_worker.wechatpay.response import body_of, read_answer
+from couponpress_worker.wechatpay.signing import Signer, Verifier
+from couponpress_worker.wechatpay.transport import GATE, NO_PROXIES, NOT_SENT, Gate, PlatformTransport
 
 __all__ = ["PARTNER", "Account", "Gate", "NotSent", "Reason", "SignedRequest", "WeChatPay"]
 
-#: Returns at the slot's moment, or raises `NotSent`.
-Gate: TypeAlias = Callable[[], Awaitable[None]]
 #: Why a request was not sent. late: its slot passed. held: its brand, or every call of its kind, is held. in doubt: the
 #: lease of its chunk is lost or not sure. stopping: its run or the process stops. breaker: it got no pass in time.
 Reason: TypeAlias = Literal["late", "held", "in doubt", "stopping", "breaker"]
+#: A request with its signature, which is good for 5 minutes; to repeat the request, sign again.
+SignedRequest: TypeAlias = httpx.Request
 
 SUBMIT_TARGET: Final = PARTNER.submit_target
 ECHO_TARGET: Final = "/v3/security/echo"
 CERTIFICATES_TARGET: Final = "/v3/certificates"
 
-#: Every character of a target that is the same before and after quoting, so that what is signed is what is sent.
+#: Targets of these characters are the same before and after quoting, so that what is signed is what is sent.
 _PLAIN_TARGET = re.compile(r"[0-9A-Za-z_/?&=.-]+")
 
 
@@ -52,16 +51,6 @@ class NotSent(Exception):  # noqa: N818 - the request is kept back, nothing fail
         self.reason: Reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
-    """A request that is ready to go. Its signature is good for 5 minutes; to repeat it, sign again."""
-
-    method: Literal["GET", "POST"]
-    target: str
-    wire: bytes = field(repr=False)
-    """Every byte of it."""
-
-
 class WeChatPay:
     """The platform, as one partner or one brand sees it. Belongs to the event loop in which it is first used."""
 
@@ -71,6 +60,7 @@ class WeChatPay:
         signer: Signer,
         verifier: Verifier,
         *,
+        fallback_urls: Sequence[str] = (),
         account: Account = PARTNER,
         ssl_context: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
@@ -79,6 +69,7 @@ class WeChatPay:
         answer_seconds: float = 10.0,
         upload_seconds: float = 60.0,
         keep_alive_seconds: float = 5.0,
+        proxies: ProxyRule = NO_PROXIES,
     ) -> None:
         """Keep the values; no connection is opened yet.
 
@@ -86,6 +77,7 @@ class WeChatPay:
             base_url: scheme and host, without a path.
             signer: the partner, or the brand.
             verifier: the platform's keys; the first of them is named to the platform as the one we can check.
+            fallback_urls: scheme and host of those that are called while the first cannot be reached.
             account: which of the two it is: its paths, and what it sends.
             ssl_context: whom to trust; None trusts the system's authorities.
             clock: seconds since 1970.
@@ -94,36 +86,41 @@ class WeChatPay:
             answer_seconds: from the moment when the bytes leave to the end of the answer.
             upload_seconds: the same for an upload.
             keep_alive_seconds: how long an idle connection is used again; must stay below the platform's 8 s.
+            proxies: says which proxy a host is called through; without it each is called directly.
         """
-        self._address = urlsplit(base_url)
+        self._base_url = httpx.URL(base_url)
         self._account = account
-        self._submit_target = account.submit_target
-        self._signer = signer
+        self._submit_url = self._base_url.join(account.submit_target)
         self._verifier = verifier
-        self._ssl_context = ssl_context
+        self._auth = SignatureAuth(signer, verifier, clock=clock)
         self._clock = clock
-        self._connections = connections
-        self._connect_seconds = connect_seconds
         self._answer_seconds = answer_seconds
         self._upload_seconds = upload_seconds
-        self._keep_alive_seconds = keep_alive_seconds
-        self._pool: Pool | None = None
-        self._head = "".join(
-            f"{name}: {value}\r\n"
-            for name, value in {
-                "Host": self._address.netloc,
+        self.transport = PlatformTransport(
+            base_url,
+            fallback_urls=fallback_urls,
+            ssl_context=ssl_context,
+            connections=connections,
+            connect_seconds=connect_seconds,
+            keep_alive_seconds=keep_alive_seconds,
+            proxies=proxies,
+        )
+        """What the requests go over; other httpx clients may use it as well."""
+        self._headers = httpx.Headers(
+            {
+                "Host": self._base_url.netloc.decode("ascii"),
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
                 "User-Agent": f"couponpress/{version('couponpress')}",
                 "Wechatpay-Serial": next(iter(verifier.keys)),
-            }.items()
+            }
         )
         self.skew_seconds: float | None = None
         """The platform's clock minus ours, as the last answer told it; None before the first."""
 
     def sign_submit(self, body: bytes) -> SignedRequest:
         """Return the request that submits a spec's stored body bytes, under a fresh timestamp and nonce."""
-        return self._signed("POST", self._submit_target, self._account.sent(body))
+        return self._signed("POST", self._submit_url, self._account.sent(body))
 
     async def submit(self, request: SignedRequest, gate: Gate | None = None) -> Answer | NoAnswer:
         """Send a signed submit when the gate lets it pass.
@@ -165,7 +162,7 @@ class WeChatPay:
 
     async def certificates(self, verifier_of: Callable[[bytes], Verifier]) -> Answer | NoAnswer:
         """Ask for the platform's certificates; the list is checked with the verifier that is made from its bytes."""
-        request = self._signed("GET", CERTIFICATES_TARGET)
+        request = self._signed("GET", self._base_url.join(CERTIFICATES_TARGET))
         return await self._exchange(request, None, self._answer_seconds, verifier_of)
 
     async def upload(self, file_name: str, picture: bytes, gate: Gate | None = None) -> Answer | NoAnswer:
@@ -178,40 +175,44 @@ class WeChatPay:
             NotSent: the gate's own.
         """
         form = picture_form(file_name, picture)
-        target = self._account.upload_target
-        request = self._signed("POST", target, form.body, signed=form.meta, content_type=form.content_type)
+        url = self._base_url.join(self._account.upload_target)
+        request = self._signed("POST", url, form.body, signed=form.meta, content_type=form.content_type)
         return await self._exchange(request, gate, self._upload_seconds)
 
     async def aclose(self) -> None:
         """Close every connection. An exchange under way ends as `NoAnswer`."""
-        if self._pool is not None:
-            self._pool.close()
+        await self.transport.aclose()
 
     async def _post(self, target: str, content: Mapping[str, str]) -> Answer | NoAnswer:
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        return await self._exchange(self._signed("POST", target, body), None, self._answer_seconds)
+        return await self._exchange(self._signed("POST", self._base_url.join(target), body), None, self._answer_seconds)
 
     async def _get(self, target: str, gate: Gate | None) -> Answer | NoAnswer:
         if not _PLAIN_TARGET.fullmatch(target):
             raise ValueError(f"{target!r} cannot be asked for: its ids may hold digits, letters, _ and - only.")
-        return await self._exchange(self._signed("GET", target), gate, self._answer_seconds)
+        return await self._exchange(self._signed("GET", self._base_url.join(target)), gate, self._answer_seconds)
 
     def _signed(
         self,
         method: Literal["GET", "POST"],
-        target: str,
+        url: httpx.URL,
         body: bytes = b"",
         *,
         signed: bytes | None = None,
         content_type: str = "application/json",
     ) -> SignedRequest:
         """Return a request whose signature covers `signed`, or its body where that is None."""
-        authorization = self._signer.authorization(
-            method, target, body if signed is None else signed, timestamp=int(self._clock()), nonce=new_nonce()
+        extensions = {} if signed is None else {SIGNED_PART: signed}
+        # A stream instead of a content keeps httpx from working out the headers once more.
+        request = httpx.Request(
+            method, url, headers=self._headers, stream=httpx.ByteStream(body), extensions=extensions
         )
-        content = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n" if method == "POST" else ""
-        head = f"{method} {target} HTTP/1.1\r\n{self._head}{content}Authorization: {authorization}\r\n\r\n"
-        return SignedRequest(method, target, head.encode("latin-1") + body)
+        if method == "POST":
+            request.headers["Content-Type"] = content_type
+            request.headers["Content-Length"] = str(len(body))
+        request.read()
+        self._auth.sign(request)
+        return request
 
     async def _exchange(
         self,
@@ -220,51 +221,16 @@ class WeChatPay:
         seconds: float,
         verifier_of: Callable[[bytes], Verifier] | None = None,
     ) -> Answer | NoAnswer:
-        pool = self._opened()
+        request.extensions[GATE] = gate
+        request.extensions["timeout"] = {"read": seconds}
         try:
-            connection = await pool.take()
-        except NotConnectedError as error:
+            response = await self.transport.handle_async_request(request)
+        except NOT_SENT as error:
             return NoAnswer("not_sent", f"{error}")
-        try:
-            if gate is not None:
-                await gate()
-            if not connection.usable:
-                return NoAnswer("not_sent", "the far end closed the connection while it waited for its slot")
-            response = await _answered(connection, request.wire, seconds)
-        except BrokenExchangeError as error:
+        except httpx.TransportError as error:
             return NoAnswer("open", f"{error}")
-        finally:
-            pool.give_back(connection)
-        verifier = verifier_of(response.body) if verifier_of else self._verifier
-        answer = read_answer(response.status, response.headers, response.body, verifier, now=self._clock())
+        verifier = verifier_of(body_of(response)) if verifier_of else self._verifier
+        answer = read_answer(response, verifier, now=self._clock())
         if answer.skew_seconds is not None:
             self.skew_seconds = answer.skew_seconds
         return answer
-
-    def _opened(self) -> Pool:
-        """The pool, made on first use, for it needs the running loop."""
-        if self._pool is None:
-            secure = self._address.scheme == "https"
-            self._pool = Pool(
-                self._address.hostname or "",
-                self._address.port or (443 if secure else 80),
-                (self._ssl_context or ssl.create_default_context()) if secure else None,
-                most=self._connections,
-                connect_seconds=self._connect_seconds,
-                keep_alive_seconds=self._keep_alive_seconds,
-            )
-        return self._pool
-
-
-async def _answered(connection: Connection, wire: bytes, seconds: float) -> Response:
-    """Send now and wait for the whole answer; a connection that gives none in time is closed.
-
-    Raises:
-        BrokenExchangeError: there is none.
-    """
-    answer = connection.send(wire)
-    patience = asyncio.get_running_loop().call_later(seconds, connection.close, f"no whole answer within {seconds:g} s")
-    try:
-        return await answer
-    finally:
-        patience.cancel()

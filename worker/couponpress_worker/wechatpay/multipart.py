@@ -1,6 +1,6 @@
-"""Pure: the multipart form in which a picture is uploaded.
+"""Builds the multipart form in which a picture is uploaded. Pure.
 
-Decides the form's bytes and what can be uploaded at all. Refuses to look into the picture.
+It refuses names and sizes that the platform does not take, and does not look into the picture.
 Rules: upload page partner/4015781275, form data RFC 7578.
 """
 
@@ -24,7 +24,7 @@ _FILE_NAME = re.compile(r'[^\x00-\x1f\x7f"\\/]{1,150}')
 
 @dataclass(frozen=True, slots=True)
 class PictureForm:
-    """What is sent, and the part of it that is signed: the file is covered by its digest in `meta`."""
+    """The form, and the part of it that is signed: `meta` holds the file's digest."""
 
     meta: bytes
     body: bytes

@@ -1,7 +1,13 @@
-"""The open connections to the platform: which one a request gets, how many there are, how long an idle one is kept.
+"""Keeps connections to one host open and lends each request one of them.
 
-Decides when a connection is opened and when an idle one is too old to be trusted. Refuses to know what is sent on it.
-Several addresses of one name are tried as RFC 8305 has it (aiohappyeyeballs).
+It opens a connection when none is idle, closes idle ones before the far end does, and bounds how many there are. When
+a name has several addresses, they are tried as RFC 8305 says (aiohappyeyeballs). A connection that cannot be had ends
+as one of httpx's exceptions, and then nothing was sent:
+
+- `ConnectError`: the host cannot be reached, or its certificate is not trusted;
+- `ConnectTimeout`: that took too long;
+- `PoolTimeout`: every connection stayed in use;
+- `ProxyError`: the proxy refuses, does not answer, or is no proxy.
 """
 
 from __future__ import annotations
@@ -13,17 +19,15 @@ from collections import deque
 from typing import Final
 
 import aiohappyeyeballs
+import httpx
 
-from couponpress_worker.wechatpay.connection import Connection
+from couponpress.transport.proxy import Proxy, unreachable
+from couponpress_worker.wechatpay.connection import Connection, Tunnel
 
 #: How long the addresses of the platform's name are good for, seconds: an outage may move it.
 ADDRESS_SECONDS: Final = 10.0
 #: The next address is tried beside the first when that gives no answer for so long (RFC 8305 section 5).
 NEXT_ADDRESS_SECONDS: Final = 0.25
-
-
-class NotConnectedError(Exception):
-    """There is no connection to send on; nothing was sent."""
 
 
 class Pool:
@@ -34,8 +38,9 @@ class Pool:
         port: TCP.
         ssl_context: whom to trust; None connects without TLS.
         most: how many may be in hand at once.
-        connect_seconds: how long a free connection, the name, TCP and TLS may take together.
+        connect_seconds: how long it may take to get a connection: waiting for a free one, the name, TCP and TLS.
         keep_alive_seconds: how long a connection that carries no request is used again; then it is closed.
+        proxy: the HTTP proxy that connections go through, by CONNECT; None connects directly.
     """
 
     def __init__(
@@ -47,8 +52,11 @@ class Pool:
         most: int,
         connect_seconds: float,
         keep_alive_seconds: float,
+        proxy: Proxy | None = None,
     ) -> None:
         self._host, self._port, self._ssl_context = host, port, ssl_context
+        self._proxy = proxy
+        self._next_hop = (proxy.host, proxy.port) if proxy else (host, port)
         self._connect_seconds = connect_seconds
         self._keep_alive_seconds = keep_alive_seconds
         self._free = asyncio.Semaphore(most)
@@ -57,19 +65,25 @@ class Pool:
         self._resolved_at = 0.0
         self._sweep: asyncio.TimerHandle | None = None
         self.idle: deque[Connection] = deque()
-        """Connections that wait for a request, the one that was used last at the end."""
+        """Connections that no request uses, the one that was used last at the end."""
         self.in_hand: set[Connection] = set()
-        """Connections that somebody took and did not give back yet."""
+        """Connections that were taken and are not given back yet."""
 
-    async def take(self) -> Connection:
-        """Return an idle connection or a new one, to be given back in any case.
+    async def take(self, seconds: float | None = None) -> Connection:
+        """Return an idle connection or a new one. The caller gives it back in any case.
+
+        Args:
+            seconds: how long it may take; None is the pool's own `connect_seconds`.
 
         Raises:
-            NotConnectedError: none could be had in time.
+            httpx.ConnectError: the host cannot be reached.
+            httpx.ConnectTimeout: it took too long to connect.
+            httpx.PoolTimeout: all connections stayed in use.
+            httpx.ProxyError: the proxy opens no connection to the host.
         """
         connection = None if self._free.locked() else self._take_idle()
         if connection is None:
-            connection = await self._wait_for_one()
+            connection = await self._wait_for_one(self._connect_seconds if seconds is None else seconds)
         else:
             await self._free.acquire()  # at once, for it is not locked
         self.in_hand.add(connection)
@@ -87,27 +101,30 @@ class Pool:
             connection.close()
 
     def close(self) -> None:
-        """Close every connection; what is under way ends without an answer."""
+        """Close every connection. Requests under way end with `httpx.ReadError`."""
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in (*self.idle, *self.in_hand):
-            connection.close("the client was closed")
+            connection.close(httpx.ReadError("the client was closed"))
         self.idle.clear()
 
-    async def _wait_for_one(self) -> Connection:
+    async def _wait_for_one(self, seconds: float) -> Connection:
+        deadline = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(self._connect_seconds):
+            async with asyncio.timeout_at(deadline):
                 await self._free.acquire()
-                try:
-                    return self._take_idle() or await self._opened()
-                except BaseException:
-                    self._free.release()
-                    raise
         except TimeoutError:
-            raise NotConnectedError(f"connection timeout: none within {self._connect_seconds:g} s") from None
-        except OSError as error:
-            self._addresses.clear()  # the name may have moved
-            raise NotConnectedError(f"Cannot connect to {self._host}:{self._port} ({error})") from None
+            raise httpx.PoolTimeout(f"connection timeout: all were in use for {seconds:g} s") from None
+        try:
+            return self._take_idle() or await self._opened(deadline, seconds)
+        except BaseException as error:
+            self._free.release()
+            if isinstance(error, TimeoutError):
+                raise httpx.ConnectTimeout(f"connection timeout: none within {seconds:g} s") from None
+            if isinstance(error, OSError):
+                self._addresses.clear()  # the name may have moved
+                raise httpx.ConnectError(f"Cannot connect to {self._host}:{self._port} ({error})") from None
+            raise
 
     def _take_idle(self) -> Connection | None:
         while self.idle:
@@ -121,7 +138,7 @@ class Pool:
         return asyncio.get_running_loop().time() - connection.last_sent >= self._keep_alive_seconds
 
     def _close_rested(self) -> None:
-        """Close what nobody used for long, and look again when the next one is due."""
+        """Close what was idle for long, and look again when the next one is due."""
         for connection in [one for one in self.idle if not one.usable or self._rested(one)]:
             self.idle.remove(connection)
             connection.close()
@@ -130,27 +147,71 @@ class Pool:
             due = min(one.last_sent for one in self.idle) + self._keep_alive_seconds
             self._sweep = asyncio.get_running_loop().call_at(due, self._close_rested)
 
-    async def _opened(self) -> Connection:
-        loop = asyncio.get_running_loop()
-        opened = await aiohappyeyeballs.start_connection(
-            await self._resolved(), happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, loop=loop
-        )
+    async def _opened(self, deadline: float, seconds: float) -> Connection:
+        """Open a connection, through the proxy if there is one.
+
+        Args:
+            deadline: when to give up, on the event loop's clock.
+            seconds: how long that is from the start, for the errors.
+        """
+        async with asyncio.timeout_at(deadline):
+            opened = await self._socket()
         try:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            name = self._host if self._ssl_context else None
-            _, connection = await loop.create_connection(
-                Connection, sock=opened, ssl=self._ssl_context, server_hostname=name
-            )
+            if self._proxy is not None:
+                return await self._through(self._proxy, opened, deadline, seconds)
+            async with asyncio.timeout_at(deadline):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    Connection,
+                    sock=opened,
+                    ssl=self._ssl_context,
+                    server_hostname=self._host if self._ssl_context else None,
+                )
         except BaseException:
             opened.close()
             raise
         return connection
 
+    async def _socket(self) -> socket.socket:
+        """Open TCP to the host, or to its proxy."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await aiohappyeyeballs.start_connection(
+                await self._resolved(), happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, loop=loop
+            )
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if self._proxy is None:
+                raise
+            self._addresses.clear()
+            raise httpx.ProxyError(unreachable(self._proxy, str(error))) from None
+
+    async def _through(self, proxy: Proxy, opened: socket.socket, deadline: float, seconds: float) -> Connection:
+        """Ask the proxy for a tunnel to the host, and open TLS with the host inside it."""
+        loop = asyncio.get_running_loop()
+        _, tunnel = await loop.create_connection(lambda: Tunnel(proxy, self._host, self._port), sock=opened)
+        try:
+            inner = await tunnel.opened(deadline, seconds)
+            connection = Connection()
+            if self._ssl_context is None:
+                inner.set_protocol(connection)
+                through: asyncio.Transport | None = inner
+            else:
+                async with asyncio.timeout_at(deadline):
+                    through = await loop.start_tls(inner, connection, self._ssl_context, server_hostname=self._host)
+        except BaseException:
+            tunnel.close()
+            raise
+        if through is not None:  # None: it closed meanwhile, and the connection is not usable
+            connection.connection_made(through)
+        return connection
+
     async def _resolved(self) -> list[aiohappyeyeballs.AddrInfoType]:
-        """Return the host's addresses; those who ask together share one lookup."""
+        """Return the addresses of the host or its proxy. Callers that ask at the same time share one lookup."""
         loop = asyncio.get_running_loop()
         async with self._resolving:
             if not self._addresses or loop.time() - self._resolved_at > ADDRESS_SECONDS:
-                self._addresses = list(await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
+                self._addresses = list(await loop.getaddrinfo(*self._next_hop, type=socket.SOCK_STREAM))
                 self._resolved_at = loop.time()
             return list(self._addresses)

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -61,7 +62,8 @@ class Platform:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, tuple):
             headers, body = answer
-            return read_answer(200, headers, body, verifier_of(body), now=NOW)
+            response = httpx.Response(200, headers=headers, content=body)
+            return read_answer(response, verifier_of(body), now=NOW)
         return answer
 
 

@@ -5,11 +5,11 @@ import hashlib
 import json
 import re
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from couponpress.errors import InputError
 from couponpress_worker.wechatpay.client import SUBMIT_TARGET, Account, WeChatPay
@@ -23,6 +23,7 @@ from couponpress_worker.wechatpay.signing import (
     sign,
     signature_holds,
 )
+from couponpress_worker.wechatpay.transport import serialized
 
 #: A busy machine is no failure.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,15 +54,20 @@ def signed_headers(key, body, timestamp=1722850421, **more):
         "Wechatpay-Serial": KEY_ID,
         "Wechatpay-Signature": sign(key, answer_message(str(timestamp), "abc", body)),
     }
-    return CIMultiDict(headers | {name.replace("_", "-"): value for name, value in more.items()})
+    return headers | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+def read(status, headers, body, verifier):
+    """What is read from a response; a header's text may be any, as bytes from a socket may."""
+    raw = [(name, value.encode(errors="surrogatepass")) for name, value in headers.items()]
+    return read_answer(httpx.Response(status, headers=raw, content=body), verifier, now=NOW)
 
 
 # --- requests --------------------------------------------------------------------------------------------------------
 
 
 def authorization(request, scheme="WECHATPAY2-SHA256-RSA2048"):
-    line = request.wire.partition(b"Authorization: ")[2].partition(b"\r\n")[0].decode()
-    told, _, rest = line.partition(" ")
+    told, _, rest = request.headers["Authorization"].partition(" ")
     assert told == scheme
     return {name: value.strip('"') for name, value in (pair.split("=", 1) for pair in rest.split(","))}
 
@@ -70,9 +76,9 @@ def test_a_submit_is_signed_over_the_very_bytes(client, key):
     body = '{"brand_id":"120344","task_id":"cp_形象店"}'.encode()
     request = client.sign_submit(body)
     parts = authorization(request)
-    assert (request.method, request.target) == ("POST", SUBMIT_TARGET)
-    assert request.wire.startswith(f"POST {SUBMIT_TARGET} HTTP/1.1\r\nHost: api.example\r\n".encode())
-    assert request.wire.partition(b"\r\n\r\n")[2] == body
+    assert (request.method, request.url.raw_path.decode()) == ("POST", SUBMIT_TARGET)
+    assert serialized(request).startswith(f"POST {SUBMIT_TARGET} HTTP/1.1\r\nHost: api.example\r\n".encode())
+    assert serialized(request).partition(b"\r\n\r\n")[2] == body
     assert (parts["mchid"], parts["serial_no"], parts["timestamp"]) == ("1900000001", "5F1C72E2", "1722850421")
     message = request_message("POST", SUBMIT_TARGET, parts["timestamp"], parts["nonce_str"], body)
     assert signature_holds(key.public_key(), message, parts["signature"])
@@ -84,8 +90,8 @@ def test_a_brand_submits_below_its_own_path_under_its_own_scheme_and_does_not_na
     client = WeChatPay("https://api.example", signer, verifier, account=account, clock=lambda: NOW)
     target = "/brand/marketing/product-coupon/image-generation-tasks"
     request = client.sign_submit(b'{"brand_id":"120344","task_id":"cp_000001"}')
-    body = request.wire.partition(b"\r\n\r\n")[2]
-    assert (request.method, request.target, body) == ("POST", target, b'{"task_id":"cp_000001"}')
+    body = serialized(request).partition(b"\r\n\r\n")[2]
+    assert (request.method, request.url.raw_path.decode(), body) == ("POST", target, b'{"task_id":"cp_000001"}')
     parts = authorization(request, "WECHATPAY-BRAND-SHA256-RSA2048")
     assert (parts.get("mchid"), parts["brand_id"]) == (None, "120344")
     message = request_message("POST", target, parts["timestamp"], parts["nonce_str"], body)
@@ -162,7 +168,7 @@ def test_a_picture_of_the_full_size_under_a_name_of_the_full_length_is_taken():
 def test_a_signed_answer_is_read(key, verifier):
     body = b'{"task_id":"cp_1","brand_id":"120344","new":1}'
     headers = signed_headers(key, body, 1722850431, Request_ID="08F7-0")
-    answer = read_answer(200, headers, body, verifier, now=NOW)
+    answer = read(200, headers, body, verifier)
     assert answer.objection is None
     assert answer.content == {"task_id": "cp_1", "brand_id": "120344", "new": 1}
     assert (answer.code, answer.message, answer.request_id, answer.number) == ("", "", "08F7-0", 0)
@@ -170,13 +176,13 @@ def test_a_signed_answer_is_read(key, verifier):
 
 
 def test_headers_are_read_in_any_case(key, verifier):
-    headers = CIMultiDict((name.lower(), value) for name, value in signed_headers(key, b"", Request_ID="1-0").items())
-    answer = read_answer(204, headers, b"", verifier, now=NOW)
+    headers = {name.lower(): value for name, value in signed_headers(key, b"", Request_ID="1-0").items()}
+    answer = read(204, headers, b"", verifier)
     assert (answer.objection, answer.request_id, answer.content) == (None, "1-0", {})
 
 
 def test_a_2xx_without_a_signature_has_an_objection(verifier):
-    assert read_answer(200, CIMultiDict(), b"{}", verifier, now=NOW).objection == "signature headers are missing"
+    assert read(200, {}, b"{}", verifier).objection == "signature headers are missing"
 
 
 def test_an_error_is_read_without_a_signature(verifier):
@@ -185,7 +191,7 @@ def test_an_error_is_read_without_a_signature(verifier):
         "message": "参数错误",
         "detail": {"field": "/combine_image/scope", "value": "X", "issue": "不是枚举值", "location": "body"},
     }
-    answer = read_answer(400, CIMultiDict({"Request-ID": "08-268435461"}), json.dumps(body).encode(), verifier, now=NOW)
+    answer = read(400, {"Request-ID": "08-268435461"}, json.dumps(body).encode(), verifier)
     assert (answer.code, answer.message, answer.field) == (
         "PARAM_ERROR",
         "参数错误 (不是枚举值)",
@@ -196,7 +202,7 @@ def test_an_error_is_read_without_a_signature(verifier):
 
 def test_an_issue_that_the_message_holds_is_not_said_twice(verifier):
     body = json.dumps({"code": "PARAM_ERROR", "message": "错误: 太长", "detail": {"issue": "太长"}}).encode()
-    assert read_answer(400, CIMultiDict(), body, verifier, now=NOW).message == "错误: 太长"
+    assert read(400, {}, body, verifier).message == "错误: 太长"
 
 
 def test_a_sign_error_keeps_what_the_platform_signed(verifier):
@@ -207,7 +213,7 @@ def test_a_sign_error_keeps_what_the_platform_signed(verifier):
         "sign_information": {"method": "POST", "sign_message_length": 214, "truncated_sign_message": "POST\n/v3\n1\n"},
     }
     body = json.dumps({"code": "SIGN_ERROR", "message": "签名错误", "detail": detail}).encode()
-    answer = read_answer(401, CIMultiDict(), body, verifier, now=NOW)
+    answer = read(401, {}, body, verifier)
     assert json.loads(answer.detail) == detail
     assert (answer.code, answer.message, answer.field) == ("SIGN_ERROR", "签名错误", "signature")
 
@@ -229,18 +235,18 @@ def test_a_sign_error_keeps_what_the_platform_signed(verifier):
     ],
 )
 def test_a_body_that_is_not_the_platforms_yields_no_code(verifier, body):
-    answer = read_answer(502, CIMultiDict(), body, verifier, now=NOW)
+    answer = read(502, {}, body, verifier)
     assert (answer.status, answer.code, answer.message, answer.field) == (502, "", "", "")
 
 
 def test_words_are_cut_and_can_be_stored(verifier):
     body = json.dumps({"code": "A" * 64, "message": "\ud800" + "长" * 9999, "detail": {"issue": "x" * 9999}}).encode()
-    answer = read_answer(400, CIMultiDict({"Request-ID": "\udcff-7"}), body, verifier, now=NOW)
+    answer = read(400, {"Request-ID": "\udcff-7"}, body, verifier)
     assert answer.code == "A" * 64
     assert len(answer.message) == MESSAGE_LIMIT
     assert len(answer.detail) == DETAIL_LIMIT
     assert (answer.message + answer.detail + answer.request_id).encode()
-    assert read_answer(400, CIMultiDict(), b'{"code":"%s"}' % (b"A" * 65), verifier, now=NOW).code == ""
+    assert read(400, {}, b'{"code":"%s"}' % (b"A" * 65), verifier).code == ""
 
 
 @pytest.mark.parametrize(
@@ -261,8 +267,8 @@ def test_words_are_cut_and_can_be_stored(verifier):
     ],
 )
 def test_retry_after_is_seconds_or_a_date(verifier, value, seconds):
-    headers = CIMultiDict() if value is None else CIMultiDict({"Retry-After": value})
-    assert read_answer(429, headers, b"", verifier, now=NOW).retry_after_seconds == seconds
+    headers = {} if value is None else {"Retry-After": value}
+    assert read(429, headers, b"", verifier).retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize(
@@ -278,7 +284,7 @@ def test_retry_after_is_seconds_or_a_date(verifier, value, seconds):
     ],
 )
 def test_the_clocks_are_compared(verifier, status, headers, skew):
-    assert read_answer(status, CIMultiDict(headers), b"", verifier, now=NOW).skew_seconds == skew
+    assert read(status, headers, b"", verifier).skew_seconds == skew
 
 
 _word = st.text(max_size=12)
@@ -298,7 +304,7 @@ _header_names = st.sampled_from(["Date", "Retry-After", "Request-ID", "Wechatpay
     headers=st.dictionaries(_header_names, st.text(st.characters(), max_size=30), max_size=4),
 )
 def test_nothing_that_comes_back_makes_reading_raise(verifier, status, body, headers):
-    answer = read_answer(status, CIMultiDict(headers), body, verifier, now=NOW)
+    answer = read(status, headers, body, verifier)
     assert (answer.message + answer.field + answer.detail + answer.request_id).encode() is not None
     assert re.fullmatch("[A-Z0-9_]*", answer.code)
     assert (answer.objection is not None) == (200 <= status < 300)

@@ -1,0 +1,232 @@
+"""Carries httpx requests to the platform over our own connections, as an `httpx.AsyncBaseTransport`.
+
+A request may bring a gate, `request.extensions["gate"]`: a coroutine function that is awaited with a connection in hand
+and nothing written. When it returns, the bytes leave in the same turn of the event loop; when it raises, nothing was
+sent and the connection is kept. A request is sent once at most: nothing is repeated here.
+
+Errors say whether anything was sent. The classes in `NOT_SENT` mean that no byte left. Every other httpx error
+(`ReadTimeout`, `ReadError`, `RemoteProtocolError`) means that the platform may have done what was asked for.
+
+Several hosts: when the first cannot be reached, the next one that can is used. Meanwhile a connection to the first is
+tried every `FIRST_AGAIN_SECONDS`, without a request, and once it opens the first is used again. Why this is not
+httpx's own transport: docs/design.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
+
+import httpx
+
+from couponpress.transport.proxy import ProxyRule
+from couponpress_worker.wechatpay.connection import Connection
+from couponpress_worker.wechatpay.pool import Pool
+
+log = logging.getLogger(__name__)
+
+#: Returns at the moment when the request may leave, or raises.
+Gate: TypeAlias = Callable[[], Awaitable[None]]
+
+#: The extension of a request that holds its gate.
+GATE: Final = "gate"
+NO_PROXIES: Final = ProxyRule()
+#: Errors after which it is certain that nothing was sent.
+NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+#: Errors of a host that cannot be reached.
+_UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+#: How long another host is used before a connection to the first is tried again.
+FIRST_AGAIN_SECONDS: Final = 30.0
+
+
+class PlatformTransport(httpx.AsyncBaseTransport):
+    """Calls one host of the platform, or others in its place. Belongs to the event loop in which it is first used."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        fallback_urls: Sequence[str] = (),
+        ssl_context: ssl.SSLContext | None = None,
+        connections: int = 1000,
+        connect_seconds: float = 5.0,
+        answer_seconds: float = 10.0,
+        keep_alive_seconds: float = 5.0,
+        first_again_seconds: float = FIRST_AGAIN_SECONDS,
+        proxies: ProxyRule = NO_PROXIES,
+    ) -> None:
+        """Keep the values; no connection is opened yet.
+
+        Args:
+            base_url: scheme and host that requests are made for.
+            fallback_urls: scheme and host of those that are used while it cannot be reached, in this order.
+            ssl_context: whom to trust; None trusts the system's authorities.
+            connections: the most that are open to one host; a request beyond them waits for one.
+            connect_seconds: how long a free connection, the name, TCP and TLS may take together. A request's
+                `timeout` extension (connect) comes before it.
+            answer_seconds: from the moment when the bytes leave to the end of the answer. A request's `timeout`
+                extension (read) comes before it.
+            keep_alive_seconds: how long an idle connection is used again; the platform closes it after 8 s.
+            first_again_seconds: how long a fallback is used before the first host is tried again.
+            proxies: says which proxy a host is called through; without it each is called directly.
+        """
+        self._urls = [httpx.URL(url) for url in (base_url, *fallback_urls)]
+        self._ssl_context = ssl_context
+        self._connections = connections
+        self._connect_seconds = connect_seconds
+        self._answer_seconds = answer_seconds
+        self._keep_alive_seconds = keep_alive_seconds
+        self._first_again_seconds = first_again_seconds
+        self._proxies = proxies
+        self._used = 0
+        self._first_again_at = 0.0
+        self._return: asyncio.Task[None] | None = None
+        self.pools: list[Pool] = []
+        """One for each host, in order; empty before the first request."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request once and return the whole answer.
+
+        Raises:
+            httpx.ConnectError: no host can be reached, or the far end closed the connection before the bytes left.
+            httpx.ConnectTimeout, httpx.PoolTimeout: there was no connection in time.
+            httpx.ProxyError: the proxy opens no connection to the host.
+            httpx.UnsupportedProtocol, httpx.LocalProtocolError: the request cannot be sent over this transport.
+            httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError: it was sent, and there is no whole answer.
+        """
+        self._check(request)
+        await request.aread()
+        timeout = request.extensions.get("timeout") or {}
+        pool, url, connection = await self._taken(timeout.get("connect"))
+        try:
+            wire = serialized(request, None if url is self._urls[0] else url)
+            gate: Gate | None = request.extensions.get(GATE)
+            if gate is not None:
+                await gate()
+            if not connection.usable:
+                raise httpx.ConnectError("the far end closed the connection while it waited for its slot")
+            return await _answered(connection, wire, timeout.get("read") or self._answer_seconds)
+        finally:
+            pool.give_back(connection)
+
+    async def aclose(self) -> None:
+        """Close every connection. Requests under way end with `httpx.ReadError`."""
+        if self._return is not None:
+            self._return.cancel()
+        for pool in self.pools:
+            pool.close()
+
+    def _check(self, request: httpx.Request) -> None:
+        """Refuse what must not leave: a signed request to another host, or an answer that cannot be read."""
+        first, url = self._urls[0], request.url
+        if (url.raw_host, url.port, url.scheme) != (first.raw_host, first.port, first.scheme):
+            raise httpx.UnsupportedProtocol(f"{url.host} is not the platform's host ({first.host}).")
+        if request.method in ("HEAD", "CONNECT"):
+            raise httpx.UnsupportedProtocol(f"{request.method} is not used with the platform.")
+
+    async def _taken(self, seconds: float | None) -> tuple[Pool, httpx.URL, Connection]:
+        """Return a connection to the host in use or, if that cannot be reached, to the next one that can."""
+        pools = self._opened()
+        if self._used and self._return is None and asyncio.get_running_loop().time() >= self._first_again_at:
+            self._return = asyncio.create_task(self._try_first(pools[0]))
+        began = self._used
+        failures: list[httpx.TransportError] = []
+        for index in (began, *(other for other in range(len(pools)) if other != began)):
+            try:
+                connection = await pools[index].take(seconds)
+            except _UNREACHED as error:
+                failures.append(error)
+                continue
+            if failures:
+                self._use(index, failures[0])
+            return pools[index], self._urls[index], connection
+        if len(failures) == 1:
+            raise failures[0]
+        raise httpx.ConnectError("; ".join(map(str, failures)))
+
+    def _use(self, index: int, why: httpx.TransportError) -> None:
+        """Send to another host from now on; many requests find out at the same time, and the first one says so."""
+        if index != self._used:
+            log.warning("requests go to %s now: %s", self._urls[index].host, why)
+            self._first_again_at = asyncio.get_running_loop().time() + self._first_again_seconds
+            self._used = index
+
+    async def _try_first(self, pool: Pool) -> None:
+        """Open a connection to the first host; when it opens, requests go there again."""
+        try:
+            pool.give_back(await pool.take())
+        except (*_UNREACHED, httpx.PoolTimeout):
+            self._first_again_at = asyncio.get_running_loop().time() + self._first_again_seconds
+        else:
+            self._used = 0
+            log.info("requests go to %s again", self._urls[0].host)
+        finally:
+            self._return = None
+
+    def _opened(self) -> list[Pool]:
+        """The pools, made on first use: the system's authorities take a while to load."""
+        if not self.pools:
+            secure = any(url.scheme == "https" for url in self._urls)
+            context = (self._ssl_context or ssl.create_default_context()) if secure else None
+            self.pools = [
+                Pool(
+                    url.host,
+                    url.port or (443 if url.scheme == "https" else 80),
+                    context if url.scheme == "https" else None,
+                    most=self._connections,
+                    connect_seconds=self._connect_seconds,
+                    keep_alive_seconds=self._keep_alive_seconds,
+                    proxy=self._proxies.proxy_for(str(url)),
+                )
+                for url in self._urls
+            ]
+        return self.pools
+
+
+def serialized(request: httpx.Request, sent_to: httpx.URL | None = None) -> bytes:
+    """Return the bytes of a request whose body is read, head and body in one piece.
+
+    Args:
+        request: its headers are sent as they are; a body without a length gets one.
+        sent_to: the host that it goes to, if that is not the one of its URL.
+
+    Raises:
+        httpx.LocalProtocolError: a header holds a line break.
+    """
+    body = request.content
+    headers = request.headers.raw
+    if sent_to is not None:
+        headers = [(name, sent_to.netloc if name.lower() == b"host" else value) for name, value in headers]
+    if "Transfer-Encoding" in request.headers:  # the body was a stream; now it is known whole
+        headers = [one for one in headers if one[0].lower() not in (b"transfer-encoding", b"content-length")]
+        headers.append((b"Content-Length", b"%d" % len(body)))
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [b"%s: %s" % header for header in headers]
+    head = b"\r\n".join((*lines, b"", b""))
+    if not head.count(b"\n") == head.count(b"\r") == len(lines) + 1:
+        raise httpx.LocalProtocolError("a header of the request holds a line break.")
+    return head + body
+
+
+async def _answered(connection: Connection, wire: bytes, seconds: float) -> httpx.Response:
+    """Send now and wait for the whole answer; close a connection that gives none in time."""
+    answer = connection.send(wire)
+    patience = asyncio.get_running_loop().call_later(seconds, _give_up, connection, seconds)
+    try:
+        return await answer
+    finally:
+        patience.cancel()
+
+
+def _give_up(connection: Connection, seconds: float) -> None:
+    connection.close(httpx.ReadTimeout(f"no whole answer within {seconds:g} s"))
