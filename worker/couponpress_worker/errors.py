@@ -1,12 +1,13 @@
 """What can go wrong in the fleet, as one tree below the producers' root.
 
 CouponpressError (couponpress.errors)
-└── WorkerError             the root of this package's errors
-    ├── KeyFileError        a key file is missing, unreadable or of the wrong kind
-    ├── DecryptError        a sealed resource does not open with the APIv3 key
-    ├── PlatformError       the platform did not do what a person asked of it by a command
-    ├── PictureUploadError  the platform takes no pictures now, or not from us
-    └── ServiceError        a service cannot start here: no server program, port taken, extra not installed
+└── WorkerError               the root of this package's errors
+    ├── KeyFileError          a key file is missing, unreadable or of the wrong kind
+    ├── DecryptError          a sealed resource does not open with the APIv3 key
+    ├── PlatformError         the platform did not do what a person asked of it by a command
+    ├── UntrustedAnswerError  a successful answer's signature does not hold
+    ├── PictureUploadError    the platform takes no pictures now, or not from us
+    └── ServiceError          a service cannot start here: no server program, port taken, extra not installed
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ class DecryptError(WorkerError):
 
 class PlatformError(WorkerError):
     """The platform did not do what a person asked of it by a command."""
+
+
+class UntrustedAnswerError(WorkerError):
+    """A successful answer's signature does not hold; the platform may have done what was asked for."""
+
+    def __init__(self, status: int, objection: str) -> None:
+        super().__init__(
+            f"the answer with status {status} cannot be trusted: {objection}. Check "
+            "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID and COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE, and this machine's clock."
+        )
+        self.status = status
 
 
 class PictureUploadError(WorkerError):

@@ -14,26 +14,11 @@ from typing import Final
 
 import httpx
 
-from couponpress_worker.errors import PlatformError
+from couponpress_worker.errors import UntrustedAnswerError
 from couponpress_worker.wechatpay.signing import Signer, Verifier, new_nonce
 
 #: The extension of a request that holds the bytes its signature covers, where those are not its whole body.
 SIGNED_PART: Final = "signed_part"
-
-
-class UntrustedAnswerError(PlatformError):
-    """A successful answer whose signature does not hold. The platform may have done what was asked for.
-
-    Attributes:
-        response: the answer, for a log; nothing in it may be relied on.
-    """
-
-    def __init__(self, response: httpx.Response, objection: str) -> None:
-        super().__init__(
-            f"the answer with status {response.status_code} cannot be trusted: {objection}. Check "
-            "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID and COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE, and this machine's clock."
-        )
-        self.response = response
 
 
 class SignatureAuth(httpx.Auth):
@@ -83,4 +68,4 @@ class SignatureAuth(httpx.Auth):
         if response.is_success:
             objection = self._verifier.objection(response.headers, response.content, now=self._clock())
             if objection is not None:
-                raise UntrustedAnswerError(response, objection)
+                raise UntrustedAnswerError(response.status_code, objection)

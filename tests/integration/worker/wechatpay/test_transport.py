@@ -9,8 +9,9 @@ import pytest
 import uvloop
 
 from couponpress.transport.proxy import Proxy, ProxyRule
+from couponpress_worker.errors import UntrustedAnswerError
 from couponpress_worker.runtime.redis_server import free_port
-from couponpress_worker.wechatpay.auth import SignatureAuth, UntrustedAnswerError
+from couponpress_worker.wechatpay.auth import SignatureAuth
 from couponpress_worker.wechatpay.client import CERTIFICATES_TARGET, SlotPassed
 from couponpress_worker.wechatpay.judgement import Accepted, NoAnswer, judge
 from couponpress_worker.wechatpay.signing import Signer, Verifier
@@ -90,7 +91,7 @@ def test_an_answer_that_is_not_the_platform_s_is_not_handed_over(keys):
             platform.reply = lambda wire, _: wire.transport.write(platform.signed(b"{}", sent=b"[]"))
             with pytest.raises(UntrustedAnswerError, match="does not hold") as raised:
                 await http.get(CERTIFICATES_TARGET)
-            assert raised.value.response.status_code == 200
+            assert raised.value.status == 200
             platform.reply = lambda wire, _: wire.transport.write(plain("404 Not Found", b"{}"))
             assert (await http.get(CERTIFICATES_TARGET)).status_code == 404
 
