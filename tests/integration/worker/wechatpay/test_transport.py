@@ -12,7 +12,7 @@ from couponpress.transport.proxy import Proxy, ProxyRule
 from couponpress_worker.errors import UntrustedAnswerError
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.wechatpay.auth import SignatureAuth
-from couponpress_worker.wechatpay.client import CERTIFICATES_TARGET, SlotPassed
+from couponpress_worker.wechatpay.client import CERTIFICATES_TARGET, NotSent
 from couponpress_worker.wechatpay.judgement import Accepted, NoAnswer, judge
 from couponpress_worker.wechatpay.signing import Signer, Verifier
 from couponpress_worker.wechatpay.transport import NOT_SENT, PlatformTransport
@@ -137,9 +137,9 @@ def test_the_gate_comes_as_an_extension(keys):
         async with meeting(keys) as (platform, _), http_of(keys, platform.url) as http:
 
             async def too_late():
-                raise SlotPassed
+                raise NotSent("late")
 
-            with pytest.raises(SlotPassed):
+            with pytest.raises(NotSent):
                 await http.get(CERTIFICATES_TARGET, extensions={"gate": too_late})
             assert platform.requests == []
             await http.get(CERTIFICATES_TARGET)
