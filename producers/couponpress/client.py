@@ -32,7 +32,7 @@ from couponpress.errors import (
 from couponpress.keys import Keys, Lane
 from couponpress.ledger.cancel import CancellingLedger
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
-from couponpress.ledger.dead_letters import SetAsideChunk, SetAsideLedger, SetAsideMessage
+from couponpress.ledger.dead_letters import DeadLetterChunk, DeadLetterLedger, DeadLetterMessage
 from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, UploadLedger
 from couponpress.ledger.follow import Follower
 from couponpress.ledger.holds import HoldingLedger
@@ -99,7 +99,7 @@ class Client:
         self._cancelling = CancellingLedger(self._redis, self._keys)
         self._pacing = PacingLedger(self._redis, self._keys)
         self._redrives = RedriveLedger(self._redis, self._keys)
-        self._set_aside = SetAsideLedger(self._redis, self._keys)
+        self._dead_letters = DeadLetterLedger(self._redis, self._keys)
         self._hints = Hints(address, self._keys)
 
     def __enter__(self) -> Self:
@@ -473,15 +473,15 @@ class Client:
                     on_progress(again)
             return again
 
-    def set_aside_chunks(self) -> list[SetAsideChunk]:
-        """Return the chunks that were set aside and not redriven since, the latest first."""
+    def dead_letter_chunks(self) -> list[DeadLetterChunk]:
+        """Return the dead-letter chunks that were not redriven since, the latest first."""
         with self._asking():
-            return self._set_aside.chunks()
+            return self._dead_letters.chunks()
 
-    def set_aside_messages(self) -> tuple[int, list[SetAsideMessage]]:
-        """Return how many messages in the queues were no hints and were set aside lately, and the latest of them."""
+    def dead_letter_messages(self) -> tuple[int, list[DeadLetterMessage]]:
+        """Return how many messages became dead letters lately because they were no hints, and the latest of them."""
         with self._asking():
-            return self._set_aside.messages()
+            return self._dead_letters.messages()
 
     def rate(self) -> RateInForce:
         """Return the rate at which the fleet submits now, and why."""

@@ -118,14 +118,14 @@ class Keys:
         return f"{self.prefix}suspect:{owner}"
 
     @property
-    def set_aside(self) -> str:
-        """HASH: chunk id -> why it was set aside, in JSON. Forgotten with the run; members leave with a redrive."""
-        return f"{self.prefix}set-aside"
+    def dead_letters(self) -> str:
+        """HASH: chunk id -> why it is a dead letter, in JSON. Forgotten with the run; members leave with a redrive."""
+        return f"{self.prefix}dead-letters"
 
     @property
-    def set_aside_messages(self) -> str:
+    def dead_letter_messages(self) -> str:
         """STREAM: the latest messages that stood in a queue and were no hints. TTL: a week after the latest."""
-        return f"{self.prefix}set-aside-messages"
+        return f"{self.prefix}dead-letter-messages"
 
     @property
     def retries(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, starmap
 from typing import Literal, NamedTuple
 
-from couponpress.ledger.dead_letters import LOST_LEASES, SET_ASIDE_CODE
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, LOST_LEASES
 
 SECOND_US = 1_000_000
 #: From an answer on the wire to its move in Redis: gathering, a loop that waits for a core, a round trip.
@@ -186,7 +186,7 @@ class Audit:
         findings: every breach, each with the spec or the moment that it is about.
         specs: how many were enqueued.
         outcomes: how many ended how.
-        set_aside: why specs were set aside with their chunk, and how many; rightly or not.
+        dead_letters: why specs became dead letters with their chunk, and how many; rightly or not.
         calls: how many submits came.
         unread: how many of them were reset before they were read: nobody knows which spec they were for.
         again: calls for a spec that the platform had not taken before: tries after refusals and faults.
@@ -202,7 +202,7 @@ class Audit:
     findings: tuple[Finding, ...]
     specs: int
     outcomes: Counter[str]
-    set_aside: Counter[str]
+    dead_letters: Counter[str]
     calls: int
     unread: int
     again: int
@@ -285,8 +285,8 @@ def audit(evidence: Evidence) -> Audit:
     return Audit(
         tuple(findings),
         specs=len(specs),
-        outcomes=Counter("set aside" if _aside(one) else one.outcome or "open" for one in evidence.results),
-        set_aside=Counter(one.message for one in evidence.results if _aside(one)),
+        outcomes=Counter("dead letter" if _dead_letter(one) else one.outcome or "open" for one in evidence.results),
+        dead_letters=Counter(one.message for one in evidence.results if _dead_letter(one)),
         calls=len(evidence.calls),
         unread=len(evidence.calls) - named,
         again=named - len(calls) - len(doubles),
@@ -397,17 +397,17 @@ def _endings(evidence: Evidence, specs: Mapping[str, Spec]) -> Iterator[Finding]
         yield Finding(ENDED_WRONGLY, task_id, "is in the results, but was never enqueued")
 
 
-def _aside(result: Result) -> bool:
-    return (result.outcome, result.code) == ("expired", SET_ASIDE_CODE)
+def _dead_letter(result: Result) -> bool:
+    return (result.outcome, result.code) == ("expired", DEAD_LETTER_CODE)
 
 
 def _wrong(spec: Spec, result: Result, evidence: Evidence, whose: Mapping[str, str]) -> str:
     """Say in what an ending contradicts what was enqueued or what the platform has; empty when it does not."""
     if (result.run, result.row_id, result.brand_id) != (spec.run, spec.row_id, spec.brand_id):
         return f"its line says row {result.row_id}, brand {result.brand_id}, run {result.run}"
-    if _aside(result):  # which is also right where the platform has it: nobody was left to hear of it
+    if _dead_letter(result):  # which is also right where the platform has it: nobody was left to hear of it
         kills = sum(kill.in_hand is None or spec.task_id in kill.in_hand for kill in evidence.kills)
-        return "" if kills >= LOST_LEASES else f"set aside ({result.message}), but killed {kills} times"
+        return "" if kills >= LOST_LEASES else f"dead letter ({result.message}), but killed {kills} times"
     task = evidence.tasks.get(spec.task_id)
     has = "no such task" if task is None else task.state
     match result.outcome:

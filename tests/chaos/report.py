@@ -27,7 +27,7 @@ def table(found: Audit, outcome: Outcome) -> Table:
 
     line("specs enqueued", found.specs)
     line("outcomes", _told(found.outcomes))
-    line("set aside, and why", _told(found.set_aside))
+    line("dead letters, and why", _told(found.dead_letters))
     for promise in rules.PROMISES[:6]:
         line(promise, found.broken(promise), "0", promise)
     line("submits received", found.calls)

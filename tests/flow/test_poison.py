@@ -1,4 +1,4 @@
-"""What would stop a fleet is set aside: real workers, a chunk with which they die, messages that are no hints."""
+"""What would stop a fleet becomes a dead letter: a chunk with which real workers die, messages that are no hints."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from couponpress.keys import Keys
-from couponpress.ledger.dead_letters import LOST_LEASES, SET_ASIDE_CODE
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, LOST_LEASES
 from couponpress_worker.demo.fleet import fleet
 from tests.builders import spec
 from tests.flow.test_fleet import client_of, wait_until
@@ -27,7 +27,7 @@ def worker_of(services):
     return next(process for name, process in services._started if name == "worker")
 
 
-def test_a_chunk_that_kills_every_worker_is_set_aside_and_the_others_are_not(tmp_path):
+def test_a_chunk_that_kills_every_worker_becomes_a_dead_letter_and_the_others_do_not(tmp_path):
     """Each worker that takes the chunk is killed as it takes it, before it has an answer: that is all Redis sees."""
     with fleet(tmp_path) as (services, env), client_of(env) as client:
         keys, server = Keys(env["COUPONPRESS_MCHID"]), redis.Redis.from_url(env["COUPONPRESS_REDIS_URL"])
@@ -53,16 +53,16 @@ def test_a_chunk_that_kills_every_worker_is_set_aside_and_the_others_are_not(tmp
             services.let_go(worker)
         try:
             wait_until(lambda: client.run("poison").finished, 60, "the end of the deadly run")
-            assert client.reasons("poison") == {f"expired {SET_ASIDE_CODE}": 100}
+            assert client.reasons("poison") == {f"expired {DEAD_LETTER_CODE}": 100}
             client.set_rate(None)
             wait_until(lambda: client.run("good").finished, 120, "the end of the good run")
             assert client.run("good").succeeded == 300
-            assert [one.chunk_id for one in client.set_aside_chunks()] == [poison]
+            assert [one.chunk_id for one in client.dead_letter_chunks()] == [poison]
             # A person mended whatever it was.
-            assert client.redrive("poison", code=SET_ASIDE_CODE) == 100
+            assert client.redrive("poison", code=DEAD_LETTER_CODE) == 100
             wait_until(lambda: client.run("poison").finished, 60, "the end of the redriven run")
             assert client.run("poison").succeeded == 100
-            assert client.set_aside_chunks() == []
+            assert client.dead_letter_chunks() == []
         finally:
             worker.terminate()
             worker.wait()
@@ -80,10 +80,10 @@ def test_messages_that_are_no_hints_and_a_chunk_that_cannot_be_read_stop_nobody(
         client.enqueue_many(specs(0, 250), run="after")
         wait_until(lambda: client.run("after").finished, 60, "the end of the run behind them")
         assert client.run("after").succeeded == 250
-        count, latest = client.set_aside_messages()
+        count, latest = client.dead_letter_messages()
         assert count == 3 * len(bad)
         assert len(latest) == 10
-        assert server.xlen(keys.set_aside_messages) == 100
+        assert server.xlen(keys.dead_letter_messages) == 100
         assert sum(server.llen(queue) for queue in keys.queues) == 0
 
         # The hint of this chunk is malformed; recovery finds the chunk. The bytes of the next one are garbage.
@@ -98,11 +98,11 @@ def test_messages_that_are_no_hints_and_a_chunk_that_cannot_be_read_stop_nobody(
         wait_until(lambda: client.run("lost hint").finished, 60, "the end of the run whose hint was lost")
         wait_until(lambda: client.run("garbage").finished, 60, "the end of the run that cannot be read")
         assert client.run("lost hint").succeeded == 100
-        assert client.reasons("garbage") == {f"expired {SET_ASIDE_CODE}": 100}
+        assert client.reasons("garbage") == {f"expired {DEAD_LETTER_CODE}": 100}
         assert worker.poll() is None
         told = subprocess.run(
             [sys.executable, "-m", "couponpress", "status"], env=os.environ | env, check=True, capture_output=True
         )
-        assert "set aside: chunk b3.1 of garbage, 100 specs" in told.stdout.decode()
-        assert f"set aside: {count + 1} messages" in told.stdout.decode()
+        assert "dead letter: chunk b3.1 of garbage, 100 specs" in told.stdout.decode()
+        assert f"dead letter: {count + 1} messages" in told.stdout.decode()
         server.close()

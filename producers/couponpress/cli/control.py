@@ -53,7 +53,7 @@ def redrive(
 ) -> None:
     """Send ended specs of a run again, same task_id and bytes, tries anew; never those that succeeded.
 
-    It helps where the cause lay outside the row and is gone: an outage, a permission, a chunk that was set aside. A row
+    It helps where the cause lay outside the row and is gone: an outage, a permission, a dead-letter chunk. A row
     that is wrong, and a picture that the platform could not make, need a new task_id: submit them under a new run name.
     """
     with Client() as client:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from couponpress.ledger.dead_letters import SET_ASIDE_CODE, SetAsideChunk, SetAsideMessage
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterChunk, DeadLetterMessage
 from couponpress.ledger.rate import RateInForce
 from couponpress.outcome import RunStatus
 
-#: How many of the chunks that were set aside are named.
+#: How many of the dead-letter chunks are named.
 _NAMED = 5
 
 
@@ -65,21 +65,21 @@ def rare_counts(status: RunStatus) -> list[tuple[str, int]]:
     ]
 
 
-def set_aside_lines(
-    chunks: list[SetAsideChunk], messages: int, latest: list[SetAsideMessage], run: str | None
+def dead_letter_lines(
+    chunks: list[DeadLetterChunk], messages: int, latest: list[DeadLetterMessage], run: str | None
 ) -> list[str]:
-    """Return what was set aside, of one run or with None of all, in a few lines."""
+    """Return the dead letters, of one run or with None of all, in a few lines."""
     shown = [chunk for chunk in chunks if run in {None, chunk.run}]
     lines = []
     for chunk in shown[:_NAMED]:
         lines.append(
-            f"set aside: chunk {chunk.chunk_id} of {chunk.run}, {counted(chunk.specs, 'spec')}: {chunk.reason}"
+            f"dead letter: chunk {chunk.chunk_id} of {chunk.run}, {counted(chunk.specs, 'spec')}: {chunk.reason}"
         )
-        lines.append(f"      cure: mend the cause, then `couponpress redrive {chunk.run} --code {SET_ASIDE_CODE}`")
+        lines.append(f"      cure: mend the cause, then `couponpress redrive {chunk.run} --code {DEAD_LETTER_CODE}`")
     if len(shown) > _NAMED:
-        lines.append(f"set aside: {counted(len(shown) - _NAMED, 'more chunk')}")
+        lines.append(f"dead letter: {counted(len(shown) - _NAMED, 'more chunk')}")
     if messages and run is None:
-        lines.append(f"set aside: {counted(messages, 'message')}, no hints; nothing of any run is lost with them")
+        lines.append(f"dead letter: {counted(messages, 'message')}, no hints; nothing of any run is lost with them")
         lines += [f"      {_moment(one.since)} {one.queue}: {one.reason}: {one.text[:80]}" for one in latest[:3]]
     return lines
 

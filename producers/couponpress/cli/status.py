@@ -13,11 +13,11 @@ import typer
 
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
 from couponpress.cli.missing import missing
-from couponpress.cli.run_lines import counts_line, set_aside_lines, summary
+from couponpress.cli.run_lines import counts_line, dead_letter_lines, summary
 from couponpress.cli.run_progress import watch as watch_progress
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.ledger.dead_letters import SetAsideChunk
+from couponpress.ledger.dead_letters import DeadLetterChunk
 from couponpress.ledger.progress import Hold
 from couponpress.outcome import RunStatus
 
@@ -26,19 +26,19 @@ def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
     """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
     with Client() as client:
         shown = client.runs() if run is None else [client.run(run)]
-        holds, aside = client.holds(), client.set_aside_chunks()
+        holds, dead_letters = client.holds(), client.dead_letter_chunks()
         if as_json:
-            told = [_as_json(one, holds, aside) for one in shown]
+            told = [_as_json(one, holds, dead_letters) for one in shown]
             if run is not None:
                 told[0]["reasons"] = client.reasons(run)
             typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
             return
-        for line in _status_lines(client, shown, run, holds, aside):
+        for line in _status_lines(client, shown, run, holds, dead_letters):
             typer.echo(line)
 
 
 def _status_lines(
-    client: Client, shown: list[RunStatus], run: str | None, holds: list[Hold], aside: list[SetAsideChunk]
+    client: Client, shown: list[RunStatus], run: str | None, holds: list[Hold], dead_letters: list[DeadLetterChunk]
 ) -> Iterator[str]:
     """Yield what people are told: counts, reasons, and whatever keeps specs from going on."""
     for one in shown:
@@ -53,7 +53,7 @@ def _status_lines(
         since = time.strftime("%H:%M:%S", time.localtime(down.since))
         yield f"the platform seems to be down since {since} ({down.reason}): only probes are sent"
     yield from missing(shown, client.present(), None, client.redis_url_shown)
-    yield from set_aside_lines(aside, *client.set_aside_messages(), run)
+    yield from dead_letter_lines(dead_letters, *client.dead_letter_messages(), run)
     if not shown:
         yield "no run yet; `couponpress submit FILE` makes one"
 
@@ -88,8 +88,8 @@ def _notes(client: Client, status: RunStatus) -> list[str]:
     return told + missing([status], client.present(), client.outage(), client.redis_url_shown)
 
 
-def _as_json(one: RunStatus, holds: list[Hold], aside: list[SetAsideChunk]) -> dict[str, Any]:
+def _as_json(one: RunStatus, holds: list[Hold], dead_letters: list[DeadLetterChunk]) -> dict[str, Any]:
     # A brand is held in every run.
     of_run = [asdict(hold) for hold in holds if hold.kind != "run" or hold.scope == one.run]
-    set_aside = sum(chunk.run == one.run for chunk in aside)
-    return {**asdict(one), "finished": one.finished, "holds": of_run, "chunks_set_aside": set_aside}
+    of_this_run = sum(chunk.run == one.run for chunk in dead_letters)
+    return {**asdict(one), "finished": one.finished, "holds": of_run, "dead_letter_chunks": of_this_run}

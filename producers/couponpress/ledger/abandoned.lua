@@ -3,11 +3,11 @@
 -- to live.
 -- KEYS[1] open chunks of the lane
 -- ARGV[1] how many chunks   ARGV[2] prefix of chunk keys   ARGV[3] ms within which they are to be taken up
--- ARGV[4] after how many leases lost in a row a chunk is to be set aside
--- Returns the ids of those to publish, and the ids of those to set aside.
+-- ARGV[4] after how many leases lost in a row a chunk becomes a dead letter
+-- Returns the ids of those to publish, and the ids of those that become dead letters.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local publish, set_aside = {}, {}
+local publish, dead = {}, {}
 for _, chunk_id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(0', now_ms, 'LIMIT', 0, ARGV[1])) do
   local chunk = ARGV[2] .. chunk_id
   local owner, lost = unpack(redis.call('HMGET', chunk, 'owner', 'lost'))
@@ -17,7 +17,7 @@ for _, chunk_id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(0', now_ms, 'LI
     lost = redis.call('HINCRBY', chunk, 'lost', 1)
   end
   redis.call('ZADD', KEYS[1], now_ms + ARGV[3], chunk_id)
-  local found = tonumber(lost or 0) >= tonumber(ARGV[4]) and set_aside or publish
+  local found = tonumber(lost or 0) >= tonumber(ARGV[4]) and dead or publish
   found[#found + 1] = chunk_id
 end
-return {publish, set_aside}
+return {publish, dead}

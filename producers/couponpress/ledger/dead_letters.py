@@ -1,8 +1,8 @@
-"""What was set aside, so that it stops nothing else: chunks that kill workers, chunks and messages that cannot be read.
+"""The dead letters: chunks that kill workers, and chunks and messages that cannot be read.
 
-Decides when a chunk is set aside, and how that is told. A chunk that is set aside ends its waiting specs as `expired`
-with SET_ASIDE_CODE: nobody waits for them, and a redrive has them tried again. A message is only a hint, so one that is
-set aside costs nothing but the look at it.
+A dead letter is taken out of the work, so that it stops nothing else. The waiting specs of such a chunk end as
+`expired` with DEAD_LETTER_CODE: the run can finish, and a redrive tries the specs again. A message is only a hint, so
+no spec is lost with it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import redis
 
 from couponpress.keys import Keys, run_of
 
-#: After so many leases lost in a row, with no answer for any waiting spec in between, a chunk is set aside.
+#: After so many leases lost in a row, with no answer for any waiting spec in between, a chunk becomes a dead letter.
 LOST_LEASES = 3
-SET_ASIDE_CODE = "SET_ASIDE"
+DEAD_LETTER_CODE = "DEAD_LETTER"
 RECORD_LOST = (
     "its record is lost, and with it up to 100 specs; submit the same catalog again under the same run name, "
     "which stores again what is missing"
@@ -31,8 +31,8 @@ MESSAGES_READ = 10
 
 
 @dataclass(frozen=True, slots=True)
-class SetAsideChunk:
-    """A chunk that was set aside.
+class DeadLetterChunk:
+    """A chunk that was moved to the dead letters.
 
     Attributes:
         chunk_id: which one.
@@ -60,7 +60,7 @@ class SetAsideChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAsideMessage:
+class DeadLetterMessage:
     """A message that stood in a queue and was no hint; `text` is its beginning, with unprintable bytes escaped."""
 
     queue: str
@@ -81,39 +81,39 @@ def note_message(client: redis.Redis, keys: Keys, queue: str, reason: str, messa
     """Keep a message that is no hint, among the latest MESSAGES_KEPT."""
     text = message[:MESSAGE_SHOWN].decode(errors="backslashreplace")
     client.xadd(
-        keys.set_aside_messages,
+        keys.dead_letter_messages,
         {"queue": queue, "reason": reason, "text": text},
         maxlen=MESSAGES_KEPT,
         approximate=False,
     )
-    client.expire(keys.set_aside_messages, MESSAGES_TTL_SECONDS)
+    client.expire(keys.dead_letter_messages, MESSAGES_TTL_SECONDS)
 
 
-class SetAsideLedger:
-    """Reads what was set aside, over a blocking client that answers in bytes."""
+class DeadLetterLedger:
+    """Reads the dead letters, over a blocking client that answers in bytes."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
 
-    def chunks(self) -> list[SetAsideChunk]:
-        """Return the chunks that were set aside, the latest first, with their runs' names."""
+    def chunks(self) -> list[DeadLetterChunk]:
+        """Return the dead-letter chunks, the latest first, with their runs' names."""
         found = []
-        for member, text in cast(dict[bytes, bytes], self._client.hgetall(self._keys.set_aside)).items():
+        for member, text in cast(dict[bytes, bytes], self._client.hgetall(self._keys.dead_letters)).items():
             chunk_id = member.decode()
             name = cast(bytes | None, self._client.hget(self._keys.run(run_of(chunk_id)), "name"))
-            found.append(SetAsideChunk.read(chunk_id, name.decode() if name else "(forgotten)", text))
+            found.append(DeadLetterChunk.read(chunk_id, name.decode() if name else "(forgotten)", text))
         return sorted(found, key=lambda one: -one.since)
 
-    def messages(self) -> tuple[int, list[SetAsideMessage]]:
-        """Return how many messages were set aside in the last week or more, and the latest MESSAGES_READ of them."""
-        key = self._keys.set_aside_messages
+    def messages(self) -> tuple[int, list[DeadLetterMessage]]:
+        """Return how many messages became dead letters in the last week or more, and the latest MESSAGES_READ."""
+        key = self._keys.dead_letter_messages
         entries = cast(list[Any], self._client.xrevrange(key, count=MESSAGES_READ))
         if not entries:
             return 0, []
         told = self._client.xinfo_stream(key)
         latest = [
-            SetAsideMessage(
+            DeadLetterMessage(
                 queue=fields[b"queue"].decode(),
                 reason=fields[b"reason"].decode(),
                 text=fields[b"text"].decode(),

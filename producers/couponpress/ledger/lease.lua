@@ -3,7 +3,7 @@
 -- KEYS[4] the suspect that the owner's process has in hand
 -- ARGV[1] chunk id   ARGV[2] owner: a process, and after a / which of its leases   ARGV[3] lease, ms
 -- ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
--- ARGV[6] after how many leases lost in a row a chunk is to be set aside   ARGV[7] prefix of chunk keys
+-- ARGV[6] after how many leases lost in a row a chunk becomes a dead letter   ARGV[7] prefix of chunk keys
 -- Returns {'leased', rows, states, tries, record version, when the chunk was made}, or {why not}: 'nothing', 'taken',
 -- 'held', 'suspect', 'damaged'.
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
@@ -26,7 +26,7 @@ if redis.call('HEXISTS', KEYS[3], 'partner') == 1 or redis.call('HEXISTS', KEYS[
 end
 if leased then return {'taken'} end -- its lease ran out: recovery counts that, and publishes it
 local lost, limit = tonumber(chunk[6] or 0), tonumber(ARGV[6])
-if lost >= limit then return {'suspect'} end -- it is being set aside
+if lost >= limit then return {'suspect'} end -- it becomes a dead letter now
 if lost == limit - 1 then
   -- The last chance. Of all chunks that a dying worker has in hand, at most one may be condemned by it.
   local function process(owner) return owner and string.match(owner, '^[^/]*') end

@@ -28,7 +28,7 @@ LEASE_MS = 30_000
 #: The version of chunk records that this code reads and writes.
 RECORD_VERSION = b"1"
 
-NotLeased = Literal["nothing", "taken", "held", "suspect", "set aside"]
+NotLeased = Literal["nothing", "taken", "held", "suspect", "dead letter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class LeaseLedger(MoveLedger):
             ),
         )
         if told == b"damaged":
-            await self.set_aside(chunk_id, "its record is not whole")
-            return "set aside"
+            await self.dead_letter(chunk_id, "its record is not whole")
+            return "dead letter"
         if told != b"leased":
             return cast(NotLeased, told.decode())
         stored, states, tries, version, made = rest
@@ -82,9 +82,9 @@ class LeaseLedger(MoveLedger):
         try:
             standing = standing_of(stored, states, tries, made)
         except DamagedChunkError as error:
-            await self.set_aside(chunk_id, str(error))
+            await self.dead_letter(chunk_id, str(error))
             await self.give_back(chunk_id, owner)
-            return "set aside"
+            return "dead letter"
         return Leased(chunk_id, *standing)
 
     async def renew(self, chunk_id: str, owner: str) -> bool:
@@ -111,7 +111,7 @@ class LeaseLedger(MoveLedger):
     async def abandoned(self, limit: int = 500) -> list[str]:
         """Return chunks that nobody took up, or whose lease ran out; the lease is over and their time starts anew.
 
-        Those whose leases were lost LOST_LEASES times in a row are set aside instead.
+        Those whose leases were lost LOST_LEASES times in a row become dead letters instead.
         """
         chunks: list[str] = []
         for lane in LANES:
@@ -120,7 +120,7 @@ class LeaseLedger(MoveLedger):
             chunks += [chunk_id.decode() for chunk_id in publish]
             for chunk_id in condemned:
                 (lost_by,) = await self._fields(chunk_id.decode(), "lost_by")
-                await self.set_aside(chunk_id.decode(), killed_its_workers(lost_by.decode()))
+                await self.dead_letter(chunk_id.decode(), killed_its_workers(lost_by.decode()))
         return chunks
 
     async def waiting(self, lane: str, limit: int) -> list[str]:

@@ -19,9 +19,9 @@ from redis.exceptions import NoScriptError
 
 from couponpress.keys import Keys, lane_of, run_of, run_scope
 from couponpress.ledger.dead_letters import (
+    DEAD_LETTER_CODE,
     RECORD_LOST,
-    SET_ASIDE_CODE,
-    SetAsideChunk,
+    DeadLetterChunk,
 )
 from couponpress.ledger.fleet_queries import FleetQueries, Place
 from couponpress.ledger.lost_records import count_anew, restore_states
@@ -36,7 +36,7 @@ TAKE_UP_MS = 20_000
 CANARY_SPECS = 50
 
 MoveName = Literal[
-    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail", "set_aside"
+    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail", "dead_letter"
 ]  # the table of transitions.lua
 
 
@@ -132,20 +132,20 @@ class MoveLedger(FleetQueries):
         names = [self._keys.holds, self._keys.holds_changed]
         return bool(await self._hold(names, [scope, Hold(scope, reason, cure, since).to_json()]))
 
-    async def set_aside(self, chunk_id: str, reason: str) -> None:
+    async def dead_letter(self, chunk_id: str, reason: str) -> None:
         """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
         (states,) = await self._fields(chunk_id, "s")
         lost = not states
         if lost:
             states = await restore_states(self._client, self._keys, chunk_id)
         steps = [
-            Move(position, "set_aside", code=SET_ASIDE_CODE, message=f"its chunk was set aside: {reason}")
+            Move(position, "dead_letter", code=DEAD_LETTER_CODE, message=f"its chunk is a dead letter: {reason}")
             for position, letter in enumerate(states)
             if letter in b"wy"
         ]
-        aside = SetAsideChunk(chunk_id, run_of(chunk_id), reason if states else RECORD_LOST, len(steps), time.time())
-        await self._client.hset(self._keys.set_aside, chunk_id, aside.stored())
-        log.error("chunk %s is set aside, with %d waiting specs: %s", chunk_id, aside.specs, aside.reason)
+        letter = DeadLetterChunk(chunk_id, run_of(chunk_id), reason if states else RECORD_LOST, len(steps), time.time())
+        await self._client.hset(self._keys.dead_letters, chunk_id, letter.stored())
+        log.error("chunk %s is a dead letter, with %d waiting specs: %s", chunk_id, letter.specs, letter.reason)
         if states:
             await self.move({chunk_id: steps})
         else:

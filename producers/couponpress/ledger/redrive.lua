@@ -1,7 +1,7 @@
 -- Send the ended specs of one chunk again, those that ended as asked for: their tries start anew.
--- Never touches a spec that succeeded or is open. A chunk that was set aside is tried again.
+-- Never touches a spec that succeeded or is open. A dead-letter chunk is tried again.
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
--- KEYS[6] chunks set aside
+-- KEYS[6] dead-letter chunks
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
 -- ARGV[5] the code by which cancelled specs are shown that have none of their own
 -- Returns how many specs go again, and 1 when the chunk must be published.

@@ -48,7 +48,7 @@ class RedriveLedger:
             )
         letters = "".join(LETTERS[State(one)] for one in outcomes)
         keys = self._keys
-        names = [keys.run(number), keys.reasons(number), keys.open(lane_of(number)), keys.finished, keys.set_aside]
+        names = [keys.run(number), keys.reasons(number), keys.open(lane_of(number)), keys.finished, keys.dead_letters]
         chunks = int(cast(bytes | None, self._client.hget(keys.run(number), "chunks")) or 0)
         for first in range(1, chunks + 1, REDRIVE_BATCH):
             ids = [f"{number}.{sequence}" for sequence in range(first, min(first + REDRIVE_BATCH, chunks + 1))]

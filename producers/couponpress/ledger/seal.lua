@@ -7,7 +7,7 @@ if (redis.call('GET', KEYS[5]) or redis.call('HGET', KEYS[1], 'uploader')) ~= AR
 redis.call('SET', KEYS[5], ARGV[4], 'EX', ARGV[5])
 local released, specs = redis.call('LRANGE', KEYS[3], 0, ARGV[2] - 1), 0
 for _, chunk_id in ipairs(released) do
-  specs = specs + #(redis.call('HGET', ARGV[3] .. chunk_id, 's') or '') -- one that is lost is set aside when leased
+  specs = specs + #(redis.call('HGET', ARGV[3] .. chunk_id, 's') or '') -- a lost one becomes a dead letter when it is leased
   redis.call('ZADD', KEYS[2], 0, chunk_id)
 end
 if #released > 0 then

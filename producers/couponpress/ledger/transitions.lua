@@ -14,7 +14,7 @@
 local MOVES = {
   accept  = {'a', 'wyl'},  again   = {'y', 'w'},    look   = {'l', 'w'},     release = {'w', 'y'},
   absent  = {'y', 'la'},   reject  = {'r', 'wyl'},  expire = {'x', 'wyla'},  cancel  = {'c', 'wyl'},
-  succeed = {'s', 'wylax'}, fail   = {'f', 'wyla'}, set_aside = {'x', 'wy'},
+  succeed = {'s', 'wylax'}, fail   = {'f', 'wyla'}, dead_letter = {'x', 'wy'},
 }
 local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
                f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}

@@ -35,7 +35,7 @@ class WorkLedger(LeaseLedger):
                     [number, keys.index, await self._digests(chunk_id)],
                 ):
                     break
-                await self._client.hdel(keys.set_aside, chunk_id)
+                await self._client.hdel(keys.dead_letters, chunk_id)
             if await self._forget_run(
                 [keys.run(number), keys.run_numbers, keys.runs, keys.finished, keys.reasons(number)]
                 + [keys.upload_lock(number), keys.holds],

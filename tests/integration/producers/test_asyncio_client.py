@@ -36,8 +36,8 @@ ONLY_SYNC = {
     "rate",
     "set_rate",
     "flight_record",
-    "set_aside_chunks",
-    "set_aside_messages",
+    "dead_letter_chunks",
+    "dead_letter_messages",
 }
 
 

@@ -110,7 +110,7 @@ def test_an_outcome_that_contradicts_the_platform_is_wrong(line, said):
     assert said in told[rules.ENDED_WRONGLY]
 
 
-SET_ASIDE = result(1, "expired", code="SET_ASIDE")._replace(message="three workers ended")
+DEAD_LETTER = result(1, "expired", code="DEAD_LETTER")._replace(message="three workers ended")
 
 
 def killed_with(*hands):
@@ -127,15 +127,15 @@ def killed_with(*hands):
         ([], False),
     ],
 )
-def test_what_killed_three_workers_is_set_aside_and_nothing_else(hands, kept):
+def test_what_killed_three_workers_is_a_dead_letter_and_nothing_else(hands, kept):
     found = audit(
-        replace(GOOD, results=[SET_ASIDE, *GOOD.results[1:]], earlier=[], counts={}, kills=killed_with(*hands))
+        replace(GOOD, results=[DEAD_LETTER, *GOOD.results[1:]], earlier=[], counts={}, kills=killed_with(*hands))
     )
     assert {finding.promise for finding in found.findings} == (set() if kept else {rules.ENDED_WRONGLY})
-    assert found.outcomes == {"set aside": 1, "succeeded": 1, "failed": 1}
-    assert found.set_aside == {"three workers ended": 1}
+    assert found.outcomes == {"dead letter": 1, "succeeded": 1, "failed": 1}
+    assert found.dead_letters == {"three workers ended": 1}
     if not kept:
-        assert "set aside (three workers ended), but killed" in str(found.findings[0])
+        assert "dead letter (three workers ended), but killed" in str(found.findings[0])
 
 
 @pytest.mark.parametrize("state", ["FAIL", "PROCESSING", None])

@@ -20,7 +20,7 @@ from math import ceil
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import PARTNER_SCOPE, run_of
 from couponpress.ledger.chunks import CHUNK_SIZE, Row
-from couponpress.ledger.dead_letters import SET_ASIDE_CODE
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE
 from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
@@ -170,7 +170,9 @@ class OverdueQuery:
             try:
                 rows, states, tries, made = await self._ledger.standing(place.chunk_id)
             except DamagedChunkError as error:
-                given_up = Move(place.position, "expire", code=SET_ASIDE_CODE, message=f"it cannot be queried: {error}")
+                given_up = Move(
+                    place.position, "expire", code=DEAD_LETTER_CODE, message=f"it cannot be queried: {error}"
+                )
                 await self._ledger.move({place.chunk_id: [given_up]})
                 await self._ledger.drop_look(place)
                 continue

@@ -1,7 +1,7 @@
 """Whether Redis can be trusted with a night's work: it keeps what it is given, evicts nothing, can what is asked of it.
 
 Decides what is good enough of a server, by what it can do and not by its version's number, for there are several
-makes of it; whether the rates in force are the ones that were set; and whether anything in it was set aside.
+makes of it; whether the rates in force are the ones that were set; and whether it holds dead letters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import redis
 from limits import parse
 
 from couponpress.keys import Keys
-from couponpress.ledger.dead_letters import SET_ASIDE_CODE, SetAsideLedger
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterLedger
 from couponpress.ledger.rate import PacingLedger
 from couponpress.ledger.scripts import ALLOW_OOM
 from couponpress_worker.doctor.finding import Finding
@@ -41,7 +41,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             yield _can(client, Keys(settings.mchid))
             yield from _memory_form(client)
             yield from _limits(client, settings)
-            yield _set_aside(client, Keys(settings.mchid))
+            yield _dead_letters(client, Keys(settings.mchid))
         except redis.RedisError as error:
             cure = "start it, or correct COUPONPRESS_REDIS_URL; its user must be allowed to read, write and run scripts"
             yield Finding("redis", good=False, seen=f"{settings.redis_url_shown}: {error}", cure=cure)
@@ -117,12 +117,14 @@ def _limits(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
             yield Finding(f"{name} limit", good=True, seen=f"{seen}{by_hand}: at most {used} a second are sent")
 
 
-def _set_aside(client: redis.Redis, keys: Keys) -> Finding:
-    ledger = SetAsideLedger(client, keys)
+def _dead_letters(client: redis.Redis, keys: Keys) -> Finding:
+    ledger = DeadLetterLedger(client, keys)
     chunks, (messages, _) = ledger.chunks(), ledger.messages()
-    cure = f"`couponpress status` says why; chunks are tried again by `couponpress redrive RUN --code {SET_ASIDE_CODE}`"
+    cure = (
+        f"`couponpress status` says why; chunks are tried again by `couponpress redrive RUN --code {DEAD_LETTER_CODE}`"
+    )
     seen = f"{len(chunks)} chunks, {messages} messages that were no hints"
-    return Finding("set aside", not chunks and not messages, seen, cure)
+    return Finding("dead letters", not chunks and not messages, seen, cure)
 
 
 def effective_per_second(rate: str, lateness_ms: int) -> float:

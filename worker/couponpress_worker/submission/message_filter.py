@@ -1,4 +1,4 @@
-"""Screens what comes out of the queues: what is no hint is set aside, before Celery sees it.
+"""Screens what comes out of the queues: what is no hint becomes a dead letter before Celery sees it.
 
 Celery reads a message's envelope before it looks for a task. An element of a queue that is not JSON, or lacks what the
 envelope must have, ends the whole worker, and one that was noted as unacknowledged comes back and ends the next one.
@@ -139,7 +139,7 @@ class ScreeningChannel(kombu_redis.Channel):
         reason = reason_against(element) if name in keys.queues else None
         if reason is None:
             return queue, element
-        log.error("a message in %s is no hint and is set aside: %s: %r", name, reason, element[:200])
+        log.error("a message in %s is no hint and becomes a dead letter: %s: %r", name, reason, element[:200])
         with self.conn_or_acquire() as client:
             note_message(client, keys, name, reason, element)
         return None

@@ -920,7 +920,7 @@ def test_a_missing_file_is_told_before_missing_settings(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-# --- redrive and what was set aside -----------------------------------------------------------------------------------
+# --- redrive and dead letters -----------------------------------------------------------------------------------
 
 
 def test_redrive_sends_again_by_filter_and_says_how_many(couponpress, redis_url, server):
@@ -936,19 +936,19 @@ def test_redrive_sends_again_by_filter_and_says_how_many(couponpress, redis_url,
     assert couponpress("redrive", "nobody's").code == 2
 
 
-def test_status_tells_reasons_and_what_was_set_aside(couponpress, redis_url, server):
+def test_status_tells_reasons_and_dead_letters(couponpress, redis_url, server):
     chunk_id = stored(redis_url, 2)
     moved(redis_url, chunk_id, Move(0, "reject", code="NO_AUTH"))
     server.hset(KEYS.chunk(chunk_id), "z", b"garbage")
     on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me"))
     note_message(server, KEYS, KEYS.queue("bulk"), "not JSON", b"what is \xff this")
     told = json.loads(couponpress("status", "may", "--json").out)
-    assert told["reasons"] == {"rejected NO_AUTH": 1, "expired SET_ASIDE": 1}
-    assert told["chunks_set_aside"] == 1
+    assert told["reasons"] == {"rejected NO_AUTH": 1, "expired DEAD_LETTER": 1}
+    assert told["dead_letter_chunks"] == 1
     assert told["finished"] is True
     shown = couponpress("status").out
-    assert "set aside: chunk b1.1 of may, 1 specs: its stored bytes cannot be unpacked" in shown
-    assert "couponpress redrive may --code SET_ASIDE" in shown
-    assert "set aside: 1 messages that were no hints" in shown
+    assert "dead letter: chunk b1.1 of may, 1 specs: its stored bytes cannot be unpacked" in shown
+    assert "couponpress redrive may --code DEAD_LETTER" in shown
+    assert "dead letter: 1 messages that were no hints" in shown
     assert "not JSON: what is \\xff this" in shown
     assert "messages" not in couponpress("status", "may").out

@@ -1,4 +1,4 @@
-"""Chunks that kill their workers and records that cannot be read are set aside; good chunks are not."""
+"""Chunks that kill their workers and records that cannot be read become dead letters; good chunks do not."""
 
 import zlib
 
@@ -7,7 +7,7 @@ import redis
 
 from couponpress import Client
 from couponpress.keys import lane_of
-from couponpress.ledger.dead_letters import LOST_LEASES, RECORD_LOST, SET_ASIDE_CODE, SetAsideLedger
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, LOST_LEASES, RECORD_LOST, DeadLetterLedger
 from couponpress.ledger.leases import Leased
 from couponpress.ledger.moves import TAKE_UP_MS, Move
 from couponpress.ledger.progress import ReadingLedger
@@ -62,8 +62,8 @@ def lose(url, client, chunk_id, owner="worker-1"):
     return abandoned(url)
 
 
-def aside(client):
-    return SetAsideLedger(client, KEYS).chunks()
+def dead_letters(client):
+    return DeadLetterLedger(client, KEYS).chunks()
 
 
 def status(client, number="b1"):
@@ -77,24 +77,24 @@ def outcomes(client, number="b1"):
 # --- chunks that kill their workers -----------------------------------------------------------------------------------
 
 
-def test_a_chunk_that_kills_three_workers_in_a_row_is_set_aside(redis_url, client, chunk, caplog):
+def test_a_chunk_that_kills_three_workers_in_a_row_becomes_a_dead_letter(redis_url, client, chunk, caplog):
     published = [lose(redis_url, client, chunk, f"worker-{number}") for number in range(LOST_LEASES)]
     assert published == [[chunk], [chunk], []]
     assert states_of(client, chunk) == [EXPIRED] * 3
-    (told,) = aside(client)
+    (told,) = dead_letters(client)
     assert (told.chunk_id, told.run, told.specs) == (chunk, "may", 3)
     assert "3 workers in a row" in told.reason
     assert "worker-2" in told.reason
-    assert "b1.1 is set aside" in caplog.text
-    assert {(one.outcome, one.code) for one in outcomes(client)} == {("expired", SET_ASIDE_CODE)}
-    assert ReadingLedger(client, KEYS).reasons("b1") == {f"expired {SET_ASIDE_CODE}": 3}
+    assert "b1.1 is a dead letter" in caplog.text
+    assert {(one.outcome, one.code) for one in outcomes(client)} == {("expired", DEAD_LETTER_CODE)}
+    assert ReadingLedger(client, KEYS).reasons("b1") == {f"expired {DEAD_LETTER_CODE}": 3}
     assert status(client).finished
     assert lease(redis_url, chunk) == "nothing"
     let_pass(client, KEYS.open("bulk"), 3600)
     assert on_ledger(redis_url, chunks_to_publish) == []
 
 
-def test_a_chunk_between_its_last_death_and_its_setting_aside_is_not_taken(redis_url, client, chunk):
+def test_a_chunk_between_its_last_death_and_its_move_to_the_dead_letters_is_not_taken(redis_url, client, chunk):
     client.hset(KEYS.chunk(chunk), "lost", LOST_LEASES)  # the leader died in between
     assert lease(redis_url, chunk) == "suspect"
     run_out(client, chunk)
@@ -150,7 +150,9 @@ def test_a_chunk_that_nobody_took_up_is_not_suspected(redis_url, client, chunk):
 
 
 @pytest.mark.parametrize("poison", range(4))
-def test_of_all_the_chunks_that_dying_workers_had_in_hand_only_the_deadly_one_is_set_aside(redis_url, client, poison):
+def test_of_all_the_chunks_that_dying_workers_had_in_hand_only_the_deadly_one_becomes_a_dead_letter(
+    redis_url, client, poison
+):
     """It kills each worker at once, before any of the others has an answer."""
     chunks = [stored(redis_url, 2, first=10 * number) for number in range(4)]
     hinted = list(chunks)
@@ -166,13 +168,13 @@ def test_of_all_the_chunks_that_dying_workers_had_in_hand_only_the_deadly_one_is
         hinted = abandoned(redis_url)
         if not hinted:
             break
-    assert [one.chunk_id for one in aside(client)] == [chunks[poison]]
+    assert [one.chunk_id for one in dead_letters(client)] == [chunks[poison]]
     assert status(client).succeeded == 6
     assert status(client).expired == 2
     assert status(client).finished
 
 
-def test_only_what_was_still_to_be_sent_is_set_aside(redis_url, client):
+def test_only_what_was_still_to_be_sent_becomes_a_dead_letter(redis_url, client):
     chunk = stored(redis_url, 5)
     bring_to(redis_url, chunk, [State.ACCEPTED, State.RETRYING, State.LOOKING, State.SUCCEEDED, WAITING])
     for number in range(LOST_LEASES):
@@ -186,7 +188,7 @@ def test_a_picture_that_comes_after_its_spec_was_given_up_is_stored(redis_url, c
         lose(redis_url, client, chunk, f"worker-{number}")
     assert moved(redis_url, chunk, Move(1, "succeed", image_url=PICTURE)) == [True]
     assert [one.image_url for one in outcomes(client)] == ["", PICTURE, ""]
-    assert ReadingLedger(client, KEYS).reasons("b1") == {f"expired {SET_ASIDE_CODE}": 2}
+    assert ReadingLedger(client, KEYS).reasons("b1") == {f"expired {DEAD_LETTER_CODE}": 2}
     assert status(client).finished
 
 
@@ -194,9 +196,9 @@ def test_a_person_has_it_tried_again(redis_url, client, chunk):
     for number in range(LOST_LEASES):
         lose(redis_url, client, chunk, f"worker-{number}")
     with Client(producer_settings(redis_url)) as producer:
-        assert [one.chunk_id for one in producer.set_aside_chunks()] == [chunk]
-        assert producer.redrive("may", code=SET_ASIDE_CODE) == 3
-        assert producer.set_aside_chunks() == []
+        assert [one.chunk_id for one in producer.dead_letter_chunks()] == [chunk]
+        assert producer.redrive("may", code=DEAD_LETTER_CODE) == 3
+        assert producer.dead_letter_chunks() == []
         assert producer.reasons("may") == {}
     assert isinstance(lease(redis_url, chunk), Leased)  # with three chances again
     assert not status(client).finished
@@ -222,15 +224,15 @@ def damage(client, chunk_id, fields):
 
 
 @pytest.mark.parametrize("fields", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_chunk_that_cannot_be_read_is_set_aside_at_once(redis_url, client, chunk, fields):
+def test_a_chunk_that_cannot_be_read_becomes_a_dead_letter_at_once(redis_url, client, chunk, fields):
     damage(client, chunk, fields)
-    assert lease(redis_url, chunk) == "set aside"
+    assert lease(redis_url, chunk) == "dead letter"
     assert states_of(client, chunk) == [EXPIRED] * 3
     assert status(client).finished
-    (told,) = aside(client)
+    (told,) = dead_letters(client)
     assert told.specs == 3
     assert told.reason
-    assert lease(redis_url, chunk) in {"nothing", "set aside"}
+    assert lease(redis_url, chunk) in {"nothing", "dead letter"}
     assert client.zcard(KEYS.open("bulk")) == 0
     assert [one.outcome for one in outcomes(client)] == ["expired"] * 3
 
@@ -243,11 +245,11 @@ def test_tries_that_are_lost_are_counted_anew(redis_url, client, chunk):
     assert [one.attempts for one in outcomes(client)] == [0, 0, 1]
 
 
-def test_states_that_are_lost_are_set_aside_and_counted_anew(redis_url, client, chunk):
+def test_states_that_are_lost_become_dead_letters_and_are_counted_anew(redis_url, client, chunk):
     moved(redis_url, chunk, Move(0, "accept"))
     client.zrem(KEYS.awaiting, chunk)
     damage(client, chunk, {"s": None})
-    assert lease(redis_url, chunk) == "set aside"
+    assert lease(redis_url, chunk) == "dead letter"
     assert states_of(client, chunk) == [EXPIRED] * 3
     assert (status(client).expired, status(client).accepted, status(client).finished) == (3, 0, True)
 
@@ -261,7 +263,7 @@ def test_a_newer_record_holds_its_run_and_is_left_as_it_is(redis_url, client, ch
     assert "version '2'" in hold.reason
     assert "upgrade" in hold.cure
     assert lease(redis_url, chunk) == "held"
-    assert aside(client) == []
+    assert dead_letters(client) == []
 
 
 def test_a_record_that_is_lost_does_not_keep_its_run_open_and_can_be_submitted_again(redis_url):
@@ -269,8 +271,8 @@ def test_a_record_that_is_lost_does_not_keep_its_run_open_and_can_be_submitted_a
         specs = [spec(number) for number in range(250)]
         producer.enqueue_many(specs, run="may")
         client.delete(KEYS.chunk("b1.2"))
-        assert lease(redis_url, "b1.2") == "set aside"
-        assert [(one.chunk_id, one.reason) for one in aside(client)] == [("b1.2", RECORD_LOST)]
+        assert lease(redis_url, "b1.2") == "dead letter"
+        assert [(one.chunk_id, one.reason) for one in dead_letters(client)] == [("b1.2", RECORD_LOST)]
         assert (status(client).total, status(client).waiting) == (150, 150)
         assert indexed(client) == 150
         receipt = producer.enqueue_many(specs, run="may")
@@ -299,13 +301,13 @@ def test_a_damaged_chunk_is_forgotten_with_its_run(redis_url, client, chunk):
     assert on_ledger(redis_url, lambda ledger: ledger.forget_finished(60)) == ["b1"]
     assert chunk_ids(client) == []
     assert indexed(client) == 0
-    assert aside(client) == []
+    assert dead_letters(client) == []
 
 
 def test_results_of_rows_that_cannot_be_read_are_lines_as_well(redis_url, client, chunk):
     damage(client, chunk, DAMAGES["not compressed"])
     lease(redis_url, chunk)
-    assert [(one.row_id, one.outcome, one.code) for one in outcomes(client)] == [("", "expired", SET_ASIDE_CODE)] * 3
+    assert [(one.row_id, one.outcome, one.code) for one in outcomes(client)] == [("", "expired", DEAD_LETTER_CODE)] * 3
 
 
 def test_a_damaged_chunk_s_picture_is_stored_although_its_row_cannot_be_read(redis_url, client, chunk):

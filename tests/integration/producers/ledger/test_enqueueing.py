@@ -463,5 +463,5 @@ def test_an_upload_with_a_damaged_chunk_can_be_sealed(redis_url, client, uploads
     damage(client, KEYS.chunk("b1.2"))
     assert sealed(uploads, run, token) == ["b1.1", "b1.2", "b1.3"]
     assert status().uploading == 0
-    assert on_ledger(redis_url, lambda ledger: ledger.lease("b1.2", "me")) == "set aside"
+    assert on_ledger(redis_url, lambda ledger: ledger.lease("b1.2", "me")) == "dead letter"
     assert (status().waiting, status().total - status().expired) == (6, 6)

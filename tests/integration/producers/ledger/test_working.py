@@ -42,7 +42,7 @@ TABLE = {
     "cancel": (State.CANCELLED, {WAITING, RETRYING, LOOKING}),
     "succeed": (State.SUCCEEDED, {WAITING, RETRYING, LOOKING, ACCEPTED, State.EXPIRED}),
     "fail": (State.FAILED, {WAITING, RETRYING, LOOKING, ACCEPTED}),
-    "set_aside": (State.EXPIRED, {WAITING, RETRYING}),
+    "dead_letter": (State.EXPIRED, {WAITING, RETRYING}),
 }
 CASES = [(name, state) for name in TABLE for state in State]
 MADE = [(name, state) for name, state in CASES if state in TABLE[name][1]]
@@ -145,9 +145,9 @@ def test_a_chunk_that_does_not_exist_is_nothing_to_do(redis_url):
     assert give_back(redis_url, "b99.1") == -1
 
 
-def test_an_open_chunk_whose_record_is_gone_is_set_aside_and_closed(redis_url, client):
+def test_an_open_chunk_whose_record_is_gone_becomes_a_dead_letter_and_is_closed(redis_url, client):
     client.zadd(KEYS.open("bulk"), {"b9.9": 1})
-    assert lease(redis_url, "b9.9") == "set aside"
+    assert lease(redis_url, "b9.9") == "dead letter"
     assert client.zscore(KEYS.open("bulk"), "b9.9") is None
 
 
@@ -264,7 +264,7 @@ def test_a_move_that_is_repeated_changes_nothing(redis_url, client, name):
 
 
 def test_the_table_holds_every_move_there_is(client):
-    assert set(MOVE_TO.values()) | {"release", "absent", "set_aside"} == set(TABLE)
+    assert set(MOVE_TO.values()) | {"release", "absent", "dead_letter"} == set(TABLE)
 
 
 def test_moves_of_one_call_are_made_in_their_order(redis_url, client, chunk):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis.asyncio import Redis
 
-from couponpress.ledger.dead_letters import SET_ASIDE_CODE
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE
 from couponpress.ledger.moves import Move
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.ledger.working import WorkLedger
@@ -496,7 +496,7 @@ def test_a_look_at_a_row_that_cannot_be_read_is_given_up(redis_url, client):
     platform = FakePlatform(MADE)
     rounds(redis_url, platform)
     assert states_of(client, chunk_id) == [State.EXPIRED] * 2
-    assert {one.code for one in outcomes(client)} == {SET_ASIDE_CODE}
+    assert {one.code for one in outcomes(client)} == {DEAD_LETTER_CODE}
     assert platform.asked == []
 
 
