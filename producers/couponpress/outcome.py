@@ -58,6 +58,7 @@ class Outcome:
         code: the reason as a code: the platform's, or one of ours.
         message: the reason in words.
         attempts: how many tries were spent; waiting at the limiter spends none.
+        request_id: the platform's Request-ID of the call that the reason comes from; WeChat Pay's support asks for it.
     """
 
     row_id: str
@@ -68,6 +69,7 @@ class Outcome:
     code: str = ""
     message: str = ""
     attempts: int = 0
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

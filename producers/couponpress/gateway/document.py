@@ -88,6 +88,7 @@ class SpecShown(_Shown):
     code: str
     message: str
     attempts: int
+    request_id: str = Field(description="The platform's id of the call that the reason comes from.")
 
 
 class Cancelled(_Shown):

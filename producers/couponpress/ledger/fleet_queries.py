@@ -73,12 +73,12 @@ class FleetQueries:
         except (DamagedChunkError, ValueError, KeyError):
             return await digests_by_index(self._client, self._keys, chunk_id)
 
-    async def history(self, place: Place) -> tuple[int, str, str]:
-        """Return how many tries a spec has spent, and the code and message of the last one."""
+    async def history(self, place: Place) -> tuple[int, str, str, str]:
+        """Return how many tries a spec has spent, and the code, the message and the Request-ID of the last one."""
         tries, record = await self._fields(place.chunk_id, "t", str(place.position))
         spent = tries[place.position] - ord("0") if tries else 0
-        _, code, message = json.loads(record) if record else ("", "", "")
-        return spent, code, message
+        _, code, message, *ids = json.loads(record) if record else ("", "", "")
+        return spent, code, message, "".join(ids)
 
     async def _fields(self, chunk_id: str, *names: str) -> list[bytes]:
         found = await cast(Awaitable[list[bytes | None]], self._client.hmget(self._keys.chunk(chunk_id), list(names)))

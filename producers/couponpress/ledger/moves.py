@@ -52,6 +52,7 @@ class Move:
         image_url: for `succeed`.
         code: why, as a code.
         message: why, in words.
+        request_id: the platform's id of the call that said so; empty when no answer did.
         after_tries: made only while the spec has spent exactly so many: what was learned of one try says nothing about
             the next. None: whatever it has spent.
     """
@@ -63,12 +64,15 @@ class Move:
     image_url: str = ""
     code: str = ""
     message: str = ""
+    request_id: str = ""
     after_tries: int | None = None
 
     def wire(self) -> list[Any]:
         """Return the move as transitions.lua reads it."""
         told = [_storable(text) for text in (self.image_url, self.code, self.message)]
-        record = compact(told) if any(told) else ""
+        record = ""
+        if any(told):
+            record = compact([*told, _storable(self.request_id)] if self.request_id else told)
         after = -1 if self.after_tries is None else self.after_tries
         return [self.position, self.name, self.tries, self.delay_ms, told[1], record, after]
 
@@ -116,6 +120,8 @@ class MoveLedger(FleetQueries):
         name = await cast(Awaitable[bytes | None], self._client.hget(self._keys.run(number), "name"))
         last = next((step for step in reversed(steps) if step.name == "reject"), None)
         why = f", the last one with {last.code}: {last.message}" if last else ""
+        if last and last.request_id:
+            why += f" (Request-ID {last.request_id})"
         run = shlex.quote((name or number.encode()).decode())
         cure = (
             f"Look at the catalog. If it is wrong: `couponpress cancel {run}`, mend it, and submit it under a new run "

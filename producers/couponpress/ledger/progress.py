@@ -164,7 +164,7 @@ def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
         state = STATE_OF_LETTER.get(letter)
         record = fields.get(str(position).encode())
         told = ("", *CANCELLED_WORDS) if state is State.CANCELLED else ("", "", "")
-        image_url, code, message = json.loads(record) if record else told
+        image_url, code, message, *ids = json.loads(record) if record else told
         row_id, task_id, brand_id = row or ("", "", "")
         yield Outcome(
             row_id=row_id,
@@ -175,6 +175,7 @@ def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
             code=code,
             message=message,
             attempts=tries[position] - ord("0"),
+            request_id="".join(ids),
         )
 
 

@@ -26,7 +26,8 @@ def csv_rows(outcomes):
 
 
 def test_the_promised_columns_are_there_in_their_order():
-    assert COLUMNS == ("row_id", "task_id", "brand_id", "outcome", "image_url", "code", "message", "attempts")
+    head = ("row_id", "task_id", "brand_id", "outcome", "image_url", "code", "message")
+    assert (*head, "attempts", "request_id") == COLUMNS
 
 
 def test_a_csv_file_has_a_header_and_a_line_per_outcome():
@@ -34,8 +35,8 @@ def test_a_csv_file_has_a_header_and_a_line_per_outcome():
     assert count == 2
     assert text.split("\r\n") == [
         ",".join(COLUMNS),
-        "row 1,cut-out-000001,120344,succeeded,https://wxpaylogo.qpic.cn/a.png,,,1",
-        "row 3,cut-out-000003,120344,,,,,0",
+        "row 1,cut-out-000001,120344,succeeded,https://wxpaylogo.qpic.cn/a.png,,,1,",
+        "row 3,cut-out-000003,120344,,,,,0,",
         "",
     ]
 

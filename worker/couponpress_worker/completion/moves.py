@@ -98,15 +98,17 @@ def move_when_overdue(
     return Move(position, "expire", code=EXPIRED_CODE, message="accepted, but never finished by the platform")
 
 
-def move_when_absent(position: int, tries: int, code: str, message: str) -> Move:
+def move_when_absent(position: int, tries: int, code: str, message: str, request_id: str = "") -> Move:
     """Return the move of a spec that the platform does not know after an open end.
 
     Known under another brand or type (ALREADY_EXISTS): rejected. Tries left, or one of the last ones: the same bytes
-    again. None left: rejected, with what the last try said.
+    again. None left: rejected, with what the last try said, and its Request-ID.
     """
     if "ALREADY_EXISTS" in code:
-        return Move(position, "reject", code=code, message=message)
+        return Move(position, "reject", code=code, message=message, request_id=request_id)
     delay_seconds = delay_after_unknown_seconds(tries)
     if delay_seconds is None:
-        return Move(position, "reject", code=GAVE_UP_CODE, message=f"{tries} tries, the last one: {code} {message}")
-    return Move(position, "absent", delay_ms=round(delay_seconds * 1000), code=code, message=message)
+        told = f"{tries} tries, the last one: {code} {message}"
+        return Move(position, "reject", code=GAVE_UP_CODE, message=told, request_id=request_id)
+    delay_ms = round(delay_seconds * 1000)
+    return Move(position, "absent", delay_ms=delay_ms, code=code, message=message, request_id=request_id)

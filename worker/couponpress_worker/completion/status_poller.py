@@ -221,9 +221,10 @@ class OverdueQuery:
 
     async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
         place = question.place
-        judgement = await self._query(question.row.body_fields(), may_ask)
-        if judgement is None:
+        asked = await self._query(question.row.body_fields(), may_ask)
+        if asked is None:
             return False
+        judgement = asked.judgement
         if question.accepted_seconds_ago is None:
             move = await self._move_after_look(judgement, place)
         else:
@@ -232,6 +233,8 @@ class OverdueQuery:
             move = move_when_overdue(judgement, place.position, question.tries, question.accepted_seconds_ago, *spans)
         if move is not None and isinstance(judgement, NotFound):  # which is no answer to a try that was made since
             move = replace(move, after_tries=question.tries)
+        if move is not None and move.name in {"reject", "expire"} and not move.request_id:
+            move = replace(move, request_id=asked.request_id)
         if move is not None:
             await self._ledger.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
         elif question.accepted_seconds_ago is None:
@@ -249,7 +252,9 @@ class OverdueQuery:
                 ago = await self._ledger.looking_seconds(place)
                 return move_after_look(judgement, place.position, ago, self._expire_after_seconds)
 
-    async def _query(self, body: dict[str, str], may_ask: Callable[[], Awaitable[bool]]) -> QueryJudgement | None:
+    async def _query(
+        self, body: dict[str, str], may_ask: Callable[[], Awaitable[bool]]
+    ) -> Answered[QueryJudgement] | None:
         """Ask. None when nothing was asked or the platform refuses every query: then the partner is held."""
         asked = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"], may_ask)
         if asked is None:
@@ -271,8 +276,13 @@ class OverdueQuery:
                 await self._ledger.hold(PARTNER_SCOPE, reason, judgement.cure, time.time())
                 return None
         if isinstance(judgement, Retry):
-            log.info("a query failed and is repeated later: %s %s", judgement.code, judgement.message)
-        return judgement
+            log.info(
+                "a query failed and is repeated later: %s %s (Request-ID %s)",
+                judgement.code,
+                judgement.message,
+                asked.request_id or "none",
+            )
+        return asked
 
     async def _answer(
         self, task_id: str, brand_id: str, image_generation_type: str, may_ask: Callable[[], Awaitable[bool]]

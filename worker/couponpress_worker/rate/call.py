@@ -30,6 +30,11 @@ class Answered(Generic[J]):
     answer: Answer | NoAnswer
     judgement: J
 
+    @property
+    def request_id(self) -> str:
+        """The platform's Request-ID of the call; empty when no answer came."""
+        return self.answer.request_id if isinstance(self.answer, Answer) else ""
+
 
 def _nothing_against() -> None:
     return None

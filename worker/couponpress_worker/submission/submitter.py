@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
@@ -264,7 +265,7 @@ class Submitter:
         if self._outage.answered(given, (chunk.chunk_id, position), judgement):
             chunk.to_sign.append(position)
         else:
-            await self._act(chunk, position, judgement)
+            await self._act(chunk, position, answered)
         if (hold := self._unverified.answered(judgement)) is not None:
             await self._fault.hold(hold, chunk.brands[position])
 
@@ -287,20 +288,23 @@ class Submitter:
             late: Reason = "late" if isinstance(error, TimeoutError) else "stopping"
             raise NotSent(self._stops(chunk, position) or late) from None
 
-    async def _act(self, chunk: ChunkInHand, position: int, judgement: Judgement) -> None:
+    async def _act(self, chunk: ChunkInHand, position: int, answered: Answered[Judgement]) -> None:
+        judgement, call = answered.judgement, answered.request_id
         match judgement:
             case Accepted():
                 self._recorder.record(chunk.chunk_id, Move(position, "accept", tries=1))
             case Rejected(code=code, message=message, field=field):
                 told = f"{message} ({field})" if field else message
-                self._recorder.record(chunk.chunk_id, Move(position, "reject", tries=1, code=code, message=told))
+                move = Move(position, "reject", tries=1, code=code, message=told, request_id=call)
+                self._recorder.record(chunk.chunk_id, move)
             case Throttled():
                 chunk.throttled += 1
                 chunk.to_sign.append(position)
             case Retry():
-                self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], judgement))
+                self._recorder.record(chunk.chunk_id, _retry(position, chunk.tries[position], judgement, call))
             case QueryFirst(code=code, message=message):
-                self._recorder.record(chunk.chunk_id, Move(position, "look", tries=1, code=code, message=message))
+                move = Move(position, "look", tries=1, code=code, message=message, request_id=call)
+                self._recorder.record(chunk.chunk_id, move)
             case Hold():
                 await self._fault.hold(judgement, chunk.brands[position])
                 if judgement.scope == "brand":
@@ -345,10 +349,11 @@ class Submitter:
             chunk.asked.set()
 
 
-def _retry(position: int, tries: int, told: Retry) -> Move:
+def _retry(position: int, tries: int, told: Retry, request_id: str) -> Move:
     """Return the move after a failed try: wait and try again, or after the last try look what became of it."""
     jitter = random.random()  # noqa: S311 - no secret
     delay_seconds = retry_delay_seconds(tries + 1, jitter, told.retry_after_seconds)
     if delay_seconds is None:
-        return Move(position, "look", tries=1, code=told.code, message=told.message)
-    return Move(position, "again", tries=1, delay_ms=round(delay_seconds * 1000), code=told.code, message=told.message)
+        return Move(position, "look", tries=1, code=told.code, message=told.message, request_id=request_id)
+    move = Move(position, "again", tries=1, code=told.code, message=told.message, request_id=request_id)
+    return replace(move, delay_ms=round(delay_seconds * 1000))

@@ -551,7 +551,7 @@ EXPECTED = [
     ["row 2", "cut-out-000002", "120344", "rejected", "", "PARAM_ERROR", '参数错误, "品牌"', "1"],
     ["row 3", "cut-out-000003", "120344", "", "", "", "", "0"],
 ]
-COLUMNS = ["row_id", "task_id", "brand_id", "outcome", "image_url", "code", "message", "attempts"]
+COLUMNS = ["row_id", "task_id", "brand_id", "outcome", "image_url", "code", "message", "attempts", "request_id"]
 
 
 def test_pictures_are_downloaded_and_the_command_goes_on_where_it_stopped(couponpress, redis_url, server, tmp_path):

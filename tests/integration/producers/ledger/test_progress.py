@@ -78,11 +78,11 @@ def test_an_outcome_tells_all_that_is_known_of_a_spec(redis_url, reading):
         chunk_id,
         Move(0, "accept", tries=2),
         Move(0, "succeed", image_url=PICTURE),
-        Move(1, "reject", tries=1, code="PARAM_ERROR", message="参数错误"),
+        Move(1, "reject", tries=1, code="PARAM_ERROR", message="参数错误", request_id="08F1-268435457"),
     )
     assert list(reading.outcomes("b1")) == [
         Outcome("row 1", "cut-out-000001", "120344", "succeeded", PICTURE, attempts=2),
-        Outcome("row 2", "cut-out-000002", "120344", "rejected", "", "PARAM_ERROR", "参数错误", 1),
+        Outcome("row 2", "cut-out-000002", "120344", "rejected", "", "PARAM_ERROR", "参数错误", 1, "08F1-268435457"),
         Outcome("row 3", "cut-out-000003", "120344", ""),
     ]
 

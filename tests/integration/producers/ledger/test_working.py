@@ -342,17 +342,17 @@ def test_a_reason_is_stored_with_its_spec_and_counted_for_the_run(redis_url, cli
 
 
 def test_the_reason_of_a_try_is_kept_while_it_waits_and_goes_with_success(redis_url, client, chunk):
-    moved(redis_url, chunk, Move(0, "again", tries=1, code="HTTP_502", message="bad gateway"))
+    moved(redis_url, chunk, Move(0, "again", tries=1, code="HTTP_502", message="bad gateway", request_id="08F1-0"))
     told = on_ledger(redis_url, lambda ledger: ledger.history(Place(chunk, 0)))
-    assert told == (1, "HTTP_502", "bad gateway")
-    assert outcomes(client)[0].code == "HTTP_502"
+    assert told == (1, "HTTP_502", "bad gateway", "08F1-0")
+    assert (outcomes(client)[0].code, outcomes(client)[0].request_id) == ("HTTP_502", "08F1-0")
     moved(redis_url, chunk, Move(0, "accept", tries=1))
     assert outcomes(client)[0].code == ""
     assert ReadingLedger(client, KEYS).reasons("b1") == {}
 
 
 def test_nobody_has_a_history_in_a_chunk_that_is_gone(redis_url):
-    assert on_ledger(redis_url, lambda ledger: ledger.history(Place("b9.9", 0))) == (0, "", "")
+    assert on_ledger(redis_url, lambda ledger: ledger.history(Place("b9.9", 0))) == (0, "", "", "")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,9 @@ def test_a_brand_s_refusal_keeps_no_look_open_beyond_the_deadline(ago, move):
 @pytest.mark.parametrize("code", ["ALREADY_EXISTS", "RESOURCE_ALREADY_EXISTS"])
 @pytest.mark.parametrize("tries", [1, MAX_TRIES])
 def test_a_task_id_that_exists_elsewhere_is_rejected_whatever_the_tries(code, tries):
-    assert move_when_absent(3, tries, code, "exists") == Move(3, "reject", code=code, message="exists")
+    assert move_when_absent(3, tries, code, "exists", "08F1-0") == Move(
+        3, "reject", code=code, message="exists", request_id="08F1-0"
+    )
 
 
 @pytest.mark.parametrize("tries", range(1, MAX_TRIES))

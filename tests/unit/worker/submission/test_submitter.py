@@ -193,6 +193,13 @@ def test_each_judgement_leads_to_its_move_and_spends_one_try(answer, tries_befor
     assert (move.delay_ms > 0) == (name == "again")
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, "PARAM_ERROR"), (400, "ALREADY_EXISTS"), (502, "SYSTEM_ERROR")])
+def test_the_reason_keeps_the_platforms_id_of_the_call(status, code):
+    ledger = LedgerInHand(1)
+    submit(ledger, ScriptedPlatform(Answer(status, code=code, message="why", request_id="08F1-268435457")))
+    assert (ledger.moves[0].code, ledger.moves[0].request_id) == (code, "08F1-268435457")
+
+
 def test_a_rejection_names_the_field():
     ledger = LedgerInHand(1)
     submit(ledger, ScriptedPlatform(Answer(400, code="PARAM_ERROR", message="too long", field="/brand_id")))
