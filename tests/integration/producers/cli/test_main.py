@@ -542,14 +542,14 @@ def ended(redis_url, server):
         redis_url,
         stored(redis_url, 3),
         Move(0, "succeed", tries=1, image_url=PICTURE),
-        Move(1, "reject", tries=1, code="PARAM_ERROR", message='参数错误, "品牌"'),
+        Move(1, "reject", tries=1, code="PARAM_ERROR", message='参数错误, "品牌"', request_id="08F1-0"),
     )
 
 
 EXPECTED = [
-    ["row 1", "cut-out-000001", "120344", "succeeded", PICTURE, "", "", "1"],
-    ["row 2", "cut-out-000002", "120344", "rejected", "", "PARAM_ERROR", '参数错误, "品牌"', "1"],
-    ["row 3", "cut-out-000003", "120344", "", "", "", "", "0"],
+    ["row 1", "cut-out-000001", "120344", "succeeded", PICTURE, "", "", "1", ""],
+    ["row 2", "cut-out-000002", "120344", "rejected", "", "PARAM_ERROR", '参数错误, "品牌"', "1", "08F1-0"],
+    ["row 3", "cut-out-000003", "120344", "", "", "", "", "0", ""],
 ]
 COLUMNS = ["row_id", "task_id", "brand_id", "outcome", "image_url", "code", "message", "attempts", "request_id"]
 
