@@ -1,9 +1,8 @@
-"""The programmer's way in for asyncio: the same verbs as `Client`, which never keep the event loop waiting.
+"""The client for asyncio: the same methods as `Client`, and none of them blocks the event loop.
 
-Decides what a cancelled call leaves. Refuses to know Redis, Celery and how specs are stored: a few threads do all of
-that with one `Client`. A second copy of it for asyncio would be no quicker, for most of an act is this process's own
-work, and Celery, which carries the hint, knows no asyncio. The price is a thread's handing over and back:
-docs/python.md has the figures. Long, for every verb stands here with its errors.
+A few threads do the work with one `Client`. A call that is cancelled is still finished by its thread. A second
+implementation for asyncio would be no quicker: most of a call is this process's own work, and Celery, which carries
+the hint, has no asyncio interface. Handing a call to a thread has a price; docs/python.md has the figures.
 """
 
 from __future__ import annotations

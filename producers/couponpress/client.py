@@ -1,8 +1,6 @@
-"""The programmer's way in: enqueue specs, follow runs, read outcomes, hold and resume.
+"""The client for programs: enqueue specs, follow runs, read outcomes, hold and resume.
 
-Decides how an upload is cut into chunks and in which order things are stored and announced: first the chunk, then
-the hint. Refuses to know rates, keys and HTTP: that is the fleet's business. Longer than other modules, for it is the
-whole public face of the package in one class.
+An upload is cut into chunks. A chunk is stored first, then its hint is sent. Rates and HTTP are the fleet's part.
 """
 
 from __future__ import annotations

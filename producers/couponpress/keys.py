@@ -1,8 +1,7 @@
-"""Every name in Redis, and every Celery queue and task name: no other module builds one.
+"""Builds every name in Redis, and every Celery queue and task name; no other module builds one.
 
-Long, for every name stands here with its type and how long it lives. Every key is scoped by partner, so that partners
-can share a server. "Forgotten" below means: deleted by `recovery` once the run has been finished for RESULT_TTL
-seconds.
+Each name stands with its type and how long it lives. Every key is scoped by partner, so that partners can share a
+server. "Forgotten" below means: deleted by `recovery` once the run has been finished for RESULT_TTL seconds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""States and outcomes: where a spec can be, and how it can end.
+"""The states of a spec, and the outcomes that end it.
 
-Decides the words and their one-letter codes in the ledger. Refuses to know how a spec got there.
+Each has a word for people and a one-letter code in the ledger.
 """
 
 from __future__ import annotations

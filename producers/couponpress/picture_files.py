@@ -1,8 +1,8 @@
-"""Pictures of the merchant's own: what the platform takes, and where their upload is plugged in.
+"""Checks a merchant's own pictures, and is the place where their upload is plugged in.
 
-Decides what a usable picture is, by its content. Refuses to know HTTP, keys and limits: uploading takes the partner's
-key, so the fleet's package joins here when it is installed, and a producer stays light. Rules: the platform's upload
-page, pay.weixin.qq.com/doc/v3/partner/4015781275.
+A picture is judged by its content. An upload needs the partner's key, so the fleet's package registers its uploader
+here when it is installed, and a producer stays light. Rules: the platform's upload page,
+pay.weixin.qq.com/doc/v3/partner/4015781275.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The contract: one picture request as its producer states it, and the exact bytes that go on the wire.
+"""One picture request as its producer states it, and the exact bytes of it that are sent.
 
-Decides what a valid spec is and how it is written down. Refuses to know Redis, HTTP, files and settings.
-The rules are those of the platform's submit page (pay.weixin.qq.com/doc/v3/partner/4017327752, 2026-01-26)
-and of the same-named coupon fields (partner/4016434630, brand/4015736297). All amounts are cents (分).
+Checks that a spec is valid, and serializes it. The rules are those of the platform's submit page
+(pay.weixin.qq.com/doc/v3/partner/4017327752, 2026-01-26) and of the same-named coupon fields (partner/4016434630,
+brand/4015736297). All amounts are cents (分).
 """
 
 from __future__ import annotations

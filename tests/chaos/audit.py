@@ -2,9 +2,7 @@
 
 Values in, values out; every rule that decides whether a promise held is in this module, and docs/chaos.md says the
 same in words. Moments are seconds on the machine's monotonic clock, which all processes share; calls carry
-microseconds, so that no rounding decides at a window's edge. Refuses to know how the evidence was gathered.
-
-Long, because the rules are one argument: each count below leans on the meaning that the others give their words.
+microseconds, so that no rounding decides at a window's edge.
 """
 
 from collections import Counter, defaultdict

@@ -1,6 +1,6 @@
 """Processes that are killed and started again: Redis and the services, under a small supervisor.
 
-Refuses to know when and why: the run tells it. Everything is ended by its own process object; nothing outlives a block.
+The chaos run says when and which. Each process is ended by its own process object; no process outlives its block.
 """
 
 import os

@@ -1,7 +1,6 @@
 """One run: everything is started, the plan is carried out, the faults stop, everything ends, the evidence is gathered.
 
-Decides nothing about right and wrong: that is the audit's. Long, for the acts, what is watched meanwhile and what is
-gathered afterwards speak of the same state, and all of it stands in one place.
+The audit judges the evidence.
 """
 
 import heapq

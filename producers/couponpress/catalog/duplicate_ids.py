@@ -1,8 +1,8 @@
-"""Ids that stand twice in an upload: the second row is the same work if it is the same, else it is broken.
+"""Finds ids that appear twice in an upload.
 
-Decides what the same means: the same ids and the same body. Without this the ledger would refuse the whole upload at
-the second row. An id is known by 64 bits of its hash; that two of a million ids share one has a chance of 1 to 40
-million, and would break one good row. Refuses to know where ids are kept.
+A second row with the same ids and the same body is the same work; with another body it is a broken row. Without this
+check the ledger would refuse the whole upload at the second row. An id is known by 64 bits of its hash. Among a
+million ids the chance that two share a hash is 1 to 40 million, and that would break one good row.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""A merchant's own headers: which column is which field, what holds for every row, and the merchant's own words.
+"""Maps a merchant's own headers and words to the fields of a spec.
 
-Decides what such a mapping may say, and reads and writes it as TOML. Refuses to know rows; `columns` puts it to use.
+A mapping says which column is which field, and which values hold for every row. It is read and written as TOML;
+`columns` applies it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""The ids of an upload, with what stood beside each first, in the same memory for any number of them.
+"""Keeps the ids of an upload, with a value for each, in constant memory.
 
-Decides what is held where. New ids gather in memory, by the first bits of their key in 4,096 parts; when there are
-`spill_after` of them, each part is put behind what a temporary file without a name has of it already. A field of bits
-tells at once that an id is new, as nearly all are: at a million ids 3 in 100 are looked for in vain, each with one read
-of a few kilobytes. Refuses to know rows and catalogs.
+New ids gather in memory, in 4,096 parts by the first bits of their key. When there are `spill_after` of them, each
+part is appended to a temporary file without a name. A bit field tells at once that an id is new, which is true for
+nearly all. At a million ids, 3 in 100 are looked up in vain, each with one read of a few kilobytes.
 
 An id costs 1 to 2 µs. A table of sqlite on disk behind the same field of bits was measured at four times that.
 """

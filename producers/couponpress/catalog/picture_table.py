@@ -1,7 +1,7 @@
-"""Which pictures catalogs name and what became of each, in the same memory for any number of them.
+"""Keeps the pictures that catalogs name, and the state of each, in constant memory.
 
-Decides that they lie in a private table of sqlite, which goes to a temporary file of its own from a megabyte on: some
-10 µs for each asking, where an upload takes 50 ms of its limit. Refuses to know cells and uploads.
+The table is a private sqlite database, which moves to a temporary file above a megabyte. A query takes some 10 µs; an
+upload takes 50 ms of its limit.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What comes out of a catalog: a row with its spec, or a row with its problems.
+"""The results of reading a catalog: a row with its spec, or a row with its problems.
 
-Decides the shape of both, and the names of the columns that an error file adds. Refuses to know files and formats.
+The names of the columns that an error file adds are defined here too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """An example catalog to fill in: Chinese headers, a row of every kind, and an explanation of each column.
 
-Decides what a merchant's first catalog looks like. `submit --dry-run` takes it as it is. Refuses to know how catalogs
-are read.
+`submit --dry-run` accepts the example as it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What is asked before anything is enqueued: how much waits already, and what is left of a token's quota.
-
-Decides when a request is refused for how much it is. Refuses to know what is enqueued and how.
-"""
+"""Refuses a request when too much waits already, or when its token's quota is used up."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The bytes of a request, bounded in size and in time.
+"""Reads the bytes of a request, bounded in size and in time.
 
-Decides how long a caller may be silent. Refuses to know what the bytes mean. What is left of a refused body need not be
-read here: uvicorn reads it and forgets it, so that its sender gets to read the refusal.
+A caller that is silent for too long is refused. The rest of a refused body is not read here: uvicorn reads it and
+drops it, so that its sender can read the refusal.
 """
 
 from __future__ import annotations

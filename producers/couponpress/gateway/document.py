@@ -1,7 +1,4 @@
-"""The OpenAPI document, and a page of it that needs no other server.
-
-Decides how answers and refusals are described. Refuses to know how they come about.
-"""
+"""Builds the OpenAPI document, and a page of it that needs no other server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Requests in, answers out, for everything that enqueues.
+"""Handles every request that enqueues specs.
 
-Decides who may come in, what a request's headers must say, and how many requests are in hand at a time. Single specs
-are gathered: what arrives while one call of the store is under way goes with the next. Refuses to know routes.
+It checks the caller and the request's headers, and bounds how many requests are in hand at a time. Single specs are
+batched: those that arrive during one call of the store go with the next call.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Every refusal as a problem document (RFC 9457), media type application/problem+json.
+"""Turns every refusal into a problem document (RFC 9457), media type application/problem+json.
 
-Decides the kinds of refusal, their status, and what of an error a caller is told. Refuses to know routes.
+The kinds of refusal stand here, with their status and with what a caller is told of an error.
 """
 
 from __future__ import annotations

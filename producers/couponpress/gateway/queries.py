@@ -1,7 +1,7 @@
-"""What a token may ask about its runs and do to them: status, results, one spec; cancel, pause, resume.
+"""Answers what a token may ask about its runs, and does what it may do to them: cancel, pause, resume.
 
-Decides what a token sees: the runs of its namespace, and of their specs those of its brands. A run's counts are of the
-whole run, and an act on a run is on the whole of it. Refuses to know HTTP; blocking, for several threads.
+A token sees the runs of its namespace, and of their specs those of its brands. A run's counts cover the whole run,
+and so does an act on a run. The calls block, and several threads may make them.
 """
 
 from __future__ import annotations

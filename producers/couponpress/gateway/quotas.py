@@ -1,7 +1,7 @@
-"""What decides whether a request may enqueue: its token's quota, its Idempotency-Key, how much waits already.
+"""Decides whether a request may enqueue: by its token's quota, its Idempotency-Key and the backlog.
 
-Decides what a day is and how long a key is remembered. Refuses to know tokens, HTTP and specs. A reply that got lost
-may cost a token a few specs of its quota, never give it more.
+A quota counts the specs of one day. A reply that is lost may cost a token a few specs of its quota; it never gives
+the token more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The routes: paths, parameters, and what the OpenAPI document says of them.
 
-Decides what a request must look like before it is anybody's business. Refuses to know how it is answered: the door and
-the questions do, which each application carries in its state.
+A request's shape is checked here; `ingest` and `queries`, which each application carries in its state, answer it.
 """
 
 from __future__ import annotations

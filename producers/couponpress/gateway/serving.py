@@ -1,7 +1,6 @@
-"""The gateway as a process: connections, threads, its end.
+"""Runs the gateway as a process: connections, threads, and an orderly end.
 
-Decides how it is wired and how it stops: requests in hand are answered, gathered specs are stored. Refuses to know what
-it serves.
+When it stops, requests in hand are answered and batched specs are stored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Single specs that arrive together are enqueued together: one call of the store for all, an answer for each.
+"""Enqueues single specs that arrive together with one call of the store, and answers each.
 
-Decides the order: keys, backlog, quota, then the specs, by run; a refused one stops no other. Refuses to know HTTP.
-Every step may be repeated: the same spec again is the same work.
+The order is: keys, backlog, quota, then the specs, by run. A refused spec stops no other. Every step may be repeated,
+because the same spec again is the same work.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A JSONL stream becomes a run, all or none, in constant memory.
+"""Enqueues a JSONL stream as one run, all lines or none, in constant memory.
 
-Decides when a stream counts: only when every line of it is good, stored, and within quota. Refuses to know HTTP. The
-quota and the Idempotency-Key are asked at the stream's end, for only then it is known how much and what it was; before
-that nothing is released.
+A stream counts only when every line of it is good, stored, and within quota. The quota and the Idempotency-Key are
+checked at the stream's end, when its size and content are known; before that nothing is released.
 """
 
 from __future__ import annotations

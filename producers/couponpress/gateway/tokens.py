@@ -7,8 +7,7 @@
     namespace = "shop"              # absent: the token's name
 
 A run belongs to a namespace: it is stored as `NAMESPACE/RUN`, and tokens of that namespace see it, no others. So two
-tokens of one namespace can follow each other, and a shop never meets another's names. Decides what a token may do.
-Refuses to know HTTP and Redis.
+tokens of one namespace see each other's runs, and two shops may use the same run name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A request body becomes a written spec, or a refusal that names the field and the rule.
+"""Turns a request body into a serialized spec, or into a refusal that names the field and the rule.
 
-Decides what the gateway takes for a spec: what `TaskSpec.parse` takes when it is strict, for a program is better told
-than guessed at. Refuses to know where the bytes come from.
+A body is parsed by `TaskSpec.parse` in strict mode, because a program should be told of its mistake; the gateway does
+not guess.
 """
 
 from __future__ import annotations

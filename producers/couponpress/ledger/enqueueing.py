@@ -1,4 +1,4 @@
-"""The producer's acts: open a run, enqueue chunks, seal an upload or discard it. Long, for they share one lock.
+"""Opens a run, enqueues its chunks, and seals or discards an upload.
 
 An upload is all or nothing: its chunks are stored at once (staged) but only released for submitting when the
 producer seals it. A producer that dies in between leaves a run that says `uploading`; the same rows again find

@@ -1,8 +1,7 @@
-"""The rate of the running fleet, as a person sees and sets it.
+"""Reads and sets the rate of the running fleet.
 
-Decides what a rate set by hand means: it stands in place of the configured one, lower or higher, for all workers from
-the next slot on and across restarts, until it is taken back. Refuses to know how slots are given; the fleet writes the
-rest of the record.
+A rate that is set by hand replaces the configured rate, lower or higher. All workers follow it from the next slot on
+and across restarts, until it is taken back. The fleet writes the rest of the record.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The flight record: when each request of the last minutes was sent, and what that proves.
+"""The log of when each request of the last minutes was sent, and the busiest second in it.
 
-Moments are integer microseconds since 1970 on Redis's clock. Workers append to the record once a second; anyone may
-read it. Decides how moments are packed and how the busiest second is found. Refuses to know who sends.
+Moments are integer microseconds since 1970 on Redis's clock. Workers append to the log once a second; every process
+may read it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How long it takes to send specs: pure, values in, a sentence out.
+"""Forecasts how long it takes to send specs (pure).
 
-Decides what "done by" means: the moment at which the last request leaves, if the fleet keeps its rate. Refuses to know
-whose specs they are and where the rate comes from.
+"Done by" is the moment at which the last request leaves, if the fleet keeps its rate.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The public receiver of callbacks: verify over the raw bytes, open, dedupe, complete, answer within 5 s.
+"""Receives callbacks: verifies the raw bytes, opens them, drops repeats, completes the spec, answers within 5 s.
 
-Decides which answer a callback gets: 2xx only for what is stored (or not ours to store), 4xx for what does not
-verify, 5xx when the platform should repeat it. Refuses to know where callbacks come from: the signature counts,
-not the address. Rules: facts of the event PRODUCT_COUPON_SP.IMAGE_GENERATION (partner/4017327759), the general
-callback page (re-delivery every 60 s, at most 11 times, status outranks body), and the test notice
-SECURITY_ECHO.SUCCESS (partner/4019605946).
+The answer is 2xx only when the callback is stored (or is not for us), 4xx when it does not verify, and 5xx when the
+platform should repeat it. The signature counts, not the sender's address. Rules: the event
+PRODUCT_COUPON_SP.IMAGE_GENERATION (partner/4017327759), the general callback page (re-delivery every 60 s, at most 11
+times, status outranks body), and the test notice SECURITY_ECHO.SUCCESS (partner/4019605946).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Asks the platform about specs that it has not called back about, on the query limit.
+"""Queries the platform about specs without a callback, within the query limit.
 
-Two kinds are asked about: those whose submitting ended open (looks), and those accepted so long ago that every
-repetition of the callback has passed (overdue). Decides who is asked about when: the oldest first, runs in turns.
-Refuses to know what an answer makes of a spec (`completion`). Callbacks are the main channel: at 20 queries a second,
-a hundred thousand specs would take 83 minutes. Long, for choosing, asking and booking share one round.
+Two kinds are queried: specs whose submission ended open (looks), and specs that were accepted so long ago that every
+repetition of the callback has passed (overdue). The oldest come first, and runs take turns. Callbacks are the main
+channel: at 20 queries a second, a hundred thousand specs would take 83 minutes.
 """
 
 from __future__ import annotations

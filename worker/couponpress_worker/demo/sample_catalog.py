@@ -1,7 +1,6 @@
-"""A catalog as a merchant would have it, for the demo and the tests: Chinese headers, yuan, 折, and a few mistakes.
+"""Writes a sample catalog for the demo and the tests: Chinese headers, yuan, 折, and a few mistakes.
 
-Decides what a plausible catalog holds. Refuses to know how it is read: it writes text, and the same arguments give the
-same bytes.
+The same arguments give the same bytes.
 """
 
 from __future__ import annotations

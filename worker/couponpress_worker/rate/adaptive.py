@@ -1,8 +1,8 @@
-"""What the platform's answers say about the limit that is really there, told to the whole fleet through Redis.
+"""Reports to the fleet, through Redis, what the platform's answers say about its real limit.
 
-Decides what a process reports and when: a refusal ("too fast") at once, further ones together, and after each cut of
-the pace how many of its own requests the platform had taken in the second before. What follows from that is decided
-in `adaptive.lua`, alone for all processes; `bucket.lua` gives slots accordingly. Refuses to know specs and HTTP.
+A process reports a refusal ("too fast") at once and further ones together. After each cut of the pace it reports how
+many of its own requests the platform had accepted in the second before. `adaptive.lua` decides for all processes what
+follows; `bucket.lua` gives slots accordingly.
 
 A platform that refuses a request has taken as many as its limit allows in the second before it, whichever request it
 is. So the processes' counts up to one refused request, added up, are the limit. Every moment is a slot's, on Redis's

@@ -1,8 +1,6 @@
 """The token bucket: a strategy for the `limits` package, shared by the fleet through Redis.
 
-Decides how far apart slots lie and who gets them. Refuses to know what a slot is used for, and the caller's clock:
-time is that of the Redis server, in integer microseconds; `slots` carries it over to a process's own clock. Long, for
-the strategy of `limits` and the fleet's asyncio client are two faces of one script.
+Time is that of the Redis server, in integer microseconds; `slots` converts it to a process's own clock.
 
 The bound. A bucket's slots lie at least T apart. A request reaches the far end at its slot's moment or up to J later
 (J the lateness budget), so whatever arrives within a closed window W has its slot within W + J, and that span holds

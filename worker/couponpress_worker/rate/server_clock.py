@@ -1,6 +1,4 @@
-"""Where Redis's clock stands on a process's own: an interval that narrows with every answer.
-
-Decides how much of what earlier answers told still holds. Refuses to know what the clocks are used for; no I/O.
+"""Estimates Redis's clock from a process's own clock, as an interval that each answer narrows.
 
 Redis read its clock at some moment between `sent` and `received`, so one answer tells the difference of the clocks
 to within a round trip. A round trip of a busy process is long, for the answer waits until it is looked at; but the

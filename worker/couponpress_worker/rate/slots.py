@@ -1,8 +1,7 @@
-"""Slots within one process: from the fleet's bucket to whoever waits, urgent first, then by rank.
+"""Hands the fleet's slots to the callers within one process: urgent first, then by rank.
 
-Decides who gets which slot, when to ask the bucket again, and when a slot is too late to be used. Refuses to know
-Redis beyond its errors, and what a slot is used for. For one event loop; clocks are monotonic seconds.
-Long, for handing out, asking and giving up share one state.
+Asks the bucket again in time, and drops a slot that is too late to be used. For one event loop; clocks are monotonic
+seconds.
 
 The bucket speaks Redis's time, a process has its own; `redis_clock` tells between which two moments a slot's lies.
 It is certainly due at the later one, and the bound still holds J/2 after the earlier one: half of the lateness

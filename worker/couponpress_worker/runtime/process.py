@@ -1,7 +1,7 @@
-"""What one process of the fleet holds open: an event loop in a thread, Redis, the platform, and who works on them.
+"""What one process of the fleet holds open: an event loop in a thread, Redis, the platform and their users.
 
-The only place where the fleet's connections are opened. Celery's threads hand coroutines to the loop; nothing here
-survives a fork, so a process is wired after it was forked. Long, for all of a process's wiring stands in one place.
+The fleet's connections are opened only here. Celery's threads hand coroutines to the loop. A process is wired after
+it was forked, because nothing here survives a fork.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Schedules as a part of the scheduler service: the ticker, under beat's lock.
+"""Runs the schedules inside the scheduler service: the ticker, under beat's lock.
 
-Decides that a look that fails is said and repeated. Refuses to know what a night is.
+A tick that fails is logged and repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The services beside Celery's worker, in the foreground until TERM or INT: callback receiver and scheduler.
-
-Decides how they are wired and how they stop. Refuses to know what they do.
-"""
+"""Runs the callback receiver or the scheduler in the foreground until TERM or INT."""
 
 from __future__ import annotations
 

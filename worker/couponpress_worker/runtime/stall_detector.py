@@ -1,7 +1,7 @@
-"""Pure: does a process get on? Alive means progressing, not only answering.
+"""Decides whether a process makes progress (pure).
 
-Decides when a process that runs is stuck: it could send and does not. Refuses to know where the counts come from, and
-what follows. It counts looks and reads no clock, so a process that was stopped for a minute is not taken for stuck.
+A process is stuck when it could send and does not; an answer to a ping is not progress. The detector counts its own
+looks and reads no clock, so a process that was stopped for a minute does not count as stuck.
 """
 
 from __future__ import annotations

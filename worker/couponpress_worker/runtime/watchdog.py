@@ -1,8 +1,8 @@
-"""Looks after a process once a second: leaves its sign of life, and ends it when it is stuck.
+"""Checks a process once a second: writes its heartbeat, and ends it when it is stuck.
 
-Decides what is done about a process that no longer gets on: it says why, hands back what it can, and exits, so that
-its supervisor starts another one. Refuses to know what getting on means (`progress`). A thread of its own, for an event
-loop that hangs can do nothing about itself.
+A stuck process logs why, hands back what it can, and exits, so that its supervisor starts another one.
+`stall_detector` decides what stuck means. The watchdog is a thread of its own, because an event loop that hangs
+cannot check itself.
 """
 
 from __future__ import annotations

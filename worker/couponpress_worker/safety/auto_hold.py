@@ -1,7 +1,7 @@
-"""Our own faults: what the platform refuses for the partner or a brand as a whole is held, not repeated.
+"""Holds the partner or a brand when the platform refuses all of its requests because of a mistake on our side.
 
-Decides what is held, and when brands that are refused one after the other mean the partner. Refuses to know answers:
-the judgement comes with its reason and its cure.
+A refusal comes with its reason and its cure. When several brands are refused one after the other, the partner is
+held.
 """
 
 from __future__ import annotations

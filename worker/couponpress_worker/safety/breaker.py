@@ -1,7 +1,7 @@
-"""Pure: is the platform down? A breaker over the calls of one process, with the time as a value.
+"""A circuit breaker over the calls of one process (pure): the time comes in as a value.
 
-Decides when calls are held back, when one may go out as a probe, when all may go again, and for how long a failed
-call spends no try. Refuses to know clocks, specs, HTTP and waiting; `outage` does the waiting.
+It says when calls wait, when one may go out as a probe, when all may go again, and for how long a failed call costs
+no try. `breaker_gate` does the waiting.
 
 Closed, every call goes. It opens when four of five calls of the last two seconds failed, for two seconds, over at
 least ten specs: a few specs that fail again and again never open it, however long they do. Open, one call a second

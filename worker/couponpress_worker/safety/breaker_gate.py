@@ -1,8 +1,7 @@
-"""Where chunks and requests of a process wait while its breaker is open.
+"""Makes chunks and requests of a process wait while its breaker is open.
 
-Decides who waits: chunks before they are leased, so that processes which reach the platform can have them, all but
-one at a time, whose requests are the probes. Refuses to know when the breaker opens and closes (`breaker`), and what
-an answer means. For one event loop.
+Chunks wait before they are leased, so that processes which reach the platform can take them. One chunk at a time goes
+on, and its requests are the probes. For one event loop.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What the platform has taken nothing of yet goes a little at a time, so that a wrong set-up costs few calls.
+"""Starts a new partner, run or brand with a few requests, so that a wrong set-up costs few calls.
 
-Decides which specs of a chunk may go now. A partner, a run or a brand is on trial in a process until the platform gave
-it a good answer there; while one chunk tries, others of the same scope wait for its answers, which takes one round
-trip. Refuses to know what is sent and how. For one event loop.
+A partner, a run or a brand is on trial in a process until the platform gave it a good answer there. While one chunk
+tries, other chunks of the same scope wait for its answers, which takes one round trip. For one event loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The sandbox as an ASGI application: brings requests to the platform and its answers back, with latency and faults.
 
-Decides what a fault does to a connection. Refuses to know what is right and what is wrong in a request.
-The way of a submit is kept short, for the sandbox shares its cores with the fleet that it judges.
+This module decides what a fault does to a connection. A submit takes a short path, because the sandbox shares its
+cores with the fleet that it judges.
 """
 
 from __future__ import annotations

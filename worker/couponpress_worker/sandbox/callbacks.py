@@ -1,6 +1,6 @@
-"""Which callback a task gets, and what goes wrong with it on request.
+"""Builds the callback of a task, with the faults that were asked for.
 
-Decides when, how often and with what signature a task is announced. Refuses to know how a callback travels.
+It chooses when, how often and with what signature a callback is sent; `courier` delivers it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Carries callbacks to their URL: in time, a bounded number at once, and again while they are not taken.
+"""Delivers callbacks to their URL: in time, a bounded number at once, and again until they are accepted.
 
-Decides when a callback counts as taken and when it is sent again. Refuses to know what it says and whom it is about.
-Rules: 200 or 204 within 5 s is taken, whatever the body says; everything else is sent again later.
+Rules: 200 or 204 within 5 s is accepted, whatever the body says; everything else is sent again later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What goes wrong on request: the kinds, their shares, and the dice that decide.
-
-Decides which request and which task is hit. Refuses to know how a fault is carried out.
-"""
+"""The faults that can be asked for, their shares, and the dice that choose the requests and tasks they hit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Every refusal that the sandbox gives, by the platform's table of statuses and codes. Pure.
-
-Decides how each is worded. Refuses to know when it is given.
-"""
+"""Every refusal that the sandbox gives, by the platform's table of statuses and codes. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The sandbox as a service in the foreground: keys, socket, one event loop, and an orderly end.
+"""Runs the sandbox as a service in the foreground: keys, socket, one event loop, and an orderly end.
 
-Decides how the process is set up. Refuses to know the command line: `SandboxOptions` says everything.
+`SandboxOptions` holds every setting.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Whether Redis answers: said once for the whole process when it goes away, and once when it is back.
+"""Watches whether Redis answers, and tells the process once when it goes away and once when it is back.
 
-Decides when Redis counts as away (somebody got no answer, and a write of our own gets none either), what is said, and
-that nobody asks for slots meanwhile. A server that slots come from for the first time counts as one that is back: a
-restart or a failover between two of our questions breaks no answer, and may have cost the server what it was told.
-Refuses to know what others ask Redis for. For one event loop.
+Redis counts as away when a caller got no answer and a write of our own gets none either. While it is away, no process
+asks for slots. When slots come from a server that we have not seen before, assume that it restarted and may have lost
+its last second of writes. For one event loop.
 """
 
 from __future__ import annotations

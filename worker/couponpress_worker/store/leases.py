@@ -1,9 +1,9 @@
-"""The leases of one process: none that it has is left to run out because an answer of Redis was lost.
+"""Keeps the leases of one process, and gives back those that it holds by mistake.
 
-Decides what a lease is called (each one has a name of its own, so that an act may be repeated until it is answered),
-which leases in the process's name are strays: those of chunks that it has not in hand. They come from requests
-that Redis took although their answer was lost, and from a Redis that forgot its last second; and that what happened to
-a chunk in hand is not booked to a later one of the same id. Refuses to know what is done with a chunk.
+Each lease has a name of its own, so that a request may be repeated until it is answered. A lease in the process's
+name is a stray when the process does not work on its chunk. Strays come from requests that Redis executed although
+the answer was lost, and from a Redis that lost its last second of writes. What happened to a chunk in hand is never
+booked to a later chunk of the same id.
 """
 
 from __future__ import annotations

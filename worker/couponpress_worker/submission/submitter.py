@@ -1,7 +1,6 @@
-"""One chunk from lease to outcomes: wait for slots, sign, post, judge, record. Long, for it is one way, told in order.
+"""Takes one chunk from lease to outcomes: wait for slots, sign, post, judge, record.
 
-Decides the order of these steps and what each judgement does to a spec. Refuses to know Celery, Redis commands
-and HTTP: the ledger, the slots and the platform's client are handed in.
+Each judgement says what becomes of a spec. The ledger, the slots and the platform's client are handed in.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Which keys the platform may sign with just now: those of the settings, and the certificates that it lists itself.
+"""Keeps the keys that the platform may sign with: those of the settings, and the certificates that it lists.
 
-Decides when certificates are fetched, and which of them count. Refuses to know what they verify. Rules: page of
-GET /v3/certificates: sealed with the APIv3 key, to be refreshed every 12 h, a new one is listed a day before it is
-used. The first list has to be opened before its own signature can be checked, so that the APIv3 key vouches for it.
-A merchant that has public keys only gets 404. While a merchant moves from certificates to public keys, callbacks
-are signed by either for about a week.
+Rules: page of GET /v3/certificates. The list is sealed with the APIv3 key and is to be refreshed every 12 h; a new
+certificate is listed a day before it is used. The first list has to be opened before its own signature can be
+checked, so the APIv3 key vouches for it. A merchant that has public keys only gets 404. While a merchant moves from
+certificates to public keys, callbacks are signed by either for about a week.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The HTTP client of the platform: one method for each call of the API.
 
 Every call sends one request and returns one value: the platform's `Answer`, or `NoAnswer` with whether anything was
-sent. Nothing is repeated here. Long, for every call of the platform stands here.
+sent. Nothing is repeated here.
 Pages: pay.weixin.qq.com/doc/v3/partner/4017327752 (submit), .../4017327739 (query), .../4015781275 (upload),
 .../4016435719 (notify URL), .../4015139289 (echo). The server closes idle connections after 8 s (wechatpay-java).
 """

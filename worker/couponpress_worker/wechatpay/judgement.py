@@ -1,8 +1,7 @@
-"""Pure: what the platform said, and what to do next; when to try again. Long, for the whole table stands in one place.
+"""Says what an answer of the platform means for a spec and for the fleet, and what to do next (pure).
 
-Decides what an answer, or the lack of one, means for a spec and for the fleet. Refuses to know HTTP, clocks, Redis
-and how many tries were spent. Rules: the platform's error page (doc/v3 Share/error_code), its manual for service
-providers (wechatpay-apiv3/wechatpay-skills, product coupon), submit page partner/4017327752, query page
+The lack of an answer is judged too. Rules: the platform's error page (doc/v3 Share/error_code), its manual for
+service providers (wechatpay-apiv3/wechatpay-skills, product coupon), submit page partner/4017327752, query page
 partner/4017327739, signature page merchant/4013053420.
 """
 

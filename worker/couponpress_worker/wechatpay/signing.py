@@ -1,8 +1,7 @@
-"""Signing, verification and unsealing, pure: values in, values out, no clock and no I/O.
+"""Signs requests, verifies answers and callbacks, and opens sealed data (pure: no clock, no I/O).
 
-Decides what is signed and when a signature holds. Refuses to know where keys, times and bytes come from.
-Rules: pay.weixin.qq.com/doc/v3/merchant/4012365336 (requests), .../4013053420 (answers and callbacks),
-RSA PKCS#1 v1.5 with SHA-256 (RFC 8017), AES-256-GCM with a 12-byte nonce (NIST SP 800-38D).
+Rules: pay.weixin.qq.com/doc/v3/merchant/4012365336 (requests), .../4013053420 (answers and callbacks), RSA PKCS#1
+v1.5 with SHA-256 (RFC 8017), AES-256-GCM with a 12-byte nonce (NIST SP 800-38D).
 """
 
 from __future__ import annotations

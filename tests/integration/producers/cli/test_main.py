@@ -947,8 +947,8 @@ def test_status_tells_reasons_and_dead_letters(couponpress, redis_url, server):
     assert told["dead_letter_chunks"] == 1
     assert told["finished"] is True
     shown = couponpress("status").out
-    assert "dead letter: chunk b1.1 of may, 1 specs: its stored bytes cannot be unpacked" in shown
+    assert "dead letter: chunk b1.1 of may, 1 spec: its stored bytes cannot be unpacked" in shown
     assert "couponpress redrive may --code DEAD_LETTER" in shown
-    assert "dead letter: 1 messages that were no hints" in shown
+    assert "dead letter: 1 message, no hints" in shown
     assert "not JSON: what is \\xff this" in shown
     assert "messages" not in couponpress("status", "may").out
