@@ -79,7 +79,8 @@ def test_the_example_file_names_every_setting_and_shows_the_defaults():
     assert sorted(name for _, name, _ in lines) == sorted(settings_by_name())
     for commented, name, value in lines:
         field = settings_by_name()[name]
-        if commented or not field.is_required():
+        # The serial number is needed unless the certificate's file tells it, so the example shows one.
+        if commented or not (field.is_required() or name == "COUPONPRESS_MCH_SERIAL_NO"):
             assert value == ("" if field.default is None else str(field.default)), name
 
 

@@ -29,6 +29,7 @@ SETTING_NAMES = frozenset(
         "HOOK_URL",
         "LATENESS_MS",
         "MCHID",
+        "MCH_CERTIFICATE_FILE",
         "MCH_PRIVATE_KEY_FILE",
         "MCH_SERIAL_NO",
         "PROXY",

@@ -39,11 +39,16 @@ def pem_of(key, encryption=None):
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
 
 
+@pytest.fixture(scope="module")
+def platform_key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 @pytest.fixture
-def key_files(tmp_path, private_key):
+def key_files(tmp_path, private_key, platform_key):
     """Settings whose key files exist."""
     (tmp_path / "apiclient_key.pem").write_bytes(pem_of(private_key))
-    public = private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public = platform_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "pub_key.pem").write_bytes(public)
     (tmp_path / "apiv3_key").write_bytes(APIV3_KEY)
     return fleet_settings(
@@ -232,10 +237,10 @@ def test_a_url_without_password_is_shown_whole():
     assert without_password("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
 
 
-def test_keys_are_read_from_their_files(key_files, private_key):
+def test_keys_are_read_from_their_files(key_files, private_key, platform_key):
     keys = Secrets.read(key_files)
     assert keys.private_key.private_numbers() == private_key.private_numbers()
-    assert keys.public_keys[PUBLIC_KEY_ID].public_numbers() == private_key.public_key().public_numbers()
+    assert keys.public_keys[PUBLIC_KEY_ID].public_numbers() == platform_key.public_key().public_numbers()
     assert keys.apiv3_key == APIV3_KEY
 
 
@@ -320,4 +325,31 @@ def test_a_key_that_is_not_rsa_is_refused(key_files):
 def test_the_public_key_in_place_of_the_private_one_is_refused(key_files):
     key_files.mch_private_key_file.write_bytes(key_files.wechatpay_public_key_file.read_bytes())
     with pytest.raises(KeyFileError, match=r"apiclient_key\.pem"):
+        Secrets.read(key_files)
+
+
+@pytest.mark.parametrize("name", ["mch_private_key_file", "apiv3_key_file", "hook_secret_file"])
+@pytest.mark.parametrize("pasted", ["k7Q9" * 8, "-----BEGIN PRIVATE KEY-----\nk7Q9/Zz\n", "k7Q9/" * 300])
+def test_a_key_in_place_of_its_path_is_refused_and_not_shown(name, pasted):
+    told = refusal(Settings, fleet_values(**{name: pasted}))
+    assert f"COUPONPRESS_{name.upper()} must be the path of a file" in told
+    assert "k7Q9" not in told
+
+
+def test_a_byte_order_mark_before_the_apiv3_key_is_forgiven(key_files):
+    key_files.apiv3_key_file.write_bytes(b"\xef\xbb\xbf" + APIV3_KEY + b"\r\n")
+    assert Secrets.read(key_files).apiv3_key == APIV3_KEY
+
+
+def test_the_serial_number_comes_from_the_certificate_or_from_the_settings():
+    told = refusal(Settings, fleet_values(mch_serial_no=None))
+    assert "COUPONPRESS_MCH_SERIAL_NO is missing: set it, or COUPONPRESS_MCH_CERTIFICATE_FILE" in told
+    assert fleet_settings(mch_serial_no=None, mch_certificate_file="keys/apiclient_cert.pem").mch_serial_no is None
+    assert fleet_settings(mch_serial_no="0a:1B").mch_serial_no == "0a1B"
+
+
+def test_our_own_public_half_is_no_key_of_the_platform(key_files, private_key):
+    own = private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    key_files.wechatpay_public_key_file.write_bytes(own)
+    with pytest.raises(KeyFileError, match="the merchant's own"):
         Secrets.read(key_files)

@@ -33,6 +33,7 @@
         account           who calls: partner or brand, and its paths
         client            one call in, one value out
         signing           signatures, verification, decryption (pure)
+        key_files         reads key files and checks that they belong together
         certificates      the keys that the platform signs with at this moment
         auth              signs requests and verifies answers, for any httpx client
         transport         carries httpx requests over our own connections

@@ -14,16 +14,27 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from couponpress.setting_names import ENV_PREFIX
 from couponpress.settings import ProducerSettings
 from couponpress_worker.errors import KeyFileError
-from couponpress_worker.wechatpay.signing import apiv3_key_from, private_key_from, public_key_from
+from couponpress_worker.wechatpay.key_files import (
+    KEY_ID_PATTERN,
+    MerchantCertificate,
+    canonical_id,
+    check_not_ours,
+    content_of,
+    merchant_certificate,
+    more_platform_keys,
+    platform_key,
+)
+from couponpress_worker.wechatpay.signing import apiv3_key_from, private_key_from
 
 #: A shorter secret could be guessed.
 HOOK_SECRET_BYTES = 16
 
+_LONGEST_PATH = 1024
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -52,7 +63,23 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _plain_id(text: object) -> object:
+    """Take off what people copy along with a serial number: colons and spaces."""
+    return re.sub(r"[:\s]", "", text) if isinstance(text, str) else text
+
+
+def _key_path(path: Path) -> Path:
+    """Refuse a key that stands in the place of its file's path: as a path, messages would show it."""
+    text = str(path)
+    pasted = "-----" in text or "\n" in text or len(text) > _LONGEST_PATH
+    if pasted or (len(text) >= HOOK_SECRET_BYTES and not {"/", "."} & set(text) and not path.exists()):
+        raise ValueError("must be the path of a file, and holds what looks like the key itself: put it into a file")
+    return path
+
+
 Rate = Annotated[str, AfterValidator(_rate)]
+#: What is set may be the secret itself by mistake: fields of this type are not shown.
+KeyPath = Annotated[Path, AfterValidator(_key_path)]
 
 
 class Settings(ProducerSettings):
@@ -62,21 +89,27 @@ class Settings(ProducerSettings):
         "partner",
         description="Who calls: `partner` (服务商), or `brand` (品牌商户) for itself; its brand_id is then the MCHID.",
     )
-    mch_serial_no: str = Field(
-        pattern=r"^[0-9A-Fa-f]+$",
-        description="Serial number of the merchant API certificate (商户API证书序列号), hex.",
+    mch_certificate_file: KeyPath | None = Field(
+        None,
+        repr=False,
+        description="PEM file with the merchant API certificate (apiclient_cert.pem): tells its serial and its expiry.",
     )
-    mch_private_key_file: Path = Field(description="PEM file with that certificate's private key.")
-    wechatpay_public_key_id: str = Field(
-        pattern=r"^(PUB_KEY_ID_[0-9A-Za-z]+|[0-9A-Fa-f]+)$",
+    mch_serial_no: Annotated[str, BeforeValidator(_plain_id), Field(pattern=r"^[0-9A-Fa-f]+$")] | None = Field(
+        None,
+        validate_default=True,
+        description="Serial number of the merchant API certificate (商户API证书序列号), hex; needed without its file.",
+    )
+    mch_private_key_file: KeyPath = Field(repr=False, description="PEM file with that certificate's private key.")
+    wechatpay_public_key_id: Annotated[str, BeforeValidator(_plain_id)] = Field(
+        pattern=KEY_ID_PATTERN,
         description="Id of the platform's public key (微信支付公钥ID), PUB_KEY_ID_ and digits.",
     )
-    wechatpay_public_key_file: Path = Field(description="PEM file with the platform's public key.")
+    wechatpay_public_key_file: KeyPath = Field(repr=False, description="PEM file with the platform's public key.")
     wechatpay_more_keys_dir: Path | None = Field(
         None,
         description="Directory with further keys of the platform, one file ID.pem each, while one key follows another.",
     )
-    apiv3_key_file: Path = Field(description="File with the 32-byte APIv3 key that opens callbacks.")
+    apiv3_key_file: KeyPath = Field(repr=False, description="File with the 32-byte APIv3 key that opens callbacks.")
     base_url: Annotated[str, AfterValidator(_base_urls)] = Field(
         "https://api.mch.weixin.qq.com",
         description="The platform's host, or several with commas, each for when those before it cannot be reached.",
@@ -110,14 +143,23 @@ class Settings(ProducerSettings):
         description="Where to pass on callbacks of other kinds; without it they are acknowledged and counted.",
     )
 
-    hook_secret_file: Path | None = Field(
-        None, description="File with the secret that signs hooks, 16 bytes or more; without it none is sent."
+    hook_secret_file: KeyPath | None = Field(
+        None,
+        repr=False,
+        description="File with the secret that signs hooks, 16 bytes or more; without it none is sent.",
     )
 
     @property
     def base_urls(self) -> tuple[str, ...]:
         """The platform's hosts, in the order in which they are used."""
         return tuple(self.base_url.split(","))
+
+    @field_validator("mch_serial_no")
+    @classmethod
+    def _serial_is_known(cls, serial_no: str | None, info: ValidationInfo) -> str | None:
+        if serial_no is None and info.data.get("mch_certificate_file") is None:
+            raise ValueError(f"is missing: set it, or {ENV_PREFIX}MCH_CERTIFICATE_FILE, which tells it")
+        return serial_no
 
     @model_validator(mode="after")
     def _expiry_after_callback(self) -> Self:
@@ -134,26 +176,34 @@ class Secrets:
     public_keys: dict[str, RSAPublicKey] = field(repr=False)
     apiv3_key: bytes = field(repr=False)
     hook_secret: bytes | None = field(default=None, repr=False)
+    certificate: MerchantCertificate | None = None
 
     @classmethod
     def read(cls, settings: Settings) -> Self:
-        """Read every key file that the settings name.
+        """Read every key file that the settings name, and check that they belong together.
 
         Raises:
             KeyFileError: naming the first file that cannot be used, and why.
         """
         tls_context(settings.ca_file)
+        private_key = private_key_from(content_of(settings.mch_private_key_file), str(settings.mch_private_key_file))
+        key_id, certificate_file = settings.wechatpay_public_key_id, settings.mch_certificate_file
+        public_keys = {canonical_id(key_id): platform_key(settings.wechatpay_public_key_file, key_id)}
+        public_keys |= more_platform_keys(settings.wechatpay_more_keys_dir)
+        check_not_ours(private_key, public_keys.values())
         return cls(
-            private_key=private_key_from(_content(settings.mch_private_key_file), str(settings.mch_private_key_file)),
-            public_keys={
-                settings.wechatpay_public_key_id: public_key_from(
-                    _content(settings.wechatpay_public_key_file), str(settings.wechatpay_public_key_file)
-                )
-            }
-            | _more_keys(settings.wechatpay_more_keys_dir),
-            apiv3_key=apiv3_key_from(_content(settings.apiv3_key_file), str(settings.apiv3_key_file)),
+            private_key=private_key,
+            public_keys=public_keys,
+            apiv3_key=apiv3_key_from(content_of(settings.apiv3_key_file), str(settings.apiv3_key_file)),
             hook_secret=_hook_secret(settings.hook_secret_file),
+            certificate=merchant_certificate(certificate_file, private_key, settings.mch_serial_no)
+            if certificate_file
+            else None,
         )
+
+    def serial_no(self, settings: Settings) -> str:
+        """Return the serial number of the merchant API certificate: that of the file, else that of the settings."""
+        return self.certificate.serial_no if self.certificate else settings.mch_serial_no or ""
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
@@ -164,7 +214,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
     """
     if ca_file is None:
         return None
-    pem = _content(ca_file)
+    pem = content_of(ca_file)
     try:
         if not pem.strip():  # which OpenSSL would take for the system's authorities
             raise ValueError  # noqa: TRY301 - as below
@@ -178,26 +228,10 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
     return context
 
 
-def _more_keys(directory: Path | None) -> dict[str, RSAPublicKey]:
-    """Read every PEM file of the directory; its name, without the suffix, is the key's id."""
-    if directory is None:
-        return {}
-    if not directory.is_dir():
-        raise KeyFileError(f"{directory} is no directory; it should hold one PEM file for each key, named by its id.")
-    return {path.stem: public_key_from(_content(path), str(path)) for path in sorted(directory.glob("*.pem"))}
-
-
 def _hook_secret(path: Path | None) -> bytes | None:
     if path is None:
         return None
-    secret = _content(path).strip()
+    secret = content_of(path).strip()
     if len(secret) < HOOK_SECRET_BYTES:
         raise KeyFileError(f"{path} holds {len(secret)} bytes; a hook's secret has at least {HOOK_SECRET_BYTES}.")
     return secret
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise KeyFileError(f"{path} cannot be read ({error.strerror}); check the path and who may read it.") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from couponpress.errors import CouponpressError
 from couponpress_worker.doctor.finding import Finding
@@ -45,6 +46,10 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
     seen = f"private key of {keys.private_key.key_size} bits, APIv3 key, {len(keys.public_keys)} of the platform's"
     cure = "the platform takes RSA 2048 only: use the key of the merchant API certificate"
     yield Finding("keys", keys.private_key.key_size == 2048, seen, cure)
+    if keys.certificate is not None:
+        warning = keys.certificate.warning(datetime.now(UTC))
+        seen = f"{keys.certificate.serial_no}, valid until {keys.certificate.expires:%Y-%m-%d}"
+        yield Finding("merchant certificate", warning is None, seen, warning or "")
     yield check_proxy(settings)
     told = asyncio.run(check_platform(settings, keys))
     yield from told.findings

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
+from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.runtime.process import platform_for
 from couponpress_worker.settings import Secrets, Settings
@@ -38,6 +40,10 @@ _CURE_PLATFORM_KEY = (
     "key, from the merchant platform's API security page"
 )
 _CURE_NO_URL = "no callback will come: `couponpress callback-url --set https://YOUR.HOST/wechatpay/callback`"
+_CURE_OTHER_PATH = (
+    "`couponpress callback-url --set https://YOUR.HOST/wechatpay/callback`; if a proxy before the receiver changes "
+    "the path to that one, all is well: `couponpress doctor --live` proves it"
+)
 
 
 @dataclass(slots=True)
@@ -123,8 +129,16 @@ def _callback_url(answer: Answer | NoAnswer, told: Told) -> None:
     if why is None and isinstance(answer, Answer):
         url = answer.content.get("notify_url")
         told.callback_url = url if isinstance(url, str) and url else None
-        seen = told.callback_url or "none is set"
-        told.findings.append(Finding("callback url", told.callback_url is not None, seen, _CURE_NO_URL))
+        told.findings.append(_url_finding(told.callback_url))
+
+
+def _url_finding(url: str | None) -> Finding:
+    """A path other than the receiver's is right only where a proxy rewrites it."""
+    if url is None:
+        return Finding("callback url", good=False, seen="none is set", cure=_CURE_NO_URL)
+    path = urlsplit(url).path
+    seen = url if path == CALLBACK_PATH else f"{url}; `couponpress callback` takes {CALLBACK_PATH} only"
+    return Finding("callback url", path == CALLBACK_PATH, seen, _CURE_OTHER_PATH)
 
 
 async def _certificates(held: PlatformKeys, settled: int) -> Finding:

@@ -17,7 +17,7 @@ from limits import parse
 
 from couponpress.keys import Keys
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterLedger
-from couponpress.ledger.rate import PacingLedger
+from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.scripts import ALLOW_OOM
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.rate.bucket import Bucket
@@ -27,6 +27,8 @@ _PINGS = 9
 _TRIAL_MS = 1000
 #: A server that is this full has no room for a catalog.
 _FULL = 0.8
+#: A limit found so near to what is sent at most comes from requests that were late, and is no limit of the platform.
+_NEAR = 0.95
 _LISTPACK = "hash-max-listpack-entries"
 _LISTPACK_ENTRIES = 512
 
@@ -108,13 +110,21 @@ def _limits(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
         if rate.configured and rate.configured != configured:
             cure = "give every process of the fleet the same rate, and restart those that have another"
             yield Finding(f"{name} limit", good=False, seen=f"{seen}, but {rate.configured} by a worker", cure=cure)
-        elif rate.why == "throttled":
+        elif rate.why == "throttled" and rate.held_seconds and not _within_lateness(rate, settings.lateness_ms):
             cure = f"set the rate that the platform grants: it was found to allow {rate.found} a second"
             yield Finding(f"{name} limit", good=False, seen=f"{seen}, {rate.in_force} in force after 429", cure=cure)
         else:
             by_hand = f", {rate.by_hand} set by hand" if rate.by_hand else ""
             used = effective_per_second(rate.by_hand or configured, settings.lateness_ms)
-            yield Finding(f"{name} limit", good=True, seen=f"{seen}{by_hand}: at most {used} a second are sent")
+            learned = f"; after 429 {rate.in_force} in force, which rises by itself" if rate.why == "throttled" else ""
+            seen = f"{seen}{by_hand}: at most {used} a second are sent{learned}"
+            yield Finding(f"{name} limit", good=True, seen=seen)
+
+
+def _within_lateness(rate: RateInForce, lateness_ms: int) -> bool:
+    """Whether the limit that was found is what lateness alone can make of the one that was set."""
+    chosen = rate.by_hand or rate.configured
+    return rate.found is not None and bool(chosen) and rate.found >= effective_per_second(chosen, lateness_ms) * _NEAR
 
 
 def _dead_letters(client: redis.Redis, keys: Keys) -> Finding:

@@ -95,7 +95,7 @@ def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublic
     first, *others = settings.base_urls
     return WeChatPay(
         first,
-        Signer(settings.mchid, settings.mch_serial_no, keys.private_key, account.scheme, account.named),
+        Signer(settings.mchid, keys.serial_no(settings), keys.private_key, account.scheme, account.named),
         Verifier(keys.public_keys if held is None else held),
         fallback_urls=others,
         account=account,

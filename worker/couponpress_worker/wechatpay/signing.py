@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ class Verifier:
             return "the timestamp is not a number"
         if abs(now - int(timestamp)) >= FRESHNESS_SECONDS:
             return "the timestamp is 5 minutes or more from our clock"
-        key = self.keys.get(serial)
+        key = self.keys.get(serial) or self.keys.get(serial.upper().lstrip("0"))
         if key is None:
             return "signed with a key that is not known here"
         if not signature_holds(key, answer_message(timestamp, nonce, body), signature):
@@ -185,12 +186,12 @@ def public_key_from(pem: bytes, origin: str) -> RSAPublicKey:
 
 
 def apiv3_key_from(content: bytes, origin: str) -> bytes:
-    """Return the APIv3 key: exactly 32 bytes, a line end after them is forgiven.
+    """Return the APIv3 key: exactly 32 bytes; a byte order mark and line ends around them are forgiven.
 
     Raises:
         KeyFileError: another length; the content itself is never shown.
     """
-    key = content.strip()
+    key = content.removeprefix(codecs.BOM_UTF8).strip()
     if len(key) != APIV3_KEY_BYTES:
         raise KeyFileError(
             f"{origin} holds {len(key)} bytes; an APIv3 key has exactly {APIV3_KEY_BYTES}. "

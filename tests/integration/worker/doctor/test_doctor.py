@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -149,12 +150,29 @@ def test_a_rate_that_a_worker_has_otherwise_is_told(env, client):
 
 
 def test_a_rate_that_was_found_lower_is_told_and_one_set_by_hand_is_shown(env, client):
-    client.hset(Keys(SANDBOX_MCHID).pace("submit"), mapping={"configured": "500/second", "limit": 10, "since": 1})
+    pace = {"configured": "500/second", "limit": 10, "since": 1, "hold": int((time.time() + 60) * 1e6)}
+    client.hset(Keys(SANDBOX_MCHID).pace("submit"), mapping=pace)
     PacingLedger(client, Keys(SANDBOX_MCHID), "query").set_rate("5/second")
     told = found()
     assert bad(told) == {"submit limit"}
     assert "10/second in force" in told["submit limit"].seen
     assert "5/second set by hand: at most 4.9" in told["query limit"].seen
+
+
+@pytest.mark.parametrize(("limit", "held"), [(484, 60), (10, -60)])
+def test_a_rate_that_lateness_explains_or_that_is_held_no_more_is_a_note(env, client, limit, held):
+    pace = {"configured": "500/second", "limit": limit, "since": 1, "hold": int((time.time() + held) * 1e6)}
+    client.hset(Keys(SANDBOX_MCHID).pace("submit"), mapping=pace)
+    told = found()
+    assert bad(told) == set()
+    assert f"after 429 {limit}/second in force, which rises by itself" in told["submit limit"].seen
+
+
+def test_a_callback_url_with_another_path_is_told(env, sandbox):
+    sandbox.control(notify_url="https://shop.example/wechat/callback")
+    told = found()
+    assert bad(told) == {"callback url"}
+    assert "`couponpress callback` takes /wechatpay/callback only" in told["callback url"].seen
 
 
 @pytest.mark.parametrize(
