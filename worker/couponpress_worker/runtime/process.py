@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 import redis.exceptions
@@ -205,6 +206,8 @@ class Process:
         self._limiter_redis = limiter_redis_for(settings)
         self._ledger = WorkLedger(self._redis, keys)
         secret = self._secret_keys
+        if secret.certificate and (warning := secret.certificate.warning(datetime.now(UTC))):
+            log.warning("%s", warning)
         self._platform_keys = PlatformKeys(secret.public_keys, secret.apiv3_key, self._ask_for_certificates)
         self._platform = platform_for(settings, secret, self._platform_keys.keys)
         # A write that changes nothing: a replica or a full disk refuses it as well.
