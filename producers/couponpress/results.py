@@ -91,7 +91,7 @@ def result_lines(outcomes: Iterable[Outcome], format_name: ResultFormat) -> Iter
     writer.writerow(COLUMNS)
     yield written.pop()
     for outcome in outcomes:
-        writer.writerow(_harmless(getattr(outcome, name)) for name in COLUMNS)
+        writer.writerow(harmless(getattr(outcome, name)) for name in COLUMNS)
         yield written.pop()
 
 
@@ -102,6 +102,6 @@ class _Lines:
         self.write = written.append
 
 
-def _harmless(cell: str | int) -> str | int:
+def harmless(cell: str | int) -> str | int:
     """Keep a spreadsheet from running a cell as a formula: text of others, such as a platform's message."""
     return "'" + cell if isinstance(cell, str) and cell[:1] in {"=", "+", "@", "\t", "\r"} else cell

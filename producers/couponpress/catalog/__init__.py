@@ -28,16 +28,18 @@ The reader's page is `docs/catalog.md`. No module here knows Redis, runs or the 
 """
 
 from couponpress.catalog.duplicate_ids import DuplicateIds
-from couponpress.catalog.error_file import ErrorFile
+from couponpress.catalog.error_file import AddedRows, ErrorFile
 from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.merchant_pictures import NOT_UPLOADED_YET, MerchantPictures
 from couponpress.catalog.reader import Catalog, read
-from couponpress.catalog.rows import BrokenRow, Given, Row, row_prefixes
+from couponpress.catalog.rows import RESULT, BrokenRow, Given, Row, row_prefixes
 from couponpress.catalog.source import FORMATS
 
 __all__ = [
     "FORMATS",
     "NOT_UPLOADED_YET",
+    "RESULT",
+    "AddedRows",
     "BrokenRow",
     "Catalog",
     "DuplicateIds",

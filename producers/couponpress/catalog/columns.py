@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from couponpress.catalog.header_mapping import HeaderMapping
-from couponpress.catalog.rows import LINE, PROBLEM
+from couponpress.catalog.rows import ADDED
 from couponpress.catalog.vocabulary import CellReader, Meaning, folded, known, meaning_of, spellings
 from couponpress.errors import CatalogError
 
@@ -73,7 +73,7 @@ def plan_of(header: Sequence[str], catalog: str, own: HeaderMapping | None = Non
         meaning = mapped.get(index) or meaning_of(name)
         if meaning and meaning.field in of_mapping and index not in mapped:
             meaning = None  # the mapping has said which column is meant
-        field = name.strip() if name.strip() in {LINE, PROBLEM} else meaning.field if meaning else None
+        field = name.strip() if name.strip() in ADDED else meaning.field if meaning else None
         if field is None:
             if name.strip():
                 unused.append(name.strip())

@@ -52,6 +52,15 @@ class AddedRows:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def discard(self) -> None:
+        """Give the unfinished file up; a file that was there before stays as it is."""
+        if self._rows is None:
+            return
+        rows, self._rows = self._rows, None
+        rows.abandon()
+        if self._unfinished != self.path:
+            self._unfinished.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Finish the file, if there is one, with the rows that it has.
 
@@ -95,9 +104,7 @@ class AddedRows:
         return _JsonRows(file, self._catalog)
 
     def _unwritable(self, error: OSError) -> CatalogError:
-        return CatalogError(
-            f"the error file {self.path} cannot be written ({error.strerror}); choose another place for it."
-        )
+        return CatalogError(f"{self.path} cannot be written ({error.strerror}); choose another place for it.")
 
 
 class ErrorFile(AddedRows):
@@ -126,6 +133,7 @@ class _Rows(Protocol):
 
     def write(self, given: Given, added: dict[str, str], bad: Collection[str]) -> None: ...
     def close(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class _Columns:
@@ -164,6 +172,9 @@ class _TableRows:
     def close(self) -> None:
         self._file.close()
 
+    def abandon(self) -> None:
+        self._file.close()
+
     def _record(self, cells: list[str], end: str = "\n") -> None:
         line = io.StringIO(newline="")
         # Only a cell that holds a letter of the writer's own line end is put in quotes; a lone CR needs them too.
@@ -182,6 +193,9 @@ class _JsonRows:
         self._file.write(json.dumps({**added, **content}, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
+        self._file.close()
+
+    def abandon(self) -> None:
         self._file.close()
 
 
@@ -205,3 +219,6 @@ class _SheetRows:
 
     def close(self) -> None:
         self._book.close()
+
+    def abandon(self) -> None:
+        self._book.abandon()

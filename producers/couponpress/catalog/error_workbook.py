@@ -54,6 +54,10 @@ class ErrorWorkbook:
         """Write the workbook."""
         self._book.save(self._path)
 
+    def abandon(self) -> None:
+        """Leave the workbook unwritten; the rows that openpyxl keeps in a temporary file go with it."""
+        self._sheet.close()
+
     def _made(self, cell: SheetCell, *, bad: bool) -> Cell | None:
         value = cell.value
         if value is None and not bad:

@@ -15,7 +15,7 @@ from couponpress.catalog.cells import CellError
 from couponpress.catalog.ids import check_id, is_plain_id
 from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
-from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Row
+from couponpress.catalog.rows import LINE, PROBLEM, RESULT, BrokenRow, Row
 from couponpress.errors import CatalogError, Problem, SpecError
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
@@ -69,7 +69,8 @@ class JsonLines:
         try:
             raw = _object_of(text)
             default_row_id = str(raw.pop(LINE, default_row_id))
-            raw.pop(PROBLEM, None)
+            for added in (PROBLEM, *RESULT):
+                raw.pop(added, None)
             if TEXT in raw:
                 text = str(raw.pop(TEXT))
                 raw = _object_of(text)

@@ -48,6 +48,7 @@ class Catalog:
         summary: what a person is told once about it.
         header: the columns of a table as they stand; empty for JSONL.
         unused_columns: columns that are not sent.
+        ids_at: the columns, from 0, of the row id and the task id; None for one that the table does not have.
         notes: what was noted while iterating, and for how many rows.
         good: how many good rows were given so far.
         broken: how many broken ones.
@@ -103,10 +104,12 @@ class Catalog:
             self._rows = JsonLines(self.name, strict=strict, row_prefix=row_prefix, pictures=of_catalog).rows(
                 source.lines
             )
-        self.header, self.unused_columns = plan.header, plan.unused
+        self.header, self.unused_columns, width = plan.header, plan.unused, len(plan.header)
         others = self._opened.others if self._opened else ()
         self.summary = Summary(None if source.format == "jsonl" else plan, self.sheet, others)
         self._columns_of_ids = (plan.column("row_id"), plan.column("task_id"))
+        at = [plan.position.get(name, width) for name in ("row_id", "task_id")]
+        self.ids_at = [column if column < width else None for column in at]
 
     def __iter__(self) -> Iterator[Row | BrokenRow]:
         """Give every row in its order.

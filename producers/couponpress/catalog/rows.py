@@ -1,6 +1,6 @@
-"""The results of reading a catalog: a row with its spec, or a row with its problems.
+"""What comes out of a catalog: a row with its spec, or a row with its problems.
 
-The names of the columns that an error file adds are defined here too.
+The names of the columns that couponpress adds to a catalog's own rows stand here too.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ Given: TypeAlias = list[str] | tuple[SheetCell, ...] | dict[str, Any] | str
 #: What an error file adds. Read back, the line serves as the row's id, if the row has no other; the rest is ignored.
 LINE: Final = "_line"
 PROBLEM: Final = "_problem"
+#: What `results --join` adds; on reading they are ignored.
+RESULT: Final = ("_outcome", "_image_url", "_code", "_message")
+#: Every column that couponpress adds.
+ADDED: Final = frozenset({LINE, PROBLEM, *RESULT})
 
 
 class Row(NamedTuple):

@@ -30,6 +30,15 @@ FORMATS: Final[Mapping[str, str]] = {
 }
 
 _PACKED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"})
+#: Tables of other programs, or of Excel's other formats -> what they are.
+_OTHER_TABLES: Final[Mapping[str, str]] = {
+    ".xls": "an old workbook (.xls)",
+    ".xlsb": "a binary workbook (.xlsb)",
+    ".ods": "an OpenDocument spreadsheet (.ods)",
+    ".fods": "an OpenDocument spreadsheet (.fods)",
+    ".et": "a spreadsheet of WPS (.et)",
+    ".numbers": "a spreadsheet of Numbers",
+}
 _KNOWN: Final = ("csv", "jsonl", "xlsx")
 _LONGEST_MARK: Final = 8
 _ZIP: Final = b"PK\x03\x04"
@@ -184,10 +193,12 @@ def _format_of(path: Path | None, asked: str | None, name: str) -> str:
     found = FORMATS.get(path.suffix.lower()) if path else None
     if found is None and path and path.suffix.lower() in _PACKED:
         raise CatalogError(f"{name} is compressed; unpack it first, then submit {path.with_suffix('').name}.")
+    if found is None and path and path.suffix.lower() in _OTHER_TABLES:
+        what = _OTHER_TABLES[path.suffix.lower()]
+        raise CatalogError(f"{name} is {what}; open it and save it as .xlsx, then submit {path.stem}.xlsx.")
     if found is None:
-        old = " An old .xls must be saved as .xlsx first." if path and path.suffix.lower() == ".xls" else ""
         raise CatalogError(
-            f"the format of {name} cannot be told by its name; add --format {', --format '.join(_KNOWN)}.{old}"
+            f"the format of {name} cannot be told by its name; add --format {', --format '.join(_KNOWN)}."
         )
     return found
 

@@ -17,7 +17,7 @@ from typing import Final
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
 from couponpress.catalog.number_formats import Section, of_number
-from couponpress.catalog.rows import NOT_CALCULATED, PROBLEM, BrokenRow, Row, SheetCell
+from couponpress.catalog.rows import ADDED, LINE, NOT_CALCULATED, BrokenRow, Row, SheetCell
 from couponpress.catalog.table import Table
 from couponpress.errors import Problem
 
@@ -50,7 +50,7 @@ class SheetRows:
         self._used = [
             (at, name, plan.units.get(name, ""))
             for name, at in plan.position.items()
-            if name != PROBLEM and at < self._width
+            if (name == LINE or name not in ADDED) and at < self._width
         ]
 
     def row(self, line: int, cells: tuple[SheetCell, ...], is_hidden: bool = False) -> Row | BrokenRow:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, cast
 
 import typer
 
+from couponpress.catalog import HeaderMapping
 from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr, unwritable
 from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
@@ -17,6 +18,7 @@ from couponpress.errors import InputError
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results, write_results_workbook
 from couponpress.settings import ProducerSettings
+from couponpress.uploads.joining import OutcomeTable, join_all
 
 _SUFFIXES: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "xlsx"}
 
@@ -35,8 +37,46 @@ def results(
             show_default=False,
         ),
     ] = None,
+    join: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CATALOG",
+            help="Write this catalog's own rows with their outcomes, as STEM.results.SUFFIX or -o; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="With --join, as for submit.", show_default=False)] = None,
+    sheet: Annotated[str | None, typer.Option(help="With --join, as for submit.", show_default=False)] = None,
+    header_row: Annotated[
+        int | None, typer.Option(min=1, help="With --join, as for submit.", show_default=False)
+    ] = None,
+    maps: Annotated[
+        list[str] | None, typer.Option("--map", metavar="HEADER=FIELD", help="With --join, as for submit.")
+    ] = None,
+    mapping: Annotated[Path | None, typer.Option(help="With --join, as for submit.", show_default=False)] = None,
+    empty: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="With --join, as for submit.")] = None,
 ) -> None:
     """Write one line per spec: row id, task id, outcome, picture URL or reason."""
+    if join:
+        if format_name is not None or download is not None:
+            raise InputError("--join writes the catalog's own format; leave --format and --download out.")
+        if output is not None and len(join) > 1:
+            raise InputError("-o names one file, but several catalogs are joined; leave it out.")
+        headers = HeaderMapping.load(mapping, maps or ()) if mapping or maps else None
+        with Client() as client:
+            table = OutcomeTable(run, client.outcomes(run))
+        for path, rows in join_all(
+            join,
+            output,
+            table,
+            encoding=encoding,
+            sheet=sheet,
+            headers=headers,
+            header_row=header_row,
+            empty=empty or (),
+        ):
+            stderr.print(f"{rows} rows with their outcomes written to {path}")
+        return
     form = format_name or _SUFFIXES.get(output.suffix.lower() if output else "", "csv")
     if form == "xlsx" and output is None:
         raise InputError("a workbook cannot be written to standard output; name a file with -o.")

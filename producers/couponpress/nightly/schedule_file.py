@@ -91,6 +91,13 @@ def _source(given: object) -> object:
     return tuple(patterns)
 
 
+def _texts(given: object) -> object:
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not all(isinstance(one, str) and one for one in texts):
+        raise ValueError('must be a text such as "NULL", or a list of them')
+    return tuple(texts)
+
+
 def _format(name: str) -> str:
     if name not in (known := sorted(set(catalog.FORMATS.values()))):
         raise ValueError(f"{name!r} is no format; there are {', '.join(known)}")
@@ -122,6 +129,9 @@ class Schedule(BaseModel):
     format: Annotated[str, AfterValidator(_format)] | None = None
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     sheet: Annotated[str, Field(min_length=1)] | None = None
+    header_row: Annotated[int, Field(ge=1)] | None = None
+    skip_hidden: bool = False
+    empty: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
     mapping: Annotated[str, Field(min_length=1)] | None = None
     strict: bool = False
     upload: bool = True
@@ -137,7 +147,7 @@ class Schedule(BaseModel):
 #: The keys of a schedule's table.
 KEYS: Final = tuple(name for name in Schedule.model_fields if name != "name")
 #: Those of them that say how a file is read.
-_OF_FILES: Final = ("format", "encoding", "sheet", "mapping")
+_OF_FILES: Final = ("format", "encoding", "sheet", "header_row", "skip_hidden", "empty", "mapping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +218,9 @@ def _schedule(name: str, table: object) -> Schedule | list[str]:
         return ["a schedule's name is 1 to 40 letters, digits, _ or -, beginning with a letter or a digit"]
     if not isinstance(table, dict):
         return [f"is no table; write [schedule.{name}] and its keys below"]
-    unknown = [_unknown(key) for key in table if key not in KEYS]
+    allowed = f"allowed are {', '.join(KEYS)}"
+    strange = [key for key in table if key not in KEYS]
+    unknown = [f"{key!r} is not a key of a schedule{_did_you_mean(key, KEYS) or ';'} {allowed}" for key in strange]
     try:
         schedule = Schedule(**{**{key: table[key] for key in table if key in KEYS}, "name": name})
     except ValidationError as error:
@@ -217,10 +229,6 @@ def _schedule(name: str, table: object) -> Schedule | list[str]:
         given = (key for key in _OF_FILES if key in table)
         unknown += [f"{key}: a callable gives requests, not a file; leave it out" for key in given]
     return unknown or schedule
-
-
-def _unknown(key: str) -> str:
-    return f"{key!r} is not a key of a schedule{_did_you_mean(key, KEYS) or ';'} allowed are {', '.join(KEYS)}"
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:

@@ -22,8 +22,8 @@ from couponpress.uploads.catalog_upload import CatalogUpload
 
 #: How many broken rows of a callable are told in full.
 _TOLD = 5
-#: What catalogs call the files with their broken rows: those are no catalogs.
-_ERROR_FILE = re.compile(r"\.errors\.\w+$")
+#: What is written beside catalogs, broken rows and rows with outcomes, is no catalog.
+_WRITTEN_FILE = re.compile(r"\.(errors|results)\.\w+$")
 
 
 class Rows(Protocol):
@@ -58,6 +58,9 @@ def rows_of(schedule: Schedule, folder: Path) -> Rows:
         encoding=schedule.encoding,
         sheet=schedule.sheet,
         headers=_headers_of(schedule, folder),
+        header_row=schedule.header_row,
+        skip_hidden=schedule.skip_hidden,
+        empty=schedule.empty,
         strict=schedule.strict,
         pictures=MerchantPictures("find" if schedule.upload else "refuse"),
     )
@@ -88,7 +91,7 @@ def files_of(schedule: Schedule, folder: Path) -> list[str]:
     for pattern in schedule.source:
         whole = Path(glob.escape(str(folder))) / pattern
         found = sorted(glob.glob(str(whole), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        catalogs = [name for name in found if Path(name).is_file() and not _ERROR_FILE.search(name)]
+        catalogs = [name for name in found if Path(name).is_file() and not _WRITTEN_FILE.search(name)]
         if not catalogs:
             raise InputError(
                 f"[schedule.{schedule.name}] source: no file matches {pattern!r} from {folder} on this machine; "

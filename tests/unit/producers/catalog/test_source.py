@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from couponpress.catalog import read
 from couponpress.errors import InputError
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.source import files_of, rows_of, trouble_of
@@ -22,7 +23,7 @@ def schedule(*source, **changes):
 def test_globs_are_looked_up_from_the_file_s_folder_and_error_files_are_no_catalogs(tmp_path):
     home = tmp_path / "odd [name]"
     home.mkdir()
-    for name in ("b.csv", "a.csv", "a.errors.csv", "c.jsonl"):
+    for name in ("b.csv", "a.csv", "a.errors.csv", "a.results.csv", "c.jsonl"):
         (home / name).write_text("")
     (home / "folder.csv").mkdir()
     found = files_of(schedule("*.csv", str(home).replace("[", "[[]") + "/c.*", "a.csv"), home)
@@ -41,6 +42,11 @@ def test_a_catalog_s_options_reach_it(tmp_path):
     (tmp_path / "rows.txt").write_text(HEADER + "r-1,120344,CUT_OUT,https://wxpaylogo.qpic.cn/wxpaylogo/1.png\n")
     rows = rows_of(schedule("rows.txt", format="csv"), tmp_path)
     assert [one.row_id for one in rows.specs()] == ["r-1"]
+    (tmp_path / "export.csv").write_text(
+        "May\nno header\n" + HEADER + "NULL,120344,CUT_OUT,https://wxpaylogo.qpic.cn/1\n"
+    )
+    rows = rows_of(schedule("export.csv", header_row=3, empty="NULL"), tmp_path)
+    assert [one.row_id for one in rows.specs()] == ["4"]
     (tmp_path / "rows.csv").write_text(HEADER + "r-1,120344,CUT_OUT,nonsense\n")
     rows = rows_of(schedule("rows.csv", strict=True, upload=False), tmp_path)
     with pytest.raises(InputError, match="1 of 1 rows are broken"):
@@ -103,3 +109,12 @@ def test_a_callable_that_is_not_there(module, tmp_path, source, sentence):
 def test_defaults_are_those_of_the_file():
     assert schedule("x").grace == timedelta(hours=1)
     assert schedule("x").time_zone == ZoneInfo("UTC")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("May.xls", "an old workbook"), ("May.ODS", "an OpenDocument spreadsheet"), ("May.et", "of WPS")]
+)
+def test_a_table_of_another_program_is_named_with_the_way_to_save_it(tmp_path, name, what):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match=f"{what}.*save it as .xlsx, then submit May.xlsx"):
+        read(tmp_path / name)
