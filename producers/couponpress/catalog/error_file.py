@@ -29,6 +29,8 @@ class AddedRows:
         written: how many rows it holds.
     """
 
+    _called = "the file"
+
     def __init__(self, path: str | Path, catalog: Catalog, added: tuple[str, ...]) -> None:
         """Prepare a file for `catalog`, whose format, columns, encoding and delimiter it takes.
 
@@ -104,11 +106,15 @@ class AddedRows:
         return _JsonRows(file, self._catalog)
 
     def _unwritable(self, error: OSError) -> CatalogError:
-        return CatalogError(f"{self.path} cannot be written ({error.strerror}); choose another place for it.")
+        return CatalogError(
+            f"{self._called} {self.path} cannot be written ({error.strerror}); choose another place for it."
+        )
 
 
 class ErrorFile(AddedRows):
     """The broken rows of one catalog, one line each, with the reason."""
+
+    _called = "the error file"
 
     def __init__(self, path: str | Path, catalog: Catalog) -> None:
         """Prepare an error file for `catalog`.
