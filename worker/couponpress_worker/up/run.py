@@ -60,9 +60,12 @@ def run_up(
         sandbox_options: further options of the sandbox.
 
     Raises:
-        ServiceError: a service did not start, or kept ending; everything was stopped.
+        ServiceError: the directory cannot be made, or a service did not start or kept ending; everything was stopped.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceError(f"{directory} cannot be used ({error.strerror}); choose another folder (--dir).") from None
     ports = Ports.free(callback_port)
     services = LabelledServices(directory, show)
     with _stopping() as stopped:
