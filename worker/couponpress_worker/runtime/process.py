@@ -210,8 +210,7 @@ class Process:
             log.warning("%s", warning)
         self._platform_keys = PlatformKeys(secret.public_keys, secret.apiv3_key, self._ask_for_certificates)
         self._platform = platform_for(settings, secret, self._platform_keys.keys)
-        # A write that changes nothing: a replica or a full disk refuses it as well.
-        self._watch = RedisWatch(lambda: _awaited(self._redis.hdel(keys.holds, "")), lambda: self._halt.stopping)
+        self._watch = RedisWatch(lambda: self._try_redis(keys), lambda: self._halt.stopping)
         away = self._watch.away
         leases = Leases(self._redis, keys, self._watch)
         self._recorder = Recorder(leases, away)
@@ -303,6 +302,13 @@ class Process:
         for name, run in loops.items():
             self._background.append(asyncio.create_task(keep_running(name, run, stopped, self._failures)))
 
+    async def _try_redis(self, keys: Keys) -> None:
+        """Make a write that changes nothing, over a new connection: all that can refuse a write refuses it too."""
+        async with redis_for(self._settings) as client:
+            reply = client.hdel(keys.holds, "")
+            if not isinstance(reply, int):  # redis-py's types leave open whether it must be waited for
+                await reply
+
     async def _ask_for_certificates(self, verifier_of: VerifierOf) -> Answer | NoAnswer:
         return await self._platform.certificates(verifier_of)
 
@@ -391,8 +397,3 @@ class Process:
         await self._platform.aclose()
         await self._limiter_redis.aclose()
         await self._redis.aclose()
-
-
-async def _awaited(reply: Awaitable[int] | int) -> object:
-    """Wait for a reply; redis-py's types leave open whether it must be waited for."""
-    return reply if isinstance(reply, int) else await reply

@@ -1,8 +1,10 @@
-"""Watches whether Redis answers, and tells the process once when it goes away and once when it is back.
+"""Knows whether Redis answers this process, and logs once when it goes away and once when it is back.
 
-Redis counts as away when a caller got no answer and a write of our own gets none either. While it is away, no process
-asks for slots. When slots come from a server that we have not seen before, assume that it restarted and may have lost
-its last second of writes. For one event loop.
+When somebody got no answer, a write of our own is tried every 0.2 s. If that write fails, Redis is away until the write
+succeeds; nobody asks for slots meanwhile. A write that is refused (no permission, no room for another client) fails as
+well. The write must open a connection of its own: a server that has too many clients still serves the open ones.
+When slots come from a server that was not seen before, the server counts as one that was away: it may have restarted
+and lost its last writes. For one event loop.
 """
 
 from __future__ import annotations
@@ -42,7 +44,10 @@ class RedisWatch:
     """
 
     def __init__(self, write: Callable[[], Awaitable[object]], stopping: Callable[[], bool]) -> None:
-        """Take a write that changes nothing, and whether the process is about to end: then nobody waits for Redis."""
+        """Take a write that changes nothing, and whether the process is about to end: then nobody waits for Redis.
+
+        The write is to connect anew each time, as whoever got no answer must.
+        """
         self.returns = 0
         self._write = write
         self._stopping = stopping
@@ -59,10 +64,11 @@ class RedisWatch:
         return not self._answers.is_set()
 
     def away(self, error: Exception) -> None:
-        """Hear that Redis did not answer somebody."""
+        """Hear that Redis did not answer somebody; the log names what our own write meets, if it fails too."""
+        log.debug("Redis did not answer: %s", error)
         if self._trying is None and not self._stopped.is_set():
             self._answers.clear()
-            self._trying = asyncio.create_task(self._try(error))
+            self._trying = asyncio.create_task(self._try())
 
     async def until_answered(self, act: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat an act that may be repeated until Redis answers.
@@ -128,19 +134,17 @@ class RedisWatch:
         if self._trying is not None:
             await asyncio.wait([self._trying])
 
-    async def _try(self, error: Exception) -> None:
+    async def _try(self) -> None:
         since, told = time.monotonic(), False
         while not self._stopped.is_set():
             try:
                 await self._write()
-            except (*REDIS_AWAY, OSError):
+            except (RedisError, OSError) as refusal:
                 if not told:
-                    log.warning("Redis is away (%s): nothing is sent until it is back, and nothing is lost.", error)
+                    # What the write meets itself is more to the point than what somebody else met before.
+                    log.warning("Redis is away (%s): nothing is sent until it is back, and nothing is lost.", refusal)
                     told = True
                 await rest(self._stopped, TRY_EVERY_SECONDS)
-            except RedisError as refusal:  # an answer, if no good one: whoever asks next will say so
-                log.warning("Redis refuses a write: %s", refusal)
-                break
             else:
                 break
         if told and not self._stopped.is_set():

@@ -1,12 +1,14 @@
 """A process on a real Redis whose background loops each run into an error that nobody foresaw."""
 
 import json
+import logging
 import os
 import tempfile
 import time
 from dataclasses import asdict
 
 import pytest
+import redis
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from couponpress_worker.completion.run_webhooks import HookSender
@@ -15,7 +17,8 @@ from couponpress_worker.rate import adaptive
 from couponpress_worker.rate.send_log import FlightRecorder
 from couponpress_worker.runtime import recovery
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix, health
-from couponpress_worker.runtime.process import Process
+from couponpress_worker.runtime.process import Process, redis_for
+from couponpress_worker.runtime.redis_server import free_port, start, stop
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.settings import Secrets
 from couponpress_worker.store.leases import Leases
@@ -122,3 +125,47 @@ def test_a_process_has_as_many_chunks_in_hand_as_its_worker_has_threads(settings
         assert process._unhinted._most_in_hand == 3
     finally:
         process.close()
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server of its own, to be changed at will; yields its port."""
+    port = free_port()
+    server = start(tmp_path, port)
+    yield port
+    stop(server)
+
+
+async def meet_refusal(process):
+    """Connect once more in a process, and tell its watch what came of it."""
+    with pytest.raises(redis.ConnectionError, match="max number of clients") as refused:
+        async with redis_for(process._settings) as client:
+            await client.ping()
+    process._watch.away(refused.value)
+
+
+def test_a_redis_that_takes_no_more_clients_is_one_absence_that_is_said_once(own_server, settings, caplog):
+    """Connections that are open still serve: that one of them answers does not count as Redis being back."""
+    caplog.set_level(logging.INFO)
+    own = fleet_settings(redis_url=f"redis://127.0.0.1:{own_server}/0", base_url=settings.base_urls[0])
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def said(words):
+        return sum(words in record.getMessage() for record in caplog.records)
+
+    with redis.Redis(port=own_server, single_connection_client=True) as admin:
+        process = Process.start(own, Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY), publish_nothing)
+        try:
+            until(lambda: any(one["sub"] == "1" for one in admin.client_list()))
+            admin.config_set("maxclients", 1)
+            process._call(meet_refusal(process)).result()
+            until(lambda: said("Redis is away") == 1)
+            refused = admin.info("stats")["rejected_connections"]
+            until(lambda: admin.info("stats")["rejected_connections"] >= refused + 10)
+            assert process._watch.is_away
+            admin.config_set("maxclients", 100)
+            until(lambda: said("Redis is back") == 1)
+            assert (said("Redis is away"), said("Redis is back")) == (1, 1)
+        finally:
+            admin.config_set("maxclients", 100)
+            process.close()

@@ -69,13 +69,19 @@ def test_a_cut_that_heals_at_once_is_not_worth_a_word(caplog):
     assert caplog.records == []
 
 
-def test_a_refusal_is_an_answer_and_is_said(caplog):
+def test_a_refusal_is_said_once_and_is_one_absence(caplog):
+    caplog.set_level(logging.INFO)
+
     async def act(watch):
         watch.away(RedisConnectionError("gone"))
         await watch.answering()
+        return watch.returns
 
-    watched(act, write=RedisInHand(1, ResponseError("MISCONF disk")))
-    assert "MISCONF disk" in caplog.text
+    assert watched(act, write=RedisInHand(100, ResponseError("MISCONF disk"))) == 1
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "MISCONF disk" in told[0]
+    assert "Redis is back" in told[1]
 
 
 def test_an_act_is_repeated_until_it_is_answered():
