@@ -526,7 +526,7 @@ def test_watching_without_a_name_takes_the_youngest_run(couponpress, server, red
     for number, run in enumerate(("may", "june")):
         bring_to(redis_url, stored(redis_url, run=run, first=number), [State.SUCCEEDED])
         server.zadd(KEYS.runs, {f"b{number + 1}": number})
-    assert "run june: 1 specs ended" in couponpress("watch").err
+    assert "run june: 1 spec ended" in couponpress("watch").err
 
 
 def test_watching_without_any_run_is_told(couponpress, server):
