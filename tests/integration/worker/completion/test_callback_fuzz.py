@@ -149,7 +149,9 @@ def fuzz(redis_url, client, request, record_testsuite_property):
 )
 def test_unsigned_bytes_and_headers(fuzz, body, headers, method, path):
     told = [(f"wechatpay-{name}".encode(), value) for name, value in headers]
-    assert fuzz.call(body, told, method=method, path=path) in {401, 404, 405}
+    asked_by_a_balancer = method == "GET" and path == "/"
+    allowed = {200} if asked_by_a_balancer else {401, 404, 405}
+    assert fuzz.call(body, told, method=method, path=path) in allowed
 
 
 @fuzzed

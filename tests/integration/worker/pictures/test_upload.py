@@ -390,7 +390,8 @@ def test_without_the_fleets_settings_each_missing_one_is_told(env, catalog):
     few = {name: env[name] for name in ("COUPONPRESS_REDIS_URL", "COUPONPRESS_MCHID")}
     done = submit(few, catalog)
     assert done.returncode == 2
-    assert "missing settings: COUPONPRESS_MCH_SERIAL_NO" in done.stderr
+    assert "missing settings: COUPONPRESS_MCH_PRIVATE_KEY_FILE, COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID" in done.stderr
+    assert "COUPONPRESS_MCH_SERIAL_NO" in done.stderr
 
 
 def test_the_settings_are_asked_for_in_python_too(photo):
