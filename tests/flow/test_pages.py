@@ -126,7 +126,8 @@ def test_the_page_of_catalogs(session):
     assert "run may: 1 enqueued" in said
     assert "run june: 1 enqueued" in said
     (session.home / "coupons.errors.csv").write_text(f"_line,_problem,{header}\n9,mended,120344,100,20,全场,满减券\n")
-    said = session.type(f". .venv/bin/activate && . up/env\n{mended.replace('--run', '--mapping shop.toml --run')}")
+    mended = mended.replace(".errors.csv", ".errors.csv --mapping shop.toml")
+    said = session.type(f". .venv/bin/activate && . up/env\n{mended}")
     assert "run coupons: 1 enqueued" in said
 
 
