@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from couponpress.catalog.cells import CellError
+from couponpress.catalog.cells import CellError, visible
 
 #: What programs write where there is no value.
 _NO_VALUES: Final = "nan|null|none|nil|undefined|n/a|n-a|<na>|nat|true|false|-|--|\\\\n|空|无"
@@ -17,10 +17,6 @@ _NO_VALUE: Final = re.compile(_NO_VALUES, re.IGNORECASE)
 #: Ids that need no closer look; an empty cell is one.
 is_plain_id: Final = re.compile(rf"(?!(?i:{_NO_VALUES})\Z)[A-Za-z0-9_\-\u4e00-\u9fff]*").fullmatch
 
-#: Letters without a width or a meaning of their own: zero width, direction marks, soft hyphen, byte-order mark.
-_UNSEEN: Final = re.compile(
-    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
-)
 _AS_FORMULA: Final = re.compile(r'="([^"]*)"')
 _SHORTENED: Final = re.compile(r"[+-]?[0-9]+[.,][0-9]+E[+-]?[0-9]+|[+-]?[0-9]+E\+[0-9]+", re.IGNORECASE)
 _DECIMAL: Final = re.compile(r"([0-9]+)\.0+")
@@ -46,7 +42,7 @@ def identifier(text: str) -> str:
     Raises:
         CellError: a program has put something else in its place.
     """
-    plain = _UNSEEN.sub("", text).strip()
+    plain = visible(text).strip()
     if found := _AS_FORMULA.fullmatch(plain):
         plain = found[1].strip()
     if plain.startswith("'") and len(plain) > 1 and not plain.endswith("'"):

@@ -179,9 +179,7 @@ def picture(sight: Sight, limit_per_second: float | None) -> Group:
     return Group(bar, *lines, *map(Text, sight.notes))
 
 
-def _left(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+def _left(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -194,12 +194,12 @@ class Slots:
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def answered(self, slot: Slot) -> None:
-        """Hear that a request was sent in the slot, and answered by anything but "too fast"."""
+        """Note that a request was sent in the slot, and answered by anything but "too fast"."""
         if self._pace is not None:
             self._pace.admitted(slot.moment_us)
 
     def throttled(self, slot: Slot, retry_after_seconds: float | None) -> None:
-        """Hear that the request of the slot was answered with "too fast", and for how long the answer asks to wait."""
+        """Note that the request of the slot was answered with "too fast", and for how long the answer asks to wait."""
         if self._pace is not None:
             self._pace.throttled(slot.moment_us, retry_after_seconds, self.pause)
         else:

@@ -62,7 +62,7 @@ class Outage:
         return None
 
     def leave(self, admitted: int) -> None:
-        """Hear that a chunk is out of hand: if it was the latest to probe, another one may."""
+        """Note that a chunk is out of hand: if it was the latest to probe, another one may."""
         if self._breaker.is_open and admitted == self._probers:
             self._probing_until = 0.0
             self._wake()

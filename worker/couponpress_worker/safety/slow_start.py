@@ -69,7 +69,7 @@ class Trial:
         return part
 
     def end(self, part: Part) -> None:
-        """Hear that every answer to a part is there, so that others may go on."""
+        """Note that every answer to a part is there, so that others may go on."""
         if part.trying:
             self._trying -= part.trying
             self._part_ended.set()

@@ -64,7 +64,7 @@ class RedisWatch:
         return not self._answers.is_set()
 
     def away(self, error: Exception) -> None:
-        """Hear that Redis did not answer somebody; the log names what our own write meets, if it fails too."""
+        """Note that Redis did not answer somebody; the log names what our own write meets, if it fails too."""
         log.debug("Redis did not answer: %s", error)
         if self._trying is None and not self._stopped.is_set():
             self._answers.clear()
@@ -85,7 +85,7 @@ class RedisWatch:
                 await self.back(error)
 
     async def back(self, error: Exception) -> None:
-        """Hear that Redis did not answer somebody, and wait until it does."""
+        """Note that Redis did not answer somebody, and wait until it does."""
         self.away(error)
         await asyncio.sleep(TRY_EVERY_SECONDS)
         await self.answering()

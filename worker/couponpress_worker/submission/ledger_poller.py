@@ -118,7 +118,7 @@ class Unhinted:
         self._hinted_at = float("-inf")
 
     def hinted(self) -> None:
-        """Hear that a hint came."""
+        """Note that a hint came."""
         self._hinted_at = asyncio.get_running_loop().time()
 
     async def run(self, stopped: asyncio.Event) -> None:
