@@ -78,6 +78,7 @@ GROUND_FLOOR = {
     "settings",
     "errors",
     "picture_files",
+    "plurals",
     "transport",
 }
 
@@ -103,7 +104,7 @@ ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
     "rate settings wechatpay outbound periodic errors",
     "couponpress": "__main__ cli gateway nightly asyncio_client client uploads catalog settings transport ledger "
-    "serialized_spec spec results picture_files outcome keys setting_names errors",
+    "serialized_spec spec results picture_files outcome keys setting_names plurals errors",
 }
 
 

@@ -33,6 +33,7 @@ order in which a spec meets them:
     keys              every name in Redis
     transport         how Redis and Celery are reached, how services listen
     results           outcomes as CSV or JSON lines
+    plurals           counts with their nouns: `1 row`, `2 rows`
 """
 
 from couponpress.asyncio_client import AsyncClient

@@ -454,7 +454,8 @@ class Client:
 
         Args:
             run: the run's name.
-            outcome: only specs that ended so; None for all that ended badly.
+            outcome: only specs that ended so; None for rejected, expired and cancelled ones. Failed ones must be asked
+                for: the platform most likely keeps them failed.
             code: only specs whose reason has this code; None for all.
             on_progress: called with the number of specs that go again so far, step by step.
 

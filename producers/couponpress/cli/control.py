@@ -13,7 +13,8 @@ from couponpress.cli.console import BrandOption, RunArgument, stderr
 from couponpress.cli.counters import row_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.ledger.redrive import RedrivenOutcome
+from couponpress.ledger.redrive import KNOWN_TO_PLATFORM, RedrivenOutcome
+from couponpress.plurals import counted
 
 
 def pause(run: RunArgument = None, brand: BrandOption = None) -> None:
@@ -41,34 +42,49 @@ def cancel(
             return
         with _counter() as on_progress:
             cancelled = client.cancel(run, on_progress=on_progress)
-    stderr.print(f"{cancelled} specs cancelled; what was accepted before goes on to completion")
+    stderr.print(f"{counted(cancelled, 'spec')} cancelled; what was accepted before goes on to completion")
 
 
 def redrive(
     run: Annotated[str, typer.Argument(help="The run's name.")],
     code: Annotated[str | None, typer.Option(help="Only specs whose reason has this code.")] = None,
     outcome: Annotated[
-        RedrivenOutcome | None, typer.Option(help="Only specs that ended so; default: all that ended badly.")
+        RedrivenOutcome | None,
+        typer.Option(help="Only specs that ended so; default: all that ended badly, except failed ones."),
     ] = None,
 ) -> None:
-    """Send ended specs of a run again, same task_id and bytes, tries anew; never those that succeeded.
+    """Send ended specs of a run again, same task_id and bytes, tries anew; failed ones only when asked for.
 
     It helps where the cause lay outside the row and is gone: an outage, a permission, a dead-letter chunk. A row
     that is wrong, and a picture that the platform could not make, need a new task_id: submit them under a new run name.
     """
     with Client() as client:
+        before = client.run(run)
         with _counter() as on_progress:
             again = client.redrive(run, outcome=outcome, code=code, on_progress=on_progress)
-        more = f"`couponpress watch {run}` shows its progress." if again else f"`couponpress status {run}` says why."
-        stderr.print(f"run {run}: {again} specs go again. {more}")
+    verb = "goes" if again == 1 else "go"
+    more = f"`couponpress watch {run}` shows its progress." if again else f"`couponpress status {run}` says why."
+    stderr.print(f"run {run}: {counted(again, 'spec')} {verb} again. {more}")
+    if again and (outcome in KNOWN_TO_PLATFORM or (outcome is None and before.expired)):
+        stderr.print(
+            "The platform may not call back again for what it accepted before: what became of those specs is known "
+            "when they are queried, COUPONPRESS_CALLBACK_SPAN (13 minutes unless set) after it accepts them again."
+        )
+    if outcome is None and before.failed:
+        left_out = counted(before.failed, "failed spec")
+        stderr.print(
+            f"{left_out} {'was' if before.failed == 1 else 'were'} left out, for the platform most likely keeps them "
+            f"failed; ask for them with `couponpress redrive {run} --outcome failed`"
+        )
 
 
 def _confirmed(client: Client) -> bool:
     open_runs = [one for one in client.runs() if not one.finished]
     specs = sum(one.waiting + one.retrying + one.looking for one in open_runs)
+    what = f"{counted(specs, 'spec')} of {counted(len(open_runs), 'run')}"
     if not sys.stdin.isatty():
-        raise InputError(f"that would cancel {specs} specs of {len(open_runs)} runs; name one run, or give --yes.")
-    return typer.confirm(f"Cancel {specs} specs of {len(open_runs)} runs?", err=True)
+        raise InputError(f"that would cancel {what}; name one run, or give --yes.")
+    return typer.confirm(f"Cancel {what}?", err=True)
 
 
 def _counter() -> AbstractContextManager[Callable[[int], None] | None]:

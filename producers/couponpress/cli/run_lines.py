@@ -7,6 +7,7 @@ import time
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterChunk, DeadLetterMessage
 from couponpress.ledger.rate import RateInForce
 from couponpress.outcome import RunStatus
+from couponpress.plurals import counted
 
 #: How many of the dead-letter chunks are named.
 _NAMED = 5
@@ -82,11 +83,6 @@ def dead_letter_lines(
         lines.append(f"dead letter: {counted(messages, 'message')}, no hints; nothing of any run is lost with them")
         lines += [f"      {_moment(one.since)} {one.queue}: {one.reason}: {one.text[:80]}" for one in latest[:3]]
     return lines
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun: `1 spec`, `2 specs`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def summary(status: RunStatus, reasons: dict[str, int]) -> str:

@@ -17,6 +17,10 @@ from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.outcome import LETTERS, State
 
 RedrivenOutcome = Literal["rejected", "failed", "expired", "cancelled"]
+#: What goes again when no outcome is asked for: the platform most likely keeps a failed task_id failed.
+UNASKED: tuple[RedrivenOutcome, ...] = ("rejected", "expired", "cancelled")
+#: What the platform accepted before, so that its callback may not come a second time.
+KNOWN_TO_PLATFORM: tuple[RedrivenOutcome, ...] = ("failed", "expired")
 #: How many chunks one round trip sends again: some milliseconds of Redis.
 REDRIVE_BATCH = 50
 
@@ -33,7 +37,7 @@ class RedriveLedger:
     def redrive(
         self, number: str, outcome: RedrivenOutcome | None, code: str | None
     ) -> Iterator[tuple[int, list[str]]]:
-        """Let a run's ended specs wait again, those of an outcome and of a code, or with None of any.
+        """Let a run's ended specs wait again, those of an outcome (None: `UNASKED`) and of a code (None: any).
 
         Yields, step by step, how many specs go again and which chunks are to be published. May be broken off and
         repeated: what waits again is not touched again.
@@ -41,7 +45,7 @@ class RedriveLedger:
         Raises:
             InputError: specs of that outcome are not sent again.
         """
-        outcomes = get_args(RedrivenOutcome) if outcome is None else (outcome,)
+        outcomes = UNASKED if outcome is None else (outcome,)
         if not set(outcomes) <= set(get_args(RedrivenOutcome)):
             raise InputError(
                 f"specs are sent again that ended as {', '.join(get_args(RedrivenOutcome))}, not {outcome}."

@@ -700,7 +700,7 @@ def test_cancelling_everything_asks_and_a_script_must_say_so(couponpress, server
     stored(redis_url, 3)
     ran = couponpress("cancel")
     assert is_one_sentence(ran)
-    assert "3 specs of 1 runs" in ran.err
+    assert "3 specs of 1 run" in ran.err
     assert "--yes" in ran.err
     assert couponpress("cancel", "--yes").err.startswith("3 specs cancelled")
 
@@ -713,7 +713,7 @@ def test_a_person_is_asked_before_everything_is_cancelled(
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
     ran = couponpress("cancel")
     assert ran.code == 0
-    assert "Cancel 2 specs of 1 runs?" in ran.out + ran.err
+    assert "Cancel 2 specs of 1 run?" in ran.out + ran.err
     assert json.loads(couponpress("status", "may", "--json").out)["cancelled"] == cancelled
 
 
@@ -930,10 +930,18 @@ def test_redrive_sends_again_by_filter_and_says_how_many(couponpress, redis_url,
     moved(redis_url, chunk_id, Move(0, "reject", code="NO_AUTH"), Move(1, "fail", code="FAIL"), Move(2, "succeed"))
     ran = couponpress("redrive", "may", "--code", "NO_AUTH")
     assert ran.code == 0
-    assert "run may: 1 specs go again. `couponpress watch may`" in ran.err
+    assert "run may: 1 spec goes again. `couponpress watch may`" in ran.err
+    assert "when they are queried" not in ran.err
     ran = couponpress("redrive", "may", "--outcome", "rejected")
     assert "run may: 0 specs go again. `couponpress status may`" in ran.err
-    assert "1 specs go again" in couponpress("redrive", "may").err
+    ran = couponpress("redrive", "may")
+    assert "0 specs go again" in ran.err
+    assert "1 failed spec was left out" in ran.err
+    assert "`couponpress redrive may --outcome failed`" in ran.err
+    ran = couponpress("redrive", "may", "--outcome", "failed")
+    assert "1 spec goes again" in ran.err
+    assert "known when they are queried, COUPONPRESS_CALLBACK_SPAN (13 minutes unless set) after" in ran.err
+    assert "left out" not in ran.err
     assert couponpress("redrive", "may", "--outcome", "succeeded").code == 2
     assert couponpress("redrive", "nobody's").code == 2
 

@@ -27,7 +27,7 @@ from tests.builders import (
     stored,
 )
 
-WAITING, SUCCEEDED = State.WAITING, State.SUCCEEDED
+WAITING, FAILED, SUCCEEDED = State.WAITING, State.FAILED, State.SUCCEEDED
 ENDED = {
     "reject": ("rejected", "PARAM_ERROR"),
     "fail": ("failed", "FAIL"),
@@ -59,8 +59,10 @@ def reasons(client):
     return ReadingLedger(client, KEYS).reasons("b1")
 
 
-def test_everything_that_ended_badly_goes_again(client, producer, ended):
-    assert producer.redrive("may") == 6
+def test_what_ended_badly_goes_again_but_failed_specs_only_when_asked_for(client, producer, ended):
+    assert producer.redrive("may") == 5
+    assert states_of(client, ended) == [WAITING, FAILED, *[WAITING] * 4, SUCCEEDED]
+    assert producer.redrive("may", outcome="failed") == 1
     assert states_of(client, ended) == [WAITING] * 6 + [SUCCEEDED]
     assert reasons(client) == {}
     told = producer.run("may")
@@ -153,6 +155,7 @@ def test_a_held_run_is_redriven_and_stays_held(redis_url, client, producer, ende
 
 def test_an_end_after_a_redrive_is_counted_once(redis_url, client, producer, ended):
     producer.redrive("may")
+    producer.redrive("may", outcome="failed")
     again = [Move(position, "reject", tries=1, code="PARAM_ERROR", message="still") for position in range(6)]
     assert all(moved(redis_url, ended, *again))
     assert reasons(client) == {"rejected PARAM_ERROR": 6}
