@@ -2,22 +2,22 @@
 -- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds
 -- ARGV[1] chunk id   ARGV[2] owner   ARGV[3] ms within which the rest is to be taken up   ARGV[4] score of held chunks
 -- ARGV[5] JSON object: position -> scope of the hold because of which its spec was not sent
--- Returns how many specs of the chunk still wait to be sent, -1 when the lease was lost, or -2 when holds keep all of
--- them back: then the chunk is nobody's business until a release.
+-- Returns {'given back', how many specs of the chunk still wait to be sent}, {'kept back'} when holds keep all of them
+-- back until a release, or {'lost'} when the lease was lost.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then
   -- It lives: the lease ran out while Redis was away or the worker stood still, and not because the chunk killed it.
   if redis.call('HGET', KEYS[1], 'lost_by') == ARGV[2] then
     redis.call('HDEL', KEYS[1], 'lost_by')
     if redis.call('HINCRBY', KEYS[1], 'lost', -1) < 1 then redis.call('HDEL', KEYS[1], 'lost') end
   end
-  return -1
+  return {'lost'}
 end
 redis.call('HDEL', KEYS[1], 'owner', 'lost', 'lost_by')
 local states = redis.call('HGET', KEYS[1], 's') or ''
 local _, waiting = string.gsub(states, 'w', '')
 if waiting == 0 then
   redis.call('ZREM', KEYS[2], ARGV[1])
-  return 0
+  return {'given back', 0}
 end
 
 local function scopes_that_keep_all() -- nil when any spec may be sent: a hold may be over by now
@@ -40,8 +40,8 @@ local scopes = scopes_that_keep_all()
 if scopes then
   redis.call('HSET', KEYS[1], 'kept', scopes)
   redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
-  return -2
+  return {'kept back'}
 end
 local now = redis.call('TIME')
 redis.call('ZADD', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3], ARGV[1])
-return waiting
+return {'given back', waiting}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
 
@@ -28,7 +28,7 @@ LEASE_MS = 30_000
 #: The version of chunk records that this code reads and writes.
 RECORD_VERSION = b"1"
 
-NotLeased = Literal["nothing", "taken", "held", "suspect", "dead letter"]
+WhyNot = Literal["nothing", "taken", "held", "suspect", "dead letter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,40 @@ class Leased:
     def waiting(self) -> list[int]:
         """Return the positions that are to be sent."""
         return [position for position, letter in enumerate(self.states) if letter == "w"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotLeased:
+    """The chunk was not taken in hand.
+
+    Attributes:
+        why: `nothing` of it waits; it is `taken` by another process; it is `held`, as is its run; it is a `suspect`,
+            and this process has another suspect in hand; it became a `dead letter`.
+    """
+
+    why: WhyNot
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The lease lives for another LEASE_MS."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """The lease expired, and another process may have the chunk: nothing of it may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """The lease was ended. While specs of the chunk still wait to be sent, the chunk is to be published again."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBack:
+    """The lease was ended, and holds keep back everything that waits: a release brings the chunk back."""
 
 
 class LeaseLedger(MoveLedger):
@@ -70,43 +104,44 @@ class LeaseLedger(MoveLedger):
         )
         if told == b"damaged":
             await self.dead_letter(chunk_id, "its record is not whole")
-            return "dead letter"
+            return NotLeased("dead letter")
         if told != b"leased":
-            return cast(NotLeased, told.decode())
+            return NotLeased(cast(WhyNot, told.decode()))
         stored, states, tries, version, made = rest
         if version != RECORD_VERSION:  # nobody may touch what he cannot read; a newer worker can
             cure = "upgrade every worker, then `couponpress resume` the run"
             await self.hold(scope, f"chunk {chunk_id} has a record of version {version.decode()!r}", cure, time.time())
             await self.give_back(chunk_id, owner)
-            return "held"
+            return NotLeased("held")
         try:
             standing = standing_of(stored, states, tries, made)
         except DamagedChunkError as error:
             await self.dead_letter(chunk_id, str(error))
             await self.give_back(chunk_id, owner)
-            return "dead letter"
+            return NotLeased("dead letter")
         return Leased(chunk_id, *standing)
 
-    async def renew(self, chunk_id: str, owner: str) -> bool:
-        """Keep a lease for another LEASE_MS; False when it is lost, and nothing of the chunk may be sent."""
+    async def renew(self, chunk_id: str, owner: str) -> Renewed | LeaseLost:
+        """Keep a lease for another LEASE_MS."""
         keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id))]
-        return bool(await self._renew(keys, [chunk_id, owner, LEASE_MS]))
+        return Renewed() if await self._renew(keys, [chunk_id, owner, LEASE_MS]) else LeaseLost()
 
-    async def give_back(self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None) -> int:
+    async def give_back(
+        self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None
+    ) -> GivenBack | KeptBack | LeaseLost:
         """End a lease.
 
         Args:
             chunk_id: the chunk.
             owner: who leased it.
             kept: positions that were not sent, and the scope of the hold that keeps each of them back.
-
-        Returns:
-            how many specs still wait to be sent: if any, the chunk is to be published again. -1 when the lease was
-            lost, -2 when holds keep everything back that waits: then a release brings the chunk back.
         """
         keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id)), self._keys.holds]
         values: list[str | int] = [chunk_id, owner, TAKE_UP_MS, HELD_SCORE, compact(dict(kept or {}))]
-        return int(cast(int, await self._give_back(keys, values)))
+        told, *waiting = cast(list[Any], await self._give_back(keys, values))
+        if told == b"given back":
+            return GivenBack(waiting[0])
+        return KeptBack() if told == b"kept back" else LeaseLost()
 
     async def abandoned(self, limit: int = 500) -> list[str]:
         """Return chunks that nobody took up, or whose lease ran out; the lease is over and their time starts anew.

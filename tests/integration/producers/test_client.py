@@ -21,7 +21,7 @@ from couponpress import (
 from couponpress.keys import SUBMIT_TASK
 from couponpress.ledger.chunks import CHUNK_SIZE, unpack
 from couponpress.ledger.enqueueing import UploadLedger
-from couponpress.ledger.leases import Leased
+from couponpress.ledger.leases import Leased, NotLeased
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress.uploads.catalog_upload import CatalogUpload
@@ -429,7 +429,7 @@ def test_a_pause_keeps_chunks_back_and_a_resume_announces_them(client, server, r
     client.enqueue_many(specs(range(150)), run="may")
     server.delete(KEYS.queue("bulk"))
     assert client.pause(run)
-    assert [lease(redis_url, chunk_id) for chunk_id in ("b1.1", "b1.2")] == ["held", "held"]
+    assert [lease(redis_url, chunk_id) for chunk_id in ("b1.1", "b1.2")] == [NotLeased("held")] * 2
     assert client.run("may").hold == "paused by hand"
     assert client.resume(run)
     assert sorted(announced(server, "again")) == ["b1.1", "b1.2"]  # before what nobody had in hand yet
@@ -502,7 +502,7 @@ def test_cancelling_everything_cancels_every_run(client):
 def test_a_cancelled_run_is_not_leased_and_takes_new_specs_later(client, redis_url):
     client.enqueue_many(specs([1]), run="may")
     client.cancel("may")
-    assert lease(redis_url, "b1.1") == "nothing"
+    assert lease(redis_url, "b1.1") == NotLeased("nothing")
     client.enqueue_many(specs([2]), run="may")
     assert isinstance(lease(redis_url, "b1.2"), Leased)
 
@@ -518,7 +518,7 @@ def test_an_interrupted_cancel_keeps_the_run_held_and_is_finished_by_another(cli
     (hold,) = client.holds()
     assert (hold.scope, hold.reason) == ("may", "being cancelled")
     assert hold.cure == "`couponpress cancel may` again finishes it"
-    assert lease(redis_url, "b1.30") == "held"
+    assert lease(redis_url, "b1.30") == NotLeased("held")
     cancelled = client.run("may").cancelled
     assert 0 < cancelled < 3000
     assert client.cancel("may") == 3000 - cancelled

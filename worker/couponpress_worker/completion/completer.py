@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from couponpress.ledger.moves import Move
 from couponpress.ledger.working import WorkLedger
@@ -17,25 +17,29 @@ from couponpress.transport.batching import Batcher
 from couponpress_worker.completion.moves import move_of
 from couponpress_worker.wechatpay.judgement import Retry, read_task
 
+#: What became of a completion: `done`; `repeated`: it changed nothing; `unknown`: no spec has its task_id;
+#: `unreadable`: it does not say how the task ended.
+Booked = Literal["done", "repeated", "unknown", "unreadable"]
+
 
 class Completer:
     """Writes completions to the ledger; those that arrive within a moment share their round trips."""
 
     def __init__(self, ledger: WorkLedger) -> None:
         self._ledger = ledger
-        self._batcher: Batcher[Mapping[str, Any], str] = Batcher(self._book)
+        self._batcher: Batcher[Mapping[str, Any], Booked] = Batcher(self._book)
 
-    async def complete(self, task: Mapping[str, Any]) -> str:
-        """Book one task's state. Returns `done`, `repeated` (nothing left to change), `unknown` or `unreadable`.
+    async def complete(self, task: Mapping[str, Any]) -> Booked:
+        """Book one task's state.
 
         Raises:
             redis.exceptions.RedisError: it is not known to be booked; the caller must ask for a repetition.
         """
         return await self._batcher.put(task)
 
-    async def _book(self, tasks: list[Mapping[str, Any]]) -> list[str]:
+    async def _book(self, tasks: list[Mapping[str, Any]]) -> list[Booked]:
         places = await self._ledger.places([_task_id(task) for task in tasks])
-        results = ["unknown" if place is None else "unreadable" for place in places]
+        results: list[Booked] = ["unknown" if place is None else "unreadable" for place in places]
         moves: dict[str, list[Move]] = defaultdict(list)
         origin: dict[str, list[int]] = defaultdict(list)
         for number, (task, place) in enumerate(zip(tasks, places, strict=True)):

@@ -18,7 +18,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from couponpress.keys import HELD_SCORE, LANES, Keys
-from couponpress.ledger.leases import Leased, NotLeased
+from couponpress.ledger.leases import GivenBack, KeptBack, Leased, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
@@ -53,9 +53,9 @@ class Leases(WorkLedger):
     async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
         """Take a chunk in hand, as `WorkLedger.lease`."""
         if chunk_id in self._in_hand:
-            return "taken"
+            return NotLeased("taken")
         name = self._in_hand[chunk_id] = f"{owner}/{next(self._numbers)}"
-        leased: Leased | NotLeased = "nothing"
+        leased: Leased | NotLeased | None = None
         try:
             leased = await self._watch.until_answered(lambda: super(Leases, self).lease(chunk_id, name))
         finally:
@@ -65,11 +65,13 @@ class Leases(WorkLedger):
                 self._in_hand.pop(chunk_id, None)
         return leased
 
-    async def renew(self, chunk_id: str, owner: str) -> bool:
+    async def renew(self, chunk_id: str, owner: str) -> Renewed | LeaseLost:
         """Keep a lease, as `WorkLedger.renew`."""
         return await super().renew(chunk_id, self._in_hand.get(chunk_id, owner))
 
-    async def give_back(self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None) -> int:
+    async def give_back(
+        self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None
+    ) -> GivenBack | KeptBack | LeaseLost:
         """End a lease, as `WorkLedger.give_back`."""
         try:
             name = self._in_hand.get(chunk_id, owner)
@@ -96,8 +98,9 @@ class Leases(WorkLedger):
         chunks = []
         for chunk_id, name in (await self._leased()).items():
             if name.startswith(f"{owner}/") and self._in_hand.get(chunk_id) != name:
-                if await super().give_back(chunk_id, name) > 0:
-                    chunks.append(chunk_id)
+                match await super().give_back(chunk_id, name):
+                    case GivenBack(waiting) if waiting:
+                        chunks.append(chunk_id)
                 log.info("chunk %s was leased to nobody's hand and is given back", chunk_id)
         return chunks
 

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count
 
 from couponpress.keys import LANES, brand_scope, run_scope
-from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.leases import LEASE_MS, GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
@@ -120,9 +120,9 @@ class Submitter:
     async def _submit_admitted(self, chunk_id: str) -> Summary:
         asked_at, returns = time.monotonic(), self._watch.returns
         leased = await self._ledger.lease(chunk_id, self._owner)
-        if not isinstance(leased, Leased):
-            self.held_back += leased == "held"
-            return Summary(chunk_id, note=leased)
+        if isinstance(leased, NotLeased):
+            self.held_back += leased.why == "held"
+            return Summary(chunk_id, note=leased.why)
         chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, returns, HAND_ON_SECONDS, rank=next(self._ranks))
         renewal = asyncio.create_task(self._renew(chunk))
         if self._only_brand is not None:
@@ -134,12 +134,19 @@ class Submitter:
             await self._recorder.flush()
             if chunk.throttled:
                 await self._ledger.count_throttled(chunk_id, chunk.throttled)
-            rest = await self._ledger.give_back(chunk_id, self._owner, chunk.kept_back)
-        if rest > 0 or rest == -1:  # a lost lease may be nobody's, and its hint may have come to this process: taken
+            ended = await self._ledger.give_back(chunk_id, self._owner, chunk.kept_back)
+        rest = 0
+        match ended:
+            case GivenBack(waiting=rest):
+                note = "handed on" if rest else "closed"
+            case KeptBack():
+                self.held_back += 1
+                note = "kept back"
+            case LeaseLost():
+                note = "lease lost"
+        if rest or isinstance(ended, LeaseLost):  # the hint of a lost chunk may already have been consumed here
             await self._publish_again([chunk_id])
-        self.held_back += rest == -2
-        note = {0: "closed", -1: "lease lost", -2: "kept back"}.get(rest, "handed on")
-        return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), max(rest, 0))
+        return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), rest)
 
     def _refuse_other_brands(self, chunk: ChunkInHand, brand_id: str) -> None:
         """End the specs of other brands: a brand that calls for itself names none, and would get their pictures."""
@@ -343,7 +350,7 @@ class Submitter:
             except REDIS_AWAY as error:  # the lease runs out by itself if Redis stays away
                 await self._watch.back(error)
                 continue
-            chunk.leased_until = asked_at + LEASE_MS / 1000 if kept else 0.0
+            chunk.leased_until = asked_at + LEASE_MS / 1000 if isinstance(kept, Renewed) else 0.0
             chunk.sure_since = returns
             chunk.asked.set()
 

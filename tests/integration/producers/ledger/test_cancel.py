@@ -7,6 +7,7 @@ import pytest
 from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.cancel import CANCEL_BATCH, CancellingLedger
 from couponpress.ledger.holds import HoldingLedger
+from couponpress.ledger.leases import NotLeased
 from couponpress.ledger.moves import Move
 from couponpress.ledger.progress import CANCELLED_WORDS, ReadingLedger
 from couponpress.outcome import State
@@ -86,7 +87,7 @@ def test_interrupted_it_goes_on_where_it_stopped(redis_url, client, cancelling, 
 def test_a_chunk_that_a_hold_keeps_back_is_cancelled_too(redis_url, client, cancelling, holding):
     chunk_id = stored(redis_url, 2)
     holding.hold("b1", "paused", "cure")
-    assert lease(redis_url, chunk_id) == "held"
+    assert lease(redis_url, chunk_id) == NotLeased("held")
     assert client.zscore(KEYS.open(lane_of(chunk_id)), chunk_id) == HELD_SCORE
     assert cancel(cancelling, holding) == 2
     assert holding.release("b1") == []
@@ -110,7 +111,7 @@ def test_the_chunk_of_a_dead_worker_is_waited_for_no_longer_than_its_lease(redis
     lease(redis_url, chunk_id)
     let_pass(client, KEYS.open("bulk"), 40)
     assert cancel(cancelling, holding) == 3
-    assert lease(redis_url, chunk_id) == "nothing"  # its entry goes with the next look at it
+    assert lease(redis_url, chunk_id) == NotLeased("nothing")  # its entry goes with the next look at it
 
 
 def test_what_was_accepted_and_is_not_known_after_all_is_not_sent_again(redis_url, client, cancelling, holding):
@@ -140,5 +141,5 @@ def test_nothing_is_leased_while_it_goes_on(redis_url, client, cancelling, holdi
     finally:
         done.set()
         grabber.join()
-    assert set(got) <= {"held", "nothing"}
+    assert set(got) <= {NotLeased("held"), NotLeased("nothing")}
     assert got

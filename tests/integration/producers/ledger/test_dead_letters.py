@@ -8,7 +8,7 @@ import redis
 from couponpress import Client
 from couponpress.keys import lane_of
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, LOST_LEASES, RECORD_LOST, DeadLetterLedger
-from couponpress.ledger.leases import Leased
+from couponpress.ledger.leases import GivenBack, Leased, LeaseLost, NotLeased
 from couponpress.ledger.moves import TAKE_UP_MS, Move
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import State
@@ -89,14 +89,14 @@ def test_a_chunk_that_kills_three_workers_in_a_row_becomes_a_dead_letter(redis_u
     assert {(one.outcome, one.code) for one in outcomes(client)} == {("expired", DEAD_LETTER_CODE)}
     assert ReadingLedger(client, KEYS).reasons("b1") == {f"expired {DEAD_LETTER_CODE}": 3}
     assert status(client).finished
-    assert lease(redis_url, chunk) == "nothing"
+    assert lease(redis_url, chunk) == NotLeased("nothing")
     let_pass(client, KEYS.open("bulk"), 3600)
     assert on_ledger(redis_url, chunks_to_publish) == []
 
 
 def test_a_chunk_between_its_last_death_and_its_move_to_the_dead_letters_is_not_taken(redis_url, client, chunk):
     client.hset(KEYS.chunk(chunk), "lost", LOST_LEASES)  # the leader died in between
-    assert lease(redis_url, chunk) == "suspect"
+    assert lease(redis_url, chunk) == NotLeased("suspect")
     run_out(client, chunk)
     assert abandoned(redis_url) == []
     assert states_of(client, chunk) == [EXPIRED] * 3
@@ -117,7 +117,7 @@ def test_a_worker_that_gives_the_chunk_back_clears_it(redis_url, client, chunk):
         assert lose(redis_url, client, chunk) == [chunk]
         if number == 1:
             lease(redis_url, chunk)
-            assert give_back(redis_url, chunk) == 3
+            assert give_back(redis_url, chunk) == GivenBack(3)
     assert states_of(client, chunk) == [WAITING] * 3
 
 
@@ -125,8 +125,8 @@ def test_a_worker_that_turns_out_to_live_takes_the_suspicion_back(redis_url, cli
     """Redis was away for longer than a lease, or the machine stood still: that says nothing about the chunk."""
     for number in range(2 * LOST_LEASES):
         assert lose(redis_url, client, chunk, f"worker-{number}") == [chunk]
-        assert give_back(redis_url, chunk, f"worker-{number}") == -1
-        assert give_back(redis_url, chunk, f"worker-{number}") == -1  # repeated after a lost reply
+        assert give_back(redis_url, chunk, f"worker-{number}") == LeaseLost()
+        assert give_back(redis_url, chunk, f"worker-{number}") == LeaseLost()  # repeated after a lost reply
     assert states_of(client, chunk) == [WAITING] * 3
     assert not client.hexists(KEYS.chunk(chunk), "lost")
 
@@ -136,7 +136,7 @@ def test_a_living_worker_takes_back_only_what_was_held_against_itself(redis_url,
     lose(redis_url, client, chunk, "slow")
     give_back(redis_url, chunk, "slow")
     assert client.hget(KEYS.chunk(chunk), "lost") == b"1"
-    assert give_back(redis_url, chunk, "dead") == -1
+    assert give_back(redis_url, chunk, "dead") == LeaseLost()
     assert client.hget(KEYS.chunk(chunk), "lost") == b"1"
 
 
@@ -226,13 +226,13 @@ def damage(client, chunk_id, fields):
 @pytest.mark.parametrize("fields", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_chunk_that_cannot_be_read_becomes_a_dead_letter_at_once(redis_url, client, chunk, fields):
     damage(client, chunk, fields)
-    assert lease(redis_url, chunk) == "dead letter"
+    assert lease(redis_url, chunk) == NotLeased("dead letter")
     assert states_of(client, chunk) == [EXPIRED] * 3
     assert status(client).finished
     (told,) = dead_letters(client)
     assert told.specs == 3
     assert told.reason
-    assert lease(redis_url, chunk) in {"nothing", "dead letter"}
+    assert lease(redis_url, chunk) in {NotLeased("nothing"), NotLeased("dead letter")}
     assert client.zcard(KEYS.open("bulk")) == 0
     assert [one.outcome for one in outcomes(client)] == ["expired"] * 3
 
@@ -249,20 +249,20 @@ def test_states_that_are_lost_become_dead_letters_and_are_counted_anew(redis_url
     moved(redis_url, chunk, Move(0, "accept"))
     client.zrem(KEYS.awaiting, chunk)
     damage(client, chunk, {"s": None})
-    assert lease(redis_url, chunk) == "dead letter"
+    assert lease(redis_url, chunk) == NotLeased("dead letter")
     assert states_of(client, chunk) == [EXPIRED] * 3
     assert (status(client).expired, status(client).accepted, status(client).finished) == (3, 0, True)
 
 
 def test_a_newer_record_holds_its_run_and_is_left_as_it_is(redis_url, client, chunk):
     damage(client, chunk, {"v": b"2"})
-    assert lease(redis_url, chunk) == "held"
+    assert lease(redis_url, chunk) == NotLeased("held")
     assert states_of(client, chunk) == [WAITING] * 3
     (hold,) = ReadingLedger(client, KEYS).holds()
     assert hold.scope == "may"
     assert "version '2'" in hold.reason
     assert "upgrade" in hold.cure
-    assert lease(redis_url, chunk) == "held"
+    assert lease(redis_url, chunk) == NotLeased("held")
     assert dead_letters(client) == []
 
 
@@ -271,7 +271,7 @@ def test_a_record_that_is_lost_does_not_keep_its_run_open_and_can_be_submitted_a
         specs = [spec(number) for number in range(250)]
         producer.enqueue_many(specs, run="may")
         client.delete(KEYS.chunk("b1.2"))
-        assert lease(redis_url, "b1.2") == "dead letter"
+        assert lease(redis_url, "b1.2") == NotLeased("dead letter")
         assert [(one.chunk_id, one.reason) for one in dead_letters(client)] == [("b1.2", RECORD_LOST)]
         assert (status(client).total, status(client).waiting) == (150, 150)
         assert indexed(client) == 150

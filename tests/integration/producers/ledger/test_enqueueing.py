@@ -9,6 +9,7 @@ from couponpress.ledger import enqueueing
 from couponpress.ledger.chunks import CHUNK_SIZE, digests, unpack
 from couponpress.ledger.enqueueing import SEAL_BATCH, UPLOAD_LOCK_SECONDS, Enqueued, UploadLedger
 from couponpress.ledger.fleet_queries import Place
+from couponpress.ledger.leases import NotLeased
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import State
 from tests.builders import (
@@ -463,5 +464,5 @@ def test_an_upload_with_a_damaged_chunk_can_be_sealed(redis_url, client, uploads
     damage(client, KEYS.chunk("b1.2"))
     assert sealed(uploads, run, token) == ["b1.1", "b1.2", "b1.3"]
     assert status().uploading == 0
-    assert on_ledger(redis_url, lambda ledger: ledger.lease("b1.2", "me")) == "dead letter"
+    assert on_ledger(redis_url, lambda ledger: ledger.lease("b1.2", "me")) == NotLeased("dead letter")
     assert (status().waiting, status().total - status().expired) == (6, 6)

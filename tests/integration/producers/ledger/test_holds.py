@@ -6,7 +6,7 @@ import pytest
 
 from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.holds import HoldingLedger
-from couponpress.ledger.leases import Leased
+from couponpress.ledger.leases import GivenBack, KeptBack, Leased, NotLeased
 from couponpress.ledger.moves import Move
 from tests.builders import KEYS, moved, on_ledger, stored
 
@@ -33,7 +33,7 @@ def chunks(redis_url, client):
 
 def held(url, chunk_ids):
     """Those of the chunks that a worker is told are held."""
-    return [chunk_id for chunk_id in chunk_ids if lease(url, chunk_id) == "held"]
+    return [chunk_id for chunk_id in chunk_ids if lease(url, chunk_id) == NotLeased("held")]
 
 
 def test_a_hold_of_the_partner_keeps_everything_back(redis_url, holding, chunks):
@@ -160,7 +160,7 @@ def two(redis_url, client):
 
 def test_a_chunk_whose_rest_is_of_held_brands_is_nobodys_business(redis_url, client, holding, two):
     assert holding.hold(None, "reason", "cure", brand_id="7")
-    assert kept_back(redis_url, two, "7") == -2
+    assert kept_back(redis_url, two, "7") == KeptBack()
     assert score(client, two) == HELD_SCORE
 
     async def found(ledger):
@@ -184,7 +184,7 @@ def test_one_of_two_brands_is_enough_to_go_on(redis_url, client, holding, two):
     kept_back(redis_url, two, "7", "8")
     assert holding.release(None, brand_id="8") == [two]
     assert isinstance(lease(redis_url, two), Leased)
-    assert give_back(redis_url, two, {0: "brand:7"}) == 2  # position 1 may be sent
+    assert give_back(redis_url, two, {0: "brand:7"}) == GivenBack(2)  # position 1 may be sent
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_brand_that_is_released_while_the_run_is_held_waits_for_both(redis_url
 
 
 def test_a_brand_that_was_released_meanwhile_keeps_nothing_back(redis_url, client, holding, two):
-    assert kept_back(redis_url, two, "7") == 2
+    assert kept_back(redis_url, two, "7") == GivenBack(2)
     assert client.hget(KEYS.chunk(two), "kept") is None
 
 
@@ -217,7 +217,7 @@ def test_what_kept_a_chunk_back_once_is_forgotten_when_its_run_is_held(redis_url
     moved(redis_url, two, Move(0, "again", delay_ms=0))
     moved(redis_url, two, Move(0, "release"))  # of another brand, say: now something may be sent
     holding.hold("b1", "reason", "cure")
-    assert lease(redis_url, two) == "held"
+    assert lease(redis_url, two) == NotLeased("held")
     assert holding.release("b1") == [two]
 
 
@@ -225,7 +225,7 @@ def test_a_retry_that_falls_due_opens_a_chunk_that_is_kept_back(redis_url, clien
     holding.hold(None, "reason", "cure", brand_id="7")
     lease(redis_url, two)
     moved(redis_url, two, Move(0, "again", delay_ms=0))
-    assert give_back(redis_url, two, {1: "brand:7"}) == -2
+    assert give_back(redis_url, two, {1: "brand:7"}) == KeptBack()
     assert on_ledger(redis_url, lambda ledger: ledger.release_due_retries()) == [two]
     assert lease(redis_url, two).waiting() == [0, 1]
 

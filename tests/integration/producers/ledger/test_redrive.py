@@ -6,7 +6,7 @@ import pytest
 
 from couponpress import Client, InputError, UnknownRunError
 from couponpress.keys import HELD_SCORE
-from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.leases import LEASE_MS, GivenBack, KeptBack, Leased, NotLeased, Renewed
 from couponpress.ledger.moves import CANARY_SPECS, Move
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.ledger.redrive import REDRIVE_BATCH, RedriveLedger
@@ -140,14 +140,14 @@ def test_a_chunk_in_hand_is_left_to_its_worker(redis_url, client, producer):
     moved(redis_url, chunk_id, Move(0, "reject"), Move(1, "accept"))
     assert producer.redrive("may") == 1
     assert hints(client, KEYS.queue("bulk")) == []
-    assert on_ledger(redis_url, lambda ledger: ledger.renew(chunk_id, "me"))
-    assert on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "me")) == 1
+    assert on_ledger(redis_url, lambda ledger: ledger.renew(chunk_id, "me")) == Renewed()
+    assert on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "me")) == GivenBack(1)
 
 
 def test_a_held_run_is_redriven_and_stays_held(redis_url, client, producer, ended):
     producer.pause("may")
     producer.redrive("may")
-    assert on_ledger(redis_url, lambda ledger: ledger.lease(ended, "me")) == "held"
+    assert on_ledger(redis_url, lambda ledger: ledger.lease(ended, "me")) == NotLeased("held")
     assert client.zscore(KEYS.open("bulk"), ended) == HELD_SCORE
     assert producer.resume("may")
     assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(ended, "me")), Leased)
@@ -241,7 +241,7 @@ def test_a_redrive_of_a_run_that_the_canary_held_waits_for_the_resume(redis_url,
     moved(redis_url, chunk_id, *(Move(position, "reject", tries=1, code="NO_AUTH") for position in range(CANARY_SPECS)))
     assert [hold.scope for hold in producer.holds()] == ["may"]
     assert producer.redrive("may") == CANARY_SPECS
-    assert on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")) == "held"
+    assert on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")) == NotLeased("held")
     producer.resume("may")
     assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")), Leased)
 
@@ -252,5 +252,5 @@ def test_a_redriven_chunk_of_a_held_brand_is_kept_back_again(redis_url, client, 
     producer.pause(brand="120344")
     assert producer.redrive("may") == 1
     assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")), Leased)
-    assert on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "me", {0: "brand:120344"})) == -2
+    assert on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "me", {0: "brand:120344"})) == KeptBack()
     assert client.zscore(KEYS.open("bulk"), chunk_id) == HELD_SCORE

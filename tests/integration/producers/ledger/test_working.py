@@ -8,7 +8,7 @@ from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.holds import HoldingLedger
-from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.leases import LEASE_MS, GivenBack, Leased, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import CANARY_SPECS, TAKE_UP_MS, Move
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.outcome import State
@@ -97,7 +97,7 @@ def test_a_lease_hands_over_rows_states_and_tries(redis_url, client, chunk):
 
 def test_a_leased_chunk_is_taken(redis_url, chunk):
     lease(redis_url, chunk)
-    assert lease(redis_url, chunk, "worker-2") == "taken"
+    assert lease(redis_url, chunk, "worker-2") == NotLeased("taken")
 
 
 def test_a_lease_that_is_asked_for_again_under_its_own_name_is_the_same_lease(redis_url, chunk):
@@ -114,40 +114,40 @@ def test_a_lease_lives_for_its_time(redis_url, client, chunk):
 def test_a_lease_that_ran_out_goes_to_the_next_once_recovery_saw_it(redis_url, client, chunk):
     lease(redis_url, chunk)
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
-    assert lease(redis_url, chunk, "worker-2") == "taken"
+    assert lease(redis_url, chunk, "worker-2") == NotLeased("taken")
     assert abandoned(redis_url) == [chunk]
     assert isinstance(lease(redis_url, chunk, "worker-2"), Leased)
-    assert not renew(redis_url, chunk)
-    assert give_back(redis_url, chunk) == -1
+    assert renew(redis_url, chunk) == LeaseLost()
+    assert give_back(redis_url, chunk) == LeaseLost()
 
 
 def test_a_renewed_lease_lives_on(redis_url, client, chunk):
     lease(redis_url, chunk)
     let_pass(client, KEYS.open("bulk"), 20)
-    assert renew(redis_url, chunk)
+    assert renew(redis_url, chunk) == Renewed()
     let_pass(client, KEYS.open("bulk"), 20)
-    assert lease(redis_url, chunk, "worker-2") == "taken"
+    assert lease(redis_url, chunk, "worker-2") == NotLeased("taken")
 
 
 def test_renewing_again_is_harmless(redis_url, chunk):
     lease(redis_url, chunk)
-    assert renew(redis_url, chunk)
-    assert renew(redis_url, chunk)
+    assert renew(redis_url, chunk) == Renewed()
+    assert renew(redis_url, chunk) == Renewed()
 
 
 def test_a_lease_that_nobody_has_cannot_be_renewed(redis_url, chunk):
-    assert not renew(redis_url, chunk)
+    assert renew(redis_url, chunk) == LeaseLost()
 
 
 def test_a_chunk_that_does_not_exist_is_nothing_to_do(redis_url):
-    assert lease(redis_url, "b99.1") == "nothing"
-    assert not renew(redis_url, "b99.1")
-    assert give_back(redis_url, "b99.1") == -1
+    assert lease(redis_url, "b99.1") == NotLeased("nothing")
+    assert renew(redis_url, "b99.1") == LeaseLost()
+    assert give_back(redis_url, "b99.1") == LeaseLost()
 
 
 def test_an_open_chunk_whose_record_is_gone_becomes_a_dead_letter_and_is_closed(redis_url, client):
     client.zadd(KEYS.open("bulk"), {"b9.9": 1})
-    assert lease(redis_url, "b9.9") == "dead letter"
+    assert lease(redis_url, "b9.9") == NotLeased("dead letter")
     assert client.zscore(KEYS.open("bulk"), "b9.9") is None
 
 
@@ -155,14 +155,14 @@ def test_a_staged_chunk_is_nothing_to_do_yet(redis_url, client):
     uploads = UploadLedger(client, KEYS)
     run = uploads.open_run("may", "bulk")
     chunk_id = uploads.enqueue_staged(run, uploads.lock_upload(run), identified([1])).chunk_id
-    assert lease(redis_url, chunk_id) == "nothing"
+    assert lease(redis_url, chunk_id) == NotLeased("nothing")
 
 
 def test_a_chunk_without_waiting_specs_is_closed_by_the_lease(redis_url, client, chunk):
     lease(redis_url, chunk)
     bring_to(redis_url, chunk, [ACCEPTED] * 3)
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
-    assert lease(redis_url, chunk, "worker-2") == "nothing"
+    assert lease(redis_url, chunk, "worker-2") == NotLeased("nothing")
     assert client.zcard(KEYS.open("bulk")) == 0
     assert client.hget(KEYS.chunk(chunk), "owner") is None
 
@@ -170,7 +170,7 @@ def test_a_chunk_without_waiting_specs_is_closed_by_the_lease(redis_url, client,
 @pytest.mark.parametrize("scope", ["partner", "run:b1"])
 def test_a_held_chunk_is_kept_back(redis_url, client, chunk, scope):
     hold(client, scope)
-    assert lease(redis_url, chunk) == "held"
+    assert lease(redis_url, chunk) == NotLeased("held")
     assert client.zscore(KEYS.open("bulk"), chunk) == HELD_SCORE
 
 
@@ -182,14 +182,14 @@ def test_a_hold_of_another_run_keeps_nothing_back(redis_url, client, chunk):
 def test_a_chunk_that_is_given_back_empty_is_closed(redis_url, client, chunk):
     lease(redis_url, chunk)
     bring_to(redis_url, chunk, [ACCEPTED, RETRYING, State.REJECTED])
-    assert give_back(redis_url, chunk) == 0
+    assert give_back(redis_url, chunk) == GivenBack(0)
     assert client.zcard(KEYS.open("bulk")) == 0
 
 
 def test_a_chunk_that_is_given_back_with_a_rest_is_to_be_taken_up_soon(redis_url, client, chunk):
     lease(redis_url, chunk)
     bring_to(redis_url, chunk, [ACCEPTED, WAITING, WAITING])
-    assert give_back(redis_url, chunk) == 2
+    assert give_back(redis_url, chunk) == GivenBack(2)
     assert 0 < client.zscore(KEYS.open("bulk"), chunk) - now_ms(client) <= TAKE_UP_MS
 
 
@@ -203,14 +203,14 @@ def test_giving_back_again_finds_the_lease_gone(redis_url, client, chunk):
     lease(redis_url, chunk)
     give_back(redis_url, chunk)
     before = everything(client)
-    assert give_back(redis_url, chunk) == -1
+    assert give_back(redis_url, chunk) == LeaseLost()
     assert everything(client) == before
 
 
 def test_a_worker_cannot_give_back_what_another_has(redis_url, client, chunk):
     lease(redis_url, chunk)
     before = everything(client)
-    assert give_back(redis_url, chunk, "worker-2") == -1
+    assert give_back(redis_url, chunk, "worker-2") == LeaseLost()
     assert everything(client) == before
 
 
@@ -395,7 +395,7 @@ def test_a_chunk_in_hand_is_closed_by_whoever_has_it_in_hand(redis_url, client, 
     lease(redis_url, chunk)
     bring_to(redis_url, chunk, [State.SUCCEEDED] * 3)
     assert client.zcard(KEYS.open("bulk")) == 1
-    assert give_back(redis_url, chunk) == 0
+    assert give_back(redis_url, chunk) == GivenBack(0)
     assert client.zcard(KEYS.open("bulk")) == 0
 
 
@@ -492,8 +492,8 @@ def test_a_retry_released_while_its_chunk_is_in_hand_is_handed_on_with_it(redis_
     lease(redis_url, chunk)
     bring_to(redis_url, chunk, [RETRYING, ACCEPTED, ACCEPTED])
     release(redis_url)
-    assert lease(redis_url, chunk, "worker-2") == "taken"
-    assert give_back(redis_url, chunk) == 1
+    assert lease(redis_url, chunk, "worker-2") == NotLeased("taken")
+    assert give_back(redis_url, chunk) == GivenBack(1)
 
 
 def due_looks(url, limit=50):
@@ -601,8 +601,8 @@ def test_a_worker_that_comes_back_after_its_chunk_was_published_has_lost_it(redi
     lease(redis_url, chunk)
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
     abandoned(redis_url)
-    assert not renew(redis_url, chunk)
-    assert give_back(redis_url, chunk) == -1
+    assert renew(redis_url, chunk) == LeaseLost()
+    assert give_back(redis_url, chunk) == LeaseLost()
 
 
 def test_a_chunk_in_hand_is_not_abandoned(redis_url, client, chunk):
@@ -819,8 +819,9 @@ def test_whatever_happens_every_spec_ends_in_one_outcome(redis_url, client, seed
                 await ledger.move(moves)
             if crash and chance.random() < 0.3:
                 continue
-            if await ledger.give_back(chunk_id, owner) > 0 and chance.random() < 0.7:
-                hinted.append(chunk_id)
+            match await ledger.give_back(chunk_id, owner):
+                case GivenBack(waiting) if waiting and chance.random() < 0.7:
+                    hinted.append(chunk_id)
 
     async def storm(ledger):
         for step in range(60):

@@ -10,7 +10,7 @@ from redis.exceptions import OutOfMemoryError
 
 from couponpress import Client, RedisFullError, RedisUnavailableError
 from couponpress.ledger.enqueueing import UploadLedger
-from couponpress.ledger.leases import Leased
+from couponpress.ledger.leases import GivenBack, Leased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.send_log import pack_moments
@@ -50,10 +50,10 @@ def test_a_full_server_takes_every_act_that_drains(full, client):
     async def act(fleet):
         ledger = WorkLedger(fleet, KEYS)
         leased = await ledger.lease("b1.1", "me")
-        assert await ledger.renew("b1.1", "me")
+        assert await ledger.renew("b1.1", "me") == Renewed()
         moves = [Move(0, "accept", tries=1), Move(1, "again", tries=1, delay_ms=60_000), Move(2, "look", tries=1)]
         made = await ledger.move({"b1.1": moves})
-        assert await ledger.give_back("b1.1", "me") == 0
+        assert await ledger.give_back("b1.1", "me") == GivenBack(0)
         await ledger.move({"b1.1": [Move(0, "succeed", image_url="https://wxpaylogo.qpic.cn/1.png")]})
         await ledger.count_throttled("b1.1", 1)
         await NoticeLedger(fleet, KEYS).count(["unknown"])

@@ -7,7 +7,7 @@ from limits import parse
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from couponpress.ledger.leases import LEASE_MS, Leased
+from couponpress.ledger.leases import LEASE_MS, Leased, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.working import WorkLedger
 from couponpress.transport.redis_address import RedisAddress
@@ -86,7 +86,7 @@ def test_a_lease_is_kept_under_its_own_name(redis_url, client):
         await leases.lease(chunk_id, OWNER)
         return await leases.renew(chunk_id, OWNER)
 
-    assert on_leases(redis_url, act)
+    assert on_leases(redis_url, act) == Renewed()
     assert client.zscore(BULK, chunk_id) > now_ms(client) + LEASE_MS / 2
 
 
@@ -98,7 +98,7 @@ def test_a_chunk_in_hand_is_taken_for_the_same_process_too(redis_url, client):
         return first, second, leases.in_hand
 
     first, second, in_hand = on_leases(redis_url, act)
-    assert (isinstance(first, Leased), second, in_hand) == (True, "taken", 1)
+    assert (isinstance(first, Leased), second, in_hand) == (True, NotLeased("taken"), 1)
 
 
 @pytest.mark.parametrize("told", ["nothing", "taken"])
@@ -112,7 +112,7 @@ def test_what_is_not_leased_is_not_in_hand(redis_url, client, told):
     async def act(leases, _):
         return await leases.lease(chunk_id, OWNER), leases.in_hand
 
-    assert on_leases(redis_url, act) == (told, 0)
+    assert on_leases(redis_url, act) == (NotLeased(told), 0)
 
 
 def test_strays_in_the_name_of_the_process_are_given_back_and_nothing_else(redis_url, client):
@@ -184,7 +184,7 @@ def test_answers_are_not_booked_to_another_chunk_of_the_same_id(redis_url, clien
     leased, before, after, rest, again, then = on_leases(redis_url, act)
     assert before == {chunk_id: [True]}
     assert after == {chunk_id: [False, False]}
-    assert rest == -1
+    assert rest == LeaseLost()
     assert (again.states, leased.made != again.made) == ("www", True)
     assert then == {chunk_id: [True]}
 

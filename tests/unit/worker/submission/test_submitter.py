@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.ledger.chunks import Row
-from couponpress.ledger.leases import Leased
+from couponpress.ledger.leases import GivenBack, KeptBack, Leased, LeaseLost, NotLeased, Renewed
 from couponpress_worker.rate.bucket import Grant
 from couponpress_worker.rate.slots import Slots
 from couponpress_worker.safety.auto_hold import BRANDS_IN_A_ROW
@@ -48,18 +48,18 @@ class LedgerInHand:
 
     async def lease(self, chunk_id, owner):
         if self.lease_reply != "leased":
-            return self.lease_reply
+            return NotLeased(self.lease_reply)
         tries = self.tries if isinstance(self.tries, list) else [self.tries] * len(self.rows)
         return Leased(chunk_id, self.rows, "w" * len(self.rows), tries)
 
     async def renew(self, chunk_id, owner):
         self.renewed += 1
-        return True
+        return Renewed()
 
     async def give_back(self, chunk_id, owner, kept):
         self.kept = kept
         rest = len(self.rows) - len(self.moves)
-        return -2 if rest and rest == len(kept) else rest
+        return KeptBack() if rest and rest == len(kept) else GivenBack(rest)
 
     async def move(self, moves):
         for move in moves.get(CHUNK, []):
@@ -339,7 +339,7 @@ def test_a_request_whose_slot_passed_is_sent_in_a_later_one():
 def test_a_lost_lease_sends_nothing_more(monkeypatch):
     class LostAtOnce(LedgerInHand):
         async def give_back(self, chunk_id, owner, kept):
-            return -1
+            return LeaseLost()
 
     monkeypatch.setattr(submitter, "LEASE_MS", -1000)  # the lease had run out before its reply arrived
     platform = ScriptedPlatform(ACCEPTED)
@@ -367,7 +367,7 @@ class RedisThatForgets:
         await asyncio.sleep(0.05)  # slots are to be had meanwhile
         assert self.sent == self.sent_by_then[-1], "nothing is sent while it is in doubt who has the chunk"
         self.kept -= 1
-        return self.kept >= 0
+        return Renewed() if self.kept >= 0 else LeaseLost()
 
 
 def test_each_time_that_redis_was_back_the_lease_is_confirmed_before_anything_more_is_sent():
@@ -396,7 +396,7 @@ def test_a_lease_that_redis_does_not_confirm_for_a_while_is_asked_for_again():
             self.renewed += 1
             if self.renewed < 3:
                 raise RedisConnectionError("gone")
-            return True
+            return Renewed()
 
     ledger, platform = Silent(3), ScriptedPlatform(ACCEPTED)
 
