@@ -13,8 +13,11 @@ from decimal import Decimal
 
 #: At most 21 digits: more than any amount has, and Decimal stays exact.
 _WHOLE = r"[0-9]{1,3}(?:,[0-9]{3}){1,6}|[0-9]{1,21}"
-_CENTS = re.compile(rf"({_WHOLE})分?")
-_YUAN = re.compile(rf"(?:¥|CNY|RMB)?\s*({_WHOLE})(\.[0-9]+)?\s*元?", re.IGNORECASE)
+_CENTS = re.compile(rf"({_WHOLE})\s*分?")
+_YUAN = re.compile(
+    rf"(?:人民币|CNY|RMB)?\s*(?:(?:CN)?¥)?\s*({_WHOLE})(\.[0-9]+)?\s*(?:(?:元|圆)整?|块|¥|人民币|CNY|RMB)?",
+    re.IGNORECASE,
+)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*(off)?", re.IGNORECASE)
 _FOLD = re.compile(r"打?\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*折")
 #: Under a discount, 15折 may be 1.5折 or 85 % of the price by mistake; from 2.0折 on the short spelling is clear.
@@ -81,6 +84,13 @@ _COLORS: Mapping[str, str] = {
 _UNSEEN = re.compile(
     r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0]"
+)
+
+
+#: Digits that are raised, in a circle, Roman or a fraction: the plain form of 10² would be 102.
+_DRESSED_DIGIT = re.compile(
+    r"[\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209c\u2150-\u218b\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3220-\u3229"
+    r"\u3248-\u325f\u3280-\u3289\u32b1-\u32bf\u32c0-\u32cb\u3358-\u3370\u33e0-\u33fe\U0001f100-\U0001f10c]"
 )
 
 
@@ -215,5 +225,7 @@ def visible(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Full-width digits, brackets, commas and signs become the plain ones; ￥ becomes ¥."""
-    return unicodedata.normalize("NFKC", visible(text)).strip()
+    """Full-width digits, brackets, commas and signs become the plain ones; ￥ becomes ¥. A raised digit is none."""
+    if text.isascii():
+        return text.strip()
+    return unicodedata.normalize("NFKC", _DRESSED_DIGIT.sub("\ufffd", visible(text))).strip()

@@ -12,20 +12,40 @@ from typing import Final
 from couponpress.catalog.cells import CellError, visible
 
 #: What programs write where there is no value.
-_NO_VALUES: Final = "nan|null|none|nil|undefined|n/a|n-a|<na>|nat|true|false|-|--|\\\\n|空|无"
+_NO_VALUES: Final = (
+    r"nan|null|none|nil|undefined|n/a|n\.a\.|n-a|na|nat|missing|unknown|tbd|tba|[-\u2013\u2014]+|_+|/+|\.+|\?+|\uff1f+|\\n|"
+    r"<(?:na|nan|null|none|nil)>|\((?:null|none|nil|blank|空)\)|\[(?:null|none)\]|1\.#(?:qnan|ind|inf)|"
+    r"true|false|wahr|falsch|vrai|faux|verdadero|falso|真|假|是|否|空|空值|无|暂无|未知|待定|待补"
+)
 _NO_VALUE: Final = re.compile(_NO_VALUES, re.IGNORECASE)
-#: Ids that need no closer look; an empty cell is one.
-is_plain_id: Final = re.compile(rf"(?!(?i:{_NO_VALUES})\Z)[A-Za-z0-9_\-\u4e00-\u9fff]*").fullmatch
+#: Excel keeps 15 digits of a number, and puts zeros in the place of the others.
+_ROUNDED: Final = "[0-9]{15}0{3,}"
+_MONTH: Final = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+#: What Excel makes of 1-2, SEP-2 and the like.
+_AS_DATE: Final = (
+    rf"(?:[0-9]{{1,2}}-{_MONTH}(?:-[0-9]{{2,4}})?|{_MONTH}-[0-9]{{2}}|(?:[0-9]{{4}}年)?[0-9]{{1,2}}月[0-9]{{1,2}}日|"
+    r"[0-9]{4}年[0-9]{1,2}月|[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}(?: [0-9:]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+)"
+)
+#: Ids that need no closer look; an empty cell is one. The usual forms stand first, for speed.
+is_plain_id: Final = re.compile(
+    rf"[0-9]{{0,15}}|[A-Z]{{1,9}}[-_]?[0-9]{{1,15}}|(?!(?i:{_NO_VALUES})\Z|{_AS_DATE}\Z|{_ROUNDED}\Z)"
+    r"[A-Za-z0-9_\-\u4e00-\u9fff]*"
+).fullmatch
 
 _AS_FORMULA: Final = re.compile(r'="([^"]*)"')
-_SHORTENED: Final = re.compile(r"[+-]?[0-9]+[.,][0-9]+E[+-]?[0-9]+|[+-]?[0-9]+E\+[0-9]+", re.IGNORECASE)
+_SHORTENED: Final = re.compile(
+    r"[+-]?[0-9]+[.,][0-9]+\s*E\s*[+-]?[0-9]+|[+-]?[0-9]+E\+[0-9]+|[+-]?[0-9]+(?:[.,][0-9]+)?\s*[x\u00d7*]\s*10\^[0-9]+",
+    re.IGNORECASE,
+)
+_WITH_COMMAS: Final = re.compile(r"[0-9]{1,3}(?:[,\uff0c\u00a0\u202f'\u2019 ][0-9]{3})+")
 _DECIMAL: Final = re.compile(r"([0-9]+)\.0+")
 #: A floating-point number keeps so many digits.
 _KEPT_DIGITS: Final = 15
-#: `#N/A`, `#REF!`, `#DIV/0!`, `#NAME?`; LibreOffice writes `Err:502`.
+#: `#N/A`, `#REF!`, `#DIV/0!`, `#NAME?`, in other languages `#名称?`, `#WERT!`, `#NV`; LibreOffice writes `Err:502`.
 _FORMULA_ERROR: Final = re.compile(
-    r"#(?:N/A|N/A N/A|NA|REF!?|VALUE!?|NAME\?|DIV/0!?|NULL!?|NUM!?|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|"
-    r"BUSY!|GETTING_DATA|PYTHON!|EXTERNAL!)|Err:[0-9]{3}|Error [0-9]{4}",
+    r"#[^\s#]+[!?\uff01\uff1f]|"
+    r"#(?:N/A(?: N/A)?|N\.A\.|NA|N/D|N/V|NV|ND|N/DISP|I/T|REF|VALUE|NAME|DIV/0|NULL|NUM|GETTING_DATA)|"
+    r"(?:Err|Error|错误|錯誤|Fehler|Erreur)(?:\s*[:\uff1a]\s*|\s+)[0-9]{3,4}",
     re.IGNORECASE,
 )
 _TOO_NARROW: Final = re.compile(r"#{2,}")
@@ -45,12 +65,20 @@ def identifier(text: str) -> str:
     plain = visible(text).strip()
     if found := _AS_FORMULA.fullmatch(plain):
         plain = found[1].strip()
+    elif re.fullmatch(_ROUNDED, plain):
+        raise CellError(
+            f'ends in zeros from its 16th digit on, as a spreadsheet leaves it; {_AS_TEXT}, or as ="{plain}"'
+        )
+    if len(plain) > 2 and plain[0] == plain[-1] == '"':
+        plain = plain[1:-1].strip()
     if plain.startswith("'") and len(plain) > 1 and not plain.endswith("'"):
         plain = plain[1:].strip()
     if found := _DECIMAL.fullmatch(plain):
         if len(found[1]) > _KEPT_DIGITS:
             raise CellError(f"is a long number with decimals, whose last digits may be lost; {_AS_TEXT}")
         plain = found[1]
+    elif plain.startswith("="):
+        raise CellError("is a formula, which only a spreadsheet can calculate; write the id itself")
     check_id(plain)
     return plain
 
@@ -65,6 +93,10 @@ def check_id(text: str) -> None:
         return
     if _SHORTENED.fullmatch(text):
         raise CellError(f"is a number that a spreadsheet has shortened, so that its digits are lost; {_AS_TEXT}")
+    if _WITH_COMMAS.fullmatch(text):
+        raise CellError("is a number that a spreadsheet shows in groups; write the id itself")
+    if re.fullmatch(_AS_DATE, text):
+        raise CellError(f"is a date, which a spreadsheet may have made of an id; {_AS_TEXT}")
     if _TOO_NARROW.fullmatch(text):
         raise CellError("is what a spreadsheet shows in a column that is too narrow; write the id itself")
     if _FORMULA_ERROR.fullmatch(text):

@@ -48,6 +48,12 @@ BUILTIN: Final[Mapping[int, str]] = {
     47: "mm:ss.0",
     48: "##0.0E+0",
     49: "@",
+    # Thai Excel's own; elsewhere they are not used.
+    **dict.fromkeys((59, 61), "0"),
+    **dict.fromkeys((60, 62), "0.00"),
+    **dict.fromkeys((67, 68), "0.00%"),
+    **dict.fromkeys((69, 70), "# ?/?"),
+    **dict.fromkeys(range(71, 82), "yyyy-mm-dd"),
 }
 
 _TOKEN: Final = re.compile(
@@ -71,8 +77,10 @@ class Section(NamedTuple):
         percent: how many percent signs multiply the number by 100 each.
         is_general: whether the digits are shown as Excel pleases.
         is_date: whether a date or a time is shown.
-        is_power: whether powers of ten or Chinese numerals are shown.
-        is_broken_up: whether letters stand between the digits.
+        is_text: whether it is for text, which stands where the @ is.
+        is_power: whether powers of ten are shown.
+        is_redrawn: whether Chinese numerals or a fraction are shown.
+        is_broken_up: whether letters or a second point stand between the digits.
         condition: operator and number that choose this section.
     """
 
@@ -81,7 +89,9 @@ class Section(NamedTuple):
     percent: int = 0
     is_general: bool = False
     is_date: bool = False
+    is_text: bool = False
     is_power: bool = False
+    is_redrawn: bool = False
     is_broken_up: bool = False
     condition: tuple[str, Decimal] | None = None
 
@@ -97,9 +107,14 @@ class Section(NamedTuple):
         return sum(one in "0#?" for one in self.digits.partition(".")[2])
 
     @property
-    def shows_nothing(self) -> bool:
-        """Whether a cell with this section looks empty."""
-        return not (self.digits or self.literal.strip() or self.is_general or self.is_date)
+    def shows_number(self) -> bool:
+        """Whether there is a place for the number, such as a 0; else its letters are all that is seen."""
+        return self.is_general or self.is_date or any(one in "0#?" for one in self.digits)
+
+    @property
+    def hides_zero(self) -> bool:
+        """Whether no digit is drawn for the number 0, as # and ? do."""
+        return not (self.is_general or self.is_date or "0" in self.digits)
 
 
 @lru_cache(maxsize=4096)
@@ -133,6 +148,12 @@ def of_number(number_format: str, value: Decimal) -> Section:
     return for_numbers[0]
 
 
+def of_text(number_format: str) -> Section | None:
+    """Return the section of a format that shows a text; None if the text is shown as it is."""
+    sections = of_format(number_format)
+    return sections[3] if len(sections) > 3 else next((one for one in sections if one.is_text), None)
+
+
 def _holds(condition: tuple[str, Decimal], value: Decimal) -> bool:
     operator, bound = condition
     return {
@@ -151,7 +172,7 @@ class _Reader:
     def __init__(self) -> None:
         self._digits = self._literal = ""
         self._percent = 0
-        self._general = self._date = self._power = self._broken_up = self._behind = False
+        self._general = self._date = self._text = self._power = self._redrawn = self._broken_up = self._behind = False
         self._condition: tuple[str, Decimal] | None = None
 
     def take(self, token: re.Match[str]) -> None:
@@ -170,7 +191,7 @@ class _Reader:
         if other is None:
             self._show(literal or "")
         elif other in "0#?.,":
-            self._broken_up |= self._behind and other not in ".,"
+            self._broken_up |= (self._behind and other not in ".,") or (other == "." and "." in self._digits)
             self._digits += other
         elif other == "%":
             self._percent += 1
@@ -178,9 +199,9 @@ class _Reader:
         elif other in _OF_DATE:
             self._date = True
         elif other == "@":
-            self._general = True
+            self._general = self._text = True
         elif other == "/" and self._digits:
-            self._power = True
+            self._redrawn = True
         else:
             self._show(other)
 
@@ -201,7 +222,7 @@ class _Reader:
         elif _ELAPSED.fullmatch(inner):
             self._date = True
         elif inner.lower().startswith("dbnum"):
-            self._power = True
+            self._redrawn = True
 
     def section(self) -> Section:
         return Section(
@@ -210,7 +231,9 @@ class _Reader:
             self._percent,
             self._general,
             self._date,
+            self._text,
             self._power,
+            self._redrawn,
             self._broken_up,
             self._condition,
         )

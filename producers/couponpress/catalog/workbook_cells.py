@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
-from couponpress.catalog.number_formats import Section, of_number
+from couponpress.catalog.number_formats import Section, of_number, of_text
 from couponpress.catalog.rows import ADDED, LINE, NOT_CALCULATED, BrokenRow, Row, SheetCell
 from couponpress.catalog.table import Table
 from couponpress.errors import Problem
@@ -26,14 +28,15 @@ HIDDEN: Final = "the row is hidden in the workbook, and was taken; --skip-hidden
 
 _CURE: Final = "format the column as text and write it again"
 _PLAIN: Final = "format the cell as General"
+_PLAIN_TEXT: Final = "format the cell as text"
 #: Amounts have two decimals, so that the digits that are left before the point are fewer.
 _TOO_LONG: Final = 1e15
 _TOO_LONG_WITH_DECIMALS: Final = 1e13
 #: What a format may show beside the digits without changing what an amount means, by the column's unit.
-_SHOWN_WITH: Final[Mapping[str, frozenset[str]]] = {
-    "yuan": frozenset({"", "¥", "元", "CNY", "RMB", "人民币", "圆", "满", "减", "立减", "¥元"}),
-    "cents": frozenset({"", "分", "满", "减", "立减"}),
-    "percent": frozenset({"", "%", "折", "打折", "%OFF"}),
+_SHOWN_WITH: Final[Mapping[str, re.Pattern[str]]] = {
+    "yuan": re.compile("(?:满|减|立减)?(?:人民币|CNY|RMB)?(?:(?:CN)?¥)?(?:(?:元|圆)整?|块|人民币|CNY|RMB)?"),
+    "cents": re.compile("(?:满|减|立减)?分?"),
+    "percent": re.compile("(?:打?折|%(?:OFF)?)?"),
 }
 _UNIT_WORDS: Final[Mapping[str, str]] = {"yuan": "yuan (元)", "cents": "cents (分)", "percent": "percent or 折"}
 _EPOCH: Final = dt.datetime.fromisoformat("1899-12-30")
@@ -62,11 +65,8 @@ class SheetRows:
             value = cell.value
             if value is None:
                 continue
-            if type(value) is str and not cell.is_error:
-                texts[at] = value
-                continue
             try:
-                texts[at] = _known_text(cell, unit)
+                texts[at] = text_of(cell, unit)
             except CellError as error:
                 problems.append(Problem(self._plan.column(name), str(error), shown(cell)))
         row = self._table.row(line, texts)
@@ -105,9 +105,23 @@ def text_of(cell: SheetCell, unit: str = "") -> str:
     value = cell.value
     if value is None:
         return ""
-    if isinstance(value, str) and not cell.is_error:
+    if type(value) is str and not cell.is_error:
+        if changed := _text_is_changed(cell.number_format):
+            raise CellError(changed)
         return value
     return _known_text(cell, unit)
+
+
+@lru_cache(maxsize=4096)
+def _text_is_changed(number_format: str) -> str:
+    """Return what a format does to a text that it shows; empty if the text is shown as it stands."""
+    section = of_text(number_format)
+    if section is None:
+        return ""
+    if not section.is_text:
+        return f"is shown as nothing, by its format; {_PLAIN_TEXT}"
+    letters = section.literal.strip()
+    return f"is shown with {letters!r} by its format; write the whole text, or {_PLAIN_TEXT}" if letters else ""
 
 
 def shown(cell: SheetCell) -> str:
@@ -150,14 +164,14 @@ def _amount_of(exact: Decimal, section: Section, unit: str) -> str:
         CellError: the cell shows another unit, another number, or nothing.
     """
     literal = "".join(unicodedata.normalize("NFKC", section.literal).split()).upper()
-    if exact == 0 and not section.digits and literal == "-":
-        return "0"  # the accountants' format shows a zero as a dash
-    if section.shows_nothing or (exact == 0 and section.digits and not section.digits.strip("#,")):
+    if exact == 0 and section.hides_zero and literal.endswith("-"):
+        literal = literal[:-1]  # the accountants' format shows a zero as a dash
+    elif not section.shows_number or (exact == 0 and section.hides_zero):
         raise CellError(f"is shown as nothing, by its format; {_PLAIN}")
-    if literal not in _SHOWN_WITH[unit]:
+    if not _SHOWN_WITH[unit].fullmatch(literal):
         where = _UNIT_WORDS[unit]
         raise CellError(f"is shown with {literal!r} by its format, in a column of {where}; write it in that unit")
-    if section.is_scaled or section.is_power or section.is_broken_up:
+    if section.is_scaled or section.is_power or section.is_redrawn or section.is_broken_up:
         raise CellError(f"is shown as another number than it holds, by its format; {_PLAIN}")
     return _as_shown(exact, section, literal, unit)
 
@@ -169,7 +183,7 @@ def _as_shown(exact: Decimal, section: Section, literal: str, unit: str) -> str:
         raise CellError(f"is shown as another number than it holds, by its format; {_PLAIN}")
     if unit == "cents" and "." in section.digits:
         raise CellError(f"is shown with decimals by its format, in a column of cents (分), so it may be yuan; {_PLAIN}")
-    exact *= 100**section.percent
+    exact = exact * 100**section.percent + 0  # a zero has no sign
     if section.digits and exact != round(exact, section.decimals):
         raise CellError("is shown rounded by its format, so it is another amount than it looks; write what is meant")
     if section.percent:
@@ -179,7 +193,8 @@ def _as_shown(exact: Decimal, section: Section, literal: str, unit: str) -> str:
 
 def _id_of(exact: Decimal, section: Section) -> str:
     digits = section.digits.replace(",", "")
-    if section.literal.strip() or section.percent or section.is_broken_up or section.is_scaled or section.shows_nothing:
+    redrawn = section.percent or section.is_broken_up or section.is_scaled or section.is_redrawn
+    if section.literal.strip() or redrawn or not section.shows_number:
         raise CellError(f"is shown with other letters than it holds, by its format; {_CURE}")
     if digits and not section.is_power and exact != round(exact, section.decimals):
         raise CellError(f"is shown rounded by its format; {_CURE}")

@@ -30,6 +30,16 @@ HEADER = "商品编号,品牌ID,优惠范围,券类型,门槛(元),减免(元)"
         ("#12", "#12"),
         ("v1.2", "v1.2"),
         ("'quoted'", "'quoted'"),
+        ('"00123"', "00123"),
+        ('="123456789012345000"', "123456789012345000"),
+        ("123456789012345678", "123456789012345678"),
+        ("6901234567890.0", "6901234567890"),
+        ("SEP-02", "SEP-02"),
+        ("2024-01-02", "2024-01-02"),
+        ("5月1日款", "5月1日款"),
+        ("NA-1", "NA-1"),
+        ("3x10", "3x10"),
+        ("1,2", "1,2"),
     ],
 )
 def test_an_id_is_what_was_meant(cell, id_):
@@ -59,16 +69,45 @@ def test_an_id_is_what_was_meant(cell, id_):
         ("\\N", "no value"),
         ("-", "no value"),
         ("1234567890123456.0", "last digits may be lost"),
+        ("123456789012345000", "16th digit"),
+        ("6,90123E+12", "shortened"),
+        ("6.90123E 12", "shortened"),
+        ("6.9012×10^12", "shortened"),
+        ("#名称?", "a formula's error"),
+        ("#值!", "a formula's error"),
+        ("#WERT!", "a formula's error"),
+        ("#¡VALOR!", "a formula's error"),
+        ("#NV", "a formula's error"),
+        ("错误：502", "a formula's error"),
+        ("Error 2042", "a formula's error"),
+        ("=A1", "a formula"),
+        ("=VLOOKUP(A2;B:C;2;0)", "a formula"),
+        ("<NA>", "no value"),
+        ("(null)", "no value"),
+        ("NaT", "no value"),
+        ("n.a.", "no value"),
+        ("—", "no value"),
+        ("/", "no value"),
+        ("？", "no value"),
+        ("暂无", "no value"),
+        ("假", "no value"),
+        ("WAHR", "no value"),
+        ("1.#QNAN", "no value"),
+        ("6,901,234", "in groups"),
+        ("1 234 567", "in groups"),
+        ("2-Sep", "a date"),
+        ("Sep-02", "a date"),
+        ("1月2日", "a date"),
+        ("2024/1/2", "a date"),
+        ("2024-01-02 00:00:00", "a date"),
     ],
 )
 @pytest.mark.parametrize("column", ["商品编号", "品牌ID"])
 def test_what_a_program_put_there_is_refused(cell, rule, column):
     with pytest.raises(CellError, match=rule):
         identifier(cell)
-    row = f"{cell},120344" if column == "商品编号" else f"SP-1,{cell}"
-    text = (
-        f'{HEADER}\nSP-0,120344,全场,满减券,100,20\n"{row.replace(",", chr(34) + "," + chr(34))}",全场,满减券,100,20\n'
-    )
+    row = f'"{cell}","120344"' if column == "商品编号" else f'"SP-1","{cell}"'
+    text = f"{HEADER}\nSP-0,120344,全场,满减券,100,20\n{row},全场,满减券,100,20\n"
     _, found = read_all(text)
     assert [type(one) for one in found] == [catalog.Row, catalog.BrokenRow]
     ((field, told_rule, value),) = told(found[1])
