@@ -163,7 +163,7 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",
     },
-    ("httpx", "httpcore", "aiohttp", "httptools", "requests", "urllib.request", "http.client"): {
+    ("httpx", "httpcore", "httptools", "requests", "urllib.request", "http.client"): {
         "couponpress.cli.picture_http",
         "couponpress_worker.completion.forwarding",
         "couponpress_worker.completion.run_webhooks",

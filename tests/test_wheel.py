@@ -14,7 +14,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: What a producer must never load: HTTP clients, cryptography, and what only the fleet needs.
 HEAVY = {
-    "aiohttp",
     "cryptography",
     "fastapi",
     "httpcore",

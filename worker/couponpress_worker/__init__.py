@@ -38,6 +38,7 @@
         auth              signs requests and verifies answers, for any httpx client
         transport         carries httpx requests over our own connections
         pool              connections that are kept open
+        happy_eyeballs    TCP to the first address of a host that answers
         connection        one HTTP/1.1 connection
         multipart         the body of a picture upload
         response          reads the platform's answers

@@ -1,8 +1,8 @@
-"""Serve the callback receiver over HTTP: `POST /wechatpay/callback`, with a bounded body and a bounded time.
+"""Serves the callback receiver over HTTP: `POST /wechatpay/callback`, with a bounded body and a bounded time.
 
-`GET /` and `GET /healthz` answer 200, for load balancers; they say nothing about Redis. Everything else is 404 or 405
-and a line in the log, for a callback that comes to another path is a wrong notify URL or a wrong proxy. Written on ASGI
-itself: a framework would cost more than the verification of the signature.
+`GET /` and `GET /healthz` answer 200, for load balancers; they say nothing about Redis. Every other request is answered
+with 404 or 405 and logged, because a callback to another path means that the notify URL or a proxy is wrong. This is a
+plain ASGI application: a web framework would cost more CPU than the verification of the signature.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from multidict import CIMultiDict
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from couponpress_worker.completion.callback import CALLBACK_PATH, Reply
@@ -20,11 +20,11 @@ from couponpress_worker.completion.sparse_log import SparseLog
 
 log = logging.getLogger(__name__)
 
-#: A callback is about 1 KB; anything near this is not one.
+#: A callback has about 1 KB.
 BODY_LIMIT_BYTES = 64 * 1024
-#: The platform waits 5 s; a body that takes this long, or a Redis that does, is answered as not taken.
+#: The platform waits 5 s. When the body or Redis takes longer than this, the answer asks the platform to repeat.
 ANSWER_SECONDS = 4.5
-#: What load balancers ask.
+#: The paths that load balancers request.
 HEALTH_PATHS = frozenset({"/", "/healthz"})
 HEALTHY = Reply(200)
 
@@ -32,11 +32,11 @@ Receiver = Callable[[Mapping[str, str], bytes], Awaitable[Reply]]
 
 
 class CallerGoneError(Exception):
-    """The caller hung up before its request was whole."""
+    """The caller closed the connection before its request was complete."""
 
 
 class CallbackService:
-    """Serves `receive` on `/wechatpay/callback`; `lifetime` is entered when the service starts, left when it ends."""
+    """Serves `receive` on `/wechatpay/callback`. The service lives inside `lifetime`."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class CallbackService:
         self._sparse = SparseLog(log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the life of the process."""
+        """Serve one request, or the lifespan of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
@@ -59,7 +59,7 @@ class CallbackService:
             await _send(send, reply)
 
     def _elsewhere(self, scope: Scope) -> Reply | None:
-        """Return the answer to whatever is no callback; None for a callback."""
+        """Return the answer to a request that is no callback, or None for a callback."""
         path, method = scope["path"], scope["method"]
         if path in HEALTH_PATHS and method in {"GET", "HEAD"}:
             return HEALTHY
@@ -90,8 +90,7 @@ class CallbackService:
                 body = await _limited_body(receive)
                 if body is None:
                     return Reply(413, "the body is too large")
-                headers = CIMultiDict((k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"])
-                return await self._receive(headers, body)
+                return await self._receive(Headers(scope=scope), body)
         except CallerGoneError:
             return Reply(400, "the body did not come to its end")
         except TimeoutError:
@@ -114,7 +113,7 @@ class CallbackService:
 
 
 async def _limited_body(receive: Receive) -> bytes | None:
-    """Read the whole body, chunked or not; None as soon as it is longer than it may be, whatever is still to come."""
+    """Return the whole body, or None as soon as it is too long."""
     body, more = b"", True
     while more:
         message = await receive()
@@ -134,7 +133,7 @@ async def _send(send: Send, reply: Reply) -> None:
         headers.append((b"content-type", b"application/json"))
     if reply.status == 405:
         headers.append((b"allow", b"POST"))
-    if reply.status in {408, 413}:  # what is left of the body is not read
+    if reply.status in {408, 413}:  # the rest of the body is not read
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,8 +1,7 @@
-"""Keeps connections to one host open and lends each request one of them.
+"""Keeps connections to one host open and gives each request one of them.
 
-It opens a connection when none is idle, closes idle ones before the far end does, and bounds how many there are. When
-a name has several addresses, they are tried as RFC 8305 says (aiohappyeyeballs). A connection that cannot be had ends
-as one of httpx's exceptions, and then nothing was sent:
+It opens a connection when none is idle, closes idle ones before the far end does, and limits how many there are. When
+there is no connection, one of httpx's exceptions is raised, and nothing was sent:
 
 - `ConnectError`: the host cannot be reached, or its certificate is not trusted;
 - `ConnectTimeout`: that took too long;
@@ -16,18 +15,12 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from typing import Final
 
-import aiohappyeyeballs
 import httpx
 
 from couponpress.transport.proxy import Proxy, unreachable
 from couponpress_worker.wechatpay.connection import Connection, Tunnel
-
-#: How long the addresses of the platform's name are good for, seconds: an outage may move it.
-ADDRESS_SECONDS: Final = 10.0
-#: The next address is tried beside the first when that gives no answer for so long (RFC 8305 section 5).
-NEXT_ADDRESS_SECONDS: Final = 0.25
+from couponpress_worker.wechatpay.happy_eyeballs import Addresses
 
 
 class Pool:
@@ -56,13 +49,10 @@ class Pool:
     ) -> None:
         self._host, self._port, self._ssl_context = host, port, ssl_context
         self._proxy = proxy
-        self._next_hop = (proxy.host, proxy.port) if proxy else (host, port)
+        self._next_hop = Addresses(proxy.host, proxy.port) if proxy else Addresses(host, port)
         self._connect_seconds = connect_seconds
         self._keep_alive_seconds = keep_alive_seconds
         self._free = asyncio.Semaphore(most)
-        self._resolving = asyncio.Lock()
-        self._addresses: list[aiohappyeyeballs.AddrInfoType] = []
-        self._resolved_at = 0.0
         self._sweep: asyncio.TimerHandle | None = None
         self.idle: deque[Connection] = deque()
         """Connections that no request uses, the one that was used last at the end."""
@@ -122,7 +112,6 @@ class Pool:
             if isinstance(error, TimeoutError):
                 raise httpx.ConnectTimeout(f"connection timeout: none within {seconds:g} s") from None
             if isinstance(error, OSError):
-                self._addresses.clear()  # the name may have moved
                 raise httpx.ConnectError(f"Cannot connect to {self._host}:{self._port} ({error})") from None
             raise
 
@@ -174,17 +163,11 @@ class Pool:
 
     async def _socket(self) -> socket.socket:
         """Open TCP to the host, or to its proxy."""
-        loop = asyncio.get_running_loop()
         try:
-            return await aiohappyeyeballs.start_connection(
-                await self._resolved(), happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, loop=loop
-            )
-        except TimeoutError:
-            raise
+            return await self._next_hop.connect()
         except OSError as error:
             if self._proxy is None:
                 raise
-            self._addresses.clear()
             raise httpx.ProxyError(unreachable(self._proxy, str(error))) from None
 
     async def _through(self, proxy: Proxy, opened: socket.socket, deadline: float, seconds: float) -> Connection:
@@ -206,12 +189,3 @@ class Pool:
         if through is not None:  # None: it closed meanwhile, and the connection is not usable
             connection.connection_made(through)
         return connection
-
-    async def _resolved(self) -> list[aiohappyeyeballs.AddrInfoType]:
-        """Return the addresses of the host or its proxy. Callers that ask at the same time share one lookup."""
-        loop = asyncio.get_running_loop()
-        async with self._resolving:
-            if not self._addresses or loop.time() - self._resolved_at > ADDRESS_SECONDS:
-                self._addresses = list(await loop.getaddrinfo(*self._next_hop, type=socket.SOCK_STREAM))
-                self._resolved_at = loop.time()
-            return list(self._addresses)

@@ -1,17 +1,20 @@
 """Callbacks of other kinds reach the other system as they came, and its answer comes back, in bounded time."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 
 import pytest
 import redis
-from aiohttp import web
 from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from couponpress.ledger.notices import NoticeLedger
 from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import KEYS
+from tests.serving import served
 
 HEADERS = {
     "Host": "shop.example",
@@ -26,42 +29,34 @@ HEADERS = {
 }
 
 
-@asynccontextmanager
-async def other_system(answer):
+@contextmanager
+def other_system(answer):
     came = []
 
     async def take(request):
-        came.append((dict(request.headers), await request.read()))
+        came.append((request.headers, await request.body()))
         return await answer()
 
-    app = web.Application()
-    app.router.add_post("/coupons", take)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/coupons", came
-    finally:
-        await runner.cleanup()
+    with served(Starlette(routes=[Route("/coupons", take, methods=["POST"])])) as port:
+        yield f"http://127.0.0.1:{port}/coupons", came
 
 
-def forwarded(answer, *, times=1, **options):
+def forwarded(answer, *, times=1, headers=HEADERS, **options):
     """Forward the same callback a few times at once. Returns the statuses and what came."""
 
-    async def act():
-        async with other_system(answer) as (url, came):
-            forwarder = Forwarder(url, **options)
-            statuses = await asyncio.gather(*(forwarder.forward(HEADERS, b'{"a": 1}\n') for _ in range(times)))
-            await forwarder.aclose()
-            return statuses, came
+    async def act(url):
+        forwarder = Forwarder(url, **options)
+        statuses = await asyncio.gather(*(forwarder.forward(headers, b'{"a": 1}\n') for _ in range(times)))
+        await forwarder.aclose()
+        return statuses
 
-    return asyncio.run(act())
+    with other_system(answer) as (url, came):
+        return asyncio.run(act(url)), came
 
 
 def saying(status):
     async def answer():
-        return web.Response(status=status, headers={"Location": "/coupons"})
+        return Response(status_code=status, headers={"Location": "/coupons"})
 
     return answer
 
@@ -95,7 +90,7 @@ def test_a_system_that_takes_too_long_is_not_waited_for():
 def test_no_more_than_so_many_are_under_way():
     async def answer():
         await asyncio.sleep(0.5)
-        return web.Response(status=204)
+        return Response(status_code=204)
 
     statuses, came = forwarded(answer, times=5, most_under_way=3)
     assert sorted(statuses) == [204, 204, 204, 503, 503]
@@ -113,14 +108,7 @@ def test_a_system_that_is_not_there_is_told():
 
 
 def test_a_header_that_cannot_be_sent_is_told():
-    async def act():
-        async with other_system(saying(204)) as (url, _):
-            forwarder = Forwarder(url)
-            status = await forwarder.forward({"Wechatpay-Nonce": "a\nb"}, b"{}")
-            await forwarder.aclose()
-            return status
-
-    assert asyncio.run(act()) == 502
+    assert forwarded(saying(204), headers={"Wechatpay-Nonce": "a\nb"}) == ([502], [])
 
 
 # --- each once --------------------------------------------------------------------------------------------------------
