@@ -9,7 +9,7 @@ import redis
 from redis.asyncio import Redis
 
 from couponpress import ProducerSettings, TaskSpec
-from couponpress.keys import HELD_SCORE, Keys, lane_of, run_of
+from couponpress.keys import HELD_SCORE, LANES, Keys, lane_of, run_of
 from couponpress.ledger.chunks import Identified
 from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.moves import Move
@@ -199,7 +199,7 @@ def hints(client, queue):
 def assert_consistent(client, keys=KEYS):
     """Whatever happened: the counts, the sorted sets and the index say what the chunks say."""
     staged = {chunk.decode() for key in client.scan_iter(keys.staged("*")) for chunk in client.lrange(key, 0, -1)}
-    counts, places = {}, 0
+    counts, places, waits = {}, 0, set()
     expected = {"retries": set(), "looks": set(), "awaiting": set()}
     for chunk_id in chunk_ids(client, keys):
         letters = client.hget(keys.chunk(chunk_id), "s").decode()
@@ -218,10 +218,23 @@ def assert_consistent(client, keys=KEYS):
                 expected["looks"].add(f"{chunk_id}/{position}")
             if letter == LETTERS[State.ACCEPTED]:
                 expected["awaiting"].add(chunk_id)
+        if "w" in letters:
+            waits.add(chunk_id)
         is_open = client.zscore(keys.open(lane_of(chunk_id)), chunk_id) is not None
         leased = client.hget(keys.chunk(chunk_id), "owner") is not None
         assert is_open or "w" not in letters, f"{chunk_id} waits, but is not open"
         assert not is_open or "w" in letters or leased, f"{chunk_id} is open for nothing"
+    for lane in LANES:
+        waiting = {chunk_id for chunk_id in waits if lane_of(chunk_id) == lane}
+        assert {member.decode() for member in client.zrange(keys.waiting_since(lane), 0, -1)} == waiting, lane
+    tally = {field.decode(): int(count) for field, count in client.hgetall(keys.counts).items() if int(count)}
+    told_by_runs = {}
+    for number, run in counts.items():
+        for state in map(str, State):
+            if run[state]:
+                field = f"{number[0]} {state}"
+                told_by_runs[field] = told_by_runs.get(field, 0) + run[state]
+    assert tally == told_by_runs
     for name, members in expected.items():
         assert {member.decode() for member in client.zrange(getattr(keys, name), 0, -1)} == members, name
     assert indexed(client, keys) == places

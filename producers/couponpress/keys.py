@@ -84,6 +84,34 @@ class Keys:
         """HASH: `outcome code` -> how many specs of the run ended so. Forgotten with the run."""
         return f"{self.prefix}reasons:{number}"
 
+    def reasons_seen(self, number: str) -> str:
+        """HASH: `outcome code` -> when a spec of the run first and last ended so: two moments, ms, a blank between.
+
+        Forgotten with the run.
+        """
+        return f"{self.prefix}reasons-seen:{number}"
+
+    @property
+    def counts(self) -> str:
+        """HASH: a lane's first letter, a blank, a state -> how many specs of all its runs are in that state. TTL: none.
+
+        The scripts that count a spec in its run count it here too.
+        """
+        return f"{self.prefix}counts"
+
+    @property
+    def totals(self) -> str:
+        """HASH: what happened -> how often since the partner's first spec. TTL: none; nothing in it ever shrinks.
+
+        `outcome code`, or an outcome alone: specs that ended so, as often as they did; `tries`: tries that were spent;
+        `throttled`: answers that said "too fast".
+        """
+        return f"{self.prefix}totals"
+
+    def waiting_since(self, lane: str) -> str:
+        """ZSET: chunk id -> since when its specs wait to be sent, ms. Members leave when no spec of theirs waits."""
+        return f"{self.prefix}waiting-since:{lane}"
+
     def staged(self, number: str) -> str:
         """LIST: chunks of an upload that is not finished. TTL: none, emptied by seal or discard."""
         return f"{self.prefix}staged:{number}"

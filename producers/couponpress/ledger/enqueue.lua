@@ -1,5 +1,6 @@
 -- Store one chunk, if none of its task_ids is known yet; else store nothing and say which are known.
 -- KEYS[1] run   KEYS[2] open chunks of the lane   KEYS[3] staged chunks   KEYS[4] finished runs   KEYS[5] upload lock
+-- KEYS[6] counts of all runs   KEYS[7] waiting since, of the lane
 -- ARGV[1] run number   ARGV[2] number of specs   ARGV[3] compressed rows   ARGV[4] upload token, '' to open at once
 -- ARGV[5] prefix of chunk keys   ARGV[6] prefix of index keys   ARGV[7] upload lock, seconds
 -- ARGV[8] per spec 10 bytes of task_id digest, then 8 bytes of body digest
@@ -57,6 +58,8 @@ else
   redis.call('ZADD', KEYS[2], 0, chunk_id)
   redis.call('HINCRBY', KEYS[1], 'total', count)
   redis.call('HINCRBY', KEYS[1], 'waiting', count)
+  redis.call('HINCRBY', KEYS[6], string.sub(ARGV[1], 1, 1) .. ' waiting', count)
+  redis.call('ZADD', KEYS[7], now[1] * 1000 + math.floor(now[2] / 1000), chunk_id)
   redis.call('HDEL', KEYS[1], 'finished_ms')
   redis.call('ZREM', KEYS[4], ARGV[1])
 end

@@ -167,7 +167,7 @@ class UploadLedger:
     ) -> tuple[str | None, list[tuple[int, bool, str]]]:
         keys = self._keys
         names = [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
-        names.append(keys.upload_lock(number))
+        names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number))]
         packed = pack([spec.row for spec in specs])
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
         values += [UPLOAD_LOCK_SECONDS, digests(specs)]
@@ -191,7 +191,7 @@ class UploadLedger:
         while True:
             released = self._seal(
                 [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
-                + [keys.upload_lock(number)],
+                + [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number))],
                 [number, SEAL_BATCH, keys.chunk(""), token, UPLOAD_LOCK_SECONDS],
             )
             if released is None:

@@ -81,4 +81,5 @@ async def count_anew(client: Redis, keys: Keys, chunk_id: str) -> None:
     number = run_of(chunk_id)
     if await client.exists(keys.run(number)):
         recount = client.register_script(script("recount"))
-        await recount([keys.run(number), keys.staged(number), keys.finished], [number, keys.chunk("")])
+        names = [keys.run(number), keys.staged(number), keys.finished, keys.counts]
+        await recount(names, [number, keys.chunk("")])

@@ -156,6 +156,7 @@ class MoveLedger(FleetQueries):
             await self.move({chunk_id: steps})
         else:
             await self._client.zrem(self._keys.open(lane_of(chunk_id)), chunk_id)
+            await self._client.zrem(self._keys.waiting_since(lane_of(chunk_id)), chunk_id)
         if lost:
             await count_anew(self._client, self._keys, chunk_id)
 
@@ -181,9 +182,11 @@ class MoveLedger(FleetQueries):
         return list(moves)
 
     async def count_throttled(self, chunk_id: str, answers: int) -> None:
-        """Count answers that said "too fast" for the chunk's run."""
-        run = self._keys.run(run_of(chunk_id))
-        await self._client.hincrby(run, "throttled", answers)
+        """Count answers that said "too fast" for the chunk's run, and among the totals of all runs."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.hincrby(self._keys.run(run_of(chunk_id)), "throttled", answers)
+        pipeline.hincrby(self._keys.totals, "throttled", answers)
+        await pipeline.execute()
 
 
 def transitions_call(
@@ -193,6 +196,7 @@ def transitions_call(
     number = run_of(chunk_id)
     names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
     names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
+    names += [keys.counts, keys.waiting_since(lane_of(chunk_id)), keys.reasons_seen(number), keys.totals]
     moves = compact([step.wire() for step in steps])
     return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS), made.decode()]
 

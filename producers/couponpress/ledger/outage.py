@@ -38,5 +38,9 @@ async def tell_down(client: Redis, keys: Keys, told: PlatformDown) -> None:
 
 def read_down(client: redis.Redis, keys: Keys) -> PlatformDown | None:
     """Return what was told last, if anybody still finds the platform down."""
-    told = cast(bytes | None, client.get(keys.outage))
+    return down_of(cast(bytes | None, client.get(keys.outage)))
+
+
+def down_of(told: bytes | None) -> PlatformDown | None:
+    """Return what was told, as it is stored; None when nothing is."""
     return PlatformDown(**json.loads(told)) if told else None

@@ -78,9 +78,14 @@ def read_present(client: redis.Redis, keys: Keys) -> list[Present]:
     pipeline.time()
     pipeline.hgetall(keys.present)
     now, told = cast(tuple[tuple[int, int], Mapping[bytes, bytes]], pipeline.execute())
+    return present_of(told, now[0])
+
+
+def present_of(told: Mapping[bytes, bytes], now_seconds: int) -> list[Present]:
+    """Return the processes that run, from what is stored and the moment on Redis's clock; ordered as `read_present`."""
     found = []
     for value in told.values():
         moment, _, said = value.partition(b" ")
-        if now[0] - int(moment) <= SILENT_SECONDS:
+        if now_seconds - int(moment) <= SILENT_SECONDS:
             found.append(Present(**json.loads(said)))
     return sorted(found, key=lambda one: (one.role, one.host, one.pid))

@@ -94,27 +94,7 @@ class PacingLedger:
             pipe.hgetall(self._pace)
             pipe.hget(self._bucket, "spacing")
             (seconds, micros), stored, spacing = pipe.execute()
-        now_us = seconds * _SECOND_US + micros
-        told = {name.decode(): value.decode() for name, value in cast(dict[bytes, bytes], stored).items()}
-
-        def since(name: str) -> float:
-            return int(told.get(name, 0)) / _SECOND_US
-
-        by_hand = ""
-        if "amount" in told:
-            unit = {window_us: unit for unit, window_us in _WINDOWS_US.items()}[int(told["window"])]
-            by_hand = f"{told['amount']}/{unit}"
-        found = int(told["limit"]) if "limit" in told else None
-        return RateInForce(
-            configured=told.get("configured", ""),
-            by_hand=by_hand,
-            by_hand_since=since("by_hand"),
-            found=found,
-            found_since=0.0 if found is None else since("since"),
-            held_seconds=0.0 if found is None else max(since("hold") - now_us / _SECOND_US, 0.0),
-            quiet_seconds=max(since("quiet") - now_us / _SECOND_US, 0.0),
-            slots_per_second=_SECOND_US / int(spacing) if spacing else None,
-        )
+        return rate_in_force(cast(dict[bytes, bytes], stored), spacing, seconds * _SECOND_US + micros)
 
     def set_rate(self, rate: str | None) -> None:
         """Set the rate by hand, or with None go back to the configured one; either forgets what was found.
@@ -130,6 +110,30 @@ class PacingLedger:
                 by_hand = seconds * _SECOND_US + micros
                 pipe.hset(self._pace, mapping={"amount": amount, "window": cast(int, window_us), "by_hand": by_hand})
             pipe.execute()
+
+
+def rate_in_force(pace: dict[bytes, bytes], spacing: bytes | None, now_us: int) -> RateInForce:
+    """Return the rate in force, from a bucket's pace and its latest spacing as they are stored."""
+    told = {name.decode(): value.decode() for name, value in pace.items()}
+
+    def since(name: str) -> float:
+        return int(told.get(name, 0)) / _SECOND_US
+
+    by_hand = ""
+    if "amount" in told:
+        unit = {window_us: unit for unit, window_us in _WINDOWS_US.items()}[int(told["window"])]
+        by_hand = f"{told['amount']}/{unit}"
+    found = int(told["limit"]) if "limit" in told else None
+    return RateInForce(
+        configured=told.get("configured", ""),
+        by_hand=by_hand,
+        by_hand_since=since("by_hand"),
+        found=found,
+        found_since=0.0 if found is None else since("since"),
+        held_seconds=0.0 if found is None else max(since("hold") - now_us / _SECOND_US, 0.0),
+        quiet_seconds=max(since("quiet") - now_us / _SECOND_US, 0.0),
+        slots_per_second=_SECOND_US / int(spacing) if spacing else None,
+    )
 
 
 def _parts(rate: str) -> tuple[int, int]:

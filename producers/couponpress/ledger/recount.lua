@@ -1,5 +1,5 @@
 -- Count a run's specs anew from its chunks, after one of them was lost.
--- KEYS[1] run   KEYS[2] staged chunks   KEYS[3] finished runs
+-- KEYS[1] run   KEYS[2] staged chunks   KEYS[3] finished runs   KEYS[4] counts of all runs
 -- ARGV[1] run number   ARGV[2] prefix of chunk keys
 -- Returns how many specs the run still holds.
 local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
@@ -12,7 +12,11 @@ for sequence = 1, tonumber(redis.call('HGET', KEYS[1], 'chunks') or 0) do
   total = total + #states
   for letter in string.gmatch(states, '.') do counts[letter] = (counts[letter] or 0) + 1 end
 end
-for letter, word in pairs(WORDS) do redis.call('HSET', KEYS[1], word, counts[letter] or 0) end
+for letter, word in pairs(WORDS) do
+  local change = (counts[letter] or 0) - tonumber(redis.call('HGET', KEYS[1], word) or 0)
+  redis.call('HSET', KEYS[1], word, counts[letter] or 0)
+  if change ~= 0 then redis.call('HINCRBY', KEYS[4], string.sub(ARGV[1], 1, 1) .. ' ' .. word, change) end
+end
 redis.call('HSET', KEYS[1], 'total', total)
 if not (counts.w or counts.y or counts.l or counts.a) then
   local now = redis.call('TIME')

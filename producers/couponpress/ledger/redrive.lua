@@ -1,7 +1,7 @@
 -- Send the ended specs of one chunk again, those that ended as asked for: their tries start anew.
 -- Never touches a spec that succeeded or is open. A dead-letter chunk is tried again.
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
--- KEYS[6] dead-letter chunks
+-- KEYS[6] dead-letter chunks   KEYS[7] counts of all runs   KEYS[8] waiting since, of the lane
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
 -- ARGV[5] the code by which cancelled specs are shown that have none of their own
 -- Returns how many specs go again, and 1 when the chunk must be published.
@@ -34,7 +34,14 @@ redis.call('HSET', KEYS[1], 's', table.concat(states_after), 't', table.concat(t
 -- What was cancelled goes on now, so that what was accepted before may be sent again, too.
 redis.call('HDEL', KEYS[1], 'lost', 'lost_by', 'cancelled', unpack(again))
 redis.call('HDEL', KEYS[6], ARGV[1])
-for word, count in pairs(counts) do redis.call('HINCRBY', KEYS[2], word, -count) end
+local lane = string.sub(ARGV[2], 1, 1)
+for word, count in pairs(counts) do
+  redis.call('HINCRBY', KEYS[2], word, -count)
+  redis.call('HINCRBY', KEYS[7], lane .. ' ' .. word, -count)
+end
+local now = redis.call('TIME')
+redis.call('ZADD', KEYS[8], 'NX', now[1] * 1000 + math.floor(now[2] / 1000), ARGV[1])
+redis.call('HINCRBY', KEYS[7], lane .. ' waiting', #again)
 for reason, count in pairs(reasons) do
   if redis.call('HINCRBY', KEYS[3], reason, -count) < 1 then redis.call('HDEL', KEYS[3], reason) end
 end

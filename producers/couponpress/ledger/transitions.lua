@@ -1,7 +1,8 @@
 -- Move specs of one chunk from state to state; with redrive.lua the only script that changes a spec's state.
 -- A move that the table does not allow changes nothing, so every call may be repeated.
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
--- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs
+-- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs   KEYS[9] counts of all runs   KEYS[10] waiting since, of the
+-- lane   KEYS[11] when the run's reasons were seen   KEYS[12] totals
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] ms within which released specs are to be taken up
 -- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record, tries that must have been spent
 -- before or -1]
@@ -23,6 +24,7 @@ local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled', 'lost
 if not chunk[1] then return {} end
 if ARGV[6] ~= '' and chunk[6] and chunk[6] ~= ARGV[6] then return {} end -- another chunk has its id
 local states, moved, counts, answered = chunk[1], {}, {}, false
+local endings, seen, tries_spent = {}, {}, 0
 local tries = (chunk[2] or '') .. string.rep('0', #states - #(chunk[2] or ''))
 local taken, refused = false, 0 -- what the platform said of specs that were sent to it
 local now = redis.call('TIME')
@@ -47,6 +49,7 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     local place = ARGV[1] .. '/' .. position
     states = replace(states, at, to)
     spent = spent + move[3]
+    tries_spent = tries_spent + move[3]
     -- What the platform has, it was sent, even when a callback tells so before the answer is recorded.
     if string.find('asf', to, 1, true) then spent = math.max(spent, 1) end
     tries = replace(tries, at, string.char(math.min(126, string.byte('0') + spent)))
@@ -70,8 +73,10 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
       redis.call('HSET', KEYS[1], 'l' .. position, now_ms)
     end
     if move[6] ~= '' then redis.call('HSET', KEYS[1], position, move[6]) else redis.call('HDEL', KEYS[1], position) end
-    if move[5] ~= '' and string.find('frxc', to, 1, true) then
-      redis.call('HINCRBY', KEYS[3], WORDS[to] .. ' ' .. move[5], 1)
+    if string.find('sfrxc', to, 1, true) then
+      local ending = move[5] == '' and WORDS[to] or WORDS[to] .. ' ' .. move[5]
+      endings[ending] = (endings[ending] or 0) + 1
+      if move[5] ~= '' and to ~= 's' then seen[ending] = (seen[ending] or 0) + 1 end
     end
     if to == 'a' then
       redis.call('ZADD', KEYS[5], now_ms, ARGV[1])
@@ -83,8 +88,24 @@ if not next(counts) then return moved end
 
 redis.call('HSET', KEYS[1], 's', states, 't', tries)
 if chunk[5] and answered then redis.call('HDEL', KEYS[1], 'lost', 'lost_by') end
+local lane = string.sub(ARGV[2], 1, 1)
 for letter, change in pairs(counts) do
-  if change ~= 0 then redis.call('HINCRBY', KEYS[2], WORDS[letter], change) end
+  if change ~= 0 then
+    redis.call('HINCRBY', KEYS[2], WORDS[letter], change)
+    redis.call('HINCRBY', KEYS[9], lane .. ' ' .. WORDS[letter], change)
+  end
+end
+for reason, count in pairs(seen) do
+  redis.call('HINCRBY', KEYS[3], reason, count)
+  local before = redis.call('HGET', KEYS[11], reason)
+  redis.call('HSET', KEYS[11], reason, (before and string.match(before, '^%d+') or now_ms) .. ' ' .. now_ms)
+end
+for ending, count in pairs(endings) do redis.call('HINCRBY', KEYS[12], ending, count) end
+if tries_spent > 0 then redis.call('HINCRBY', KEYS[12], 'tries', tries_spent) end
+if (counts.w or 0) < 0 and not string.find(states, 'w', 1, true) then
+  redis.call('ZREM', KEYS[10], ARGV[1])
+elseif (counts.w or 0) > 0 then -- a retry waits since its chunk was made
+  redis.call('ZADD', KEYS[10], 'NX', math.floor((tonumber(chunk[6]) or now[1]) * 1000), ARGV[1])
 end
 if not string.find(states, 'a', 1, true) then redis.call('ZREM', KEYS[5], ARGV[1]) end
 if not chunk[3] then -- nobody holds the lease, so nobody else will open or close the chunk

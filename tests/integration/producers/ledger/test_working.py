@@ -11,6 +11,7 @@ from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.leases import LEASE_MS, GivenBack, Leased, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import CANARY_SPECS, TAKE_UP_MS, Move
 from couponpress.ledger.progress import ReadingLedger
+from couponpress.ledger.redrive import RedriveLedger
 from couponpress.outcome import State
 from tests.builders import (
     KEYS,
@@ -339,6 +340,46 @@ def test_a_reason_is_stored_with_its_spec_and_counted_for_the_run(redis_url, cli
     )
     assert (outcomes(client)[0].code, outcomes(client)[0].message) == ("PARAM_ERROR", "参数错误")
     assert ReadingLedger(client, KEYS).reasons("b1") == {"rejected PARAM_ERROR": 2, "failed FAIL": 1}
+
+
+def test_a_reason_tells_when_a_spec_first_and_last_ended_so(redis_url, client, chunk):
+    before = now_ms(client)
+    moved(redis_url, chunk, Move(0, "reject", code="NO_AUTH"))
+    (first,) = client.hvals(KEYS.reasons_seen("b1"))
+    began, last = map(int, first.split())
+    assert before <= began == last <= now_ms(client)
+    client.hset(KEYS.reasons_seen("b1"), "rejected NO_AUTH", f"{began - 5000} {last - 5000}")
+    moved(redis_url, chunk, Move(1, "reject", code="NO_AUTH"), Move(2, "expire", code="GAVE_UP"))
+    seen = {reason: list(map(int, told.split())) for reason, told in client.hgetall(KEYS.reasons_seen("b1")).items()}
+    assert seen[b"rejected NO_AUTH"][0] == began - 5000
+    assert seen[b"rejected NO_AUTH"][1] >= last
+    assert set(seen) == {b"rejected NO_AUTH", b"expired GAVE_UP"}
+
+
+def test_the_totals_count_what_happened_and_never_shrink(redis_url, client, chunk):
+    moved(
+        redis_url,
+        chunk,
+        Move(0, "reject", tries=1, code="NO_AUTH"),
+        Move(1, "again", tries=1, code="HTTP_502"),
+        Move(2, "succeed", tries=1, image_url=PICTURE),
+    )
+    on_ledger(redis_url, lambda ledger: ledger.count_throttled(chunk, 7))
+    told = {b"rejected NO_AUTH": b"1", b"succeeded": b"1", b"tries": b"3", b"throttled": b"7"}
+    assert client.hgetall(KEYS.totals) == told
+    list(RedriveLedger(client, KEYS).redrive("b1", None, None))
+    assert client.hgetall(KEYS.totals) == told
+    moved(redis_url, chunk, Move(0, "reject", tries=1, code="NO_AUTH"))
+    assert client.hgetall(KEYS.totals) == told | {b"rejected NO_AUTH": b"2", b"tries": b"4"}
+
+
+def test_a_retry_waits_since_its_chunk_was_made(redis_url, client):
+    before = now_ms(client)
+    chunk = stored(redis_url, 1)
+    moved(redis_url, chunk, Move(0, "again", delay_ms=0))
+    assert client.zcard(KEYS.waiting_since("bulk")) == 0
+    moved(redis_url, chunk, Move(0, "release"))
+    assert before - 1000 <= client.zscore(KEYS.waiting_since("bulk"), chunk) <= now_ms(client)
 
 
 def test_the_reason_of_a_try_is_kept_while_it_waits_and_goes_with_success(redis_url, client, chunk):
@@ -695,7 +736,11 @@ def test_a_finished_run_is_forgotten_with_everything_of_it(redis_url, client):
     finished(redis_url, client, 61)
     hold(client, "run:b1")
     assert forget(redis_url) == ["b1"]
-    assert client.keys(KEYS.prefix + "*") == [KEYS.run_numbers.encode()]
+    # What is left is no longer about the run: how many names were given, and what ever happened.
+    assert set(client.keys(KEYS.prefix + "*")) == {
+        name.encode() for name in (KEYS.run_numbers, KEYS.counts, KEYS.totals)
+    }
+    assert set(client.hvals(KEYS.counts)) == {b"0"}
     assert client.hgetall(KEYS.run_numbers) == {b"": b"1"}
 
 
