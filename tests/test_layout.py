@@ -102,7 +102,7 @@ RIM = {
 #: The rooms and top modules of both packages, the highest first. Each imports from those below it alone.
 ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
-    "rate settings wechatpay outbound periodic errors",
+    "rate settings events wechatpay outbound periodic errors",
     "couponpress": "__main__ cli gateway nightly asyncio_client client uploads catalog settings transport ledger "
     "serialized_spec spec results picture_files outcome keys setting_names plurals errors",
 }
@@ -397,6 +397,7 @@ MAY_BE_LONG = {
     "couponpress.ledger.enqueueing": "the producer's acts share one lock",
     "couponpress.spec": "the whole contract, its types and how they are read, stands in one place",
     "couponpress_worker.completion.status_poller": "choosing, querying and booking share one round",
+    "couponpress_worker.events": "every event stands in one place",
     "couponpress_worker.rate.bucket": "the strategy of `limits` and the asyncio client share one script",
     "couponpress_worker.rate.slots": "handing out, asking and giving up share one state",
     "couponpress_worker.runtime.process": "all wiring of a process stands in one place",

@@ -18,7 +18,7 @@ ANSWERS = [
 
 def test_the_page_asks_what_a_newcomer_asks():
     asked = " ".join(row.split("|")[1] for row in ROWS)
-    for what in ("5xx", "429", "slot is too late", "callback of a new kind", "lease expire"):
+    for what in ("5xx", "429", "slot is too late", "callback of a new kind", "metric be fed", "lease expire"):
         assert what in asked
     assert all(any(link in row for link, _ in ANSWERS) for row in ROWS)
 

@@ -5,7 +5,7 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-from couponpress_worker.runtime.process import platform_for
+from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets
 from couponpress_worker.wechatpay.transport import serialized
 from tests.benchmarks.bench import Bench

@@ -6,7 +6,7 @@ import random
 from couponpress.keys import Keys
 from couponpress.ledger.moves import Move
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.runtime.process import redis_for
+from couponpress_worker.runtime.factories import redis_for
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.stage import RUN, Stage, stage
 

@@ -75,6 +75,8 @@
 
     runtime           one process and its services
         process           opens and wires everything that one process needs
+        factories         clients of Redis and of the platform, and paced slots, from the settings
+        self_check        what a process tells of itself: what it sent, what waits, what excuses a standstill
         services          callback receiver and scheduler as foreground services
         schedules         nightly schedules, as a part of the scheduler
         beat              Celery's beat under redbeat's lock: which scheduler is active
@@ -93,6 +95,7 @@ and around them:
     up                every service in one terminal
     demo              the whole fleet on one machine
     sandbox           a stand-in for the platform
+    events            what happened, told to whoever listens: counters, logs, metrics, traces
     periodic          keeps background loops running after an unforeseen error
     errors            what can go wrong, as one tree
 

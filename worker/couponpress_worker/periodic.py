@@ -36,10 +36,12 @@ class Failures:
 
     Attributes:
         counts: how many errors each loop ran into, by the loop's name.
+        heard: called with each of them: the loop, the error, and how many it makes.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.counts: dict[str, int] = {}
+        self.heard: Callable[[str, BaseException, int], None] | None = None
         self._monotonic = monotonic
         self._told: dict[tuple[str, type[BaseException], str, int], float] = {}
 
@@ -52,6 +54,8 @@ class Failures:
         if now - self._told.get(same, float("-inf")) >= TELL_AGAIN_SECONDS:
             self._told[same] = now
             log.error("%s failed and goes on (failure %d)", loop, self.counts[loop], exc_info=error)
+        if self.heard is not None:
+            self.heard(loop, error, self.counts[loop])
 
 
 async def keep_running(

@@ -26,8 +26,9 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.completion.moves import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
 from couponpress_worker.completion.round_robin import in_turns
+from couponpress_worker.events import Answered, Tell, unheard
 from couponpress_worker.periodic import TICK_SECONDS, Failures, rest
-from couponpress_worker.rate.call import Answered, PacedCall
+from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slots, SlotsClosedError
 from couponpress_worker.store.leader import Leadership
 from couponpress_worker.wechatpay.client import Gate, NotSent, Reason, WeChatPay
@@ -86,10 +87,12 @@ class OverdueQuery:
         slots: Slots,
         callback_span_seconds: int,
         expire_after_seconds: int,
+        tell: Tell = unheard,
     ) -> None:
         self._ledger = ledger
         self._platform = platform
-        self._call = PacedCall(slots, judge_query)
+        self._tell = tell
+        self._call = PacedCall("query", slots, judge_query, tell)
         self._callback_span_seconds = callback_span_seconds
         self._expire_after_seconds = expire_after_seconds
         #: Of each overdue chunk, the positions that were asked about since it became overdue. Lost with the process:
@@ -220,7 +223,7 @@ class OverdueQuery:
 
     async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
         place = question.place
-        asked = await self._query(question.row.body_fields(), may_ask)
+        asked = await self._query(question, may_ask)
         if asked is None:
             return False
         judgement = asked.judgement
@@ -252,10 +255,10 @@ class OverdueQuery:
                 return move_after_look(judgement, place.position, ago, self._expire_after_seconds)
 
     async def _query(
-        self, body: dict[str, str], may_ask: Callable[[], Awaitable[bool]]
+        self, question: Question, may_ask: Callable[[], Awaitable[bool]]
     ) -> Answered[QueryJudgement] | None:
         """Ask. None when nothing was asked or the platform refuses every query: then the partner is held."""
-        asked = await self._answer(body["task_id"], body["brand_id"], body["image_generation_type"], may_ask)
+        asked = await self._answer(question, may_ask)
         if asked is None:
             return None
         judgement = asked.judgement
@@ -284,19 +287,20 @@ class OverdueQuery:
         return asked
 
     async def _answer(
-        self, task_id: str, brand_id: str, image_generation_type: str, may_ask: Callable[[], Awaitable[bool]]
+        self, question: Question, may_ask: Callable[[], Awaitable[bool]]
     ) -> Answered[QueryJudgement] | None:
         """Query inside a slot; one that passes unused is followed by another. None once nothing may be asked."""
+        body = question.row.body_fields()
 
         async def exchange(gate: Gate) -> Answer | NoAnswer:
             if not await may_ask():
                 raise NotSent("stopping")
-            return await self._platform.query(task_id, brand_id, image_generation_type, gate)
+            return await self._platform.query(body["task_id"], body["brand_id"], body["image_generation_type"], gate)
 
         def refusal() -> Reason | None:
             return "held" if self._refused else None
 
         try:
-            return await self._call.in_time(exchange, refusal=refusal)
+            return await self._call.in_time(exchange, refusal=refusal, place=question.place)
         except NotSent:
             return None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from couponpress.errors import InputError
 from couponpress_worker.errors import PlatformError
-from couponpress_worker.runtime.process import platform_for
+from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.client import WeChatPay
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer

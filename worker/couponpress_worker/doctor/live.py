@@ -15,7 +15,7 @@ from couponpress.keys import Keys
 from couponpress.ledger.notices import echo_came
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.platform import unusable
-from couponpress_worker.runtime.process import platform_for
+from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.doctor.finding import Finding
-from couponpress_worker.runtime.process import platform_for
+from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.client import WeChatPay

@@ -20,7 +20,7 @@ from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress_worker.pictures.convert import READ_LIMIT_BYTES, fitting, require_converter
 from couponpress_worker.pictures.fetch import Fetcher
 from couponpress_worker.pictures.uploader import AT_ONCE, PictureUploader, Read
-from couponpress_worker.runtime.process import limiter_redis_for, paced, platform_for, redis_for
+from couponpress_worker.runtime.factories import limiter_redis_for, paced, platform_for, redis_for
 from couponpress_worker.settings import Secrets, Settings
 
 #: How many are read at once when they are converted, each up to some 300 MB of memory.

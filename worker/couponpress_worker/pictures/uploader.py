@@ -79,7 +79,7 @@ class PictureUploader:
         self._ledger = ledger
         self._platform = platform
         self._slots = slots
-        self._call = PacedCall(slots, judge)
+        self._call = PacedCall("upload", slots, judge)
         self._read = read
         self._stopped = stopped
         self._under_way: dict[bytes, asyncio.Future[str]] = {}

@@ -1,7 +1,7 @@
-"""Notes when each request was sent, for the flight record; one write a second and process.
+"""Keeps the moment of every submission that left, for the flight record: one write a second and process.
 
-Decides when notes are written, and that losing some under a crash or while Redis is away is right: the record is a
-proof for people, and no request waits for it.
+The record is a proof for people, and no request waits for it. While Redis is away the moments wait here, the oldest go
+first beyond `MOST_NOTES`. A crash loses those of the last second.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from couponpress.keys import Keys
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.send_log import KEPT_MS, pack_moments
+from couponpress_worker.events import Sent
 from couponpress_worker.periodic import rest
 
 WRITE_EVERY_SECONDS = 1.0
@@ -22,7 +23,7 @@ MOST_NOTES = 100_000
 
 
 class FlightRecorder:
-    """Gathers the moments of one process and appends them to the fleet's record."""
+    """Gathers the moments of one process, and appends them to the fleet's record. Listens to `Sent`."""
 
     def __init__(self, client: Redis, keys: Keys, process: str) -> None:
         self._client = client
@@ -30,9 +31,10 @@ class FlightRecorder:
         self._process = process
         self._notes: list[int] = []
 
-    def note(self, sent_at_us: int) -> None:
-        """Note a request that leaves now; the moment is on Redis's clock, microseconds since 1970."""
-        self._notes.append(sent_at_us)
+    def sent(self, event: Sent) -> None:
+        """Note a submission that leaves now; other requests do not count against its limit."""
+        if event.kind == "submit":
+            self._notes.append(event.moment_us)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Write once a second until the process is stopped, then once more."""
@@ -41,7 +43,7 @@ class FlightRecorder:
             await self.write()
 
     async def write(self) -> None:
-        """Append what was noted; while Redis is away it is kept."""
+        """Append what was noted. Whatever keeps it from being written, it is kept for the next time."""
         notes, self._notes = self._notes, []
         if not notes:
             return
@@ -49,5 +51,7 @@ class FlightRecorder:
         entry: dict[Any, Any] = {"process": self._process, "moments": pack_moments(notes)}
         try:
             await self._client.xadd(self._keys.flight, entry, minid=f"{oldest_kept}-0", approximate=True)
-        except REDIS_AWAY:
+        except Exception as error:
             self._notes = (notes + self._notes)[-MOST_NOTES:]
+            if not isinstance(error, REDIS_AWAY):
+                raise

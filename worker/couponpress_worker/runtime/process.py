@@ -13,43 +13,36 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 import redis.exceptions
 import uvloop
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from limits import parse
-from redis.asyncio import Redis
 
 from couponpress.keys import PARTNER_SCOPE, Keys
 from couponpress.ledger.hooks import HookLedger
-from couponpress.ledger.outage import tell_down
 from couponpress.ledger.presence import Role
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress.transport.announcer import Announcer
 from couponpress_worker.completion.run_webhooks import HookSender
 from couponpress_worker.completion.status_poller import OverdueQuery
+from couponpress_worker.events import Events, Sent
 from couponpress_worker.periodic import Failures, keep_running
-from couponpress_worker.rate.adaptive import Pace
-from couponpress_worker.rate.bucket import Bucket, Grant
 from couponpress_worker.rate.send_log import FlightRecorder
-from couponpress_worker.rate.slots import Slots
+from couponpress_worker.runtime.factories import limiter_redis_for, paced, platform_for, redis_for
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.recovery import recover
-from couponpress_worker.runtime.stall_detector import Sight
+from couponpress_worker.runtime.self_check import SelfCheck
 from couponpress_worker.runtime.watchdog import Watchdog
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.safety.send_switch import Halt
-from couponpress_worker.settings import Secrets, Settings, tls_context
-from couponpress_worker.store.availability import Acquire, RedisWatch
-from couponpress_worker.store.client import callback_redis, fleet_redis, limiter_redis
+from couponpress_worker.settings import Secrets, Settings
+from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.leader import Leadership
 from couponpress_worker.store.leases import Leases, give_strays_back
 from couponpress_worker.store.recorder import Recorder
@@ -57,67 +50,15 @@ from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND, Summary
 from couponpress_worker.submission.ledger_poller import Unhinted, UrgentLane
 from couponpress_worker.submission.submitter import STOPPING, Submitter
 from couponpress_worker.wechatpay.certificates import PlatformKeys, VerifierOf
-from couponpress_worker.wechatpay.client import PARTNER, Account, WeChatPay
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
-from couponpress_worker.wechatpay.signing import Signer, Verifier
 
 log = logging.getLogger(__name__)
 
-#: A slot that is due within this time was open: nobody had asked for it ahead.
-OPEN_SLOT_US = 10_000
 #: How long a process that is stuck may take to write down what it knows.
 LAST_WORDS_SECONDS = 5.0
 
 Result = TypeVar("Result")
 PublishAgain = Callable[[list[str]], Awaitable[None]]
-
-
-def redis_for(settings: Settings) -> Redis:
-    """Return the asyncio client of a process; it connects when first used."""
-    return fleet_redis(settings.redis_address)
-
-
-def limiter_redis_for(settings: Settings) -> Redis:
-    """Return the client that asks for slots: it fails fast and repeats nothing, for a late answer is a lost slot."""
-    return limiter_redis(settings.redis_address)
-
-
-def callback_redis_for(settings: Settings) -> Redis:
-    """Return the client of the callback receiver: it says within the platform's 5 s that Redis is away."""
-    return callback_redis(settings.redis_address)
-
-
-def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublicKey] | None = None) -> WeChatPay:
-    """Return the platform's client of a process; it connects when first used.
-
-    It verifies with the keys that are `held` at each moment; without them, with those that the settings name.
-    """
-    account = Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
-    first, *others = settings.base_urls
-    return WeChatPay(
-        first,
-        Signer(settings.mchid, keys.serial_no(settings), keys.private_key, account.scheme, account.named),
-        Verifier(keys.public_keys if held is None else held),
-        fallback_urls=others,
-        account=account,
-        proxies=settings.proxy_rule,
-        ssl_context=tls_context(settings.ca_file),
-    )
-
-
-def paced(
-    settings: Settings,
-    client: Redis,
-    keys: Keys,
-    name: str,
-    rate: str,
-    patient: Callable[[Acquire], Acquire] | None = None,
-) -> tuple[Pace, Slots]:
-    """Return the pace and the slots of one of the partner's limits, over a client that fails fast."""
-    lateness_seconds = settings.lateness_ms / 1000
-    pace = Pace(client, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
-    acquire = pace.acquire if patient is None else patient(pace.acquire)
-    return pace, Slots(acquire, lateness_seconds=lateness_seconds, pace=pace)
 
 
 class Process:
@@ -136,13 +77,12 @@ class Process:
         self._takes_hints = takes_hints
         self._most_in_hand = most_in_hand
         self._failures = Failures()
-        self._returns_seen = 0
+        self._events = Events(self._failures)
         self._secret_keys = secret_keys
         self._publish_again = publish_again
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="couponpress-loop", daemon=True)
         self._halt = Halt()
-        self._sent = 0
         self._stopped = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
         self._submitter: Submitter
@@ -214,15 +154,13 @@ class Process:
         away = self._watch.away
         leases = Leases(self._redis, keys, self._watch)
         self._recorder = Recorder(leases, away)
-        self._pace, self._slots = self._paced(keys, "submit", settings.rate)
-        self._query_pace, self._query_slots = self._paced(keys, "query", settings.query_rate)
+        asking = (settings, self._limiter_redis, keys)
+        patient = self._watch.patient
+        self._pace, self._slots = paced(*asking, "submit", settings.rate, patient)
+        self._query_pace, self._query_slots = paced(*asking, "query", settings.query_rate, patient)
         flight = FlightRecorder(self._redis, keys, owner)
-        self._outage = Outage(lambda: self._halt.stopping)
-
-        def note_sent(moment_us: int) -> None:
-            self._sent += 1
-            flight.note(moment_us)
-
+        self._events.listen(Sent, flight.sent)
+        outage = Outage(lambda: self._halt.stopping)
         self._submitter = Submitter(
             ledger=leases,
             watch=self._watch,
@@ -232,14 +170,25 @@ class Process:
             owner=owner,
             publish_again=self._publish_rest,
             halt=self._halt,
-            note_sent=note_sent,
-            outage=self._outage,
+            tell=self._events.tell,
+            outage=outage,
             only_brand=settings.mchid if settings.signs_as == "brand" else None,
+        )
+        self._check = SelfCheck(
+            self._events,
+            client=self._limiter_redis,
+            keys=keys,
+            pace=self._pace,
+            halt=self._halt,
+            watch=self._watch,
+            outage=outage,
+            in_hand=lambda: self._submitter.in_hand,
+            takes_hints=self._takes_hints,
         )
         self._watchdog = Watchdog(
             "worker" if self._takes_hints else "scheduler",
             Heartbeat(directory(), fleet_prefix(settings)),
-            look=self._look,
+            look=self._check.look,
             in_hand=lambda: self._submitter.in_hand,
             hand_back=self._last_words,
             failures=self._failures,
@@ -250,6 +199,7 @@ class Process:
             slots=self._query_slots,
             callback_span_seconds=settings.callback_span,
             expire_after_seconds=settings.expire_after,
+            tell=self._events.tell,
         )
         hooks = HookSender(
             HookLedger(self._redis, keys), mchid=settings.mchid, secret=secret.hook_secret, rule=settings.proxy_rule
@@ -328,57 +278,11 @@ class Process:
                 await self._publish_again([chunk_id])
         return summary
 
-    async def _look(self, ask_for_slot: bool) -> Sight:
-        """Look whether this process gets on; over the client that fails fast."""
-        if (down := self._outage.told) and self._submitter.in_hand:  # with nothing to send, it would never learn better
-            with suppress(redis.exceptions.RedisError, OSError):  # people are told by the log as well
-                await tell_down(self._limiter_redis, Keys(self._settings.mchid), down)
-        seen = Sight(
-            self._sent,
-            work_waits=False,
-            held_back=self._submitter.held_back,
-            unreached=self._submitter.unreached,
-        )
-        if excuse := self._excuse():
-            return replace(seen, excuse=excuse)
-        try:
-            waits = self._submitter.in_hand > 0 or (self._takes_hints and await self._hints_wait())
-            if waits and not self._submitter.in_hand and await self._is_full():  # then nobody takes a hint
-                return replace(seen, excuse="Redis full")
-            answer = await self._pace.acquire(1) if ask_for_slot and waits else None
-        except (redis.exceptions.RedisError, OSError):
-            return replace(seen, excuse="Redis away")
-        open_now = isinstance(answer, Grant) and answer.first_us <= OPEN_SLOT_US
-        return replace(seen, work_waits=waits, slot_open=open_now if ask_for_slot else None)
-
-    def _excuse(self) -> str:
-        if self._halt.stopping:
-            return "stopping"
-        if self._halt.holds(PARTNER_SCOPE):
-            return "held"
-        returns, self._returns_seen = self._returns_seen, self._watch.returns
-        if self._watch.is_away or returns != self._watch.returns:  # or it was away since the look before
-            return "Redis away"
-        return "platform down" if self._outage.is_open else ""
-
-    async def _hints_wait(self) -> bool:
-        pipeline = self._limiter_redis.pipeline(transaction=False)
-        for queue in Keys(self._settings.mchid).queues:
-            pipeline.llen(queue)
-        return any(await pipeline.execute())
-
-    async def _is_full(self) -> bool:
-        told = await self._limiter_redis.info("memory")
-        return 0 < int(told["maxmemory"]) < int(told["used_memory"])
-
     def _last_words(self) -> None:
         """Write down the answers that are known; from the watching thread, before the process exits."""
         self.stop_sending()
         with suppress(TimeoutError):
             self._call(self._recorder.flush()).result(LAST_WORDS_SECONDS)
-
-    def _paced(self, keys: Keys, name: str, rate: str) -> tuple[Pace, Slots]:
-        return paced(self._settings, self._limiter_redis, keys, name, rate, self._watch.patient)
 
     async def _close(self) -> None:
         self._stopped.set()

@@ -27,7 +27,8 @@ from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.periodic import Failures, keep_running
-from couponpress_worker.runtime.process import Process, callback_redis_for, platform_for
+from couponpress_worker.runtime.factories import callback_redis_for, platform_for
+from couponpress_worker.runtime.process import Process
 from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.submission.publisher import Publisher

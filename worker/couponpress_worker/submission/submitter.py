@@ -1,6 +1,7 @@
 """Takes one chunk from lease to outcomes: wait for slots, sign, post, judge, record.
 
-Each judgement says what becomes of a spec. The ledger, the slots and the platform's client are handed in.
+Each judgement says what becomes of a spec. Who else wants to know what happened listens to the events. The ledger, the
+slots and the platform's client are handed in.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from functools import partial
 from itertools import count
 
 from couponpress.keys import LANES, brand_scope, run_scope
+from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.leases import LEASE_MS, GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.rate.call import Answered, PacedCall
+from couponpress_worker.events import Answered, ChunkLeft, Tell, Unsent, unheard
+from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.safety.auto_hold import Fault
 from couponpress_worker.safety.breaker import Pass
@@ -36,7 +39,6 @@ from couponpress_worker.wechatpay.judgement import (
     Accepted,
     Hold,
     Judgement,
-    NoAnswer,
     QueryFirst,
     Rejected,
     Retry,
@@ -72,7 +74,7 @@ class Submitter:
         owner: str,
         publish_again: Callable[[list[str]], Awaitable[None]],
         halt: Halt,
-        note_sent: Callable[[int], None],
+        tell: Tell = unheard,
         outage: Outage | None = None,
         only_brand: str | None = None,
     ) -> None:
@@ -84,7 +86,8 @@ class Submitter:
         self._owner = owner
         self._publish_again = publish_again
         self._halt = halt
-        self._call = PacedCall(slots, judge, note_sent)
+        self._tell = tell
+        self._call = PacedCall("submit", slots, judge, tell)
         self._only_brand = only_brand
         self._ranks = count()
         self._outage = outage or Outage(lambda: halt.stopping)
@@ -93,10 +96,6 @@ class Submitter:
         self.trial = Trial()
         self.in_hand = 0
         """How many chunks this process has in hand."""
-        self.held_back = 0
-        """How many chunks it took up and found held, or of held brands only: there was nothing that it could send."""
-        self.unreached = 0
-        """How many requests it gave up unsent, for the platform could not be reached."""
         #: One thread per lane, so that an urgent spec waits for no bulk signature.
         self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
 
@@ -112,16 +111,17 @@ class Submitter:
             return Summary(chunk_id, STOPPING)
         self.in_hand += 1
         try:
-            return await self._submit_admitted(chunk_id)
+            summary = await self._submit_admitted(chunk_id)
         finally:
             self.in_hand -= 1
             self._outage.leave(admitted)
+        self._tell(ChunkLeft(chunk_id, summary.note, summary.sent))
+        return summary
 
     async def _submit_admitted(self, chunk_id: str) -> Summary:
         asked_at, returns = time.monotonic(), self._watch.returns
         leased = await self._ledger.lease(chunk_id, self._owner)
         if isinstance(leased, NotLeased):
-            self.held_back += leased.why == "held"
             return Summary(chunk_id, note=leased.why)
         chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, returns, HAND_ON_SECONDS, rank=next(self._ranks))
         renewal = asyncio.create_task(self._renew(chunk))
@@ -140,7 +140,6 @@ class Submitter:
             case GivenBack(waiting=rest):
                 note = "handed on" if rest else "closed"
             case KeptBack():
-                self.held_back += 1
                 note = "kept back"
             case LeaseLost():
                 note = "lease lost"
@@ -246,8 +245,8 @@ class Submitter:
         try:
             if given is None:
                 given, slot = await self._turn(chunk, position)
-            exchange = partial(self._platform.submit, request)
-            answered = await self._call.once(exchange, slot, refusal=refusal, urgent=chunk.urgent)
+            exchange, place = partial(self._platform.submit, request), Place(chunk.chunk_id, position)
+            answered = await self._call.once(exchange, slot, refusal=refusal, urgent=chunk.urgent, place=place)
         except NotSent as told:
             self._outage.unused(given)
             if told.reason == "held":
@@ -263,12 +262,11 @@ class Submitter:
     async def _hear(self, chunk: ChunkInHand, position: int, given: Pass, answered: Answered[Judgement]) -> None:
         """Tell an answer to everything that learns from it, and act on it."""
         chunk.sent += 1
-        answer, judgement = answered.answer, answered.judgement
-        self.unreached += isinstance(answer, NoAnswer) and answer.kind == "not_sent"
+        judgement = answered.judgement
         chunk.judgements[type(judgement).__name__] += 1
         self.trial.answered(chunk.run_number, chunk.brands[position], judgement)
         self._fault.answered(judgement)
-        if self._outage.answered(given, (chunk.chunk_id, position), judgement):
+        if self._outage.answered(given, answered.place, judgement):
             chunk.to_sign.append(position)
         else:
             await self._act(chunk, position, answered)
@@ -285,14 +283,18 @@ class Submitter:
         def given_up() -> Reason | None:
             return self._stops(chunk, position) or ("breaker" if chunk.over else None)
 
-        given = await self._outage.pass_later(given_up)
         try:
-            async with asyncio.timeout_at(chunk.hand_on_at):
-                return given, await self._slots.take(urgent=chunk.urgent)
-        except (TimeoutError, SlotsClosedError) as error:
-            self._outage.unused(given)
-            late: Reason = "late" if isinstance(error, TimeoutError) else "stopping"
-            raise NotSent(self._stops(chunk, position) or late) from None
+            given = await self._outage.pass_later(given_up)
+            try:
+                async with asyncio.timeout_at(chunk.hand_on_at):
+                    return given, await self._slots.take(urgent=chunk.urgent)
+            except (TimeoutError, SlotsClosedError) as error:
+                self._outage.unused(given)
+                late: Reason = "late" if isinstance(error, TimeoutError) else "stopping"
+                raise NotSent(self._stops(chunk, position) or late) from None
+        except NotSent as told:
+            self._tell(Unsent("submit", told.reason, Place(chunk.chunk_id, position)))
+            raise
 
     async def _act(self, chunk: ChunkInHand, position: int, answered: Answered[Judgement]) -> None:
         judgement, call = answered.judgement, answered.request_id

@@ -19,7 +19,7 @@ from couponpress_worker.completion.callback import CALLBACK_PATH, ECHO_EVENT, Ca
 from couponpress_worker.completion.callback_asgi import BODY_LIMIT_BYTES, CallbackService
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.moves import FAIL_CODE
-from couponpress_worker.runtime.process import callback_redis_for
+from couponpress_worker.runtime.factories import callback_redis_for
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.wechatpay.signing import FRESHNESS_SECONDS, Verifier, answer_message, seal, sign
 from tests.builders import (

@@ -67,6 +67,9 @@ class FakeSlots:
     async def due(self, slot, *, urgent):
         return slot > self.passing
 
+    def now_us(self, slot):
+        return slot
+
     def answered(self, slot):
         assert slot <= self.taken
 

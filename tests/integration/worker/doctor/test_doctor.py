@@ -21,7 +21,7 @@ from couponpress_worker.completion.callback import CallbackReceiver
 from couponpress_worker.completion.callback_asgi import CallbackService
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.doctor import examine, live
-from couponpress_worker.runtime.process import callback_redis_for
+from couponpress_worker.runtime.factories import callback_redis_for
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.credentials import MCHID as SANDBOX_MCHID
 from couponpress_worker.sandbox.process import running

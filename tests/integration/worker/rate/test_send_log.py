@@ -9,6 +9,7 @@ import redis.asyncio
 
 from couponpress.keys import Keys
 from couponpress.ledger.send_log import read_record
+from couponpress_worker.events import Sent
 from couponpress_worker.rate.send_log import FlightRecorder
 
 KEYS = Keys("1900000109")
@@ -26,7 +27,7 @@ def record(redis_url, *batches, process="worker-1"):
             recorder = FlightRecorder(client, KEYS, process)
             for batch in batches:
                 for moment_us in batch:
-                    recorder.note(moment_us)
+                    recorder.sent(Sent("submit", moment_us))
                 await recorder.write()
 
     asyncio.run(main())
@@ -72,11 +73,46 @@ def test_while_redis_is_away_notes_are_kept(redis_url, client):
             redis.asyncio.Redis.from_url(redis_url) as there,
         ):
             recorder = FlightRecorder(nowhere, KEYS, "a")
-            recorder.note(now_us)
+            recorder.sent(Sent("submit", now_us))
             await recorder.write()
             recorder._client = there
-            recorder.note(now_us + 1)
+            recorder.sent(Sent("submit", now_us + 1))
             await recorder.write()
 
     asyncio.run(main())
     assert [one.at_us - now_us for one in read_record(client, KEYS)] == [0, 1]
+
+
+def test_what_an_unforeseen_error_kept_from_the_record_is_written_next_time(redis_url, client):
+    now_us = time.time_ns() // 1000
+
+    class BreaksOnce:
+        """A client whose first write meets what nobody foresaw."""
+
+        def __init__(self, client):
+            self.client, self.broken = client, False
+
+        async def xadd(self, *args, **options):
+            if not self.broken:
+                self.broken = True
+                raise ValueError("unforeseen")
+            return await self.client.xadd(*args, **options)
+
+    async def main():
+        async with redis.asyncio.Redis.from_url(redis_url) as there:
+            recorder = FlightRecorder(BreaksOnce(there), KEYS, "a")
+            recorder.sent(Sent("submit", now_us))
+            with pytest.raises(ValueError, match="unforeseen"):
+                await recorder.write()
+            recorder.sent(Sent("submit", now_us + 1))
+            await recorder.write()
+
+    asyncio.run(main())
+    assert [one.at_us - now_us for one in read_record(client, KEYS)] == [0, 1]
+
+
+def test_queries_are_no_part_of_the_record(redis_url, client):
+    recorder = FlightRecorder(redis.asyncio.Redis.from_url(redis_url), KEYS, "a")
+    recorder.sent(Sent("query", 1))
+    asyncio.run(recorder.write())
+    assert client.exists(KEYS.flight) == 0

@@ -16,9 +16,11 @@ from couponpress_worker.completion.status_poller import OverdueQuery
 from couponpress_worker.rate import adaptive
 from couponpress_worker.rate.send_log import FlightRecorder
 from couponpress_worker.runtime import recovery
+from couponpress_worker.runtime.factories import redis_for
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix, health
-from couponpress_worker.runtime.process import Process, redis_for
+from couponpress_worker.runtime.process import Process
 from couponpress_worker.runtime.redis_server import free_port, start, stop
+from couponpress_worker.runtime.self_check import SelfCheck
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.settings import Secrets
 from couponpress_worker.store.leases import Leases
@@ -32,7 +34,7 @@ CALLED = {
     "limit teller": (adaptive.Pace, "tell_configured"),
     "query limit teller": (adaptive.Pace, "tell_configured"),
     "send log": (FlightRecorder, "write"),
-    "watchdog": (Process, "_look"),
+    "watchdog": (SelfCheck, "look"),
     "heartbeat": (Heartbeat, "write"),
     "run webhooks": (HookSender, "round"),
     "urgent lane": (UrgentLane, "look"),
@@ -102,7 +104,7 @@ def test_a_process_says_that_redis_is_away_with_chunks_in_hand(settings):
     process = Process.start(settings, Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY), publish_nothing)
 
     async def excuses():  # in one turn of the loop, so that no look of the watchdog comes between
-        watch, excuse = process._watch, process._excuse
+        watch, excuse = process._watch, process._check.excuse
         found = [excuse()]
         watch._answers.clear()
         found.append(excuse())

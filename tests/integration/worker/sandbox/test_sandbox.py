@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from couponpress.errors import InputError, ListenError
-from couponpress_worker.runtime.process import platform_for
+from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.options import SandboxOptions

@@ -1,9 +1,12 @@
 """One call in its slot, in virtual time: when it leaves, why it does not, and what the slots hear of the answer."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from couponpress.ledger.fleet_queries import Place
+from couponpress_worker.events import Answered, Sent, Unsent
 from couponpress_worker.rate.bucket import Grant
 from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slots, SlotsClosedError
@@ -63,15 +66,19 @@ def set_up(loop):
 def test_the_slots_hear_once_what_the_answer_was(answer, meaning, admitted, throttled):
     async def scenario(loop):
         heard, slots = set_up(loop)
-        noted = []
+        told, place = [], Place("b1.1", 7)
         slot = await slots.take()
         platform = Platform(loop, answer)
-        answered = await PacedCall(slots, judge, noted.append).once(platform, slot)
+        answered = await PacedCall("submit", slots, judge, told.append).once(platform, slot, place=place)
         assert answered.answer is answer
         assert isinstance(answered.judgement, meaning)
         assert heard.admitted_at == [slot.moment_us] * admitted
         assert heard.throttled_at == [(slot.moment_us, 3.0)] * throttled
-        assert len(noted) == len(platform.left_at) == 1
+        assert len(platform.left_at) == 1
+        assert [type(event) for event in told] == [Sent, Answered]
+        assert told[1] is answered
+        assert {(event.kind, event.place) for event in told} == {("submit", place)}
+        assert told[0].moment_us == slots.now_us(slot)
         assert slot.earliest <= platform.left_at[0] <= slot.latest
         await slots.close()
 
@@ -83,11 +90,12 @@ def test_what_is_refused_at_the_slots_moment_is_not_sent_and_says_why(reason):
     async def scenario(loop):
         heard, slots = set_up(loop)
         slot = await slots.take()
-        noted, platform = [], Platform(loop, ACCEPTED)
-        with pytest.raises(NotSent) as told:
-            await PacedCall(slots, judge, noted.append).once(platform, slot, refusal=lambda: reason)
-        assert told.value.reason == reason
-        assert platform.left_at == noted == heard.admitted_at == []
+        told, platform = [], Platform(loop, ACCEPTED)
+        with pytest.raises(NotSent) as kept_back:
+            await PacedCall("submit", slots, judge, told.append).once(platform, slot, refusal=lambda: reason)
+        assert kept_back.value.reason == reason
+        assert platform.left_at == heard.admitted_at == []
+        assert told == [Unsent("submit", reason)]
         await slots.close()
 
     run(scenario)
@@ -98,7 +106,7 @@ def test_a_request_that_misses_its_slot_is_late():
         heard, slots = set_up(loop)
         platform = Platform(loop, ACCEPTED, before_gate=[1.0])
         with pytest.raises(NotSent) as told:
-            await PacedCall(slots, judge).once(platform, await slots.take())
+            await PacedCall("query", slots, judge).once(platform, await slots.take())
         assert told.value.reason == "late"
         assert platform.left_at == heard.admitted_at == []
         await slots.close()
@@ -110,7 +118,7 @@ def test_in_time_takes_another_slot_until_one_is_in_time():
     async def scenario(loop):
         heard, slots = set_up(loop)
         platform = Platform(loop, ACCEPTED, before_gate=[1.0, 1.0])
-        answered = await PacedCall(slots, judge).in_time(platform)
+        answered = await PacedCall("query", slots, judge).in_time(platform)
         assert isinstance(answered.judgement, Accepted)
         assert len(platform.left_at) == len(heard.admitted_at) == 1
         assert slots.given_up == 2
@@ -123,7 +131,7 @@ def test_in_time_ends_with_the_reason_and_takes_no_slot_for_it():
     async def scenario(loop):
         _, slots = set_up(loop)
         with pytest.raises(NotSent, match="held"):
-            await PacedCall(slots, judge).in_time(Platform(loop, ACCEPTED), refusal=lambda: "held")
+            await PacedCall("query", slots, judge).in_time(Platform(loop, ACCEPTED), refusal=lambda: "held")
         assert slots.granted == 0
         await slots.close()
 
@@ -135,6 +143,28 @@ def test_in_time_ends_when_the_slots_are_closed():
         _, slots = set_up(loop)
         await slots.close()
         with pytest.raises(SlotsClosedError):
-            await PacedCall(slots, judge).in_time(Platform(loop, ACCEPTED))
+            await PacedCall("query", slots, judge).in_time(Platform(loop, ACCEPTED))
+
+    run(scenario)
+
+
+def test_an_answers_time_begins_when_the_bytes_leave(monkeypatch):
+    """The wait for the slot is not the platform's; of a request that never left, all the time is told."""
+
+    class Slow(Platform):
+        async def __call__(self, gate):
+            if isinstance(self.answer, Answer):
+                await gate()
+            await asyncio.sleep(2.0)
+            return self.answer
+
+    async def scenario(loop):
+        monkeypatch.setattr("couponpress_worker.rate.call.time", SimpleNamespace(monotonic=loop.time))
+        _, slots = set_up(loop)
+        for answer in (ACCEPTED, NoAnswer("not_sent", "no connection")):
+            slot = await slots.take()
+            answered = await PacedCall("submit", slots, judge).once(Slow(loop, answer), slot)
+            assert answered.seconds == pytest.approx(2.0, abs=0.001)
+        await slots.close()
 
     run(scenario)

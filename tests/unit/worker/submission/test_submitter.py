@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress.ledger.chunks import Row
 from couponpress.ledger.leases import GivenBack, KeptBack, Leased, LeaseLost, NotLeased, Renewed
+from couponpress_worker.events import Answered, ChunkLeft, Event, Sent
 from couponpress_worker.rate.bucket import Grant
 from couponpress_worker.rate.slots import Slots
 from couponpress_worker.safety.auto_hold import BRANDS_IN_A_ROW
@@ -23,10 +24,8 @@ from couponpress_worker.wechatpay.client import NotSent
 from couponpress_worker.wechatpay.judgement import Accepted, Answer, NoAnswer, Retry
 
 CHUNK = "b1.1"
-#: The moments that the last chunk noted for the flight record.
-SENT: list[int] = []
-HELD_BACK: list[int] = []
-UNREACHED: list[int] = []
+#: What the last chunk told to whoever listens.
+TOLD: list[Event] = []
 ACCEPTED = Answer(200, content={"task_id": "t"})
 THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=0.0)
 
@@ -108,7 +107,7 @@ async def endless_slots(wanted, urgent):
 
 def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, only_brand=None):
     """Submit the chunk; returns the summary and the chunks published again."""
-    SENT.clear()
+    TOLD.clear()
 
     async def run():
         published = []
@@ -127,15 +126,13 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, o
             owner="me",
             publish_again=publish_again,
             halt=halt or Halt(),
-            note_sent=SENT.append,
+            tell=TOLD.append,
             outage=outage,
             only_brand=only_brand,
         )
         try:
             summary = await submitter.submit_chunk(CHUNK)
             assert submitter.in_hand == 0
-            HELD_BACK[:] = [submitter.held_back]
-            UNREACHED[:] = [submitter.unreached]
         finally:
             await slots.close()
             await watch.close()
@@ -143,6 +140,10 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, o
         return summary, published
 
     return asyncio.run(run())
+
+
+def told(kind):
+    return [event for event in TOLD if isinstance(event, kind)]
 
 
 def test_those_that_spent_the_fewest_tries_go_first():
@@ -159,7 +160,9 @@ def test_every_spec_of_a_chunk_is_sent_once_and_recorded_as_accepted():
     assert sorted(ledger.moves) == list(range(100))
     assert set(platform.asked.values()) == {1}
     assert (summary.note, summary.sent, summary.handed_on, published) == ("closed", 100, 0, [])
-    assert len(SENT) == 100  # each once in the flight record
+    assert {event.place.position for event in told(Sent)} == set(range(100))  # each once in the flight record
+    assert len(told(Sent)) == len(told(Answered)) == 100
+    assert told(ChunkLeft) == [ChunkLeft(CHUNK, "closed", 100)]
     assert summary.as_dict()["judgements"] == {"Accepted": 100}
 
 
@@ -514,21 +517,21 @@ def test_every_pass_of_a_request_that_a_hold_stops_is_given_back(scope):
 @pytest.mark.parametrize(
     ("answer", "unreached"), [(NoAnswer("not_sent", "refused"), 3), (NoAnswer("open", "reset"), 0)]
 )
-def test_requests_that_never_left_are_counted_for_they_excuse_silence(answer, unreached):
+def test_requests_that_never_left_are_told_for_they_excuse_silence(answer, unreached):
     """On trial they fail one by one, so that the breaker opens late, and none of them counts as sent."""
     submit(LedgerInHand(3), ScriptedPlatform(answer))
-    assert [unreached] == UNREACHED
+    assert [event.error for event in told(Answered)].count("not_sent") == unreached
 
 
-def test_chunks_that_are_held_are_counted_for_they_excuse_silence():
+def test_chunks_that_are_held_are_told_for_they_excuse_silence():
     assert submit(LedgerInHand(3, lease="held"), ScriptedPlatform(ACCEPTED))[0].note == "held"
-    assert HELD_BACK == [1]
+    assert [ChunkLeft(CHUNK, "held")] == TOLD
     halt = Halt()
     halt.held = frozenset({"brand:1"})
     submit(LedgerInHand(3), ScriptedPlatform(ACCEPTED), halt=halt)
-    assert HELD_BACK == [1]
+    assert [ChunkLeft(CHUNK, "kept back")] == TOLD
     submit(LedgerInHand(3), ScriptedPlatform(ACCEPTED))
-    assert HELD_BACK == [0]
+    assert told(ChunkLeft) == [ChunkLeft(CHUNK, "closed", 3)]
 
 
 def test_a_process_that_stops_takes_nothing_in_hand():

@@ -1,8 +1,8 @@
-"""How a process wires the platform's client."""
+"""What is made from the settings: the platform's client."""
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from couponpress_worker.runtime.process import platform_for
+from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets
 from couponpress_worker.wechatpay.signing import answer_message, sign
 from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings

@@ -1,0 +1,79 @@
+"""Makes what a process or a command needs from its settings: clients of Redis and of the platform, and paced slots.
+
+Nothing is opened here: each of them connects when it is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from limits import parse
+from redis.asyncio import Redis
+
+from couponpress.keys import Keys
+from couponpress_worker.rate.adaptive import Pace
+from couponpress_worker.rate.bucket import Bucket
+from couponpress_worker.rate.slots import Slots
+from couponpress_worker.settings import Secrets, Settings, tls_context
+from couponpress_worker.store.availability import Acquire
+from couponpress_worker.store.client import callback_redis, fleet_redis, limiter_redis
+from couponpress_worker.wechatpay.client import PARTNER, Account, WeChatPay
+from couponpress_worker.wechatpay.signing import Signer, Verifier
+
+
+def redis_for(settings: Settings) -> Redis:
+    """Return the asyncio client of a process."""
+    return fleet_redis(settings.redis_address)
+
+
+def limiter_redis_for(settings: Settings) -> Redis:
+    """Return the client that asks for slots: it fails fast and repeats nothing, for a late answer is a lost slot."""
+    return limiter_redis(settings.redis_address)
+
+
+def callback_redis_for(settings: Settings) -> Redis:
+    """Return the client of the callback receiver: it says within the platform's 5 s that Redis is away."""
+    return callback_redis(settings.redis_address)
+
+
+def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublicKey] | None = None) -> WeChatPay:
+    """Return the platform's client of a process.
+
+    It verifies with the keys that are `held` at each moment; without them, with those that the settings name.
+    """
+    account = Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
+    first, *others = settings.base_urls
+    return WeChatPay(
+        first,
+        Signer(settings.mchid, keys.serial_no(settings), keys.private_key, account.scheme, account.named),
+        Verifier(keys.public_keys if held is None else held),
+        fallback_urls=others,
+        account=account,
+        proxies=settings.proxy_rule,
+        ssl_context=tls_context(settings.ca_file),
+    )
+
+
+def paced(
+    settings: Settings,
+    client: Redis,
+    keys: Keys,
+    name: str,
+    rate: str,
+    patient: Callable[[Acquire], Acquire] | None = None,
+) -> tuple[Pace, Slots]:
+    """Return the pace and the slots of one of the partner's limits, over a client that fails fast.
+
+    Args:
+        settings: tell the lateness budget.
+        client: asks for the slots.
+        keys: of the partner.
+        name: of the limit: submit, query or upload.
+        rate: as the settings give it, such as `500/second`.
+        patient: makes the asking wait while Redis is away; without it the slots themselves say so.
+    """
+    lateness_seconds = settings.lateness_ms / 1000
+    pace = Pace(client, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
+    acquire = pace.acquire if patient is None else patient(pace.acquire)
+    return pace, Slots(acquire, lateness_seconds=lateness_seconds, pace=pace)
