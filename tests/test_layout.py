@@ -95,6 +95,7 @@ RIM = {
         "results": "writes the results",
         "uploads": "reads its sample as `submit` does",
     },
+    "doctor": {"cli": "says what runs wait for as `status` does"},
     "up": {"gateway": "makes a token where no tokens file is named"},
     "runtime": {"nightly": "a scheduler enqueues catalogs, as any producer does"},
 }

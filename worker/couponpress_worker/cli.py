@@ -22,6 +22,7 @@ from couponpress.picture_files import PictureChoices, Settled, join_upload
 from couponpress_worker.up.command import up
 
 if TYPE_CHECKING:
+    from couponpress.ledger.presence import Role
     from couponpress_worker.settings import Settings
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")]
@@ -47,7 +48,7 @@ def worker(
     """Run a Celery worker that submits specs; start as many as you like, they share one limit."""
     from couponpress_worker.app import app as celery_app
 
-    _checked_settings()
+    _checked_settings(starting="worker")
     words = ["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=INFO", "--without-mingle"]
     words += ["--without-gossip", f"--hostname=couponpress-{os.getpid()}@%h"]
     celery_app.worker_main(words)
@@ -60,7 +61,7 @@ def scheduler() -> None:
     from couponpress_worker.runtime.services import run_scheduler
 
     log_to_stderr()
-    run_scheduler(_checked_settings(), app)
+    run_scheduler(_checked_settings(starting="scheduler"), app)
 
 
 def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
@@ -228,13 +229,20 @@ def demo(
     raise typer.Exit(DONE if good else ENDED_BADLY)
 
 
-def _checked_settings() -> Settings:
-    """Return the settings once all of them, the key files and Redis have proved usable: better now than at night."""
+def _checked_settings(starting: Role | None = None) -> Settings:
+    """Return the settings once all of them, the key files and Redis have proved usable: better now than at night.
+
+    With `starting`, people who ask are told from then on that such a process runs.
+    """
     from couponpress.client import Client
+    from couponpress.keys import Keys
+    from couponpress.transport.announcer import announce_start
     from couponpress_worker.settings import Secrets, Settings
 
     settings = Settings.load()
     Secrets.read(settings)
     with Client(settings) as client:
         client.ping()
+    if starting is not None:
+        announce_start(settings.redis_address, Keys(settings.mchid), starting)
     return settings

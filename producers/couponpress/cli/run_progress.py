@@ -29,8 +29,8 @@ LINE_EVERY_SECONDS = 5.0
 RATE_SPAN_SECONDS = 5.0
 #: The time left is told by what ended within this span.
 END_SPAN_SECONDS = 30.0
-#: How often it is asked what a run waits for.
-NOTES_EVERY_SECONDS = 3.0
+#: How often it is asked what a run waits for. What is no longer true is shown for no longer than this.
+NOTES_EVERY_SECONDS = 1.0
 
 
 @dataclass(slots=True)

@@ -12,6 +12,8 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +32,22 @@ def _nothing_special() -> tuple[str, int]:
     return "", 0
 
 
+@cache
+def _name(pid: int) -> str:
+    """Return the name of this process: one for all that announce it; several machines may have one host name."""
+    return f"{socket.gethostname()}:{pid}:{secrets.token_hex(4)}"
+
+
+def announce_start(address: RedisAddress, keys: Keys, role: Role) -> None:
+    """Say once that this process starts, before its `Announcer` takes over: loading everything takes seconds.
+
+    Nothing is raised when Redis does not take it.
+    """
+    with address.client(socket_timeout=2, socket_connect_timeout=2) as client, suppress(redis.RedisError, OSError):
+        told = Present(role, socket.gethostname(), os.getpid(), "starting")
+        PresenceLedger(client, keys, _name(os.getpid())).tell(told)
+
+
 class Announcer:
     """Announces one process for the length of a block, or between `start` and `close`."""
 
@@ -43,8 +61,7 @@ class Announcer:
             state: returns what it does, in a word or two, and how many chunks it has in hand.
         """
         self._client = address.client(socket_timeout=2, socket_connect_timeout=2)
-        name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._ledger = PresenceLedger(self._client, keys, name)
+        self._ledger = PresenceLedger(self._client, keys, _name(os.getpid()))
         self._role = role
         self._state = state
         self._stopped = threading.Event()

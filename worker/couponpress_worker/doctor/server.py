@@ -19,7 +19,9 @@ from couponpress.keys import Keys
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterLedger
 from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.scripts import ALLOW_OOM
+from couponpress.plurals import counted
 from couponpress_worker.doctor.finding import Finding
+from couponpress_worker.doctor.services import check_services
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.settings import Settings
 
@@ -44,6 +46,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             yield from _memory_form(client)
             yield from _limits(client, settings)
             yield _dead_letters(client, Keys(settings.mchid))
+            yield from check_services(client, settings)
         except redis.RedisError as error:
             cure = "start it, or correct COUPONPRESS_REDIS_URL; its user must be allowed to read, write and run scripts"
             yield Finding("redis", good=False, seen=f"{settings.redis_url_shown}: {error}", cure=cure)
@@ -133,7 +136,8 @@ def _dead_letters(client: redis.Redis, keys: Keys) -> Finding:
     cure = (
         f"`couponpress status` says why; chunks are tried again by `couponpress redrive RUN --code {DEAD_LETTER_CODE}`"
     )
-    seen = f"{len(chunks)} chunks, {messages} messages that were no hints"
+    no_hints = "message that was no hint", "messages that were no hints"
+    seen = f"{counted(len(chunks), 'chunk')}, {counted(messages, *no_hints)}"
     return Finding("dead letters", not chunks and not messages, seen, cure)
 
 

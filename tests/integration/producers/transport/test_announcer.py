@@ -5,7 +5,7 @@ import os
 import redis
 
 from couponpress.ledger.presence import Present, read_present
-from couponpress.transport.announcer import Announcer
+from couponpress.transport.announcer import Announcer, announce_start
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.runtime import redis_server
 from tests.builders import KEYS
@@ -52,3 +52,17 @@ def test_a_server_that_refuses_is_told_once(redis_url, caplog, monkeypatch):
 
 def test_what_is_present_is_plain_values():
     assert Present("worker", "one", 7) == Present("worker", "one", 7, "", 0)
+
+
+def test_a_process_is_present_from_its_start_and_once(redis_url):
+    address = RedisAddress.parse(redis_url)
+    with redis.Redis.from_url(redis_url) as plain:
+        announce_start(address, KEYS, "worker")
+        assert roles(plain) == [("worker", os.getpid(), "starting", 0)]
+        with Announcer(address, KEYS, "worker", lambda: ("sending", 3)):
+            soon(lambda: roles(plain) == [("worker", os.getpid(), "sending", 3)])
+        assert roles(plain) == []
+
+
+def test_a_start_that_redis_does_not_take_goes_on():
+    announce_start(RedisAddress.parse(f"redis://127.0.0.1:{redis_server.free_port()}/0"), KEYS, "worker")

@@ -12,10 +12,13 @@ import uvicorn
 from typer import Typer
 from typer.testing import CliRunner
 
+from couponpress import Client, ProducerSettings
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.rate import PacingLedger
 from couponpress.ledger.working import WorkLedger
+from couponpress.transport.announcer import announce_start
+from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.cli import register
 from couponpress_worker.completion.callback import CallbackReceiver
 from couponpress_worker.completion.callback_asgi import CallbackService
@@ -27,6 +30,7 @@ from couponpress_worker.sandbox.credentials import MCHID as SANDBOX_MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.signing import Verifier
+from tests.builders import spec
 from tests.connect_proxy import ConnectProxy
 from tests.waiting import until
 
@@ -166,6 +170,26 @@ def test_a_rate_that_lateness_explains_or_that_is_held_no_more_is_a_note(env, cl
     told = found()
     assert bad(told) == set()
     assert f"after 429 {limit}/second in force, which rises by itself" in told["submit limit"].seen
+
+
+def test_services_that_do_not_run_are_named_with_the_command_that_starts_them(env, client, redis_url):
+    told = found()
+    assert bad(told) == set()
+    assert told["services"].seen.startswith("none running; no worker: `couponpress worker` starts one; no callback rec")
+    keys = Keys(SANDBOX_MCHID)
+    announce_start(RedisAddress.parse(redis_url), keys, "worker")
+    assert found()["services"].seen == "1 worker running; no callback receiver: `couponpress callback` starts one"
+
+
+def test_a_service_that_open_runs_wait_for_is_a_failure(env, client, redis_url):
+    with Client(ProducerSettings.load()) as producer:
+        producer.enqueue(spec(0), run="may")
+    failed = [finding for finding in examine() if not finding.good]
+    assert {finding.name for finding in failed} == {"open runs"}
+    assert failed[0].seen == "no worker runs, so nothing is submitted"
+    assert failed[0].cure == "start one with `couponpress worker`"
+    announce_start(RedisAddress.parse(redis_url), Keys(SANDBOX_MCHID), "worker")
+    assert bad(found()) == set()
 
 
 def test_a_callback_url_with_another_path_is_told(env, sandbox):

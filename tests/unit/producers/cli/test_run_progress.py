@@ -132,7 +132,7 @@ def test_without_a_terminal_there_is_no_line_while_nothing_changes():
 def test_what_a_run_waits_for_is_said_once_and_again_when_it_comes_back():
     waits = "no worker runs"
     said = iter([[waits], [waits], [], [waits], [waits]])
-    told, _, _ = watched([NEW] * 25 + [DONE], notes=lambda _: next(said))
+    told, _, _ = watched([NEW] * 9 + [DONE], notes=lambda _: next(said))
     assert told.count(waits) == 2
 
 
@@ -188,7 +188,7 @@ def test_a_name_is_shown_as_it_is_whatever_it_means_as_markup(name, terminal):
 
 def test_the_summary_tells_the_counts_the_time_and_the_reasons():
     told = summary(DONE, {"rejected PARAM_ERROR": 9, "rejected NO_AUTH": 1})
-    assert "1000 specs ended after 42.5 s" in told
+    assert "1,000 specs ended after 42.5 s" in told
     assert "succeeded 990  failed 0  rejected 10" in told
     assert told.splitlines()[-2:] == ["         9  rejected PARAM_ERROR", "         1  rejected NO_AUTH"]
 
