@@ -48,7 +48,9 @@ def worker(
     """Run a Celery worker that submits specs; start as many as you like, they share one limit."""
     from couponpress_worker.app import app as celery_app
 
-    _checked_settings(starting="worker")
+    settings = _checked_settings(starting="worker")
+    # An output that cannot be written fails here, and not in Celery's banner, where it would be a traceback.
+    typer.echo(f"worker of {settings.signs_as} {settings.mchid}")
     words = ["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=INFO", "--without-mingle"]
     words += ["--without-gossip", f"--hostname=couponpress-{os.getpid()}@%h"]
     celery_app.worker_main(words)

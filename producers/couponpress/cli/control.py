@@ -22,6 +22,11 @@ def pause(run: RunArgument = None, brand: BrandOption = None) -> None:
     with Client() as client:
         held = client.pause(run, brand=brand)
         stderr.print("paused" if held else "it was held already; `couponpress status` says why")
+        if brand is not None and not brand.isdecimal():
+            stderr.print(
+                f"a brand's id usually has digits only, and {brand!r} has not: if it is misspelled, nothing else is "
+                f"held. `couponpress resume --brand {brand}` takes it back"
+            )
 
 
 def resume(run: RunArgument = None, brand: BrandOption = None) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import inspect
 import sys
 from importlib.metadata import entry_points, version
-from io import TextIOWrapper
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from couponpress.cli import catalog
 from couponpress.cli.console import BAD_INPUT, INTERRUPTED, stderr
 from couponpress.cli.control import cancel, pause, redrive, resume
+from couponpress.cli.output import written_output
 from couponpress.cli.rate import limit
 from couponpress.cli.results import results
 from couponpress.cli.status import status, watch
@@ -53,21 +53,24 @@ def options(
 
 
 def _show_whole_sentences(root: typer.Typer) -> None:
-    """Give each command its first line as its short help, which is wrapped; what typer makes itself is cut off."""
+    """Give each command and group its first line as its short help, which is wrapped; what typer makes is cut off."""
     for command in root.registered_commands:
         told = inspect.getdoc(command.callback) if command.callback else None
         command.short_help = command.short_help or (told or "").partition("\n\n")[0].replace("\n", " ")
+    for group in root.registered_groups:
+        if group.typer_instance is not None:
+            group.short_help = group.short_help or str(group.typer_instance.info.help or "")
+            _show_whole_sentences(group.typer_instance)
 
 
 def main() -> None:
     """Run the command; every error that couponpress raises on purpose is one sentence and exit code 2."""
-    # A terminal that lacks a letter shows its number instead.
-    cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     try:
-        for entry in entry_points(group="couponpress.commands"):
-            entry.load()(app)
-        _show_whole_sentences(app)
-        app()
+        with written_output():
+            for entry in entry_points(group="couponpress.commands"):
+                entry.load()(app)
+            _show_whole_sentences(app)
+            app()
     except CouponpressError as error:
         stderr.print(f"couponpress: {error}")
         sys.exit(BAD_INPUT)

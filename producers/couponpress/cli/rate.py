@@ -12,7 +12,9 @@ import typer
 from couponpress.cli.console import JsonOption, open_output, stderr
 from couponpress.cli.run_lines import rate_lines
 from couponpress.client import Client
+from couponpress.ledger.rate import PLATFORM_PER_SECOND, per_second
 from couponpress.ledger.send_log import write_proof
+from couponpress.plurals import counted
 
 
 def limit(
@@ -40,11 +42,17 @@ def limit(
     with Client() as client:
         if rate is not None:
             client.set_rate(None if rate == "default" else rate)
+            if rate != "default" and per_second(rate) > PLATFORM_PER_SECOND:
+                stderr.print(
+                    f"{rate} is above the {PLATFORM_PER_SECOND} a second that the platform grants by its manual: it "
+                    "refuses more with 429, and the fleet then slows down by itself. `couponpress limit default` takes "
+                    "it back"
+                )
         if proof is not None:
             sent = client.flight_record()
             with open_output(proof) as stream:
                 most = write_proof(sent, stream)
-            stderr.print(f"{len(sent)} requests, at most {most} in any 1 s window: {proof}", markup=False)
+            stderr.print(f"{counted(len(sent), 'request')}, at most {most} in any 1 s window: {proof}", markup=False)
         told = client.rate()
         if as_json:
             typer.echo(json.dumps({**asdict(told), "in_force": told.in_force, "why": told.why}))

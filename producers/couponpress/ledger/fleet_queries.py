@@ -132,6 +132,14 @@ class FleetQueries:
         found = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(self._keys.holds))
         return {scope.decode(): Hold.from_json(scope.decode(), text) for scope, text in found.items()}
 
+    async def shown_scope(self, scope: str) -> str:
+        """Return what a hold is of, as people are told: `partner`, `run autumn`, `brand 7`."""
+        kind, _, named = scope.partition(":")
+        if kind != "run":
+            return scope.replace(":", " ")
+        name = await cast(Awaitable[bytes | None], self._client.hget(self._keys.run(named), "name"))
+        return f"run {name.decode() if name else named}"
+
     async def accepted_within(self, seconds: float) -> bool:
         """Whether the platform accepted a spec of this partner within so long, as far as those still open tell."""
         newest = await cast(Awaitable[list[bytes]], self._client.zrange(self._keys.awaiting, 0, 19, desc=True))

@@ -15,6 +15,8 @@ import redis
 from couponpress.errors import InputError
 from couponpress.keys import Keys
 
+#: How many submits a second the platform grants a partner, by its pages.
+PLATFORM_PER_SECOND = 500
 _SECOND_US = 1_000_000
 #: The latest slots tell the effective rate while they are not further off than this from the rate in force: the
 #: lateness budget costs up to a fifth of it, and slots of a rate that was changed since tell nothing.

@@ -34,7 +34,7 @@ def check_services(client: redis.Redis, settings: Settings) -> Iterator[Finding]
     present = read_present(client, keys)
     counts = Counter(one.role for one in present)
     running = [counted(counts[role], name) for role, name in _NAMES.items() if counts[role]]
-    needed: list[Role] = [*_NEEDED, *(["scheduler"] if settings.schedule_file else [])]
+    needed = (*_NEEDED, "scheduler") if settings.schedule_file else _NEEDED
     absent = [f"no {_NAMES[role]}: `couponpress {role}` starts one" for role in needed if not counts[role]]
     yield Finding(
         "services", good=True, seen=f"{', '.join(running) or 'none'} running" + "".join(map("; {}".format, absent))

@@ -77,6 +77,6 @@ class Fault:
             log.warning("submitting should be held (%s), but Redis does not take the hold: %s", reason, error)
         else:
             if first:
-                log.error("submitting is held (%s): %s. %s", scope, reason, cure)
+                log.error("submitting is held: %s: %s. Cure: %s", scope.replace(":", " "), reason, cure)
         finally:
             self._halt.settling -= {scope}

@@ -61,9 +61,19 @@ class HoldWatch:
         before = self._halt.held
         held = await self._ledger.holds()
         set_meanwhile = self._halt.held - before  # by this process, after the ledger was asked
-        for scope in held.keys() - self._halt.held:
-            log.warning("submitting is held (%s): %s", scope, held[scope].reason)
-        for scope in before - held.keys():
-            log.info("submitting goes on (%s)", scope)
-            self._released(scope)
+        begun, ended = held.keys() - self._halt.held, before - held.keys()
         self._halt.held = frozenset(held) | set_meanwhile
+        for scope in ended:
+            self._released(scope)
+            log.info("submitting goes on: %s", await self._shown(scope))
+        for scope in begun:
+            log.warning(
+                "submitting is held: %s: %s. Cure: %s", await self._shown(scope), held[scope].reason, held[scope].cure
+            )
+
+    async def _shown(self, scope: str) -> str:
+        """Return the scope as people know it; a run by its number while Redis does not tell its name."""
+        try:
+            return await self._ledger.shown_scope(scope)
+        except REDIS_AWAY:
+            return scope

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -76,8 +77,9 @@ class LabelledServices(Services):
 
     def _pump(self, name: str, output: IO[bytes]) -> None:
         with output:
-            for line in output:
-                self.say(name, line.decode("utf-8", errors="replace").rstrip())
+            for line in output:  # read on whatever happens: a service that nobody reads from would stand still
+                with suppress(OSError):  # the terminal or the disk takes no more: the next words of `up` say so
+                    self.say(name, line.decode("utf-8", errors="replace").rstrip())
 
 
 def _usual(port: int) -> int:

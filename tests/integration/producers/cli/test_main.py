@@ -140,6 +140,12 @@ def test_every_command_has_help(couponpress, command):
     assert re.search(r"^\n  [A-Z](?:[^\n]+\n)+", ran.out, re.MULTILINE)[0].rstrip().endswith(".")
 
 
+def test_root_help_cuts_no_sentence_off(couponpress, monkeypatch):
+    for words in ([], ["schedule"], ["catalog"], ["gateway"]):
+        monkeypatch.setenv("COLUMNS", "80")
+        assert "..." not in couponpress(*words, "-h").out.partition("Commands:")[2]
+
+
 def test_help_needs_no_setting_and_no_server(couponpress):
     ran = couponpress("submit", "-h", COUPONPRESS_REDIS_URL="nonsense", COUPONPRESS_MCHID=None)
     assert ran.code == 0
@@ -663,6 +669,13 @@ def test_a_brand_is_paused_and_resumed(couponpress, server, redis_url):
     assert is_one_sentence(couponpress("pause", "may", "--brand", "7"))
 
 
+def test_a_brand_that_is_probably_misspelled_is_paused_with_a_warning(couponpress):
+    told = couponpress("pause", "--brand", "999999x")
+    assert told.code == 0
+    assert "has digits only, and '999999x' has not" in told.err
+    assert "`couponpress resume --brand 999999x` takes it back" in told.err
+
+
 def test_holds_are_told_as_json_with_the_runs_that_they_concern(couponpress, server, redis_url):
     stored(redis_url)
     stored(redis_url, run="june", first=2)
@@ -906,6 +919,17 @@ def test_a_limit_that_is_no_rate_changes_nothing(couponpress, server, wrong):
     assert told.code == 2
     assert 'reads like "500/second"' in told.err
     assert not server.exists(KEYS.pace("submit"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "warns"), [("500/second", False), ("501/second", True), ("30000/minute", False), ("30001/minute", True)]
+)
+def test_a_limit_above_the_platforms_is_set_with_a_warning(couponpress, rate, warns):
+    told = couponpress("limit", rate)
+    assert told.code == 0
+    assert f"in force: {rate}" in told.out
+    assert ("above the 500 a second that the platform grants" in told.err) is warns
+    assert couponpress("limit", "default").err == ""
 
 
 def test_a_found_limit_above_the_rate_by_hand_lowers_nothing(couponpress, server):

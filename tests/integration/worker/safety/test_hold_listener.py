@@ -11,7 +11,7 @@ from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.safety.hold_listener import LOOK_EVERY_SECONDS, HoldWatch
 from couponpress_worker.safety.send_switch import Halt
-from tests.builders import KEYS
+from tests.builders import KEYS, stored
 
 
 @pytest.fixture
@@ -62,6 +62,22 @@ def test_holds_and_releases_are_heard_long_before_the_next_look(redis_url, clien
         return sorted(took)[5]
 
     assert watched(redis_url, act) < LOOK_EVERY_SECONDS / 5
+
+
+def test_the_log_names_the_run_and_the_cure(redis_url, client, holding, caplog):
+    caplog.set_level("INFO")
+    stored(redis_url)
+
+    async def act(halt, released):
+        await asyncio.to_thread(holding.hold, "b1", "paused by hand", "`couponpress resume may` lets it go on")
+        await when(lambda: "submitting is held" in caplog.text)
+        await asyncio.to_thread(holding.release, "b1")
+        await when(lambda: "submitting goes on" in caplog.text)
+
+    watched(redis_url, act)
+    held, goes_on = (one.message for one in caplog.records if one.message.startswith("submitting "))
+    assert held == "submitting is held: run may: paused by hand. Cure: `couponpress resume may` lets it go on"
+    assert goes_on == "submitting goes on: run may"
 
 
 def test_a_call_that_was_lost_delays_a_hold_until_the_next_look(redis_url, client, holding):
