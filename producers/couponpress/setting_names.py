@@ -39,6 +39,7 @@ SETTING_NAMES = frozenset(
         "RESULT_TTL",
         "SCHEDULE_FILE",
         "SIGNS_AS",
+        "TIMING_SCALE",
         "UPLOAD_RATE",
         "WECHATPAY_MORE_KEYS_DIR",
         "WECHATPAY_PUBLIC_KEY_FILE",

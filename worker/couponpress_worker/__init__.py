@@ -3,6 +3,7 @@
     settings          who the partner is, where things are, how fast; the keys, read from their files
     app               the Celery app, and the wiring of this process
     tasks             the Celery task: submit the chunk that a hint names
+    timings           how long the fleet waits and looks for things, one value with every span
 
     submission        a chunk from its hint to the platform's answers
         publisher         publishes hints for chunks that were in hand before

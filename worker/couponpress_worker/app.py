@@ -117,8 +117,8 @@ def _wire_child(**_: object) -> None:
 def _hand_back(**_: object) -> None:
     for process in _wiring.values():
         process.stop_sending()
-    if os.getpid() in _wiring:  # prefork's parent waits for its children
-        bound_shutdown()
+    if (own := _wiring.get(os.getpid())) is not None:  # prefork's parent waits for its children
+        bound_shutdown(own.timings.shutdown)
 
 
 @signals.worker_process_shutdown.connect

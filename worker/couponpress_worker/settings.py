@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from couponpress.setting_names import ENV_PREFIX
 from couponpress.settings import ProducerSettings
 from couponpress_worker.errors import KeyFileError
+from couponpress_worker.timings import REAL, Timings
 from couponpress_worker.wechatpay.key_files import (
     KEY_ID_PATTERN,
     MerchantCertificate,
@@ -149,6 +150,13 @@ class Settings(ProducerSettings):
         description="File with the secret that signs hooks, 16 bytes or more; without it none is sent.",
     )
 
+    timing_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of its spans (leases, looks, timeouts) that the fleet runs with; for tests with a sandbox.",
+    )
+
     @property
     def base_urls(self) -> tuple[str, ...]:
         """The platform's hosts, in the order in which they are used."""
@@ -160,6 +168,20 @@ class Settings(ProducerSettings):
         if serial_no is None and info.data.get("mch_certificate_file") is None:
             raise ValueError(f"is missing: set it, or {ENV_PREFIX}MCH_CERTIFICATE_FILE, which tells it")
         return serial_no
+
+    @property
+    def timings(self) -> Timings:
+        """The spans that the fleet runs with."""
+        return REAL.scaled(self.timing_scale)
+
+    @model_validator(mode="after")
+    def _scaled_on_loopback_only(self) -> Self:
+        hosts = {urlsplit(url).hostname for url in self.base_urls}
+        if self.timing_scale != 1 and not hosts <= _LOOPBACK:
+            raise ValueError(
+                f"{ENV_PREFIX}TIMING_SCALE is for tests: every host of {ENV_PREFIX}BASE_URL must be loopback"
+            )
+        return self
 
     @model_validator(mode="after")
     def _expiry_after_callback(self) -> Self:

@@ -83,15 +83,16 @@ class KeptBack:
 class LeaseLedger(MoveLedger):
     """The acts on leases."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
-        super().__init__(client, keys)
+    def __init__(self, client: Redis, keys: Keys, *, lease_ms: int = LEASE_MS, take_up_ms: int = TAKE_UP_MS) -> None:
+        super().__init__(client, keys, take_up_ms=take_up_ms)
+        self._lease_ms = lease_ms
         self._lease = client.register_script(script("lease"))
         self._renew = client.register_script(script("renew"))
         self._give_back = client.register_script(script("give_back"))
         self._abandoned = client.register_script(script("abandoned"))
 
     async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
-        """Take a chunk in hand for LEASE_MS, or say why not; an owner is a process, and after a `/` which lease."""
+        """Lease a chunk, or say why not; an owner is a process, and after a `/` which of its leases."""
         keys = self._keys
         suspect = keys.suspect(owner.partition("/")[0])
         scope = run_scope(run_of(chunk_id))
@@ -99,7 +100,7 @@ class LeaseLedger(MoveLedger):
             list[bytes],
             await self._lease(
                 [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds, suspect],
-                [chunk_id, owner, LEASE_MS, scope, HELD_SCORE, LOST_LEASES, keys.chunk("")],
+                [chunk_id, owner, self._lease_ms, scope, HELD_SCORE, LOST_LEASES, keys.chunk("")],
             ),
         )
         if told == b"damaged":
@@ -122,9 +123,9 @@ class LeaseLedger(MoveLedger):
         return Leased(chunk_id, *standing)
 
     async def renew(self, chunk_id: str, owner: str) -> Renewed | LeaseLost:
-        """Keep a lease for another LEASE_MS."""
+        """Keep a lease for its time once more."""
         keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id))]
-        return Renewed() if await self._renew(keys, [chunk_id, owner, LEASE_MS]) else LeaseLost()
+        return Renewed() if await self._renew(keys, [chunk_id, owner, self._lease_ms]) else LeaseLost()
 
     async def give_back(
         self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None
@@ -137,7 +138,7 @@ class LeaseLedger(MoveLedger):
             kept: positions that were not sent, and the scope of the hold that keeps each of them back.
         """
         keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id)), self._keys.holds]
-        values: list[str | int] = [chunk_id, owner, TAKE_UP_MS, HELD_SCORE, compact(dict(kept or {}))]
+        values: list[str | int] = [chunk_id, owner, self._take_up_ms, HELD_SCORE, compact(dict(kept or {}))]
         told, *waiting = cast(list[Any], await self._give_back(keys, values))
         if told == b"given back":
             return GivenBack(waiting[0])
@@ -150,7 +151,7 @@ class LeaseLedger(MoveLedger):
         """
         chunks: list[str] = []
         for lane in LANES:
-            values: list[int | str] = [limit, self._keys.chunk(""), TAKE_UP_MS, LOST_LEASES]
+            values: list[int | str] = [limit, self._keys.chunk(""), self._take_up_ms, LOST_LEASES]
             publish, condemned = cast(list[list[bytes]], await self._abandoned([self._keys.open(lane)], values))
             chunks += [chunk_id.decode() for chunk_id in publish]
             for chunk_id in condemned:
@@ -171,6 +172,6 @@ class LeaseLedger(MoveLedger):
                 found = await self._due(self._keys.open(lane), 0, limit)
                 chunks += found
                 if found:
-                    again = dict.fromkeys(found, now_ms + TAKE_UP_MS)
+                    again = dict.fromkeys(found, now_ms + self._take_up_ms)
                     await self._client.zadd(self._keys.open(lane), again, xx=True)
         return chunks

@@ -80,8 +80,9 @@ class Move:
 class MoveLedger(FleetQueries):
     """The acts that move specs."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: Redis, keys: Keys, *, take_up_ms: int = TAKE_UP_MS) -> None:
         super().__init__(client, keys)
+        self._take_up_ms = take_up_ms
         self._transitions = client.register_script(script("transitions"))
         self._hold = client.register_script(script("hold"))
 
@@ -111,7 +112,7 @@ class MoveLedger(FleetQueries):
         keys = self._keys
         pipeline = self._client.pipeline(transaction=False)
         for chunk_id, steps in moves.items():
-            names, values = transitions_call(keys, chunk_id, steps, made.get(chunk_id, b""))
+            names, values = transitions_call(keys, chunk_id, steps, made.get(chunk_id, b""), self._take_up_ms)
             pipeline.evalsha(self._transitions.sha, len(names), *names, *values)
         return cast(list[list[int]], await pipeline.execute())
 
@@ -190,7 +191,7 @@ class MoveLedger(FleetQueries):
 
 
 def transitions_call(
-    keys: Keys, chunk_id: str, steps: Sequence[Move], made: bytes = b""
+    keys: Keys, chunk_id: str, steps: Sequence[Move], made: bytes = b"", take_up_ms: int = TAKE_UP_MS
 ) -> tuple[list[str], list[str]]:
     """Return the names and the values that transitions.lua takes for the moves of one chunk."""
     number = run_of(chunk_id)
@@ -198,7 +199,7 @@ def transitions_call(
     names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
     names += [keys.counts, keys.waiting_since(lane_of(chunk_id)), keys.reasons_seen(number), keys.totals]
     moves = compact([step.wire() for step in steps])
-    return names, [chunk_id, number, str(TAKE_UP_MS), moves, str(CANARY_SPECS), made.decode()]
+    return names, [chunk_id, number, str(take_up_ms), moves, str(CANARY_SPECS), made.decode()]
 
 
 def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:

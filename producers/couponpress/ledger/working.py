@@ -11,15 +11,17 @@ from typing import cast
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys, run_scope
-from couponpress.ledger.leases import LeaseLedger
+from couponpress.ledger.leases import LEASE_MS, LeaseLedger
+from couponpress.ledger.moves import TAKE_UP_MS
 from couponpress.ledger.scripts import script
 
 
 class WorkLedger(LeaseLedger):
     """Everything that a process of the fleet does with the ledger."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
-        super().__init__(client, keys)
+    def __init__(self, client: Redis, keys: Keys, *, lease_ms: int = LEASE_MS, take_up_ms: int = TAKE_UP_MS) -> None:
+        """Take how long a lease lasts, and within which time a published chunk must be taken up, in milliseconds."""
+        super().__init__(client, keys, lease_ms=lease_ms, take_up_ms=take_up_ms)
         self._forget = client.register_script(script("forget"))
         self._forget_run = client.register_script(script("forget_run"))
 

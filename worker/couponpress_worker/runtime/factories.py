@@ -51,6 +51,8 @@ def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublic
         fallback_urls=others,
         account=account,
         proxies=settings.proxy_rule,
+        connect_seconds=settings.timings.connect,
+        answer_seconds=settings.timings.answer,
         ssl_context=tls_context(settings.ca_file),
     )
 

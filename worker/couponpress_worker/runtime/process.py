@@ -37,6 +37,7 @@ from couponpress_worker.runtime.factories import limiter_redis_for, paced, platf
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.recovery import recover
 from couponpress_worker.runtime.self_check import SelfCheck
+from couponpress_worker.runtime.stall_detector import STUCK_LOOKS
 from couponpress_worker.runtime.watchdog import Watchdog
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.safety.hold_listener import HoldWatch
@@ -74,6 +75,7 @@ class Process:
         most_in_hand: int = CHUNKS_IN_HAND,
     ) -> None:
         self._settings = settings
+        self.timings = settings.timings
         self._takes_hints = takes_hints
         self._most_in_hand = most_in_hand
         self._failures = Failures()
@@ -140,11 +142,13 @@ class Process:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def _open(self) -> None:
-        settings, keys = self._settings, Keys(self._settings.mchid)
+        settings, keys, timings = self._settings, Keys(self._settings.mchid), self.timings
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._redis = redis_for(settings)
         self._limiter_redis = limiter_redis_for(settings)
-        self._ledger = WorkLedger(self._redis, keys)
+        self._ledger = WorkLedger(
+            self._redis, keys, lease_ms=round(timings.lease * 1000), take_up_ms=round(timings.take_up * 1000)
+        )
         secret = self._secret_keys
         if secret.certificate and (warning := secret.certificate.warning(datetime.now(UTC))):
             log.warning("%s", warning)
@@ -152,7 +156,7 @@ class Process:
         self._platform = platform_for(settings, secret, self._platform_keys.keys)
         self._watch = RedisWatch(lambda: self._try_redis(keys), lambda: self._halt.stopping)
         away = self._watch.away
-        leases = Leases(self._redis, keys, self._watch)
+        leases = Leases(self._redis, keys, self._watch, timings)
         self._recorder = Recorder(leases, away)
         asking = (settings, self._limiter_redis, keys)
         patient = self._watch.patient
@@ -160,7 +164,7 @@ class Process:
         self._query_pace, self._query_slots = paced(*asking, "query", settings.query_rate, patient)
         flight = FlightRecorder(self._redis, keys, owner)
         self._events.listen(Sent, flight.sent)
-        outage = Outage(lambda: self._halt.stopping)
+        outage = Outage(lambda: self._halt.stopping, timings=timings)
         self._submitter = Submitter(
             ledger=leases,
             watch=self._watch,
@@ -173,6 +177,7 @@ class Process:
             tell=self._events.tell,
             outage=outage,
             only_brand=settings.mchid if settings.signs_as == "brand" else None,
+            timings=timings,
         )
         self._check = SelfCheck(
             self._events,
@@ -192,6 +197,7 @@ class Process:
             in_hand=lambda: self._submitter.in_hand,
             hand_back=self._last_words,
             failures=self._failures,
+            every_seconds=timings.stuck / STUCK_LOOKS,
         )
         overdue = OverdueQuery(
             ledger=self._ledger,
@@ -204,9 +210,9 @@ class Process:
         hooks = HookSender(
             HookLedger(self._redis, keys), mchid=settings.mchid, secret=secret.hook_secret, rule=settings.proxy_rule
         )
-        self._leadership = Leadership(self._redis, keys.leader, owner)
+        self._leadership = Leadership(self._redis, keys.leader, owner, timings)
         holds = HoldWatch(
-            self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew, away
+            self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew, away, timings
         )
         recovery = asyncio.create_task(
             recover(
@@ -217,6 +223,7 @@ class Process:
                 stopped=self._stopped,
                 away=away,
                 failures=self._failures,
+                timings=timings,
             )
         )
 
@@ -231,6 +238,7 @@ class Process:
             lambda: self._halt.stopping,
             most_in_hand=self._most_in_hand,
             failures=self._failures,
+            timings=timings,
         )
         stopped = self._stopped
         loops: dict[str, Callable[[], Awaitable[None]]] = {
@@ -242,7 +250,7 @@ class Process:
             "run webhooks": lambda: hooks.run(self._leadership, stopped, away),
             "urgent lane": lambda: urgent.run(stopped),
             "status poller": lambda: overdue.run(self._leadership, asks_nothing, stopped, away, self._failures),
-            "stray leases": lambda: give_strays_back(leases, self._watch, owner, self._publish_again, stopped),
+            "stray leases": lambda: give_strays_back(leases, self._watch, owner, self._publish_again, stopped, timings),
         }
         if settings.signs_as == "partner":  # a brand verifies with the public key alone
             loops["certificates"] = lambda: self._platform_keys.run(stopped)

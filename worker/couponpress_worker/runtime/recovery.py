@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.periodic import TICK_SECONDS, Failures, rest
+from couponpress_worker.periodic import Failures, rest
 from couponpress_worker.store.leader import Leadership
+from couponpress_worker.timings import REAL, Timings
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ async def recover(
     stopped: asyncio.Event,
     away: Callable[[Exception], None] = _say_away,
     failures: Failures | None = None,
+    timings: Timings = REAL,
 ) -> None:
     """Look after everything once a second, while this process leads, until it is stopped.
 
@@ -54,7 +56,7 @@ async def recover(
             away(error)
         except Exception as error:  # noqa: BLE001 - whatever one chunk does to it: the others need it
             failures.note("recovery", error)
-        await rest(stopped, TICK_SECONDS)
+        await rest(stopped, timings.recovery_look)
 
 
 async def chunks_to_publish(ledger: WorkLedger) -> list[str]:

@@ -101,7 +101,7 @@ def run_scheduler(settings: Settings, celery_app: Celery) -> None:
     stop = threading.Event()
 
     def end(*_: object) -> None:
-        bound_shutdown()
+        bound_shutdown(settings.timings.shutdown)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,14 +11,14 @@ import signal
 import threading
 import time
 
-#: Requests in flight take up to 15 s, writing their answers down a moment; `deploy/compose.yaml` kills after 30 s.
-DEADLINE_SECONDS = 25.0
+from couponpress_worker.timings import REAL
+
 #: `timeout`, and a terminal with a supervisor behind it, send the same signal twice at once: that is no impatience.
 AT_ONCE_SECONDS = 0.5
 EXIT_HARD = 1
 
 
-def bound_shutdown(deadline_seconds: float = DEADLINE_SECONDS) -> None:
+def bound_shutdown(deadline_seconds: float = REAL.shutdown) -> None:
     """Let the next TERM or INT, or the deadline, end this process hard; for the main thread, at the first one."""
     told_at = time.monotonic()
 

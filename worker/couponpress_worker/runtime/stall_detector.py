@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: How often a process is looked at.
-LOOK_EVERY_SECONDS = 1.0
 #: After so many looks without a request, although one could be sent, it is stuck.
 STUCK_LOOKS = 30
 #: At the last of them the bucket is asked as well, for each of these questions may cost a slot.

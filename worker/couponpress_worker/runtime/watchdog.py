@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable
 
 from couponpress_worker.periodic import Failures, rest
 from couponpress_worker.runtime.heartbeat import Beat, Heartbeat
-from couponpress_worker.runtime.stall_detector import LOOK_EVERY_SECONDS, STUCK_LOOKS, Progress, Sight
+from couponpress_worker.runtime.stall_detector import STUCK_LOOKS, Progress, Sight
+from couponpress_worker.timings import REAL
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Watchdog:
         in_hand: Callable[[], int],
         hand_back: Callable[[], None],
         leave: Callable[[int], object] = os._exit,
-        every_seconds: float = LOOK_EVERY_SECONDS,
+        every_seconds: float = REAL.stuck / STUCK_LOOKS,
         failures: Failures | None = None,
     ) -> None:
         """Take what it looks with and what it does in the end.

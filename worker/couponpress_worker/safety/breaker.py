@@ -17,25 +17,16 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal
 
-#: Over this time the share of failed calls is looked at.
-WINDOW_SECONDS = 2.0
+from couponpress_worker.timings import REAL, Timings
+
 #: So many of the calls must have failed: less is an ailing platform, with which the retry schedule copes faster.
 FAILED_SHARE = 0.8
-#: For so long they must have.
-FAILING_SECONDS = 2.0
 #: Over so many specs: fewer may be at fault themselves.
 FEWEST_SPECS = 10
-#: A longer silence says nothing about whether calls failed all along; an unanswered call takes up to 15 s.
-SILENCE_SECONDS = 20.0
-#: How often a probe goes while it is open.
-PROBE_EVERY_SECONDS = 1.0
 #: So many good answers close it.
 GOOD_ANSWERS = 20
 #: How many calls a good answer lets go.
 GROWTH = 2
-#: For so long from its opening a failed call spends no try. Longer would keep specs that the platform never answers,
-#: and that are all that is left, from ever ending.
-FREE_SECONDS = 600.0
 
 Change = Literal["opened", "closed"]
 
@@ -54,7 +45,8 @@ class Breaker:
         is_open: whether calls are held back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timings: Timings = REAL) -> None:
+        self._timings = timings
         self.is_open = False
         self._period = 0
         self._answers: deque[tuple[float, bool]] = deque()
@@ -72,7 +64,7 @@ class Breaker:
             if self._passes:
                 self._passes -= 1
             elif now >= self._probe_at:
-                self._probe_at = now + PROBE_EVERY_SECONDS
+                self._probe_at = now + self._timings.breaker_probe
             else:
                 return self._probe_at - now
         return Pass(self._period)
@@ -90,15 +82,15 @@ class Breaker:
 
     def spends_no_try(self, now: float) -> bool:
         """Whether a call that failed costs its spec nothing."""
-        return self.is_open and now - self._opened_at < FREE_SECONDS
+        return self.is_open and now - self._opened_at < self._timings.breaker_free
 
     def _told_closed(self, spec: Hashable, *, failed: bool, now: float) -> Change | None:
-        if now - self._last_answer > SILENCE_SECONDS:
+        if now - self._last_answer > self._timings.breaker_silence:
             self._begin_anew()
         self._last_answer = now
         self._answers.append((now, failed))
         self._failed += failed
-        while self._answers[0][0] < now - WINDOW_SECONDS:
+        while self._answers[0][0] < now - self._timings.breaker_window:
             self._failed -= self._answers.popleft()[1]
         if self._failed < FAILED_SHARE * len(self._answers):
             self._failing_since = None
@@ -110,12 +102,12 @@ class Breaker:
             return None
         if len(self._failing_specs) < FEWEST_SPECS:
             self._failing_specs.add(spec)
-        if len(self._failing_specs) < FEWEST_SPECS or now - self._failing_since < FAILING_SECONDS:
+        if len(self._failing_specs) < FEWEST_SPECS or now - self._failing_since < self._timings.breaker_failing:
             return None
         self.is_open = True
         self._period += 1
         self._opened_at = now
-        self._probe_at = now + PROBE_EVERY_SECONDS
+        self._probe_at = now + self._timings.breaker_probe
         self._good = self._bad = self._passes = 0
         return "opened"
 

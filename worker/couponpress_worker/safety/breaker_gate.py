@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from couponpress.ledger.outage import PlatformDown
 from couponpress_worker.safety.breaker import Breaker, Pass
+from couponpress_worker.timings import REAL, Timings
 from couponpress_worker.wechatpay.client import NotSent, Reason
 from couponpress_worker.wechatpay.judgement import Judgement, Retry
 
@@ -26,8 +27,10 @@ LOOK_EVERY_SECONDS = 0.2
 class Outage:
     """What a process knows of the platform's health, and the way through for its chunks and requests."""
 
-    def __init__(self, stopping: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
-        self._breaker = Breaker()
+    def __init__(
+        self, stopping: Callable[[], bool], clock: Callable[[], float] = time.monotonic, timings: Timings = REAL
+    ) -> None:
+        self._breaker = Breaker(timings)
         self._stopping = stopping
         self._clock = clock
         self._changed = asyncio.Event()

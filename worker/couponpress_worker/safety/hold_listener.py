@@ -16,11 +16,9 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.periodic import rest
 from couponpress_worker.safety.send_switch import Halt
+from couponpress_worker.timings import REAL, Timings
 
 log = logging.getLogger(__name__)
-
-#: Without a message on the channel it is looked so often: a lost one delays a hold or a release by no more.
-LOOK_EVERY_SECONDS = 0.5
 
 
 class HoldWatch:
@@ -34,6 +32,7 @@ class HoldWatch:
         halt: Halt,
         released: Callable[[str], None],
         away: Callable[[Exception], None] = lambda _: None,
+        timings: Timings = REAL,
     ) -> None:
         """Take what is to be told of each scope that is held no more, and each time that Redis did not answer."""
         self._client = client
@@ -42,6 +41,7 @@ class HoldWatch:
         self._halt = halt
         self._released = released
         self._away = away
+        self._look_seconds = timings.hold_look
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped."""
@@ -51,10 +51,10 @@ class HoldWatch:
                     await channel.subscribe(self._channel)
                     while not stopped.is_set():
                         await self.look()
-                        await channel.get_message(timeout=LOOK_EVERY_SECONDS)
+                        await channel.get_message(timeout=self._look_seconds)
             except REDIS_AWAY as error:  # no slot is given out meanwhile
                 self._away(error)
-                await rest(stopped, LOOK_EVERY_SECONDS)
+                await rest(stopped, self._look_seconds)
 
     async def look(self) -> None:
         """Take over what the ledger says."""

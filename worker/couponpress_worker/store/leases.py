@@ -24,11 +24,10 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.periodic import rest
 from couponpress_worker.store.availability import RedisWatch
+from couponpress_worker.timings import REAL, Timings
 
 log = logging.getLogger(__name__)
 
-#: How often a process looks for strays although Redis was not away; right after it was, twice.
-LOOK_EVERY_SECONDS = 10.0
 #: How often it looks whether Redis was away.
 TICK_SECONDS = 0.5
 #: More open chunks than this are not looked through at a time, the soonest to run out first.
@@ -38,8 +37,9 @@ MOST_LOOKED_AT = 1000
 class Leases(WorkLedger):
     """The ledger as one process uses it: leases are taken and given back until Redis has answered."""
 
-    def __init__(self, client: Redis, keys: Keys, watch: RedisWatch) -> None:
-        super().__init__(client, keys)
+    def __init__(self, client: Redis, keys: Keys, watch: RedisWatch, timings: Timings = REAL) -> None:
+        lease_ms, take_up_ms = round(timings.lease * 1000), round(timings.take_up * 1000)
+        super().__init__(client, keys, lease_ms=lease_ms, take_up_ms=take_up_ms)
         self._watch = watch
         self._numbers = count(1)
         self._in_hand: dict[str, str] = {}
@@ -139,15 +139,16 @@ async def give_strays_back(
     owner: str,
     publish_again: Callable[[list[str]], Awaitable[None]],
     stopped: asyncio.Event,
+    timings: Timings = REAL,
 ) -> None:
-    """Look for strays now and then, and after each absence of Redis, until the process is stopped."""
+    """Look for strays now and then, and twice after each absence of Redis, until the process is stopped."""
     loop = asyncio.get_running_loop()
-    seen, due = watch.returns, loop.time() + LOOK_EVERY_SECONDS
+    seen, due = watch.returns, loop.time() + timings.stray_look
     while not stopped.is_set():
         if watch.returns != seen:
             seen, due = watch.returns, min(due, loop.time() + 1.0)
         if loop.time() >= due:
             with suppress(*REDIS_AWAY):  # it is told elsewhere, and looked for again
                 await publish_again(await leases.give_strays_back(owner))
-            due = loop.time() + LOOK_EVERY_SECONDS
+            due = loop.time() + timings.stray_look
         await rest(stopped, TICK_SECONDS)

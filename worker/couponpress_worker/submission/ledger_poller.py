@@ -15,16 +15,13 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.periodic import Failures, rest
 from couponpress_worker.store.leases import Leases
+from couponpress_worker.timings import REAL, Timings
 
 #: How often the urgent lane is looked at: a twentieth of the work of one chunk, and a fifth of the time that an urgent
 #: spec may take to the wire.
 URGENT_EVERY_SECONDS = 0.05
 #: How many urgent chunks a process has in hand beside the chunks of its threads.
 MOST_URGENT = 32
-#: Without a hint for so long, a process looks into all lanes. A busy fleet is given hints more often than that.
-QUIET_SECONDS = 2.0
-#: How often it then looks: a process's chunks last longer than that at any limit that the platform is known to have.
-QUIET_EVERY_SECONDS = 0.5
 
 
 class _FoundChunks:
@@ -108,12 +105,14 @@ class Unhinted:
         *,
         most_in_hand: int,
         failures: Failures | None = None,
+        timings: Timings = REAL,
     ) -> None:
         """Take the same as `UrgentLane`, and how many chunks a process may have in hand, hinted ones included."""
         self._leases = leases
         self._away = away
         self._stopping = stopping
         self._most_in_hand = most_in_hand
+        self._timings = timings
         self._found = _FoundChunks(submit, away, failures)
         self._hinted_at = float("-inf")
 
@@ -124,13 +123,13 @@ class Unhinted:
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped; then wait for the chunks in hand."""
         while not stopped.is_set():
-            quiet = asyncio.get_running_loop().time() - self._hinted_at > QUIET_SECONDS
+            quiet = asyncio.get_running_loop().time() - self._hinted_at > self._timings.unhinted_quiet
             if quiet and not self._stopping():
                 try:
                     await self.look()
                 except REDIS_AWAY as error:
                     self._away(error)
-            await rest(stopped, QUIET_EVERY_SECONDS)
+            await rest(stopped, self._timings.unhinted_look)
         await self._found.ended()
 
     async def look(self) -> None:

@@ -18,7 +18,7 @@ from itertools import count
 
 from couponpress.keys import LANES, brand_scope, run_scope
 from couponpress.ledger.fleet_queries import Place
-from couponpress.ledger.leases import LEASE_MS, GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
+from couponpress.ledger.leases import GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
@@ -34,6 +34,7 @@ from couponpress_worker.safety.unverified import UnverifiedAnswers
 from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.submission.leased_chunk import ChunkInHand, Summary
+from couponpress_worker.timings import REAL, Timings
 from couponpress_worker.wechatpay.client import NotSent, Reason, SignedRequest, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Accepted,
@@ -49,11 +50,7 @@ from couponpress_worker.wechatpay.retry import retry_delay_seconds
 
 log = logging.getLogger(__name__)
 
-#: A chunk that would hold its worker longer hands its rest on, so that no slow limit blocks a lane.
-HAND_ON_SECONDS = 5.0
-#: A third of a lease: two renewals may fail before it is lost.
-RENEW_SECONDS = 10.0
-#: How many requests of a chunk are signed at a time. None waits longer than HAND_ON_SECONDS for its slot, and the
+#: How many requests of a chunk are signed at a time. None waits longer than `Timings.hand_on` for its slot, and the
 #: platform takes a signature for 300 s.
 SIGN_AHEAD = 10
 #: The note of a chunk that was not taken in hand because the process stops: its hint is for another one.
@@ -77,6 +74,7 @@ class Submitter:
         tell: Tell = unheard,
         outage: Outage | None = None,
         only_brand: str | None = None,
+        timings: Timings = REAL,
     ) -> None:
         self._ledger = ledger
         self._watch = watch
@@ -89,8 +87,9 @@ class Submitter:
         self._tell = tell
         self._call = PacedCall("submit", slots, judge, tell)
         self._only_brand = only_brand
+        self._timings = timings
         self._ranks = count()
-        self._outage = outage or Outage(lambda: halt.stopping)
+        self._outage = outage or Outage(lambda: halt.stopping, timings=timings)
         self._fault = Fault(ledger, recorder, halt)
         self._unverified = UnverifiedAnswers()
         self.trial = Trial()
@@ -106,7 +105,7 @@ class Submitter:
 
     async def submit_chunk(self, chunk_id: str) -> Summary:
         """Submit what waits in a chunk; a hint that came twice or too late finds nothing to do."""
-        admitted = await self._outage.admit(HAND_ON_SECONDS)
+        admitted = await self._outage.admit(self._timings.hand_on)
         if admitted is None:
             return Summary(chunk_id, STOPPING)
         self.in_hand += 1
@@ -123,7 +122,9 @@ class Submitter:
         leased = await self._ledger.lease(chunk_id, self._owner)
         if isinstance(leased, NotLeased):
             return Summary(chunk_id, note=leased.why)
-        chunk = ChunkInHand(leased, asked_at + LEASE_MS / 1000, returns, HAND_ON_SECONDS, rank=next(self._ranks))
+        chunk = ChunkInHand(
+            leased, asked_at + self._timings.lease, returns, self._timings.hand_on, rank=next(self._ranks)
+        )
         renewal = asyncio.create_task(self._renew(chunk))
         if self._only_brand is not None:
             self._refuse_other_brands(chunk, self._only_brand)
@@ -345,14 +346,14 @@ class Submitter:
         A Redis that is back is asked at once: it may have forgotten its last second, and the lease with it.
         """
         while not chunk.lost:
-            await self._watch.returned(chunk.sure_since, RENEW_SECONDS)
+            await self._watch.returned(chunk.sure_since, self._timings.renew)
             asked_at, returns = time.monotonic(), self._watch.returns
             try:
                 kept = await self._ledger.renew(chunk.chunk_id, self._owner)
             except REDIS_AWAY as error:  # the lease runs out by itself if Redis stays away
                 await self._watch.back(error)
                 continue
-            chunk.leased_until = asked_at + LEASE_MS / 1000 if isinstance(kept, Renewed) else 0.0
+            chunk.leased_until = asked_at + self._timings.lease if isinstance(kept, Renewed) else 0.0
             chunk.sure_since = returns
             chunk.asked.set()
 

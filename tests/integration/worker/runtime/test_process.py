@@ -57,8 +57,7 @@ async def publish_nothing(chunk_ids):
 @pytest.fixture
 def settings(redis_url, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("couponpress_worker.store.leases.LOOK_EVERY_SECONDS", 1.0)
-    return fleet_settings(redis_url=redis_url, base_url="http://127.0.0.1:1")
+    return fleet_settings(redis_url=redis_url, base_url="http://127.0.0.1:1", timing_scale=0.1)
 
 
 def until(condition, seconds=30):

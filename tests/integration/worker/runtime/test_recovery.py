@@ -17,10 +17,11 @@ from couponpress.ledger.leases import LEASE_MS, Leased
 from couponpress.ledger.moves import TAKE_UP_MS
 from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
-from couponpress_worker.periodic import TICK_SECONDS, rest
+from couponpress_worker.periodic import rest
 from couponpress_worker.runtime.recovery import chunks_to_publish, recover
 from couponpress_worker.runtime.redis_server import free_port
-from couponpress_worker.store.leader import LEADER_MS, Leadership
+from couponpress_worker.store.leader import Leadership
+from couponpress_worker.timings import REAL
 from tests.builders import (
     KEYS,
     bring_to,
@@ -61,13 +62,13 @@ def test_a_lead_is_kept_by_asking(redis_url, client):
         await first.mine()
         return client.pttl(KEYS.leader)
 
-    assert 100 < with_leaders(redis_url, act) <= LEADER_MS
+    assert 100 < with_leaders(redis_url, act) <= REAL.lead * 1000
 
 
 def test_a_leader_that_died_is_followed_by_another(redis_url, client):
     async def act(first, second):
         await first.mine()
-        assert 0 < client.pttl(KEYS.leader) <= LEADER_MS
+        assert 0 < client.pttl(KEYS.leader) <= REAL.lead * 1000
         client.delete(KEYS.leader)  # its time ran out
         return await second.mine(), await first.mine()
 
@@ -131,7 +132,7 @@ def test_within_a_minute_of_a_crash_another_worker_has_the_chunk(redis_url, clie
     let_pass(client, KEYS.open("bulk"), TAKE_UP_MS / 1000 + 1)
     assert to_publish(redis_url) == [chunk_id]
     assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "survivor")), Leased)
-    assert (LEASE_MS + TAKE_UP_MS) / 1000 + 2 * TICK_SECONDS < 60
+    assert (LEASE_MS + TAKE_UP_MS) / 1000 + 2 * REAL.recovery_look < 60
 
 
 def test_abandoned_chunks_are_told_to_a_person(redis_url, client, caplog):

@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 
 from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.safety.hold_listener import LOOK_EVERY_SECONDS, HoldWatch
+from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.safety.send_switch import Halt
+from couponpress_worker.timings import REAL
 from tests.builders import KEYS, stored
 
 
@@ -61,7 +62,7 @@ def test_holds_and_releases_are_heard_long_before_the_next_look(redis_url, clien
         assert released == ["brand:7"] * 5
         return sorted(took)[5]
 
-    assert watched(redis_url, act) < LOOK_EVERY_SECONDS / 5
+    assert watched(redis_url, act) < REAL.hold_look / 5
 
 
 def test_the_log_names_the_run_and_the_cure(redis_url, client, holding, caplog):

@@ -7,14 +7,12 @@ from collections import deque
 import pytest
 
 from couponpress_worker.safety.breaker import (
-    FAILING_SECONDS,
     FEWEST_SPECS,
-    FREE_SECONDS,
     GOOD_ANSWERS,
-    PROBE_EVERY_SECONDS,
     Breaker,
     Pass,
 )
+from couponpress_worker.timings import REAL
 from couponpress_worker.wechatpay.retry import MAX_TRIES, retry_delay_seconds
 
 RATE = 490
@@ -117,7 +115,7 @@ def test_on_trial_it_opens_late_and_costs_a_try_all_the_same(at_once, failure_se
     told = Simulation(outage(0, 300, failure_seconds=failure_seconds), specs=200, most_in_flight=at_once).run(420)
     opened = told.changes[0][1]
     assert opened <= open_after + 1
-    assert told.sent_between(0, opened) <= max(FEWEST_SPECS + at_once, FAILING_SECONDS / failure_seconds + 1)
+    assert told.sent_between(0, opened) <= max(FEWEST_SPECS + at_once, REAL.breaker_failing / failure_seconds + 1)
     assert max(told.tries.values()) <= 2
     assert len(told.done) == 200
 
@@ -156,7 +154,7 @@ def test_many_specs_that_always_fail_do_not_open_it_while_most_others_succeed():
 
 
 def test_specs_that_always_fail_and_are_all_that_is_left_end_nevertheless():
-    told = Simulation(poisoned(set(range(30))), specs=1000).run(FREE_SECONDS + 1200)
+    told = Simulation(poisoned(set(range(30))), specs=1000).run(REAL.breaker_free + 1200)
     assert len(told.done) == 970
     assert told.given_up == set(range(30))
 
@@ -165,7 +163,7 @@ def test_one_spec_that_always_fails_and_is_all_that_an_outage_leaves_ends_nevert
     def left(spec, at):
         return (at < 60 or spec == 0, 0.05)
 
-    told = Simulation(left, specs=100).run(FREE_SECONDS + 600)
+    told = Simulation(left, specs=100).run(REAL.breaker_free + 600)
     assert len(told.done) == 99
     assert told.given_up == {0}
 
@@ -205,7 +203,7 @@ def opened(now=10.0):
     breaker = Breaker()
     given = breaker.ask(0.0)
     for number in range(200):
-        at = now - FAILING_SECONDS + number * FAILING_SECONDS / 199
+        at = now - REAL.breaker_failing + number * REAL.breaker_failing / 199
         breaker.tell(given, number, failed=True, now=at)
     assert breaker.is_open
     return breaker
@@ -215,7 +213,7 @@ def test_a_probe_goes_once_a_second():
     breaker = opened(10.0)
     asked = [10 + n / 100 for n in range(1000)]
     passes = [at for at in asked if isinstance(breaker.ask(at), Pass)]
-    assert len(passes) == pytest.approx(10 / PROBE_EVERY_SECONDS, abs=1)
+    assert len(passes) == pytest.approx(10 / REAL.breaker_probe, abs=1)
 
 
 def test_good_answers_let_more_and_more_go():
@@ -281,7 +279,7 @@ def test_a_failure_of_long_ago_is_not_the_beginning_of_an_outage():
     for number in range(100):
         breaker.tell(breaker.ask(3600.0), number, failed=True, now=3600 + number / 1000)
     assert not breaker.is_open
-    breaker.tell(breaker.ask(3600.0), 0, failed=True, now=3600 + FAILING_SECONDS + 0.1)
+    breaker.tell(breaker.ask(3600.0), 0, failed=True, now=3600 + REAL.breaker_failing + 0.1)
     assert breaker.is_open
 
 
@@ -289,5 +287,5 @@ def test_failures_are_free_while_it_is_open_but_not_for_ever():
     breaker = opened(10.0)
     assert not Breaker().spends_no_try(0.0)
     assert breaker.spends_no_try(10.0)
-    assert breaker.spends_no_try(9 + FREE_SECONDS)
-    assert not breaker.spends_no_try(11 + FREE_SECONDS)
+    assert breaker.spends_no_try(9 + REAL.breaker_free)
+    assert not breaker.spends_no_try(11 + REAL.breaker_free)

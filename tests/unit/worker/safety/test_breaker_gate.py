@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from couponpress_worker.safety.breaker import GOOD_ANSWERS, PROBE_EVERY_SECONDS
+from couponpress_worker.safety.breaker import GOOD_ANSWERS
 from couponpress_worker.safety.breaker_gate import Outage
+from couponpress_worker.timings import REAL
 from couponpress_worker.wechatpay.client import NotSent
 from couponpress_worker.wechatpay.judgement import Accepted, Hold, QueryFirst, Rejected, Retry, Throttled
 from tests.builders import run_fast
@@ -159,7 +160,7 @@ def test_a_request_waits_for_the_next_probe_or_until_it_is_given_up():
             await outage.pass_later(lambda: None)
             moments.append(loop.time())
         gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-        assert gaps == pytest.approx([PROBE_EVERY_SECONDS] * 3, abs=0.3)
+        assert gaps == pytest.approx([REAL.breaker_probe] * 3, abs=0.3)
         over = loop.time() + 0.5
         assert outage.pass_now() is None
         with pytest.raises(NotSent, match="breaker"):

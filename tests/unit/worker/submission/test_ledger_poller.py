@@ -6,11 +6,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress_worker.submission.ledger_poller import (
     MOST_URGENT,
-    QUIET_EVERY_SECONDS,
-    QUIET_SECONDS,
     Unhinted,
     UrgentLane,
 )
+from couponpress_worker.timings import REAL
 from tests.builders import run_fast
 from tests.waiting import until
 
@@ -61,19 +60,19 @@ def test_a_process_without_hints_takes_up_what_nobody_has():
 
 
 def test_a_process_with_hints_leaves_the_rest_to_them():
-    assert looked(LeasesInHand("b1.1"), 20, hinted_every=QUIET_SECONDS / 2) == ([], [])
+    assert looked(LeasesInHand("b1.1"), 20, hinted_every=REAL.unhinted_quiet / 2) == ([], [])
 
 
 def test_a_process_whose_hints_end_looks_for_itself():
     taken, _ = looked(LeasesInHand("b1.1"), 12, hinted_every=10)
     assert [chunk_id for chunk_id, _ in taken] == ["b1.1"]
-    assert QUIET_SECONDS <= taken[0][1] <= QUIET_SECONDS + 2 * QUIET_EVERY_SECONDS
+    assert REAL.unhinted_quiet <= taken[0][1] <= REAL.unhinted_quiet + 2 * REAL.unhinted_look
 
 
 def test_no_more_than_its_hands_can_hold():
     assert looked(LeasesInHand("b1.1", in_hand=IN_HAND), 5) == ([], [])
     chunks = [f"b1.{number}" for number in range(20)]
-    assert len(looked(LeasesInHand(*chunks, in_hand=IN_HAND - 3), QUIET_EVERY_SECONDS / 2)[0]) == 3
+    assert len(looked(LeasesInHand(*chunks, in_hand=IN_HAND - 3), REAL.unhinted_look / 2)[0]) == 3
 
 
 def test_a_process_that_ends_takes_up_nothing():

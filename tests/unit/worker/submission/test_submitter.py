@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -18,12 +19,14 @@ from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.safety.slow_start import BRAND_AT_ONCE, PARTNER_AT_ONCE
 from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.recorder import Recorder
-from couponpress_worker.submission import submitter
-from couponpress_worker.submission.submitter import SIGN_AHEAD, Submitter
+from couponpress_worker.submission.submitter import SIGN_AHEAD, STOPPING, Submitter
+from couponpress_worker.timings import REAL
 from couponpress_worker.wechatpay.client import NotSent
 from couponpress_worker.wechatpay.judgement import Accepted, Answer, NoAnswer, Retry
 
 CHUNK = "b1.1"
+#: A chunk is in hand for 0.5 s, and a probe goes every 0.2 s.
+SHORT = replace(REAL.scaled(0.2), hand_on=0.5)
 #: What the last chunk told to whoever listens.
 TOLD: list[Event] = []
 ACCEPTED = Answer(200, content={"task_id": "t"})
@@ -105,7 +108,7 @@ async def endless_slots(wanted, urgent):
     return Grant(at_us=0, first_us=0, spacing_us=1, count=wanted)
 
 
-def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, only_brand=None):
+def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, only_brand=None, timings=REAL):
     """Submit the chunk; returns the summary and the chunks published again."""
     TOLD.clear()
 
@@ -129,6 +132,7 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, o
             tell=TOLD.append,
             outage=outage,
             only_brand=only_brand,
+            timings=timings,
         )
         try:
             summary = await submitter.submit_chunk(CHUNK)
@@ -307,8 +311,7 @@ def test_a_hold_of_another_run_does_not_stop_this_one():
     assert summary.sent == 5
 
 
-def test_a_chunk_whose_time_is_over_hands_its_rest_on(monkeypatch):
-    monkeypatch.setattr(submitter, "HAND_ON_SECONDS", 0.2)
+def test_a_chunk_whose_time_is_over_hands_its_rest_on():
     given = 0
 
     async def few_slots(wanted, urgent):
@@ -320,7 +323,9 @@ def test_a_chunk_whose_time_is_over_hands_its_rest_on(monkeypatch):
         return Grant(at_us=0, first_us=0, spacing_us=1, count=count)
 
     ledger = LedgerInHand(20)
-    summary, published = submit(ledger, ScriptedPlatform(ACCEPTED), acquire=few_slots)
+    summary, published = submit(
+        ledger, ScriptedPlatform(ACCEPTED), acquire=few_slots, timings=replace(REAL, hand_on=0.2)
+    )
     assert (summary.note, summary.sent, summary.handed_on, published) == ("handed on", 7, 13, [CHUNK])
 
 
@@ -339,14 +344,14 @@ def test_a_request_whose_slot_passed_is_sent_in_a_later_one():
     assert (summary.sent, set(platform.asked.values())) == (3, {1})
 
 
-def test_a_lost_lease_sends_nothing_more(monkeypatch):
+def test_a_lost_lease_sends_nothing_more():
     class LostAtOnce(LedgerInHand):
         async def give_back(self, chunk_id, owner, kept):
             return LeaseLost()
 
-    monkeypatch.setattr(submitter, "LEASE_MS", -1000)  # the lease had run out before its reply arrived
+    late = replace(REAL, lease=-1.0)  # the lease had run out before its reply arrived
     platform = ScriptedPlatform(ACCEPTED)
-    summary, published = submit(LostAtOnce(3), platform)
+    summary, published = submit(LostAtOnce(3), platform, timings=late)
     assert (summary.note, summary.sent, dict(platform.asked)) == ("lease lost", 0, {})
     assert published == [CHUNK]  # nobody may have it, and its hint may be gone
 
@@ -413,7 +418,7 @@ def test_a_lease_that_redis_does_not_confirm_for_a_while_is_asked_for_again():
 def open_outage():
     """An outage that many failed calls of the last seconds have opened."""
     now = time.monotonic() - 3
-    outage = Outage(lambda: False, lambda: now)
+    outage = Outage(lambda: False, lambda: now, timings=SHORT)
     given = outage.pass_now()
     for number in range(300):
         now += 0.01
@@ -434,19 +439,17 @@ def open_outage():
     ],
     ids=repr,
 )
-def test_while_the_platform_is_down_probes_go_and_cost_no_try(monkeypatch, failure):
-    monkeypatch.setattr(submitter, "HAND_ON_SECONDS", 2.5)
+def test_while_the_platform_is_down_probes_go_and_cost_no_try(failure):
     ledger, platform = LedgerInHand(100), ScriptedPlatform(failure)
-    summary, published = submit(ledger, platform, outage=open_outage())
+    summary, published = submit(ledger, platform, outage=open_outage(), timings=SHORT)
     assert 2 <= summary.sent <= 4
     assert ledger.moves == {}
     assert (summary.note, summary.handed_on, published) == ("handed on", 100, [CHUNK])
 
 
-def test_the_only_spec_that_is_left_is_probed_with_again_and_again(monkeypatch):
-    monkeypatch.setattr(submitter, "HAND_ON_SECONDS", 2.5)
+def test_the_only_spec_that_is_left_is_probed_with_again_and_again():
     ledger, platform = LedgerInHand(1), ScriptedPlatform(Answer(503))
-    summary, _ = submit(ledger, platform, outage=open_outage())
+    summary, _ = submit(ledger, platform, outage=open_outage(), timings=SHORT)
     assert 2 <= summary.sent <= 4
     assert ledger.moves == {}
 
@@ -464,10 +467,9 @@ def test_the_chunk_that_probes_goes_on_when_the_platform_answers_again():
     assert (summary.note, summary.sent, published) == ("closed", 101, [])
 
 
-def test_a_failing_probe_proves_nothing_and_the_chunk_goes_on_a_little_at_a_time(monkeypatch):
-    monkeypatch.setattr(submitter, "HAND_ON_SECONDS", 2.5)
+def test_a_failing_probe_proves_nothing_and_the_chunk_goes_on_a_little_at_a_time():
     ledger, platform = LedgerInHand(100, brands=("1", "2", "3", "4", "5")), ScriptedPlatform(Answer(503))
-    submit(ledger, platform, outage=open_outage())
+    submit(ledger, platform, outage=open_outage(), timings=SHORT)
     assert 1 <= len(platform.asked) <= PARTNER_AT_ONCE  # the others of the chunk are not even tried
 
 
@@ -486,7 +488,7 @@ def test_a_spec_that_waits_for_a_probe_is_kept_back_as_soon_as_its_brand_is_held
     summary, published = submit(ledger, platform, acquire=none_yet, halt=halt, outage=outage)
     assert (summary.note, dict(platform.asked), published) == ("kept back", {}, [])
     assert ledger.kept == dict.fromkeys(range(3), "brand:1")
-    assert time.monotonic() - began < submitter.HAND_ON_SECONDS - 1
+    assert time.monotonic() - began < REAL.hand_on - 1
 
 
 def test_a_wrong_key_that_a_probe_meets_holds_the_partner_and_opens_nothing_wide():
@@ -539,7 +541,7 @@ def test_a_process_that_stops_takes_nothing_in_hand():
     halt.stopping = True
     ledger, platform = LedgerInHand(3), ScriptedPlatform(ACCEPTED)
     summary, published = submit(ledger, platform, halt=halt)
-    assert (summary.note, summary.sent, published, dict(platform.asked)) == (submitter.STOPPING, 0, [], {})
+    assert (summary.note, summary.sent, published, dict(platform.asked)) == (STOPPING, 0, [], {})
 
 
 def test_a_brand_that_submits_for_itself_ends_the_specs_of_others_unsent():
