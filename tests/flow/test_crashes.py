@@ -6,6 +6,7 @@ import redis
 from couponpress.keys import Keys
 from couponpress_worker.demo.fleet import fleet, statistics
 from tests.builders import assert_consistent
+from tests.flow.spans import SPANS
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_redis import bodies, finished, killed, process_of, wait_received
 from tests.flow.test_shutdown import is_well
@@ -33,13 +34,13 @@ def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypa
             callback_words = process_of(services, "callback").args[3:]
             client.enqueue_many(bodies(600), run="flow")
             killed(services, "worker")
-            wait_until(lambda: leads(scheduler), 15, "the scheduler's lead")
+            wait_until(lambda: leads(scheduler), SPANS.lead + 10, "the scheduler's lead")
             worker = services.start("worker", env=env)
             client.resume()
             wait_received(base_url, 150)
             killed(services, "callback")
             killed(services, "scheduler")
-            wait_until(lambda: leads(worker), 15, "the lead of the new worker")
+            wait_until(lambda: leads(worker), SPANS.lead + 10, "the lead of the new worker")
             services.start(*callback_words, env=env)
             status = finished(client, "flow", 60)
             seen = statistics(base_url)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from couponpress_worker.demo.fleet import fleet, statistics
+from tests.flow.spans import SCALE, SPANS
 from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 
 pytestmark = pytest.mark.flow
@@ -14,10 +15,10 @@ pytestmark = pytest.mark.flow
 #: Low enough that the cores are no bound. A demo fleet's lateness budget leaves ten elevenths of it.
 LIMIT, RATE = 100, 90.9
 #: Of each outage's run: enough to keep the fleet busy before it, and for seconds after.
-SPECS = 1100
+SPECS = 800
 WORKERS = 2
-#: How long probes are counted, once every breaker is open.
-PROBED_SECONDS = 8
+#: How long probes are counted, once every breaker is open: one a second and worker, with the real spans.
+PROBED_SECONDS = 8 * SCALE
 #: The promise.
 BACK_SECONDS = 15
 
@@ -101,12 +102,12 @@ def test_an_outage_costs_few_calls_and_no_spec_and_the_rate_comes_back(tmp_path,
             moments = [moment - seen["first_arrival"] for moment in (began, faulty, lifted)]
             back = back_after(arrivals(base_url)["offsets"], *moments)
             attempts = Counter(one.attempts for one in outcomes)
-            figures = f"{probes} probes in {PROBED_SECONDS} s, back after {back:.1f} s, attempts {dict(attempts)}"
+            figures = f"{probes} probes in {PROBED_SECONDS:.1f} s, back after {back:.1f} s, attempts {dict(attempts)}"
             print(f"{kind}: {figures}")  # noqa: T201 - the figures, with -s
             assert Counter(one.outcome for one in outcomes) == {"succeeded": SPECS}, status
             assert seen["accepted"] == taken + SPECS
             assert surely_in_any_second(base_url) <= LIMIT
-            assert probes <= WORKERS * PROBED_SECONDS * 1.2
+            assert probes <= WORKERS * PROBED_SECONDS / SPANS.breaker_probe * 1.2
             assert max(attempts) <= 4
             assert back <= BACK_SECONDS
             told = log.read_text()

@@ -24,6 +24,8 @@ from tests.builders import assert_consistent
 from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 
 pytestmark = pytest.mark.flow
+#: Redis takes its real time to come back, and no lease may run out meanwhile.
+REAL_SPANS = True
 
 #: The promise: requests on the wire again so soon after Redis is back.
 BACK_SECONDS = 10

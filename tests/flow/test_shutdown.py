@@ -8,6 +8,7 @@ import pytest
 
 from couponpress_worker.demo.fleet import fleet, statistics
 from couponpress_worker.runtime import heartbeat
+from couponpress_worker.timings import REAL
 from tests.flow.test_fleet import client_of, settings_of, surely_in_any_second, wait_until
 from tests.flow.test_outage import LIMIT, arrivals, control, specs
 
@@ -98,6 +99,8 @@ def test_a_rolling_restart_loses_nothing_sends_nothing_twice_and_costs_little(tm
 
 
 def test_a_worker_that_is_stopped_amid_silence_waits_for_its_answers_but_not_for_ever(tmp_path, monkeypatch):
+    spans = REAL.scaled(0.5)
+    monkeypatch.setenv("COUPONPRESS_TIMING_SCALE", "0.5")  # long enough to be told a second time meanwhile
     monkeypatch.setenv("COUPONPRESS_RATE", f"{LIMIT}/second")
     with fleet(tmp_path, "--limit", str(LIMIT)) as (services, env), client_of(env) as client:
         services.start("worker", env=env)
@@ -116,7 +119,7 @@ def test_a_worker_that_is_stopped_amid_silence_waits_for_its_answers_but_not_for
         sent = statistics(base_url)["received"]
         pressed.send_signal(signal.SIGTERM)
         assert ended(pressed, 10) < 3
-        assert ended(patient, 30) < 17
+        assert ended(patient, 30) < spans.connect + spans.answer + 2
         assert statistics(base_url)["received"] == sent
         control(base_url, faults={"silence": 0})
         services.start("worker", env=env)

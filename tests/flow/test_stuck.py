@@ -13,6 +13,7 @@ from celery import Celery
 
 from couponpress.keys import Keys
 from couponpress_worker.demo.fleet import fleet
+from tests.flow.spans import SPANS
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_outage import specs
 from tests.flow.test_shutdown import ended, is_well
@@ -47,7 +48,9 @@ def test_a_worker_that_hears_no_hints_any_more_exits_and_says_why(tmp_path):
         assert scheduler.returncode == 0
         assert deaf.wait(60) == 1
         log = (tmp_path / "worker.log").read_text()
-        assert "this worker is stuck: for 30 s work waits and slots are free, but nothing is sent" in log
+        assert (
+            f"this worker is stuck: for {SPANS.stuck:.0f} s work waits and slots are free, but nothing is sent" in log
+        )
         assert health(env) == {"healthy": False, "processes": []}
         services.start("worker", env=env)
         wait_until(lambda: client.run("flow").succeeded == 300, 60, "the work, done without hints")
