@@ -12,10 +12,11 @@ from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 
 pytestmark = pytest.mark.flow
 
-#: Low enough that the cores are no bound. A demo fleet's lateness budget leaves ten elevenths of it.
-LIMIT, RATE = 100, 90.9
-#: Of each outage's run: enough to keep the fleet busy before it, and for seconds after.
-SPECS = 800
+#: Low enough that a share of one core suffices. A demo fleet's lateness budget leaves ten elevenths of it.
+LIMIT = 40
+RATE = LIMIT / 1.1
+#: Of each outage's run: two seconds of the rate before it, and eight after.
+SPECS = 400
 WORKERS = 2
 #: How long probes are counted, once every breaker is open: one a second and worker, with the real spans.
 PROBED_SECONDS = 8 * SCALE
@@ -36,10 +37,10 @@ OUTAGES = {
 DOWN, UP = "the platform seems to be down", "the platform answers again"
 
 
-def specs(count):
+def specs(count, first=0):
     task = {"brand_id": "1", "image_generation_type": "CUT_OUT"}
     picture = {"image_url": "https://wxpaylogo.qpic.cn/wxpaylogo/7.png"}
-    return ({**task, "row_id": str(n), "cut_out": picture} for n in range(count))
+    return ({**task, "row_id": str(n), "cut_out": picture} for n in range(first, count))
 
 
 def control(base_url, **changes):

@@ -10,11 +10,11 @@ from couponpress_worker.demo.fleet import fleet, statistics
 from couponpress_worker.runtime import heartbeat
 from couponpress_worker.timings import REAL
 from tests.flow.test_fleet import client_of, settings_of, surely_in_any_second, wait_until
-from tests.flow.test_outage import LIMIT, arrivals, control, specs
+from tests.flow.test_outage import arrivals, control, specs
 
 pytestmark = pytest.mark.flow
 
-SPECS = 3300
+LIMIT, SPECS = 100, 3300
 #: The promise: what a rolling restart of the whole fleet costs, in seconds of its rate.
 COST_SECONDS = 5
 
