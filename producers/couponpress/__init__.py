@@ -29,6 +29,7 @@ order in which a spec meets them:
     gateway           HTTP for other apps
     cli               the `couponpress` command
 
+    overview          the whole fleet at one moment, for pages, terminals and metrics
     ledger            the one data model in Redis
     keys              every name in Redis
     transport         how Redis and Celery are reached, how services listen

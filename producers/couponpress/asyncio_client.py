@@ -24,6 +24,7 @@ from couponpress.ledger.enqueueing import EnqueuedSpec
 from couponpress.ledger.progress import Hold
 from couponpress.ledger.redrive import RedrivenOutcome
 from couponpress.outcome import Outcome, RunStatus
+from couponpress.overview.snapshot import Overview
 from couponpress.settings import ProducerSettings
 from couponpress.spec import TaskSpec
 from couponpress.transport.threads import Threads
@@ -198,6 +199,14 @@ class AsyncClient:
     async def runs(self) -> list[RunStatus]:
         """Return the progress of every run, the oldest first."""
         return await self._threads.do(self._client.runs)
+
+    async def overview(self) -> Overview:
+        """Return the whole fleet as it is now, as `Client.overview` does; shared by all tasks, at most a second old.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        return await self._threads.do(self._client.overview)
 
     async def outcomes(
         self, run: str, *, follow: bool = False, look_every_seconds: float = 1.0

@@ -42,6 +42,9 @@ from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.redrive import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.send_log import Sent, read_record
 from couponpress.outcome import Outcome, RunStatus
+from couponpress.overview.reading import OverviewReader
+from couponpress.overview.sharing import SharedOverview
+from couponpress.overview.snapshot import Overview
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
@@ -98,6 +101,7 @@ class Client:
         self._pacing = PacingLedger(self._redis, self._keys)
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._dead_letters = DeadLetterLedger(self._redis, self._keys)
+        self._overview = SharedOverview(OverviewReader(self._redis, self._keys).read)
         self._hints = Hints(address, self._keys)
 
     def __enter__(self) -> Self:
@@ -306,6 +310,18 @@ class Client:
         """Return the progress of every run, the oldest first."""
         with self._asking():
             return [self._ledger.status(number) for number in self._ledger.run_numbers()]
+
+    def overview(self) -> Overview:
+        """Return the whole fleet as it is now: limits, rate, lanes, workers, the newest runs, and what it is bound by.
+
+        The cost does not grow with the size of a run. All callers of this client share one overview, at most a second
+        old.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            return self._overview.get()
 
     def outcomes(self, run: str, *, follow: bool = False, look_every_seconds: float = 1.0) -> Iterator[Outcome]:
         """Yield a line per spec of a run, in the order of enqueueing; `outcome` is empty while a spec is open.

@@ -152,6 +152,7 @@ def test_a_run_is_held_cancelled_and_sent_again(redis_url):
     async def act(client):
         await client.enqueue_many(specs(range(3)), run="may")
         assert [one.run for one in await client.runs()] == ["may"]
+        assert [one.status.run for one in (await client.overview()).runs] == ["may"]
         assert (await client.pause("may"), await client.pause("may", reason="again")) == (True, False)
         assert [hold.scope for hold in await client.holds()] == ["may"]
         assert (await client.resume("may"), await client.resume("may")) == (True, False)

@@ -557,6 +557,7 @@ ASKING = {
     "enqueue_many as you go": lambda client: client.enqueue_many([spec(1)], run="may", all_or_none=False),
     "status": lambda client: client.run("may"),
     "runs": lambda client: client.runs(),
+    "overview": lambda client: client.overview(),
     "outcomes": lambda client: list(client.outcomes("may")),
     "reasons": lambda client: client.reasons("may"),
     "holds": lambda client: client.holds(),

@@ -1,0 +1,155 @@
+"""Says in words what the fleet is bound by: limit, workers, paused, platform, or nothing to do (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from couponpress.ledger.outage import PlatformDown
+from couponpress.ledger.presence import Present
+from couponpress.ledger.progress import Hold
+from couponpress.plurals import counted
+
+#: From this share of the effective limit on, it is the limit that keeps the fleet from going faster.
+AT_THE_LIMIT: Final = 0.9
+#: What a worker says of itself while it cannot work at all; see `couponpress health`.
+_CANNOT_WORK: Final = frozenset({"Redis away", "Redis full", "stuck", "stopping"})
+
+BoundKind = Literal["limit", "workers", "paused", "platform", "nothing to do"]
+#: What tells the sentences of one kind apart, for whoever translates them.
+BoundCase = Literal[
+    "no specs",
+    "all accepted",
+    "partner held",
+    "all held",
+    "no worker",
+    "no worker works",
+    "too few workers",
+    "down",
+    "retries only",
+    "quiet",
+    "found",
+    "by hand",
+    "configured",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What keeps the fleet from being done, or from being faster.
+
+    Attributes:
+        kind: one of the five answers.
+        case: which of the kind's sentences it is.
+        sentence: the same for people, with what to do about it where something can be done.
+    """
+
+    kind: BoundKind
+    case: BoundCase
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the answer follows from.
+
+    Attributes:
+        waiting: specs that may be sent now, unless something holds them.
+        delayed: specs that wait for their next try, or are asked about first.
+        accepted: specs whose pictures the platform draws.
+        chunks: chunks with specs that wait.
+        held_chunks: how many of these a hold keeps back.
+        holds: every hold.
+        workers: the workers that run.
+        platform_down: what is known of an outage.
+        sent_per_second: how many requests leave at this moment.
+        effective_per_second: how many could, by the limit in force; None while nobody has told it.
+        why_rate: where the limit in force comes from: `configured`, `by hand` or `throttled`.
+        quiet_seconds: for how long nothing is sent because the platform asked for it.
+    """
+
+    waiting: int
+    delayed: int
+    accepted: int
+    chunks: int
+    held_chunks: int
+    holds: Sequence[Hold]
+    workers: Sequence[Present]
+    platform_down: PlatformDown | None
+    sent_per_second: float
+    effective_per_second: float | None
+    why_rate: str
+    quiet_seconds: float
+
+
+def bound_by(facts: Facts) -> Bound:
+    """Return what the fleet is bound by; of several causes the one that must go first."""
+    return _idle(facts) or _paused(facts) or _workers(facts) or _platform(facts) or _limit(facts) or _slow(facts)
+
+
+def _idle(facts: Facts) -> Bound | None:
+    if facts.waiting or facts.delayed:
+        return None
+    if facts.accepted:
+        told = f"everything is sent; the platform draws {counted(facts.accepted, 'spec')}"
+        return Bound("nothing to do", "all accepted", told)
+    return Bound("nothing to do", "no specs", "no spec is open")
+
+
+def _paused(facts: Facts) -> Bound | None:
+    for hold in facts.holds:
+        if hold.kind == "partner":
+            return Bound("paused", "partner held", f"everything is held: {hold.reason}. Cure: {hold.cure}")
+    if facts.holds and facts.waiting and facts.held_chunks and facts.held_chunks >= facts.chunks:
+        held = ", ".join(hold.shown for hold in facts.holds[:3])
+        told = f"all that waits is held ({held}); `couponpress status` says why and how to go on"
+        return Bound("paused", "all held", told)
+    return None
+
+
+def _workers(facts: Facts) -> Bound | None:
+    open_specs = facts.waiting + facts.delayed
+    if not facts.workers:
+        verb = "waits" if open_specs == 1 else "wait"
+        told = f"{counted(open_specs, 'spec')} {verb} and no worker runs: start one with `couponpress worker`"
+        return Bound("workers", "no worker", told)
+    states = {one.state for one in facts.workers}
+    if states <= _CANNOT_WORK:
+        return Bound("workers", "no worker works", f"no worker can go on: {', '.join(sorted(states))}")
+    return None
+
+
+def _platform(facts: Facts) -> Bound | None:
+    if facts.platform_down is not None:
+        reason = facts.platform_down.reason
+        return Bound("platform", "down", f"the platform seems to be down ({reason}); only probes are sent")
+    if not facts.waiting:
+        told = (
+            f"all that is left, {counted(facts.delayed, 'spec')}, waits for its next try after errors of the platform"
+        )
+        return Bound("platform", "retries only", told)
+    return None
+
+
+def _limit(facts: Facts) -> Bound | None:
+    if facts.quiet_seconds:
+        told = f"the platform said that this is too fast; nothing is sent for {facts.quiet_seconds:.0f} s"
+        return Bound("limit", "quiet", told)
+    allowed = facts.effective_per_second
+    if allowed is None or facts.sent_per_second < AT_THE_LIMIT * allowed:
+        return None
+    sent = f"{facts.sent_per_second:.0f} requests a second leave of {allowed:.0f} that"
+    if facts.why_rate == "throttled":
+        return Bound("limit", "found", f"{sent} the platform was found to take")
+    if facts.why_rate == "by hand":
+        return Bound("limit", "by hand", f"{sent} the limit set by hand allows; `couponpress limit default` ends it")
+    return Bound("limit", "configured", f"{sent} the configured limit allows")
+
+
+def _slow(facts: Facts) -> Bound:
+    allowed = (
+        "" if facts.effective_per_second is None else f" of {facts.effective_per_second:.0f} that the limit allows"
+    )
+    told = f"{facts.sent_per_second:.0f} requests a second leave{allowed}; workers that just began need some seconds"
+    return Bound("workers", "too few workers", f"{told}, else start another one")
