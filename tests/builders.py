@@ -15,6 +15,7 @@ from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.moves import Move
 from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import LETTERS, STATE_OF_LETTER, RunStatus, State
+from couponpress_worker.completion.completer import Completer
 from couponpress_worker.settings import Settings
 
 MCHID = "1900000001"
@@ -125,6 +126,12 @@ def on_ledger(url, act):
     return asyncio.run(run())
 
 
+def completer_over(client, keys=KEYS):
+    """What books completions over an asyncio client."""
+    ledger = WorkLedger(client, keys)
+    return Completer(ledger.queries, ledger.moves)
+
+
 class FastLoop(asyncio.SelectorEventLoop):
     """A loop on which waiting takes no time: its clock jumps to the next moment that anything waits for."""
 
@@ -151,7 +158,7 @@ def moved(url, chunk_id, *moves):
     """Make moves in one chunk; returns for each whether it was made."""
 
     async def act(ledger):
-        return (await ledger.move({chunk_id: list(moves)}))[chunk_id]
+        return (await ledger.moves.move({chunk_id: list(moves)}))[chunk_id]
 
     return on_ledger(url, act)
 

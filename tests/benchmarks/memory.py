@@ -57,11 +57,12 @@ async def _end_all(one: Stage, chance: random.Random) -> None:
     try:
         open_chunks = [name.decode() for name in await client.zrange(one.keys.open("bulk"), 0, -1)]
         for chunk_id in open_chunks:
-            leased = await ledger.lease(chunk_id, "bench")
+            leased = await ledger.leases.lease(chunk_id, "bench")
             positions = leased.waiting()
-            await ledger.move({chunk_id: [Move(position, "accept", tries=1) for position in positions]})
-            await ledger.give_back(chunk_id, "bench")
-            await ledger.move({chunk_id: [Move(position, "succeed", image_url=_url(chance)) for position in positions]})
+            await ledger.moves.move({chunk_id: [Move(position, "accept", tries=1) for position in positions]})
+            await ledger.leases.give_back(chunk_id, "bench")
+            ends = [Move(position, "succeed", image_url=_url(chance)) for position in positions]
+            await ledger.moves.move({chunk_id: ends})
     finally:
         await client.aclose()
 

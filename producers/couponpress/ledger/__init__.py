@@ -17,6 +17,7 @@
     leases          which process has a chunk in hand
     moves           specs go from state to state
     fleet_queries   what the fleet asks
+    fleet_holds     which holds are set; a process of the fleet sets one
     dead_letters    chunks and messages that were taken out, with the reason
     lost_records    what is left to do when a chunk's record is lost
     outage          since when and why the platform is found to be down

@@ -1,6 +1,7 @@
-"""What the fleet asks the ledger: where a spec stands, what is due, which rows a chunk has.
+"""The fleet's queries: where a spec stands, what is due, which rows a chunk has.
 
-Over an asyncio client that answers in bytes. Nothing here changes a spec or a chunk.
+Over an asyncio client that answers in bytes. Nothing here changes a spec or a chunk; only the moments at which specs
+and chunks are queried next are written.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from couponpress.errors import DamagedChunkError
 from couponpress.keys import Keys, index_bucket, index_entry
 from couponpress.ledger.chunks import Row, digests_of_rows, unpack
 from couponpress.ledger.lost_records import digests_by_index
-from couponpress.ledger.progress import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Standing(NamedTuple):
 
 
 class FleetQueries:
-    """The fleet's questions. All moments are on Redis's clock."""
+    """The fleet's queries. All moments are on Redis's clock."""
 
     def __init__(self, client: Redis, keys: Keys) -> None:
         self._client = client
@@ -64,10 +64,11 @@ class FleetQueries:
         Raises:
             DamagedChunkError: as `rows`.
         """
-        stored, states, tries, made = await self._fields(chunk_id, "z", "s", "t", "made")
+        stored, states, tries, made = await self.fields(chunk_id, "z", "s", "t", "made")
         return standing_of(stored, states, tries, made) if stored or states else Standing([], "", [], b"")
 
-    async def _digests(self, chunk_id: str) -> bytes:
+    async def digests(self, chunk_id: str) -> bytes:
+        """Return the digests of a chunk's specs, as `digests_of_rows` does; for a damaged chunk, out of the index."""
         try:
             return digests_of_rows((await self.rows(chunk_id))[0])
         except (DamagedChunkError, ValueError, KeyError):
@@ -75,12 +76,13 @@ class FleetQueries:
 
     async def history(self, place: Place) -> tuple[int, str, str, str]:
         """Return how many tries a spec has spent, and the code, the message and the Request-ID of the last one."""
-        tries, record = await self._fields(place.chunk_id, "t", str(place.position))
+        tries, record = await self.fields(place.chunk_id, "t", str(place.position))
         spent = tries[place.position] - ord("0") if tries else 0
         _, code, message, *ids = json.loads(record) if record else ("", "", "")
         return spent, code, message, "".join(ids)
 
-    async def _fields(self, chunk_id: str, *names: str) -> list[bytes]:
+    async def fields(self, chunk_id: str, *names: str) -> list[bytes]:
+        """Return fields of a chunk's record; empty ones for those that it does not have."""
         found = await cast(Awaitable[list[bytes | None]], self._client.hmget(self._keys.chunk(chunk_id), list(names)))
         return [value or b"" for value in found]
 
@@ -91,7 +93,7 @@ class FleetQueries:
 
     async def due_looks(self, limit: int) -> list[Place]:
         """Return specs that are to be queried now, the oldest first."""
-        return [Place.parse(text) for text in await self._due(self._keys.looks, await self.now_ms(), limit)]
+        return [Place.parse(text) for text in await self.due(self._keys.looks, await self.now_ms(), limit)]
 
     async def postpone_look(self, place: Place, delay_ms: int) -> None:
         """Query a spec again later, so that those behind it have their turn."""
@@ -100,7 +102,7 @@ class FleetQueries:
 
     async def looking_seconds(self, place: Place) -> float:
         """Return for how many seconds a spec has been looked for; 0 when nobody noted since when."""
-        (since_ms,) = await self._fields(place.chunk_id, f"l{place.position}")
+        (since_ms,) = await self.fields(place.chunk_id, f"l{place.position}")
         now_ms = await self.now_ms()
         return (now_ms - int(since_ms or now_ms)) / 1000
 
@@ -111,11 +113,11 @@ class FleetQueries:
     async def overdue_chunks(self, silent_seconds: int, limit: int) -> list[str]:
         """Return chunks whose accepted specs were neither completed nor queried for `silent_seconds`, oldest first."""
         now_ms = await self.now_ms()
-        return await self._due(self._keys.awaiting, now_ms - silent_seconds * 1000, limit)
+        return await self.due(self._keys.awaiting, now_ms - silent_seconds * 1000, limit)
 
     async def accepted_seconds_ago(self, chunk_id: str) -> float:
         """Return how many seconds ago a spec of the chunk was last accepted."""
-        (accepted_ms,) = await self._fields(chunk_id, "accepted_ms")
+        (accepted_ms,) = await self.fields(chunk_id, "accepted_ms")
         now_ms = await self.now_ms()
         return (now_ms - int(accepted_ms or now_ms)) / 1000
 
@@ -123,27 +125,15 @@ class FleetQueries:
         """Note that a chunk's accepted specs were queried just now: their silence starts anew."""
         await self._client.zadd(self._keys.awaiting, {chunk_id: await self.now_ms()}, xx=True)
 
-    async def _due(self, key: str, until_ms: int, limit: int) -> list[str]:
+    async def due(self, key: str, until_ms: int, limit: int) -> list[str]:
+        """Return the members of a ZSET of moments that are not later than `until_ms`, the earliest first."""
         found = await cast(Awaitable[list[bytes]], self._client.zrangebyscore(key, 0, until_ms, start=0, num=limit))
         return [member.decode() for member in found]
-
-    async def holds(self) -> dict[str, Hold]:
-        """Return every hold by its scope."""
-        found = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(self._keys.holds))
-        return {scope.decode(): Hold.from_json(scope.decode(), text) for scope, text in found.items()}
-
-    async def shown_scope(self, scope: str) -> str:
-        """Return what a hold is of, as people are told: `partner`, `run autumn`, `brand 7`."""
-        kind, _, named = scope.partition(":")
-        if kind != "run":
-            return scope.replace(":", " ")
-        name = await cast(Awaitable[bytes | None], self._client.hget(self._keys.run(named), "name"))
-        return f"run {name.decode() if name else named}"
 
     async def accepted_within(self, seconds: float) -> bool:
         """Whether the platform accepted a spec of this partner within so long, as far as those still open tell."""
         newest = await cast(Awaitable[list[bytes]], self._client.zrange(self._keys.awaiting, 0, 19, desc=True))
-        moments = [int((await self._fields(chunk_id.decode(), "accepted_ms"))[0] or 0) for chunk_id in newest]
+        moments = [int((await self.fields(chunk_id.decode(), "accepted_ms"))[0] or 0) for chunk_id in newest]
         return max(moments, default=0) >= await self.now_ms() - seconds * 1000
 
     async def places(self, task_ids: Sequence[str]) -> list[Place | None]:

@@ -6,7 +6,7 @@ A process may send specs of a chunk only while it holds its lease.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -15,11 +15,9 @@ from redis.asyncio import Redis
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import HELD_SCORE, LANES, Keys, lane_of, run_of, run_scope
 from couponpress.ledger.chunks import Row
-from couponpress.ledger.dead_letters import (
-    LOST_LEASES,
-    killed_its_workers,
-)
-from couponpress.ledger.fleet_queries import standing_of
+from couponpress.ledger.dead_letters import LOST_LEASES, killed_its_workers
+from couponpress.ledger.fleet_holds import FleetHolds
+from couponpress.ledger.fleet_queries import FleetQueries, standing_of
 from couponpress.ledger.moves import TAKE_UP_MS, MoveLedger, compact
 from couponpress.ledger.scripts import script
 
@@ -80,12 +78,27 @@ class KeptBack:
     """The lease was ended, and holds keep back everything that waits: a release brings the chunk back."""
 
 
-class LeaseLedger(MoveLedger):
+class LeaseLedger:
     """The acts on leases."""
 
-    def __init__(self, client: Redis, keys: Keys, *, lease_ms: int = LEASE_MS, take_up_ms: int = TAKE_UP_MS) -> None:
-        super().__init__(client, keys, take_up_ms=take_up_ms)
+    def __init__(
+        self,
+        client: Redis,
+        keys: Keys,
+        queries: FleetQueries,
+        moves: MoveLedger,
+        holds: FleetHolds,
+        *,
+        lease_ms: int = LEASE_MS,
+        take_up_ms: int = TAKE_UP_MS,
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._queries = queries
+        self._moves = moves
+        self._holds = holds
         self._lease_ms = lease_ms
+        self._take_up_ms = take_up_ms
         self._lease = client.register_script(script("lease"))
         self._renew = client.register_script(script("renew"))
         self._give_back = client.register_script(script("give_back"))
@@ -104,20 +117,22 @@ class LeaseLedger(MoveLedger):
             ),
         )
         if told == b"damaged":
-            await self.dead_letter(chunk_id, "its record is not whole")
+            await self._moves.dead_letter(chunk_id, "its record is not whole")
             return NotLeased("dead letter")
         if told != b"leased":
             return NotLeased(cast(WhyNot, told.decode()))
         stored, states, tries, version, made = rest
         if version != RECORD_VERSION:  # nobody may touch what he cannot read; a newer worker can
             cure = "upgrade every worker, then `couponpress resume` the run"
-            await self.hold(scope, f"chunk {chunk_id} has a record of version {version.decode()!r}", cure, time.time())
+            await self._holds.hold(
+                scope, f"chunk {chunk_id} has a record of version {version.decode()!r}", cure, time.time()
+            )
             await self.give_back(chunk_id, owner)
             return NotLeased("held")
         try:
             standing = standing_of(stored, states, tries, made)
         except DamagedChunkError as error:
-            await self.dead_letter(chunk_id, str(error))
+            await self._moves.dead_letter(chunk_id, str(error))
             await self.give_back(chunk_id, owner)
             return NotLeased("dead letter")
         return Leased(chunk_id, *standing)
@@ -155,23 +170,41 @@ class LeaseLedger(MoveLedger):
             publish, condemned = cast(list[list[bytes]], await self._abandoned([self._keys.open(lane)], values))
             chunks += [chunk_id.decode() for chunk_id in publish]
             for chunk_id in condemned:
-                (lost_by,) = await self._fields(chunk_id.decode(), "lost_by")
-                await self.dead_letter(chunk_id.decode(), killed_its_workers(lost_by.decode()))
+                (lost_by,) = await self._queries.fields(chunk_id.decode(), "lost_by")
+                await self._moves.dead_letter(chunk_id.decode(), killed_its_workers(lost_by.decode()))
         return chunks
 
     async def waiting(self, lane: str, limit: int) -> list[str]:
         """Return chunks of a lane that nobody has taken in hand yet."""
-        return await self._due(self._keys.open(lane), 0, limit)
+        return await self._queries.due(self._keys.open(lane), 0, limit)
 
     async def unannounced(self, limit: int = 500) -> list[str]:
         """Return chunks that wait although their lane's queue is empty: their hint was lost, or never sent."""
         chunks: list[str] = []
-        now_ms = await self.now_ms()
+        now_ms = await self._queries.now_ms()
         for lane in LANES:
             if not await self._client.llen(self._keys.queue(lane)):
-                found = await self._due(self._keys.open(lane), 0, limit)
+                found = await self._queries.due(self._keys.open(lane), 0, limit)
                 chunks += found
                 if found:
                     again = dict.fromkeys(found, now_ms + self._take_up_ms)
                     await self._client.zadd(self._keys.open(lane), again, xx=True)
         return chunks
+
+    async def owners(self, lane: str, from_ms: int, limit: int) -> dict[str, str]:
+        """Return the open chunks of a lane that no hold keeps back, and of each the lease's owner, empty without one.
+
+        Those come first whose moment is the earliest; none is earlier than `from_ms`.
+        """
+        found = await cast(
+            Awaitable[list[bytes]],
+            self._client.zrangebyscore(self._keys.open(lane), from_ms, HELD_SCORE - 1, start=0, num=limit),
+        )
+        if not found:
+            return {}
+        chunk_ids = [chunk_id.decode() for chunk_id in found]
+        pipeline = self._client.pipeline(transaction=False)
+        for chunk_id in chunk_ids:
+            pipeline.hget(self._keys.chunk(chunk_id), "owner")
+        owners = cast(list[bytes | None], await pipeline.execute())
+        return {chunk_id: (owner or b"").decode() for chunk_id, owner in zip(chunk_ids, owners, strict=True)}

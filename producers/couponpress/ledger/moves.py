@@ -18,14 +18,10 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from couponpress.keys import Keys, lane_of, run_of, run_scope
-from couponpress.ledger.dead_letters import (
-    DEAD_LETTER_CODE,
-    RECORD_LOST,
-    DeadLetterChunk,
-)
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, RECORD_LOST, DeadLetterChunk
+from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.fleet_queries import FleetQueries, Place
 from couponpress.ledger.lost_records import count_anew, restore_states
-from couponpress.ledger.progress import Hold
 from couponpress.ledger.scripts import script
 
 log = logging.getLogger(__name__)
@@ -77,14 +73,18 @@ class Move:
         return [self.position, self.name, self.tries, self.delay_ms, told[1], record, after]
 
 
-class MoveLedger(FleetQueries):
+class MoveLedger:
     """The acts that move specs."""
 
-    def __init__(self, client: Redis, keys: Keys, *, take_up_ms: int = TAKE_UP_MS) -> None:
-        super().__init__(client, keys)
+    def __init__(
+        self, client: Redis, keys: Keys, queries: FleetQueries, holds: FleetHolds, *, take_up_ms: int = TAKE_UP_MS
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._queries = queries
+        self._holds = holds
         self._take_up_ms = take_up_ms
         self._transitions = client.register_script(script("transitions"))
-        self._hold = client.register_script(script("hold"))
 
     async def move(
         self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes] | None = None
@@ -129,19 +129,11 @@ class MoveLedger(FleetQueries):
             f"name. If it is right: `couponpress resume {run}` goes on from where it stopped."
         )
         reason = f"the platform rejected its first {CANARY_SPECS} specs and took none{why}"
-        await self.hold(run_scope(number), reason, cure, time.time())
-
-    async def hold(self, scope: str, reason: str, cure: str, since: float) -> bool:
-        """Stop submitting for `partner`, `run:NUMBER` or `brand:ID`; every process hears of it at once.
-
-        Returns False when it is held already: the first reason stays.
-        """
-        names = [self._keys.holds, self._keys.holds_changed]
-        return bool(await self._hold(names, [scope, Hold(scope, reason, cure, since).to_json()]))
+        await self._holds.hold(run_scope(number), reason, cure, time.time())
 
     async def dead_letter(self, chunk_id: str, reason: str) -> None:
         """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
-        (states,) = await self._fields(chunk_id, "s")
+        (states,) = await self._queries.fields(chunk_id, "s")
         lost = not states
         if lost:
             states = await restore_states(self._client, self._keys, chunk_id)
@@ -163,7 +155,7 @@ class MoveLedger(FleetQueries):
 
     async def release_due_retries(self, limit: int = 1000) -> list[str]:
         """Let the retries that are due be sent again; returns the chunks that must be published."""
-        due = await self._due(self._keys.retries, await self.now_ms(), limit)
+        due = await self._queries.due(self._keys.retries, await self._queries.now_ms(), limit)
         moves = {
             chunk_id: [Move(position, "release") for position in positions]
             for chunk_id, positions in _by_chunk(due).items()

@@ -1,6 +1,7 @@
-"""The fleet's side of the ledger, whole: queries, moves and leases, and the end of old runs.
+"""The fleet's side of the ledger: one object that has every part, and the deletion of old runs.
 
-Over an asyncio client that answers in bytes. Every act may be repeated after a lost reply.
+Whoever needs one part only is given that part. Over an asyncio client that answers in bytes. Every act may be repeated
+after a lost reply.
 """
 
 from __future__ import annotations
@@ -11,30 +12,46 @@ from typing import cast
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys, run_scope
+from couponpress.ledger.fleet_holds import FleetHolds
+from couponpress.ledger.fleet_queries import FleetQueries
 from couponpress.ledger.leases import LEASE_MS, LeaseLedger
-from couponpress.ledger.moves import TAKE_UP_MS
+from couponpress.ledger.moves import TAKE_UP_MS, MoveLedger
 from couponpress.ledger.scripts import script
 
 
-class WorkLedger(LeaseLedger):
-    """Everything that a process of the fleet does with the ledger."""
+class WorkLedger:
+    """Everything that a process of the fleet does with the ledger.
+
+    Attributes:
+        queries: where specs stand, and what is due.
+        holds: which holds are set.
+        moves: specs go from state to state.
+        leases: which process has a chunk in hand.
+    """
 
     def __init__(self, client: Redis, keys: Keys, *, lease_ms: int = LEASE_MS, take_up_ms: int = TAKE_UP_MS) -> None:
         """Take how long a lease lasts, and within which time a published chunk must be taken up, in milliseconds."""
-        super().__init__(client, keys, lease_ms=lease_ms, take_up_ms=take_up_ms)
+        self._client = client
+        self._keys = keys
         self._forget = client.register_script(script("forget"))
         self._forget_run = client.register_script(script("forget_run"))
+        self.queries = FleetQueries(client, keys)
+        self.holds = FleetHolds(client, keys)
+        self.moves = MoveLedger(client, keys, self.queries, self.holds, take_up_ms=take_up_ms)
+        self.leases = LeaseLedger(
+            client, keys, self.queries, self.moves, self.holds, lease_ms=lease_ms, take_up_ms=take_up_ms
+        )
 
     async def forget_finished(self, result_ttl_seconds: int) -> list[str]:
         """Delete every run whose results have lived `result_ttl_seconds`; returns their numbers."""
-        keys, forgotten = self._keys, []
-        for number in await self._due(keys.finished, await self.now_ms() - result_ttl_seconds * 1000, 10):
+        keys, queries, forgotten = self._keys, self.queries, []
+        for number in await queries.due(keys.finished, await queries.now_ms() - result_ttl_seconds * 1000, 10):
             chunks = await cast(Awaitable[bytes | None], self._client.hget(keys.run(number), "chunks"))
             for sequence in range(1, int(chunks or 0) + 1):
                 chunk_id = f"{number}.{sequence}"
                 if not await self._forget(
                     [keys.chunk(chunk_id), keys.finished, keys.run(number), keys.upload_lock(number)],
-                    [number, keys.index, await self._digests(chunk_id)],
+                    [number, keys.index, await queries.digests(chunk_id)],
                 ):
                     break
                 await self._client.hdel(keys.dead_letters, chunk_id)

@@ -421,7 +421,7 @@ def test_runs_are_told_in_the_order_in_which_they_were_made(client, server):
 
 
 def lease(url, chunk_id):
-    return on_ledger(url, lambda ledger: ledger.lease(chunk_id, "worker"))
+    return on_ledger(url, lambda ledger: ledger.leases.lease(chunk_id, "worker"))
 
 
 @pytest.mark.parametrize("run", [None, "may"], ids=["everything", "one run"])
@@ -646,7 +646,7 @@ def test_a_redis_that_gets_full_half_way_leaves_nothing_behind(client, server):
 def test_what_was_stored_but_not_announced_is_known_the_next_time_and_found_by_recovery(client, server, redis_url):
     stored(redis_url)  # a producer that died between the ledger and the queue
     assert client.enqueue_many(specs([1]), run="may") == Receipt("may", new=0, known=1)
-    assert on_ledger(redis_url, lambda ledger: ledger.unannounced()) == ["b1.1"]
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.unannounced()) == ["b1.1"]
 
 
 def test_without_settings_a_client_says_what_is_missing():

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from couponpress.ledger.moves import Move
-from couponpress.ledger.working import WorkLedger
+from couponpress.ledger.fleet_queries import FleetQueries
+from couponpress.ledger.moves import Move, MoveLedger
 from couponpress.transport.batching import Batcher
 from couponpress_worker.completion.moves import move_of
 from couponpress_worker.wechatpay.judgement import Retry, read_task
@@ -25,8 +25,9 @@ Booked = Literal["done", "repeated", "unknown", "unreadable"]
 class Completer:
     """Writes completions to the ledger; those that arrive within a moment share their round trips."""
 
-    def __init__(self, ledger: WorkLedger) -> None:
-        self._ledger = ledger
+    def __init__(self, queries: FleetQueries, moves: MoveLedger) -> None:
+        self._queries = queries
+        self._moves = moves
         self._batcher: Batcher[Mapping[str, Any], Booked] = Batcher(self._book)
 
     async def complete(self, task: Mapping[str, Any]) -> Booked:
@@ -38,7 +39,7 @@ class Completer:
         return await self._batcher.put(task)
 
     async def _book(self, tasks: list[Mapping[str, Any]]) -> list[Booked]:
-        places = await self._ledger.places([_task_id(task) for task in tasks])
+        places = await self._queries.places([_task_id(task) for task in tasks])
         results: list[Booked] = ["unknown" if place is None else "unreadable" for place in places]
         moves: dict[str, list[Move]] = defaultdict(list)
         origin: dict[str, list[int]] = defaultdict(list)
@@ -48,7 +49,7 @@ class Completer:
                 moves[place.chunk_id].append(move_of(reading, place.position))
                 origin[place.chunk_id].append(number)
         if moves:
-            for chunk_id, made in (await self._ledger.move(moves)).items():
+            for chunk_id, made in (await self._moves.move(moves)).items():
                 for number, one in zip(origin[chunk_id], made, strict=True):
                     results[number] = "done" if one else "repeated"
         return results

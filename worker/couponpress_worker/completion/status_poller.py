@@ -89,7 +89,7 @@ class OverdueQuery:
         expire_after_seconds: int,
         tell: Tell = unheard,
     ) -> None:
-        self._ledger = ledger
+        self._queries, self._moves, self._holds = ledger.queries, ledger.moves, ledger.holds
         self._platform = platform
         self._tell = tell
         self._call = PacedCall("query", slots, judge_query, tell)
@@ -151,10 +151,10 @@ class OverdueQuery:
     async def _questions(self) -> list[Question]:
         """Choose the specs of a round: of every run as many, its looks first, then its oldest chunk and the next."""
         looks: dict[str, list[Place]] = defaultdict(list)
-        for place in await self._ledger.due_looks(LOOKED_AT):
+        for place in await self._queries.due_looks(LOOKED_AT):
             looks[run_of(place.chunk_id)].append(place)
         chunks: dict[str, list[str]] = defaultdict(list)
-        for chunk_id in await self._ledger.overdue_chunks(self._callback_span_seconds, LOOKED_AT):
+        for chunk_id in await self._queries.overdue_chunks(self._callback_span_seconds, LOOKED_AT):
             chunks[run_of(chunk_id)].append(chunk_id)
         overdue = {chunk_id for of_run in chunks.values() for chunk_id in of_run}
         self._asked = {chunk_id: done for chunk_id, done in self._asked.items() if chunk_id in overdue}
@@ -170,18 +170,18 @@ class OverdueQuery:
         found = []
         for place in places:
             try:
-                rows, states, tries, made = await self._ledger.standing(place.chunk_id)
+                rows, states, tries, made = await self._queries.standing(place.chunk_id)
             except DamagedChunkError as error:
                 given_up = Move(
                     place.position, "expire", code=DEAD_LETTER_CODE, message=f"it cannot be queried: {error}"
                 )
-                await self._ledger.move({place.chunk_id: [given_up]})
-                await self._ledger.drop_look(place)
+                await self._moves.move({place.chunk_id: [given_up]})
+                await self._queries.drop_look(place)
                 continue
             if rows and states[place.position] == "l":
                 found.append(Question(place, rows[place.position], made, tries[place.position]))
             else:
-                await self._ledger.drop_look(place)
+                await self._queries.drop_look(place)
         return found
 
     async def _overdue(self, chunk_ids: Iterable[str], most: int) -> list[Question]:
@@ -190,9 +190,9 @@ class OverdueQuery:
         for chunk_id in chunk_ids:
             if len(found) >= most:
                 break
-            ago = await self._ledger.accepted_seconds_ago(chunk_id)
+            ago = await self._queries.accepted_seconds_ago(chunk_id)
             try:
-                rows, states, tries, made = await self._ledger.standing(chunk_id)
+                rows, states, tries, made = await self._queries.standing(chunk_id)
             except DamagedChunkError as error:
                 await self._pass_over(chunk_id, ago, error)
                 continue
@@ -210,15 +210,15 @@ class OverdueQuery:
         if ago_seconds > self._expire_after_seconds:
             message = f"accepted, but it cannot be queried: {error}"
             moves = [Move(position, "expire", code=EXPIRED_CODE, message=message) for position in range(CHUNK_SIZE)]
-            await self._ledger.move({chunk_id: moves})
-        await self._ledger.queried(chunk_id)
+            await self._moves.move({chunk_id: moves})
+        await self._queries.queried(chunk_id)
 
     async def _close_pass(self, chunk_id: str) -> None:
         """Note that a chunk was queried, once all of its accepted specs were: its silence starts anew."""
-        _, states = await self._ledger.rows(chunk_id)
+        _, states = await self._queries.rows(chunk_id)
         done = self._asked.get(chunk_id, set())
         if all(position in done for position, letter in enumerate(states) if letter == "a"):
-            await self._ledger.queried(chunk_id)
+            await self._queries.queried(chunk_id)
             self._asked.pop(chunk_id, None)
 
     async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
@@ -238,20 +238,20 @@ class OverdueQuery:
         if move is not None and move.name in {"reject", "expire"} and not move.request_id:
             move = replace(move, request_id=asked.request_id)
         if move is not None:
-            await self._ledger.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
+            await self._moves.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
         elif question.accepted_seconds_ago is None:
-            await self._ledger.postpone_look(place, round(QUERY_AGAIN_SECONDS * 1000))
+            await self._queries.postpone_look(place, round(QUERY_AGAIN_SECONDS * 1000))
         return True
 
     async def _move_after_look(self, judgement: QueryJudgement, place: Place) -> Move | None:
         """What becomes of a spec whose submitting ended open."""
         match judgement:
             case NotFound():
-                return move_when_absent(place.position, *await self._ledger.history(place))
+                return move_when_absent(place.position, *await self._queries.history(place))
             case Rejected(code=code, message=message):
                 return Move(place.position, "reject", code=code, message=f"open, and the query is refused: {message}")
             case _:
-                ago = await self._ledger.looking_seconds(place)
+                ago = await self._queries.looking_seconds(place)
                 return move_after_look(judgement, place.position, ago, self._expire_after_seconds)
 
     async def _query(
@@ -275,7 +275,7 @@ class OverdueQuery:
                 reason = f"{judgement.code}: {judgement.message}"
                 if judgement.request_id:
                     reason += f" (Request-ID {judgement.request_id})"
-                await self._ledger.hold(PARTNER_SCOPE, reason, judgement.cure, time.time())
+                await self._holds.hold(PARTNER_SCOPE, reason, judgement.cure, time.time())
                 return None
         if isinstance(judgement, Retry):
             log.info(

@@ -39,6 +39,7 @@ from couponpress_worker.runtime.recovery import recover
 from couponpress_worker.runtime.self_check import SelfCheck
 from couponpress_worker.runtime.stall_detector import STUCK_LOOKS
 from couponpress_worker.runtime.watchdog import Watchdog
+from couponpress_worker.safety.auto_hold import Fault
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.safety.send_switch import Halt
@@ -156,7 +157,7 @@ class Process:
         self._platform = platform_for(settings, secret, self._platform_keys.keys)
         self._watch = RedisWatch(lambda: self._try_redis(keys), lambda: self._halt.stopping)
         away = self._watch.away
-        leases = Leases(self._redis, keys, self._watch, timings)
+        leases = Leases(self._ledger, self._watch)
         self._recorder = Recorder(leases, away)
         asking = (settings, self._limiter_redis, keys)
         patient = self._watch.patient
@@ -166,7 +167,8 @@ class Process:
         self._events.listen(Sent, flight.sent)
         outage = Outage(lambda: self._halt.stopping, timings=timings)
         self._submitter = Submitter(
-            ledger=leases,
+            leases=leases,
+            fault=Fault(self._ledger.holds, self._ledger.queries, self._recorder, self._halt),
             watch=self._watch,
             recorder=self._recorder,
             slots=self._slots,
@@ -212,7 +214,13 @@ class Process:
         )
         self._leadership = Leadership(self._redis, keys.leader, owner, timings)
         holds = HoldWatch(
-            self._redis, keys.holds_changed, self._ledger, self._halt, self._submitter.trial.begin_anew, away, timings
+            self._redis,
+            keys.holds_changed,
+            self._ledger.holds,
+            self._halt,
+            self._submitter.trial.begin_anew,
+            away,
+            timings,
         )
         recovery = asyncio.create_task(
             recover(
@@ -230,7 +238,7 @@ class Process:
         def asks_nothing() -> bool:  # nor keeps the lead for a recovery that has ended
             return recovery.done() or self._halt.holds(PARTNER_SCOPE)
 
-        urgent = UrgentLane(self._ledger, self._submitter.submit_chunk, away, self._failures)
+        urgent = UrgentLane(self._ledger.leases, self._submitter.submit_chunk, away, self._failures)
         self._unhinted = Unhinted(
             leases,
             self._submitter.submit_chunk,

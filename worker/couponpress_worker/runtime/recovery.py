@@ -61,9 +61,9 @@ async def recover(
 
 async def chunks_to_publish(ledger: WorkLedger) -> list[str]:
     """Release due retries, and return every chunk that needs a hint, each once."""
-    due = await ledger.release_due_retries()
-    abandoned = await ledger.abandoned()
-    unannounced = await ledger.unannounced()
+    due = await ledger.moves.release_due_retries()
+    abandoned = await ledger.leases.abandoned()
+    unannounced = await ledger.leases.unannounced()
     if abandoned:
         log.warning("%d chunks were not taken up in time and are published again", len(abandoned))
     return list(dict.fromkeys([*due, *abandoned, *unannounced]))

@@ -48,7 +48,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     secret_keys = Secrets.read(settings)
     sockets = listen(host, port)
     redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
-    notices = NoticeLedger(redis_client, keys)
+    notices, ledger = NoticeLedger(redis_client, keys), WorkLedger(redis_client, keys)
     counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
     platform = platform_for(settings, secret_keys)
     platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, platform.certificates)
@@ -57,7 +57,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     receiver = CallbackReceiver(
         verifier=Verifier(platform_keys.keys),
         apiv3_key=secret_keys.apiv3_key,
-        completer=Completer(WorkLedger(redis_client, keys)),
+        completer=Completer(ledger.queries, ledger.moves),
         count=counted.put,
         note_echo=notices.note_echo,
         forward=ForwardedOnce(forwarder.forward, notices).forward if forwarder else None,

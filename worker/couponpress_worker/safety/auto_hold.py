@@ -10,8 +10,9 @@ import logging
 import time
 
 from couponpress.keys import PARTNER_SCOPE, brand_scope
+from couponpress.ledger.fleet_holds import FleetHolds
+from couponpress.ledger.fleet_queries import FleetQueries
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import WorkLedger
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.wechatpay.judgement import Accepted, Hold, Judgement, QueryFirst
@@ -28,8 +29,9 @@ PERMITTED_SECONDS = 60.0
 class Fault:
     """Holds what the platform refuses as a whole; one per process."""
 
-    def __init__(self, ledger: WorkLedger, recorder: Recorder, halt: Halt) -> None:
-        self._ledger = ledger
+    def __init__(self, holds: FleetHolds, queries: FleetQueries, recorder: Recorder, halt: Halt) -> None:
+        self._holds = holds
+        self._queries = queries
         self._recorder = recorder
         self._halt = halt
         self._refused: set[str] = set()
@@ -62,7 +64,7 @@ class Fault:
     async def _permitted(self) -> bool:
         await self._recorder.flush()  # what this process heard before is known to the ledger
         try:
-            return await self._ledger.accepted_within(PERMITTED_SECONDS)
+            return await self._queries.accepted_within(PERMITTED_SECONDS)
         except REDIS_AWAY:
             return True  # nothing is sent meanwhile, and the next refusal asks again
 
@@ -71,7 +73,7 @@ class Fault:
             return
         self._halt.settling |= {scope}
         try:
-            first = await self._ledger.hold(scope, reason, cure, time.time())
+            first = await self._holds.hold(scope, reason, cure, time.time())
             self._halt.held |= {scope}
         except REDIS_AWAY as error:
             log.warning("submitting should be held (%s), but Redis does not take the hold: %s", reason, error)

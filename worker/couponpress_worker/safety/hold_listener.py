@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import WorkLedger
 from couponpress_worker.periodic import rest
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.timings import REAL, Timings
@@ -28,7 +28,7 @@ class HoldWatch:
         self,
         client: Redis,
         channel: str,
-        ledger: WorkLedger,
+        holds: FleetHolds,
         halt: Halt,
         released: Callable[[str], None],
         away: Callable[[Exception], None] = lambda _: None,
@@ -37,7 +37,7 @@ class HoldWatch:
         """Take what is to be told of each scope that is held no more, and each time that Redis did not answer."""
         self._client = client
         self._channel = channel
-        self._ledger = ledger
+        self._holds = holds
         self._halt = halt
         self._released = released
         self._away = away
@@ -59,7 +59,7 @@ class HoldWatch:
     async def look(self) -> None:
         """Take over what the ledger says."""
         before = self._halt.held
-        held = await self._ledger.holds()
+        held = await self._holds.holds()
         set_meanwhile = self._halt.held - before  # by this process, after the ledger was asked
         begun, ended = held.keys() - self._halt.held, before - held.keys()
         self._halt.held = frozenset(held) | set_meanwhile
@@ -74,6 +74,6 @@ class HoldWatch:
     async def _shown(self, scope: str) -> str:
         """Return the scope as people know it; a run by its number while Redis does not tell its name."""
         try:
-            return await self._ledger.shown_scope(scope)
+            return await self._holds.shown_scope(scope)
         except REDIS_AWAY:
             return scope

@@ -13,11 +13,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import cast
 
-from redis.asyncio import Redis
-
-from couponpress.keys import HELD_SCORE, LANES, Keys
+from couponpress.keys import LANES
 from couponpress.ledger.leases import GivenBack, KeptBack, Leased, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
@@ -34,12 +31,11 @@ TICK_SECONDS = 0.5
 MOST_LOOKED_AT = 1000
 
 
-class Leases(WorkLedger):
-    """The ledger as one process uses it: leases are taken and given back until Redis has answered."""
+class Leases:
+    """The leases of one process: taken and given back again and again until Redis has answered."""
 
-    def __init__(self, client: Redis, keys: Keys, watch: RedisWatch, timings: Timings = REAL) -> None:
-        lease_ms, take_up_ms = round(timings.lease * 1000), round(timings.take_up * 1000)
-        super().__init__(client, keys, lease_ms=lease_ms, take_up_ms=take_up_ms)
+    def __init__(self, ledger: WorkLedger, watch: RedisWatch) -> None:
+        self._ledger = ledger
         self._watch = watch
         self._numbers = count(1)
         self._in_hand: dict[str, str] = {}
@@ -51,13 +47,13 @@ class Leases(WorkLedger):
         return len(self._in_hand)
 
     async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
-        """Take a chunk in hand, as `WorkLedger.lease`."""
+        """Take a chunk in hand, as `LeaseLedger.lease` does, under a name of the lease's own."""
         if chunk_id in self._in_hand:
             return NotLeased("taken")
         name = self._in_hand[chunk_id] = f"{owner}/{next(self._numbers)}"
         leased: Leased | NotLeased | None = None
         try:
-            leased = await self._watch.until_answered(lambda: super(Leases, self).lease(chunk_id, name))
+            leased = await self._watch.until_answered(lambda: self._ledger.leases.lease(chunk_id, name))
         finally:
             if isinstance(leased, Leased):
                 self._made_when[chunk_id] = leased.made
@@ -66,30 +62,28 @@ class Leases(WorkLedger):
         return leased
 
     async def renew(self, chunk_id: str, owner: str) -> Renewed | LeaseLost:
-        """Keep a lease, as `WorkLedger.renew`."""
-        return await super().renew(chunk_id, self._in_hand.get(chunk_id, owner))
+        """Keep a lease, as `LeaseLedger.renew` does, asked once."""
+        return await self._ledger.leases.renew(chunk_id, self._in_hand.get(chunk_id, owner))
 
     async def give_back(
         self, chunk_id: str, owner: str, kept: Mapping[int, str] | None = None
     ) -> GivenBack | KeptBack | LeaseLost:
-        """End a lease, as `WorkLedger.give_back`."""
+        """End a lease, as `LeaseLedger.give_back` does."""
         try:
             name = self._in_hand.get(chunk_id, owner)
-            return await self._watch.until_answered(lambda: super(Leases, self).give_back(chunk_id, name, kept))
+            return await self._watch.until_answered(lambda: self._ledger.leases.give_back(chunk_id, name, kept))
         finally:
             self._in_hand.pop(chunk_id, None)
             self._made_when.pop(chunk_id, None)
 
-    async def move(
-        self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes] | None = None
-    ) -> dict[str, list[bool]]:
-        """Make moves, as `WorkLedger.move`; of chunks in hand it is known when they were made."""
-        return await super().move(moves, self._made_when if made is None else made)
+    async def move(self, moves: Mapping[str, Sequence[Move]]) -> dict[str, list[bool]]:
+        """Make moves, as `MoveLedger.move` does; moves of a chunk in hand touch no later chunk of the same id."""
+        return await self._ledger.moves.move(moves, self._made_when)
 
     async def count_throttled(self, chunk_id: str, answers: int) -> None:
-        """Count answers that said "too fast"; a count is not worth a lease."""
+        """Count answers that said "too fast"; they stay uncounted while Redis is away, and the lease is given back."""
         try:
-            await super().count_throttled(chunk_id, answers)
+            await self._ledger.moves.count_throttled(chunk_id, answers)
         except REDIS_AWAY as error:
             log.info("%d throttled answers are not counted: %s", answers, error)
 
@@ -98,7 +92,7 @@ class Leases(WorkLedger):
         chunks = []
         for chunk_id, name in (await self._leased()).items():
             if name.startswith(f"{owner}/") and self._in_hand.get(chunk_id) != name:
-                match await super().give_back(chunk_id, name):
+                match await self._ledger.leases.give_back(chunk_id, name):
                     case GivenBack(waiting) if waiting:
                         chunks.append(chunk_id)
                 log.info("chunk %s was leased to nobody's hand and is given back", chunk_id)
@@ -108,29 +102,14 @@ class Leases(WorkLedger):
         """Return open chunks that nobody has in hand, the longest waiting first, hinted or not."""
         chunks: list[str] = []
         for lane in LANES:
-            found = await self._open(lane, 0)
+            found = await self._ledger.leases.owners(lane, 0, MOST_LOOKED_AT)
             chunks += [chunk_id for chunk_id, name in found.items() if not name and chunk_id not in self._in_hand]
         return chunks[:limit]
 
     async def _leased(self) -> dict[str, str]:
-        now_ms = await self.now_ms()
-        found = [await self._open(lane, now_ms) for lane in LANES]
+        now_ms = await self._ledger.queries.now_ms()
+        found = [await self._ledger.leases.owners(lane, now_ms, MOST_LOOKED_AT) for lane in LANES]
         return {chunk_id: name for chunks in found for chunk_id, name in chunks.items() if name}
-
-    async def _open(self, lane: str, from_ms: int) -> dict[str, str]:
-        """Return the open chunks of a lane that no hold keeps back, and the name of the lease of each."""
-        ids = await cast(
-            Awaitable[list[bytes]],
-            self._client.zrangebyscore(self._keys.open(lane), from_ms, HELD_SCORE - 1, start=0, num=MOST_LOOKED_AT),
-        )
-        if not ids:
-            return {}
-        chunk_ids = [chunk_id.decode() for chunk_id in ids]
-        pipeline = self._client.pipeline(transaction=False)
-        for chunk_id in chunk_ids:
-            pipeline.hget(self._keys.chunk(chunk_id), "owner")
-        names = cast(list[bytes | None], await pipeline.execute())
-        return {chunk_id: (name or b"").decode() for chunk_id, name in zip(chunk_ids, names, strict=True)}
 
 
 async def give_strays_back(

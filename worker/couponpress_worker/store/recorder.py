@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import WorkLedger
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,17 @@ GATHER_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 
 
+class TakesMoves(Protocol):
+    """Where moves are written: `Leases`, or a ledger's `MoveLedger`."""
+
+    async def move(self, moves: Mapping[str, Sequence[Move]], /) -> object:
+        """Make the moves of several chunks; may be repeated."""
+
+
 class Recorder:
     """Gathers moves and writes them; one per process, on the process's event loop."""
 
-    def __init__(self, ledger: WorkLedger, away: Callable[[Exception], None] | None = None) -> None:
+    def __init__(self, ledger: TakesMoves, away: Callable[[Exception], None] | None = None) -> None:
         """Take the ledger, and what hears when Redis did not answer; without it the recorder says so itself."""
         self._ledger = ledger
         self._away = away

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+from couponpress.ledger.leases import LeaseLedger
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import WorkLedger
 from couponpress_worker.periodic import Failures, rest
 from couponpress_worker.store.leases import Leases
 from couponpress_worker.timings import REAL, Timings
@@ -65,7 +65,7 @@ class UrgentLane:
 
     def __init__(
         self,
-        ledger: WorkLedger,
+        ledger: LeaseLedger,
         submit: Callable[[str], Awaitable[object]],
         away: Callable[[Exception], None] = lambda _: None,
         failures: Failures | None = None,

@@ -21,7 +21,6 @@ from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.leases import GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.ledger.working import WorkLedger
 from couponpress_worker.events import Answered, ChunkLeft, Tell, Unsent, unheard
 from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
@@ -32,6 +31,7 @@ from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.safety.slow_start import Trial
 from couponpress_worker.safety.unverified import UnverifiedAnswers
 from couponpress_worker.store.availability import RedisWatch
+from couponpress_worker.store.leases import Leases
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.submission.leased_chunk import ChunkInHand, Summary
 from couponpress_worker.timings import REAL, Timings
@@ -63,7 +63,7 @@ class Submitter:
     def __init__(
         self,
         *,
-        ledger: WorkLedger,
+        leases: Leases,
         watch: RedisWatch,
         recorder: Recorder,
         slots: Slots,
@@ -71,12 +71,13 @@ class Submitter:
         owner: str,
         publish_again: Callable[[list[str]], Awaitable[None]],
         halt: Halt,
+        fault: Fault,
         tell: Tell = unheard,
         outage: Outage | None = None,
         only_brand: str | None = None,
         timings: Timings = REAL,
     ) -> None:
-        self._ledger = ledger
+        self._leases = leases
         self._watch = watch
         self._recorder = recorder
         self._slots = slots
@@ -90,7 +91,7 @@ class Submitter:
         self._timings = timings
         self._ranks = count()
         self._outage = outage or Outage(lambda: halt.stopping, timings=timings)
-        self._fault = Fault(ledger, recorder, halt)
+        self._fault = fault
         self._unverified = UnverifiedAnswers()
         self.trial = Trial()
         self.in_hand = 0
@@ -119,7 +120,7 @@ class Submitter:
 
     async def _submit_admitted(self, chunk_id: str) -> Summary:
         asked_at, returns = time.monotonic(), self._watch.returns
-        leased = await self._ledger.lease(chunk_id, self._owner)
+        leased = await self._leases.lease(chunk_id, self._owner)
         if isinstance(leased, NotLeased):
             return Summary(chunk_id, note=leased.why)
         chunk = ChunkInHand(
@@ -134,8 +135,8 @@ class Submitter:
             renewal.cancel()
             await self._recorder.flush()
             if chunk.throttled:
-                await self._ledger.count_throttled(chunk_id, chunk.throttled)
-            ended = await self._ledger.give_back(chunk_id, self._owner, chunk.kept_back)
+                await self._leases.count_throttled(chunk_id, chunk.throttled)
+            ended = await self._leases.give_back(chunk_id, self._owner, chunk.kept_back)
         rest = 0
         match ended:
             case GivenBack(waiting=rest):
@@ -349,7 +350,7 @@ class Submitter:
             await self._watch.returned(chunk.sure_since, self._timings.renew)
             asked_at, returns = time.monotonic(), self._watch.returns
             try:
-                kept = await self._ledger.renew(chunk.chunk_id, self._owner)
+                kept = await self._leases.renew(chunk.chunk_id, self._owner)
             except REDIS_AWAY as error:  # the lease runs out by itself if Redis stays away
                 await self._watch.back(error)
                 continue

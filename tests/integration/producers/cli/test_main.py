@@ -974,7 +974,7 @@ def test_status_tells_reasons_and_dead_letters(couponpress, redis_url, server):
     chunk_id = stored(redis_url, 2)
     moved(redis_url, chunk_id, Move(0, "reject", code="NO_AUTH"))
     server.hset(KEYS.chunk(chunk_id), "z", b"garbage")
-    on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "me"))
     note_message(server, KEYS, KEYS.queue("bulk"), "not JSON", b"what is \xff this")
     told = json.loads(couponpress("status", "may", "--json").out)
     assert told["reasons"] == {"rejected NO_AUTH": 1, "expired DEAD_LETTER": 1}

@@ -32,7 +32,7 @@ def cancel(cancelling, holding, number="b1"):
 
 
 def lease(url, chunk_id):
-    return on_ledger(url, lambda ledger: ledger.lease(chunk_id, "worker"))
+    return on_ledger(url, lambda ledger: ledger.leases.lease(chunk_id, "worker"))
 
 
 def test_every_state_ends_or_goes_on_as_it_should(redis_url, client, cancelling, holding):
@@ -101,7 +101,7 @@ def test_what_is_in_flight_ends_by_its_answer(redis_url, client, cancelling, hol
     steps = cancelling.cancel("b1")
     assert [next(steps), next(steps)] == [0, 0]  # the chunk is in hand: it is waited for
     moved(redis_url, chunk_id, Move(0, "accept", tries=1), Move(1, "again", tries=1, delay_ms=60_000))
-    on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "worker"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.give_back(chunk_id, "worker"))
     assert sum(steps) == 2
     assert states_of(client, chunk_id) == [State.ACCEPTED, State.CANCELLED, State.CANCELLED]
 

@@ -39,15 +39,15 @@ def chunk(redis_url, client):
 
 
 def lease(url, chunk_id, owner="worker-1"):
-    return on_ledger(url, lambda ledger: ledger.lease(chunk_id, owner))
+    return on_ledger(url, lambda ledger: ledger.leases.lease(chunk_id, owner))
 
 
 def give_back(url, chunk_id, owner="worker-1"):
-    return on_ledger(url, lambda ledger: ledger.give_back(chunk_id, owner))
+    return on_ledger(url, lambda ledger: ledger.leases.give_back(chunk_id, owner))
 
 
 def abandoned(url):
-    return on_ledger(url, lambda ledger: ledger.abandoned())
+    return on_ledger(url, lambda ledger: ledger.leases.abandoned())
 
 
 def run_out(client, chunk_id):

@@ -100,7 +100,7 @@ def test_every_record_carries_a_version(client, uploads, run):
 def test_every_spec_is_found_at_its_place(redis_url, uploads, run):
     specs = identified(range(CHUNK_SIZE))
     uploads.enqueue_open(run, specs)
-    places = on_ledger(redis_url, lambda ledger: ledger.places([one.task_id for one in specs] + ["nobody"]))
+    places = on_ledger(redis_url, lambda ledger: ledger.queries.places([one.task_id for one in specs] + ["nobody"]))
     assert places == [*(Place("b1.1", position) for position in range(CHUNK_SIZE)), None]
 
 
@@ -464,5 +464,5 @@ def test_an_upload_with_a_damaged_chunk_can_be_sealed(redis_url, client, uploads
     damage(client, KEYS.chunk("b1.2"))
     assert sealed(uploads, run, token) == ["b1.1", "b1.2", "b1.3"]
     assert status().uploading == 0
-    assert on_ledger(redis_url, lambda ledger: ledger.lease("b1.2", "me")) == NotLeased("dead letter")
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.lease("b1.2", "me")) == NotLeased("dead letter")
     assert (status().waiting, status().total - status().expired) == (6, 6)

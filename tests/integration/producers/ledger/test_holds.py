@@ -17,7 +17,7 @@ def holding(client):
 
 
 def lease(url, chunk_id):
-    return on_ledger(url, lambda ledger: ledger.lease(chunk_id, "worker"))
+    return on_ledger(url, lambda ledger: ledger.leases.lease(chunk_id, "worker"))
 
 
 def score(client, chunk_id):
@@ -60,9 +60,9 @@ def test_the_first_reason_stays(client, holding):
 
 
 def test_the_fleet_and_a_person_hold_the_same_thing(redis_url, holding):
-    assert on_ledger(redis_url, lambda ledger: ledger.hold("run:b1", "reason", "cure", 1.0))
+    assert on_ledger(redis_url, lambda ledger: ledger.holds.hold("run:b1", "reason", "cure", 1.0))
     assert not holding.hold("b1", "second", "cure")
-    assert set(on_ledger(redis_url, lambda ledger: ledger.holds())) == {"run:b1"}
+    assert set(on_ledger(redis_url, lambda ledger: ledger.holds.holds())) == {"run:b1"}
 
 
 def test_releasing_what_is_not_held_says_so(holding, chunks):
@@ -143,7 +143,7 @@ def test_a_chunk_that_is_worked_on_is_not_touched_by_a_release(redis_url, client
 
 
 def give_back(url, chunk_id, kept):
-    return on_ledger(url, lambda ledger: ledger.give_back(chunk_id, "worker", kept))
+    return on_ledger(url, lambda ledger: ledger.leases.give_back(chunk_id, "worker", kept))
 
 
 def kept_back(url, chunk_id, *brands):
@@ -164,7 +164,8 @@ def test_a_chunk_whose_rest_is_of_held_brands_is_nobodys_business(redis_url, cli
     assert score(client, two) == HELD_SCORE
 
     async def found(ledger):
-        return await ledger.abandoned() + await ledger.unannounced() + await ledger.waiting("bulk", 10)
+        leases = ledger.leases
+        return await leases.abandoned() + await leases.unannounced() + await leases.waiting("bulk", 10)
 
     assert on_ledger(redis_url, found) == []
 
@@ -226,7 +227,7 @@ def test_a_retry_that_falls_due_opens_a_chunk_that_is_kept_back(redis_url, clien
     lease(redis_url, two)
     moved(redis_url, two, Move(0, "again", delay_ms=0))
     assert give_back(redis_url, two, {1: "brand:7"}) == KeptBack()
-    assert on_ledger(redis_url, lambda ledger: ledger.release_due_retries()) == [two]
+    assert on_ledger(redis_url, lambda ledger: ledger.moves.release_due_retries()) == [two]
     assert lease(redis_url, two).waiting() == [0, 1]
 
 
@@ -240,7 +241,7 @@ def test_every_change_is_called_out_and_nothing_else(redis_url, client, holding)
             pass
         holding.hold("b1", "reason", "cure")
         holding.hold("b1", "again", "cure")
-        on_ledger(redis_url, lambda ledger: ledger.hold("brand:7", "reason", "cure", 1.0))
+        on_ledger(redis_url, lambda ledger: ledger.holds.hold("brand:7", "reason", "cure", 1.0))
         holding.release("b1")
         holding.release("b1")
         heard = [channel.get_message(timeout=5)["data"] for _ in range(3)]

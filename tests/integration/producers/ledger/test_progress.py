@@ -149,7 +149,7 @@ def test_holds_are_told_with_the_names_of_their_runs(redis_url, client, reading)
 
 
 def test_a_hold_that_the_fleet_set_reads_like_a_persons(redis_url, client, reading):
-    on_ledger(redis_url, lambda ledger: ledger.hold("partner", "SIGN_ERROR", "mend it", 12.5))
+    on_ledger(redis_url, lambda ledger: ledger.holds.hold("partner", "SIGN_ERROR", "mend it", 12.5))
     assert reading.holds() == [Hold("partner", "SIGN_ERROR", "mend it", 12.5)]
 
 

@@ -123,7 +123,7 @@ def test_the_chunk_is_hinted_at_and_its_bodies_are_the_same_bytes(redis_url, cli
     producer.redrive("may", code="NO_AUTH")
     (hint,) = hints(client, KEYS.queue("bulk"))
     assert json.loads(hint)["headers"]["argsrepr"] == "['b1.1']"
-    leased = on_ledger(redis_url, lambda ledger: ledger.lease(ended, "me"))
+    leased = on_ledger(redis_url, lambda ledger: ledger.leases.lease(ended, "me"))
     assert isinstance(leased, Leased)
     assert leased.waiting() == [4]
     assert client.hget(KEYS.chunk(ended), "z") == before
@@ -136,21 +136,21 @@ def test_a_redrive_whose_hints_were_lost_is_found_by_recovery(redis_url, client,
 
 def test_a_chunk_in_hand_is_left_to_its_worker(redis_url, client, producer):
     chunk_id = stored(redis_url, 2)
-    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")), Leased)
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "me")), Leased)
     moved(redis_url, chunk_id, Move(0, "reject"), Move(1, "accept"))
     assert producer.redrive("may") == 1
     assert hints(client, KEYS.queue("bulk")) == []
-    assert on_ledger(redis_url, lambda ledger: ledger.renew(chunk_id, "me")) == Renewed()
-    assert on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "me")) == GivenBack(1)
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.renew(chunk_id, "me")) == Renewed()
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.give_back(chunk_id, "me")) == GivenBack(1)
 
 
 def test_a_held_run_is_redriven_and_stays_held(redis_url, client, producer, ended):
     producer.pause("may")
     producer.redrive("may")
-    assert on_ledger(redis_url, lambda ledger: ledger.lease(ended, "me")) == NotLeased("held")
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.lease(ended, "me")) == NotLeased("held")
     assert client.zscore(KEYS.open("bulk"), ended) == HELD_SCORE
     assert producer.resume("may")
-    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(ended, "me")), Leased)
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.leases.lease(ended, "me")), Leased)
 
 
 def test_an_end_after_a_redrive_is_counted_once(redis_url, client, producer, ended):
@@ -200,9 +200,9 @@ def test_a_chunk_that_died_before_its_redrive_has_all_its_chances_again(redis_ur
     client.hset(KEYS.chunk(ended), mapping={"lost": 2, "lost_by": "dead"})
     producer.redrive("may")
     for _ in range(2):
-        assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(ended, "dead")), Leased)
+        assert isinstance(on_ledger(redis_url, lambda ledger: ledger.leases.lease(ended, "dead")), Leased)
         let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
-        assert on_ledger(redis_url, lambda ledger: ledger.abandoned()) == [ended]
+        assert on_ledger(redis_url, lambda ledger: ledger.leases.abandoned()) == [ended]
 
 
 # --- beside holds and cancelling --------------------------------------------------------------------------------------
@@ -241,9 +241,9 @@ def test_a_redrive_of_a_run_that_the_canary_held_waits_for_the_resume(redis_url,
     moved(redis_url, chunk_id, *(Move(position, "reject", tries=1, code="NO_AUTH") for position in range(CANARY_SPECS)))
     assert [hold.scope for hold in producer.holds()] == ["may"]
     assert producer.redrive("may") == CANARY_SPECS
-    assert on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")) == NotLeased("held")
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "me")) == NotLeased("held")
     producer.resume("may")
-    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")), Leased)
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "me")), Leased)
 
 
 def test_a_redriven_chunk_of_a_held_brand_is_kept_back_again(redis_url, client, producer):
@@ -251,6 +251,7 @@ def test_a_redriven_chunk_of_a_held_brand_is_kept_back_again(redis_url, client, 
     moved(redis_url, chunk_id, Move(0, "reject", code="GAVE_UP"), Move(1, "accept"))
     producer.pause(brand="120344")
     assert producer.redrive("may") == 1
-    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "me")), Leased)
-    assert on_ledger(redis_url, lambda ledger: ledger.give_back(chunk_id, "me", {0: "brand:120344"})) == KeptBack()
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "me")), Leased)
+    kept = {0: "brand:120344"}
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.give_back(chunk_id, "me", kept)) == KeptBack()
     assert client.zscore(KEYS.open("bulk"), chunk_id) == HELD_SCORE

@@ -70,15 +70,15 @@ def outcomes(client, number="b1"):
 
 
 def lease(url, chunk_id, owner="worker-1"):
-    return on_ledger(url, lambda ledger: ledger.lease(chunk_id, owner))
+    return on_ledger(url, lambda ledger: ledger.leases.lease(chunk_id, owner))
 
 
 def renew(url, chunk_id, owner="worker-1"):
-    return on_ledger(url, lambda ledger: ledger.renew(chunk_id, owner))
+    return on_ledger(url, lambda ledger: ledger.leases.renew(chunk_id, owner))
 
 
 def give_back(url, chunk_id, owner="worker-1"):
-    return on_ledger(url, lambda ledger: ledger.give_back(chunk_id, owner))
+    return on_ledger(url, lambda ledger: ledger.leases.give_back(chunk_id, owner))
 
 
 def hold(client, scope):
@@ -277,14 +277,14 @@ def test_moves_of_one_call_are_made_in_their_order(redis_url, client, chunk):
 def test_moves_of_several_chunks_are_told_apart(redis_url, client):
     first, second = stored(redis_url, 2), stored(redis_url, 2, first=10)
     moves = {first: [Move(1, "accept")], second: [Move(0, "release"), Move(0, "fail")], "b99.1": [Move(0, "accept")]}
-    made = on_ledger(redis_url, lambda ledger: ledger.move(moves))
+    made = on_ledger(redis_url, lambda ledger: ledger.moves.move(moves))
     assert made == {first: [True], second: [False, True], "b99.1": [False]}
 
 
 def test_no_moves_change_nothing(redis_url, client, chunk):
     before = everything(client)
     assert moved(redis_url, chunk) == []
-    assert on_ledger(redis_url, lambda ledger: ledger.move({})) == {}
+    assert on_ledger(redis_url, lambda ledger: ledger.moves.move({})) == {}
     assert everything(client) == before
 
 
@@ -294,11 +294,11 @@ def test_a_position_outside_the_chunk_is_not_moved(redis_url, client, chunk):
 
 def test_a_server_that_forgot_its_scripts_learns_them_again(redis_url, client, chunk):
     async def act(ledger):
-        await ledger.move({chunk: [Move(0, "accept")]})
+        await ledger.moves.move({chunk: [Move(0, "accept")]})
         client.script_flush()
-        made = await ledger.move({chunk: [Move(1, "accept")]})
+        made = await ledger.moves.move({chunk: [Move(1, "accept")]})
         client.script_flush()
-        return made, await ledger.lease(chunk, "worker-1")
+        return made, await ledger.leases.lease(chunk, "worker-1")
 
     made, leased = on_ledger(redis_url, act)
     assert made == {chunk: [True]}
@@ -364,7 +364,7 @@ def test_the_totals_count_what_happened_and_never_shrink(redis_url, client, chun
         Move(1, "again", tries=1, code="HTTP_502"),
         Move(2, "succeed", tries=1, image_url=PICTURE),
     )
-    on_ledger(redis_url, lambda ledger: ledger.count_throttled(chunk, 7))
+    on_ledger(redis_url, lambda ledger: ledger.moves.count_throttled(chunk, 7))
     told = {b"rejected NO_AUTH": b"1", b"succeeded": b"1", b"tries": b"3", b"throttled": b"7"}
     assert client.hgetall(KEYS.totals) == told
     list(RedriveLedger(client, KEYS).redrive("b1", None, None))
@@ -384,7 +384,7 @@ def test_a_retry_waits_since_its_chunk_was_made(redis_url, client):
 
 def test_the_reason_of_a_try_is_kept_while_it_waits_and_goes_with_success(redis_url, client, chunk):
     moved(redis_url, chunk, Move(0, "again", tries=1, code="HTTP_502", message="bad gateway", request_id="08F1-0"))
-    told = on_ledger(redis_url, lambda ledger: ledger.history(Place(chunk, 0)))
+    told = on_ledger(redis_url, lambda ledger: ledger.queries.history(Place(chunk, 0)))
     assert told == (1, "HTTP_502", "bad gateway", "08F1-0")
     assert (outcomes(client)[0].code, outcomes(client)[0].request_id) == ("HTTP_502", "08F1-0")
     moved(redis_url, chunk, Move(0, "accept", tries=1))
@@ -393,7 +393,7 @@ def test_the_reason_of_a_try_is_kept_while_it_waits_and_goes_with_success(redis_
 
 
 def test_nobody_has_a_history_in_a_chunk_that_is_gone(redis_url):
-    assert on_ledger(redis_url, lambda ledger: ledger.history(Place("b9.9", 0))) == (0, "", "", "")
+    assert on_ledger(redis_url, lambda ledger: ledger.queries.history(Place("b9.9", 0))) == (0, "", "", "")
 
 
 @pytest.mark.parametrize(
@@ -476,8 +476,8 @@ def test_one_run_does_not_finish_another(redis_url, client):
 
 
 def test_throttled_answers_are_counted_for_the_run(redis_url, client, chunk):
-    on_ledger(redis_url, lambda ledger: ledger.count_throttled(chunk, 3))
-    on_ledger(redis_url, lambda ledger: ledger.count_throttled(chunk, 4))
+    on_ledger(redis_url, lambda ledger: ledger.moves.count_throttled(chunk, 3))
+    on_ledger(redis_url, lambda ledger: ledger.moves.count_throttled(chunk, 4))
     assert status(client).throttled == 7
 
 
@@ -485,7 +485,7 @@ def test_throttled_answers_are_counted_for_the_run(redis_url, client, chunk):
 
 
 def release(url):
-    return on_ledger(url, lambda ledger: ledger.release_due_retries())
+    return on_ledger(url, lambda ledger: ledger.moves.release_due_retries())
 
 
 def test_a_retry_that_is_not_due_stays(redis_url, client, chunk):
@@ -538,7 +538,7 @@ def test_a_retry_released_while_its_chunk_is_in_hand_is_handed_on_with_it(redis_
 
 
 def due_looks(url, limit=50):
-    return on_ledger(url, lambda ledger: ledger.due_looks(limit))
+    return on_ledger(url, lambda ledger: ledger.queries.due_looks(limit))
 
 
 def test_due_looks_come_oldest_first_and_limited(redis_url, client, chunk):
@@ -554,20 +554,20 @@ def test_a_look_that_is_not_due_stays(redis_url, client, chunk):
 
 def test_a_postponed_look_gives_way(redis_url, client, chunk):
     bring_to(redis_url, chunk, [LOOKING, LOOKING])
-    on_ledger(redis_url, lambda ledger: ledger.postpone_look(Place(chunk, 0), 10_000))
+    on_ledger(redis_url, lambda ledger: ledger.queries.postpone_look(Place(chunk, 0), 10_000))
     assert due_looks(redis_url) == [Place(chunk, 1)]
     let_pass(client, KEYS.looks, 11)
     assert len(due_looks(redis_url)) == 2
 
 
 def test_a_look_that_was_answered_meanwhile_is_not_postponed(redis_url, client, chunk):
-    on_ledger(redis_url, lambda ledger: ledger.postpone_look(Place(chunk, 0), 10_000))
+    on_ledger(redis_url, lambda ledger: ledger.queries.postpone_look(Place(chunk, 0), 10_000))
     assert client.zcard(KEYS.looks) == 0
 
 
 def test_a_dropped_look_is_due_no_more(redis_url, client):
     client.zadd(KEYS.looks, {"b9.9/3": 1})
-    on_ledger(redis_url, lambda ledger: ledger.drop_look(Place("b9.9", 3)))
+    on_ledger(redis_url, lambda ledger: ledger.queries.drop_look(Place("b9.9", 3)))
     assert due_looks(redis_url) == []
 
 
@@ -575,11 +575,11 @@ def test_a_dropped_look_is_due_no_more(redis_url, client):
 
 
 def overdue(url, silent_seconds=780, limit=50):
-    return on_ledger(url, lambda ledger: ledger.overdue_chunks(silent_seconds, limit))
+    return on_ledger(url, lambda ledger: ledger.queries.overdue_chunks(silent_seconds, limit))
 
 
 def accepted_seconds_ago(url, chunk_id):
-    return on_ledger(url, lambda ledger: ledger.accepted_seconds_ago(chunk_id))
+    return on_ledger(url, lambda ledger: ledger.queries.accepted_seconds_ago(chunk_id))
 
 
 def test_a_chunk_is_overdue_once_it_was_silent_for_long_enough(redis_url, client, chunk):
@@ -600,7 +600,7 @@ def test_a_queried_chunk_is_silent_anew_but_no_younger(redis_url, client, chunk)
     bring_to(redis_url, chunk, [ACCEPTED])
     client.hincrby(KEYS.chunk(chunk), "accepted_ms", -1_000_000)
     let_pass(client, KEYS.awaiting, 1000)
-    on_ledger(redis_url, lambda ledger: ledger.queried(chunk))
+    on_ledger(redis_url, lambda ledger: ledger.queries.queried(chunk))
     assert overdue(redis_url) == []
     let_pass(client, KEYS.awaiting, 781)
     assert overdue(redis_url) == [chunk]
@@ -608,7 +608,7 @@ def test_a_queried_chunk_is_silent_anew_but_no_younger(redis_url, client, chunk)
 
 
 def test_a_chunk_that_ended_while_it_was_queried_is_not_awaited_again(redis_url, client, chunk):
-    on_ledger(redis_url, lambda ledger: ledger.queried(chunk))
+    on_ledger(redis_url, lambda ledger: ledger.queries.queried(chunk))
     assert client.zcard(KEYS.awaiting) == 0
 
 
@@ -624,11 +624,11 @@ def test_the_oldest_overdue_chunks_come_first(redis_url, client):
 
 
 def abandoned(url, limit=500):
-    return on_ledger(url, lambda ledger: ledger.abandoned(limit))
+    return on_ledger(url, lambda ledger: ledger.leases.abandoned(limit))
 
 
 def unannounced(url):
-    return on_ledger(url, lambda ledger: ledger.unannounced())
+    return on_ledger(url, lambda ledger: ledger.leases.unannounced())
 
 
 def test_a_chunk_whose_worker_died_is_published_and_taken_over(redis_url, client, chunk):
@@ -801,9 +801,9 @@ def test_a_run_is_not_forgotten_while_an_upload_that_died_waits_for_its_seal(red
 def test_a_callback_for_a_forgotten_spec_finds_nothing(redis_url, client):
     chunk_id = finished(redis_url, client, 61)
     forget(redis_url)
-    assert on_ledger(redis_url, lambda ledger: ledger.places(["cut-out-000001"])) == [None]
+    assert on_ledger(redis_url, lambda ledger: ledger.queries.places(["cut-out-000001"])) == [None]
     assert moved(redis_url, chunk_id, Move(0, "succeed")) == [False]
-    assert on_ledger(redis_url, lambda ledger: ledger.rows(chunk_id)) == ([], "")
+    assert on_ledger(redis_url, lambda ledger: ledger.queries.rows(chunk_id)) == ([], "")
 
 
 def test_a_run_with_chunks_that_were_discarded_is_forgotten_whole(redis_url, client):
@@ -851,20 +851,20 @@ def test_whatever_happens_every_spec_ends_in_one_outcome(redis_url, client, seed
             let_pass(client, key, chance.choice([0, 5, 40, 1000]))
 
     async def work(ledger, owner, crash):
-        hinted.extend(await ledger.release_due_retries())
-        hinted.extend(await ledger.abandoned())
-        hinted.extend(await ledger.unannounced())
+        hinted.extend(await ledger.moves.release_due_retries())
+        hinted.extend(await ledger.leases.abandoned())
+        hinted.extend(await ledger.leases.unannounced())
         while hinted and chance.random() < 0.9:
             chunk_id = hinted.pop(chance.randrange(len(hinted)))
-            leased = await ledger.lease(chunk_id, owner)
+            leased = await ledger.leases.lease(chunk_id, owner)
             if not isinstance(leased, Leased):
                 continue
             moves = {chunk_id: [some_move(position) for position in leased.waiting() if chance.random() < 0.7]}
             for _ in range(chance.choice([1, 2])):
-                await ledger.move(moves)
+                await ledger.moves.move(moves)
             if crash and chance.random() < 0.3:
                 continue
-            match await ledger.give_back(chunk_id, owner):
+            match await ledger.leases.give_back(chunk_id, owner):
                 case GivenBack(waiting) if waiting and chance.random() < 0.7:
                     hinted.append(chunk_id)
 
@@ -878,7 +878,7 @@ def test_whatever_happens_every_spec_ends_in_one_outcome(redis_url, client, seed
             elif act == "callbacks":
                 for chunk_id in chance.sample(chunk_ids(client), min(3, len(chunk_ids(client)))):
                     if client.hget(KEYS.chunk(chunk_id), "accepted_ms"):
-                        await ledger.move({chunk_id: [some_move(position) for position in range(12)]})
+                        await ledger.moves.move({chunk_id: [some_move(position) for position in range(12)]})
             elif act == "moment":
                 moment()
             elif act == "hold":
@@ -895,10 +895,10 @@ def test_whatever_happens_every_spec_ends_in_one_outcome(redis_url, client, seed
                 return
             moment()
             await work(ledger, f"survivor-{round_}", crash=False)
-            for place in await ledger.due_looks(50):
-                await ledger.move({place.chunk_id: [Move(place.position, "absent", tries=0)]})
-            for chunk_id in await ledger.overdue_chunks(1, 50):
-                await ledger.move({chunk_id: [Move(position, "expire") for position in range(12)]})
+            for place in await ledger.queries.due_looks(50):
+                await ledger.moves.move({place.chunk_id: [Move(place.position, "absent", tries=0)]})
+            for chunk_id in await ledger.queries.overdue_chunks(1, 50):
+                await ledger.moves.move({chunk_id: [Move(position, "expire") for position in range(12)]})
 
     reading = ReadingLedger(client, KEYS)
     on_ledger(redis_url, storm)
@@ -1014,10 +1014,10 @@ def test_a_run_that_passed_and_was_paused_is_not_watched_again(redis_url, client
 
 
 def test_whether_anything_was_accepted_lately(redis_url, client):
-    assert not on_ledger(redis_url, lambda ledger: ledger.accepted_within(60))
+    assert not on_ledger(redis_url, lambda ledger: ledger.queries.accepted_within(60))
     chunk_id = stored(redis_url)
     moved(redis_url, chunk_id, Move(0, "accept"))
-    assert on_ledger(redis_url, lambda ledger: ledger.accepted_within(60))
+    assert on_ledger(redis_url, lambda ledger: ledger.queries.accepted_within(60))
     client.hincrby(KEYS.chunk(chunk_id), "accepted_ms", -61_000)
-    on_ledger(redis_url, lambda ledger: ledger.queried(chunk_id))  # a query is no acceptance
-    assert not on_ledger(redis_url, lambda ledger: ledger.accepted_within(60))
+    on_ledger(redis_url, lambda ledger: ledger.queries.queried(chunk_id))  # a query is no acceptance
+    assert not on_ledger(redis_url, lambda ledger: ledger.queries.accepted_within(60))

@@ -13,11 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from couponpress.ledger.moves import Move
 from couponpress.ledger.notices import NoticeLedger, echo_came
 from couponpress.ledger.progress import ReadingLedger
-from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.completion.callback import CALLBACK_PATH, ECHO_EVENT, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import BODY_LIMIT_BYTES, CallbackService
-from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.moves import FAIL_CODE
 from couponpress_worker.runtime.factories import callback_redis_for
 from couponpress_worker.runtime.redis_server import free_port
@@ -28,6 +26,7 @@ from tests.builders import (
     PICTURE,
     PUBLIC_KEY_ID,
     bring_to,
+    completer_over,
     fleet_settings,
     moved,
     states_of,
@@ -118,7 +117,7 @@ class Callbacks:
                 receiver = CallbackReceiver(
                     verifier=Verifier({PUBLIC_KEY_ID: self.key.public_key(), **self.more_keys}),
                     apiv3_key=APIV3_KEY,
-                    completer=Completer(WorkLedger(connection, KEYS)),
+                    completer=completer_over(connection),
                     count=lambda kind: notices.count([kind]),
                     note_echo=notices.note_echo,
                     forward=self.forward,

@@ -14,14 +14,12 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from couponpress.ledger.notices import NoticeLedger
-from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.completion.callback import CALLBACK_PATH, ECHO_EVENT, IMAGE_EVENTS, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import BODY_LIMIT_BYTES, CallbackService
-from couponpress_worker.completion.completer import Completer
 from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.signing import Verifier, answer_message, seal, sign
-from tests.builders import APIV3_KEY, KEYS, PICTURE, PUBLIC_KEY_ID, bring_to, states_of, stored
+from tests.builders import APIV3_KEY, KEYS, PICTURE, PUBLIC_KEY_ID, bring_to, completer_over, states_of, stored
 
 NOW = 1_790_000_000.0
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -66,7 +64,7 @@ class Fuzzed:
         receiver = CallbackReceiver(
             verifier=Verifier({PUBLIC_KEY_ID: KEY.public_key()}),
             apiv3_key=APIV3_KEY,
-            completer=Completer(WorkLedger(self.redis, KEYS)),
+            completer=completer_over(self.redis),
             count=lambda kind: notices.count([kind]),
             note_echo=notices.note_echo,
             clock=lambda: NOW,

@@ -16,13 +16,11 @@ from couponpress import Client, ProducerSettings
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.rate import PacingLedger
-from couponpress.ledger.working import WorkLedger
 from couponpress.transport.announcer import announce_start
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.cli import register
 from couponpress_worker.completion.callback import CallbackReceiver
 from couponpress_worker.completion.callback_asgi import CallbackService
-from couponpress_worker.completion.completer import Completer
 from couponpress_worker.doctor import examine, live
 from couponpress_worker.runtime.factories import callback_redis_for
 from couponpress_worker.runtime.redis_server import free_port
@@ -30,7 +28,7 @@ from couponpress_worker.sandbox.credentials import MCHID as SANDBOX_MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.signing import Verifier
-from tests.builders import spec
+from tests.builders import completer_over, spec
 from tests.connect_proxy import ConnectProxy
 from tests.waiting import until
 
@@ -268,7 +266,7 @@ def receiver(settings, apiv3_key=None):
         one = CallbackReceiver(
             verifier=Verifier(keys.public_keys),
             apiv3_key=apiv3_key or keys.apiv3_key,
-            completer=Completer(WorkLedger(client, Keys(settings.mchid))),
+            completer=completer_over(client, Keys(settings.mchid)),
             count=lambda kind: notices.count([kind]),
             note_echo=notices.note_echo,
         )

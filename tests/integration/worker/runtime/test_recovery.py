@@ -109,7 +109,7 @@ def test_nothing_is_published_while_all_is_well(redis_url, client):
 def test_a_due_retry_a_dead_lease_and_a_lost_hint_are_published(redis_url, client):
     retrying, leased, lost = (stored(redis_url, first=first) for first in (1, 2, 3))
     bring_to(redis_url, retrying, [State.RETRYING])
-    on_ledger(redis_url, lambda ledger: ledger.lease(leased, "dead"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(leased, "dead"))
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
     assert to_publish(redis_url) == [retrying, leased, lost]
     assert to_publish(redis_url) == []
@@ -117,7 +117,7 @@ def test_a_due_retry_a_dead_lease_and_a_lost_hint_are_published(redis_url, clien
 
 def test_a_chunk_that_needs_a_hint_for_two_reasons_gets_one(redis_url, client):
     chunk_id = stored(redis_url, 2)
-    on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "dead"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "dead"))
     bring_to(redis_url, chunk_id, [State.RETRYING])
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
     assert to_publish(redis_url) == [chunk_id]
@@ -125,19 +125,19 @@ def test_a_chunk_that_needs_a_hint_for_two_reasons_gets_one(redis_url, client):
 
 def test_within_a_minute_of_a_crash_another_worker_has_the_chunk(redis_url, client):
     chunk_id = stored(redis_url)
-    on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "dead"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "dead"))
     # Killed right after a renewal; the survivor's hint is lost once more.
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
     to_publish(redis_url)
     let_pass(client, KEYS.open("bulk"), TAKE_UP_MS / 1000 + 1)
     assert to_publish(redis_url) == [chunk_id]
-    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "survivor")), Leased)
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "survivor")), Leased)
     assert (LEASE_MS + TAKE_UP_MS) / 1000 + 2 * REAL.recovery_look < 60
 
 
 def test_abandoned_chunks_are_told_to_a_person(redis_url, client, caplog):
     chunk_id = stored(redis_url)
-    on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "dead"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "dead"))
     let_pass(client, KEYS.open("bulk"), LEASE_MS / 1000 + 1)
     to_publish(redis_url)
     assert "1 chunks were not taken up in time" in caplog.text
@@ -160,11 +160,12 @@ class Lead:
 
 
 class FakeLedger:
-    """Has one due retry per look."""
+    """Has one due retry per look; is every part of itself."""
 
     def __init__(self, troubles=()):
         self.troubles = list(troubles)
         self.looked = self.forgot = 0
+        self.moves = self.leases = self
 
     async def release_due_retries(self):
         self.looked += 1

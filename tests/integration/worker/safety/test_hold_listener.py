@@ -7,8 +7,8 @@ import time
 import pytest
 from redis.asyncio import Redis
 
+from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.holds import HoldingLedger
-from couponpress.ledger.working import WorkLedger
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.timings import REAL
@@ -26,7 +26,7 @@ def watched(url, act, channel=KEYS.holds_changed):
     async def run():
         halt, released, stopped = Halt(), [], asyncio.Event()
         async with Redis.from_url(url, socket_timeout=5) as client:
-            watch = HoldWatch(client, channel, WorkLedger(client, KEYS), halt, released.append)
+            watch = HoldWatch(client, channel, FleetHolds(client, KEYS), halt, released.append)
             running = asyncio.create_task(watch.run(stopped))
             try:
                 await until(client, channel)
@@ -115,7 +115,7 @@ def test_a_broken_connection_is_followed_by_another(redis_url, client, holding):
 def test_a_hold_that_this_process_sets_meanwhile_stays(redis_url, client):
     """The look was answered before the hold was stored; what is newer must not be overwritten by it."""
 
-    class Slow(WorkLedger):
+    class Slow(FleetHolds):
         async def holds(self):
             told = await super().holds()
             halt.held |= {"partner"}

@@ -49,15 +49,15 @@ def on_client(url, act, client_of=fleet_redis):
 def test_a_full_server_takes_every_act_that_drains(full, client):
     async def act(fleet):
         ledger = WorkLedger(fleet, KEYS)
-        leased = await ledger.lease("b1.1", "me")
-        assert await ledger.renew("b1.1", "me") == Renewed()
+        leased = await ledger.leases.lease("b1.1", "me")
+        assert await ledger.leases.renew("b1.1", "me") == Renewed()
         moves = [Move(0, "accept", tries=1), Move(1, "again", tries=1, delay_ms=60_000), Move(2, "look", tries=1)]
-        made = await ledger.move({"b1.1": moves})
-        assert await ledger.give_back("b1.1", "me") == GivenBack(0)
-        await ledger.move({"b1.1": [Move(0, "succeed", image_url="https://wxpaylogo.qpic.cn/1.png")]})
-        await ledger.count_throttled("b1.1", 1)
+        made = await ledger.moves.move({"b1.1": moves})
+        assert await ledger.leases.give_back("b1.1", "me") == GivenBack(0)
+        await ledger.moves.move({"b1.1": [Move(0, "succeed", image_url="https://wxpaylogo.qpic.cn/1.png")]})
+        await ledger.moves.count_throttled("b1.1", 1)
         await NoticeLedger(fleet, KEYS).count(["unknown"])
-        assert await ledger.hold("run:b1", "why", "cure", 1.0)
+        assert await ledger.holds.hold("run:b1", "why", "cure", 1.0)
         await fleet.xadd(KEYS.flight, {"process": "me", "moments": pack_moments([1])})
         assert await Leadership(fleet, KEYS.leader, "me").mine()
         assert not await Leadership(fleet, KEYS.leader, "another").mine()
@@ -72,7 +72,7 @@ def test_a_full_server_takes_every_act_that_drains(full, client):
     client.config_set("maxmemory", 1)
 
     async def release(fleet):
-        return await WorkLedger(fleet, KEYS).release_due_retries()
+        return await WorkLedger(fleet, KEYS).moves.release_due_retries()
 
     assert on_client(full, release) == ["b1.1"]
     client.hdel(KEYS.holds, "run:b1")
@@ -126,8 +126,8 @@ def test_a_server_that_refuses_every_write_for_now_counts_as_away(redis_url, cli
         ledger = WorkLedger(fleet, KEYS)
         for write in (
             lambda: fleet.hdel(KEYS.holds, ""),
-            lambda: ledger.lease(chunk_id, "me"),
-            lambda: ledger.move({chunk_id: [Move(0, "accept")]}),
+            lambda: ledger.leases.lease(chunk_id, "me"),
+            lambda: ledger.moves.move({chunk_id: [Move(0, "accept")]}),
         ):
             with pytest.raises(RedisConnectionError, match="NOREPLICAS"):
                 await write()

@@ -44,9 +44,9 @@ def on_leases(url, act, *, losing=0):
     async def main():
         async with LosesAnswers.from_url(url) as client:
             watch = RedisWatch(client.ping, lambda: False)
-            await WorkLedger(client, KEYS).lease("b9.9", "nobody")  # the server knows the script
+            await WorkLedger(client, KEYS).leases.lease("b9.9", "nobody")  # the server knows the script
             client.losing = losing
-            leases = Leases(client, KEYS, watch)
+            leases = Leases(WorkLedger(client, KEYS), watch)
             try:
                 return await act(leases, watch)
             finally:
@@ -71,7 +71,7 @@ def test_a_lease_is_given_back_although_the_answer_was_lost(redis_url, client):
 
     async def act(leases, _):
         await leases.lease(chunk_id, OWNER)
-        leases._client.losing = 1
+        leases._ledger._client.losing = 1
         await leases.give_back(chunk_id, OWNER)
         return leases.in_hand
 
@@ -107,7 +107,7 @@ def test_what_is_not_leased_is_not_in_hand(redis_url, client, told):
     if told == "nothing":
         moved(redis_url, chunk_id, Move(0, "reject"))
     else:
-        on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, "another"))
+        on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "another"))
 
     async def act(leases, _):
         return await leases.lease(chunk_id, OWNER), leases.in_hand
@@ -120,7 +120,7 @@ def test_strays_in_the_name_of_the_process_are_given_back_and_nothing_else(redis
 
     async def act(leases, _):
         for chunk_id, owner in ((stray, f"{OWNER}/77"), (finished, f"{OWNER}/78"), (others, f"{OWNER}0/1")):
-            await WorkLedger(leases._client, KEYS).lease(chunk_id, owner)
+            await leases._ledger.leases.lease(chunk_id, owner)
         await leases.move({finished: [Move(0, "reject"), Move(1, "reject")]})
         await leases.lease(in_hand, OWNER)
         return await leases.give_strays_back(OWNER)
@@ -132,7 +132,7 @@ def test_strays_in_the_name_of_the_process_are_given_back_and_nothing_else(redis
 
 def test_strays_are_looked_for_soon_after_redis_was_away(redis_url, client):
     chunk_id, published = stored(redis_url, 2), []
-    on_ledger(redis_url, lambda ledger: ledger.lease(chunk_id, f"{OWNER}/77"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, f"{OWNER}/77"))
 
     async def act(leases, watch):
         stopped = asyncio.Event()
@@ -161,7 +161,7 @@ def test_what_nobody_has_in_hand_is_found_whether_it_was_hinted_or_not(redis_url
         return found, await leases.untaken(2)
 
     client.hset(KEYS.holds, "run:b1", "{}")
-    on_ledger(redis_url, lambda ledger: ledger.lease(held, "another"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(held, "another"))
     client.hdel(KEYS.holds, "run:b1")
     found, first_two = on_leases(redis_url, act)
     assert found == [urgent, fresh, handed_on]

@@ -56,7 +56,7 @@ def completed(ledger, *tasks):
     """What `complete` says of tasks that arrive at the same moment."""
 
     async def run():
-        completer = Completer(ledger)
+        completer = Completer(ledger, ledger)
         return await asyncio.gather(*(completer.complete(one) for one in tasks))
 
     return asyncio.run(run())
@@ -132,7 +132,7 @@ def test_tasks_that_arrive_during_a_write_share_the_next_one():
     ledger = FakeLedger(places("task-0", *(f"task-{number}" for number in range(1, 50))))
 
     async def run():
-        completer = Completer(ledger)
+        completer = Completer(ledger, ledger)
         ledger.gate.clear()
         first = asyncio.create_task(completer.complete(task("task-0")))
         await asyncio.sleep(0)
@@ -150,7 +150,7 @@ def test_when_redis_is_away_every_waiting_caller_learns_it():
     ledger.trouble = redis.exceptions.ConnectionError("gone")
 
     async def run():
-        completer = Completer(ledger)
+        completer = Completer(ledger, ledger)
         waiting = [completer.complete(task("task-1")), completer.complete(task("task-2"))]
         return await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -161,7 +161,7 @@ def test_when_redis_is_back_completions_are_booked_again():
     ledger = FakeLedger(places("task-1"))
 
     async def run():
-        completer = Completer(ledger)
+        completer = Completer(ledger, ledger)
         ledger.trouble = redis.exceptions.TimeoutError("slow")
         with pytest.raises(redis.exceptions.TimeoutError):
             await completer.complete(task())
@@ -175,7 +175,7 @@ def test_a_caller_that_went_away_does_not_spoil_the_others():
     ledger = FakeLedger(places("task-1", "task-2"))
 
     async def run():
-        completer = Completer(ledger)
+        completer = Completer(ledger, ledger)
         ledger.gate.clear()
         gone = asyncio.create_task(completer.complete(task("task-1")))
         stays = asyncio.create_task(completer.complete(task("task-2")))

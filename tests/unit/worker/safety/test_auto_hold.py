@@ -37,7 +37,7 @@ def met(ledger, *events):
     halt = Halt()
 
     async def act():
-        fault = Fault(ledger, Recorder(ledger), halt)
+        fault = Fault(ledger, ledger, Recorder(ledger), halt)
         for judgement, brand in events:
             fault.answered(judgement)
             if isinstance(judgement, Hold):
@@ -111,7 +111,7 @@ def test_this_process_stops_before_redis_has_answered():
     ledger, halt = Slow(), Halt()
 
     async def act():
-        await Fault(ledger, Recorder(ledger), halt).hold(WRONG_KEY, "7")
+        await Fault(ledger, ledger, Recorder(ledger), halt).hold(WRONG_KEY, "7")
 
     asyncio.run(act())
     assert ledger.seen

@@ -13,7 +13,7 @@ from couponpress.ledger.leases import GivenBack, KeptBack, Leased, LeaseLost, No
 from couponpress_worker.events import Answered, ChunkLeft, Event, Sent
 from couponpress_worker.rate.bucket import Grant
 from couponpress_worker.rate.slots import Slots
-from couponpress_worker.safety.auto_hold import BRANDS_IN_A_ROW
+from couponpress_worker.safety.auto_hold import BRANDS_IN_A_ROW, Fault
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.safety.slow_start import BRAND_AT_ONCE, PARTNER_AT_ONCE
@@ -120,15 +120,17 @@ def submit(ledger, platform, *, acquire=endless_slots, halt=None, outage=None, o
 
         watch = RedisWatch(no_write, lambda: False)
         slots = Slots(watch.patient(acquire), lateness_seconds=1.0)
+        recorder, switch = Recorder(ledger), halt or Halt()
         submitter = Submitter(
-            ledger=ledger,
+            leases=ledger,
+            fault=Fault(ledger, ledger, recorder, switch),
             watch=watch,
-            recorder=Recorder(ledger),
+            recorder=recorder,
             slots=slots,
             platform=platform,
             owner="me",
             publish_again=publish_again,
-            halt=halt or Halt(),
+            halt=switch,
             tell=TOLD.append,
             outage=outage,
             only_brand=only_brand,
