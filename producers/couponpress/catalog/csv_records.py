@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Final, NamedTuple
 
 #: In the order in which they are preferred, when a header reads equally well with several.
-DELIMITERS: Final = (",", ";", "\t", "|", "，")
+DELIMITERS: Final = (",", ";", "\t", "|", "，", "；", "^")
 
 #: A cell may be as long as a line may be. The csv module's own limit is 131,072, and one for the whole process.
 _LONGEST_CELL: Final = 16 * 1024 * 1024

@@ -26,12 +26,25 @@ _AS_DATE: Final = (
     rf"(?:[0-9]{{1,2}}-{_MONTH}(?:-[0-9]{{2,4}})?|{_MONTH}-[0-9]{{2}}|(?:[0-9]{{4}}年)?[0-9]{{1,2}}月[0-9]{{1,2}}日|"
     r"[0-9]{4}年[0-9]{1,2}月|[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}(?: [0-9:]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+)"
 )
+#: How a line end or another letter without a picture is written in a workbook, and by programs that copy it from there.
+_ESCAPED: Final = "_x(?:00[01][0-9A-Fa-f]|007[Ff]|FEFF|200[B-F])_"
 #: Ids that need no closer look; an empty cell is one. The usual forms stand first, for speed.
 is_plain_id: Final = re.compile(
-    rf"[0-9]{{0,15}}|[A-Z]{{1,9}}[-_]?[0-9]{{1,15}}|(?!(?i:{_NO_VALUES})\Z|{_AS_DATE}\Z|{_ROUNDED}\Z)"
+    rf"[0-9]{{0,15}}|[A-Z]{{1,9}}[-_]?[0-9]{{1,15}}|(?!(?i:{_NO_VALUES})\Z|{_AS_DATE}\Z|{_ROUNDED}\Z|.*{_ESCAPED})"
     r"[A-Za-z0-9_\-\u4e00-\u9fff]*"
 ).fullmatch
 
+_ESCAPED_AROUND: Final = re.compile(rf"\A(?:{_ESCAPED})+|(?:{_ESCAPED})+\Z")
+_QUOTES: Final = {
+    '"': '"',
+    "'": "'",
+    "\u201c": "\u201d",
+    "\u2018": "\u2019",
+    "`": "`",
+    "\uff07": "\uff07",
+    "\uff02": "\uff02",
+}
+_APOSTROPHES: Final = "'\u2018\u2019`\uff07"
 _AS_FORMULA: Final = re.compile(r'="([^"]*)"')
 _SHORTENED: Final = re.compile(
     r"[+-]?[0-9]+[.,][0-9]+\s*E\s*[+-]?[0-9]+|[+-]?[0-9]+E\+[0-9]+|[+-]?[0-9]+(?:[.,][0-9]+)?\s*[x\u00d7*]\s*10\^[0-9]+",
@@ -62,16 +75,16 @@ def identifier(text: str) -> str:
     Raises:
         CellError: a program has put something else in its place.
     """
-    plain = visible(text).strip()
+    plain = _ESCAPED_AROUND.sub("", visible(text).strip()).strip()
     if found := _AS_FORMULA.fullmatch(plain):
         plain = found[1].strip()
     elif re.fullmatch(_ROUNDED, plain):
         raise CellError(
             f'ends in zeros from its 16th digit on, as a spreadsheet leaves it; {_AS_TEXT}, or as ="{plain}"'
         )
-    if len(plain) > 2 and plain[0] == plain[-1] == '"':
+    if len(plain) > 2 and plain[-1] == _QUOTES.get(plain[0]):
         plain = plain[1:-1].strip()
-    if plain.startswith("'") and len(plain) > 1 and not plain.endswith("'"):
+    elif len(plain) > 1 and plain[0] in _APOSTROPHES:
         plain = plain[1:].strip()
     if found := _DECIMAL.fullmatch(plain):
         if len(found[1]) > _KEPT_DIGITS:
@@ -93,6 +106,10 @@ def check_id(text: str) -> None:
         return
     if _SHORTENED.fullmatch(text):
         raise CellError(f"is a number that a spreadsheet has shortened, so that its digits are lost; {_AS_TEXT}")
+    if re.search(_ESCAPED, text):
+        raise CellError(
+            "holds the trace of a letter that a program could not write, such as _x000D_; write the id itself"
+        )
     if _WITH_COMMAS.fullmatch(text):
         raise CellError("is a number that a spreadsheet shows in groups; write the id itself")
     if re.fullmatch(_AS_DATE, text):

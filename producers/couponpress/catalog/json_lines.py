@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
 
-from couponpress.catalog.cells import CellError
+from couponpress.catalog.cells import CellError, visible
 from couponpress.catalog.ids import check_id, is_plain_id
 from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
@@ -148,11 +148,12 @@ def _check_first(text: str, name: str) -> None:
 
 
 def _id_problems(raw: dict[str, Any]) -> list[Problem]:
-    """Look for what a program writes in place of an id, such as "nan"."""
+    """Look for what a program writes in place of an id, such as "nan"; drops letters that nobody sees from ids."""
     problems = []
     for name in _OWN:
         value = raw.get(name)
         if isinstance(value, str) and not is_plain_id(value):
+            raw[name] = value = visible(value)
             try:
                 check_id(value)
             except CellError as error:
@@ -177,9 +178,14 @@ def _object_of(text: str) -> dict[str, Any]:
     except _UnreadableError:
         raise
     except json.JSONDecodeError as error:
+        behind = text[error.pos :].strip() if error.msg == "Extra data" else ""
+        if behind.startswith("{"):
+            raise _UnreadableError("holds more than one JSON object; write each on a line of its own") from None
+        if behind == ",":
+            raise _UnreadableError("has a comma behind its JSON object; each line is one object by itself") from None
         raise _UnreadableError(f"is not JSON: {error.msg} at character {error.colno}") from None
-    except (ValueError, RecursionError) as error:
-        raise _UnreadableError(f"is not JSON that can be read: {error}") from None
+    except ValueError:
+        raise _UnreadableError("is not JSON that can be read: a number in it has too many digits") from None
     if not isinstance(found, dict):
         raise _UnreadableError("is not a JSON object: each line is one request body")
     return found

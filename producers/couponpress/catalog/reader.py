@@ -26,7 +26,7 @@ from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.header_row import find_header
 from couponpress.catalog.json_lines import JsonLines
 from couponpress.catalog.merchant_pictures import MerchantPictures
-from couponpress.catalog.rows import BrokenRow, Row
+from couponpress.catalog.rows import ADDED, BrokenRow, Row
 from couponpress.catalog.source import Source, undecodable, unreadable
 from couponpress.catalog.summary import Summary
 from couponpress.catalog.table import Table
@@ -107,6 +107,9 @@ class Catalog:
         self.header, self.unused_columns, width = plan.header, plan.unused, len(plan.header)
         others = self._opened.others if self._opened else ()
         self.summary = Summary(None if source.format == "jsonl" else plan, self.sheet, others)
+        if (hides := self._opened) is not None:
+            columns = [(at, name) for name, at in plan.position.items() if at < width and name not in ADDED]
+            self.summary.hidden_columns = [plan.column(name) for at, name in sorted(columns) if hides.is_hidden(at)]
         self._columns_of_ids = (plan.column("row_id"), plan.column("task_id"))
         at = [plan.position.get(name, width) for name in ("row_id", "task_id")]
         self.ids_at = [column if column < width else None for column in at]

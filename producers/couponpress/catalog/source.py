@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,10 +24,14 @@ from couponpress.errors import CatalogError
 FORMATS: Final[Mapping[str, str]] = {
     ".csv": "csv",
     ".tsv": "csv",
+    ".txt": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
     ".xlsx": "xlsx",
     ".xlsm": "xlsx",
+    ".xltx": "xlsx",
+    ".xltm": "xlsx",
 }
 
 _PACKED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"})
@@ -40,7 +45,7 @@ _OTHER_TABLES: Final[Mapping[str, str]] = {
     ".numbers": "a spreadsheet of Numbers",
 }
 _KNOWN: Final = ("csv", "jsonl", "xlsx")
-_LONGEST_MARK: Final = 8
+_SAMPLE: Final = 4096
 _ZIP: Final = b"PK\x03\x04"
 #: What Excel wrote before 2007, and what it writes around a workbook with a password.
 _OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -56,11 +61,17 @@ _OTHER_FILES: Final[Mapping[bytes, str]] = {
     b"\x89PNG": "a picture; give the catalog that names it",
     b"\xff\xd8\xff": "a picture; give the catalog that names it",
     b"SQLite f": "a database; export the table as CSV",
+    b"\xff\xfe\0\0": "UTF-32 text; save it again as UTF-8",
+    b"\0\0\xfe\xff": "UTF-32 text; save it again as UTF-8",
 }
 _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|table|\?xml|meta)", re.IGNORECASE)
 _NO_TABLE: Final = "a web page or XML; open it in Excel and save it as .xlsx or 'CSV UTF-8'"
-#: ASCII in two bytes each, without a byte-order mark.
+#: Bytes that no text has.
+_NOT_TEXT: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+#: In a text without a byte-order mark: ASCII in two bytes each, and how many bytes there are to each zero at most.
 _UTF16_ASCII: Final = {"utf-16-le": re.compile(rb"(?:[\t -~]\0){3}"), "utf-16-be": re.compile(rb"(?:\0[\t -~]){3}")}
+_FEWEST_ZEROS: Final = 3
+_BYTES_TO_A_ZERO: Final = 40
 
 
 class Source:
@@ -100,7 +111,7 @@ class Source:
         try:
             self._buffered = _buffered(self.path.open("rb") if self.path else stream)
             self._wrapped = self.path is None and self._buffered is not stream
-            start = self._buffered.peek(_LONGEST_MARK)
+            start = self._buffered.peek(_SAMPLE)[:_SAMPLE]
             self.size = self.path.stat().st_size if self.path else None
         except OSError as error:
             raise unreadable(self.name, error) from None
@@ -173,7 +184,13 @@ def _in_two_bytes(start: bytes) -> str | None:
     marked = marked_encoding(start)
     if marked in _UTF16_ASCII:
         return marked
-    return next((name for name, pattern in _UTF16_ASCII.items() if pattern.match(start)), None)
+    if found := next((name for name, pattern in _UTF16_ASCII.items() if pattern.match(start)), None):
+        return found
+    # Chinese letters have no zeros in UTF-16; commas, digits and line ends have one each, on the same side.
+    zeros = Counter(at % 2 for at, byte in enumerate(start) if byte == 0)
+    if sum(zeros.values()) < max(_FEWEST_ZEROS, len(start) // _BYTES_TO_A_ZERO) or len(zeros) != 1:
+        return None
+    return "utf-16-be" if zeros[0] else "utf-16-le"
 
 
 def _encoding_of(asked: str | None) -> str | None:
@@ -194,13 +211,34 @@ def _format_of(path: Path | None, asked: str | None, name: str) -> str:
     if found is None and path and path.suffix.lower() in _PACKED:
         raise CatalogError(f"{name} is compressed; unpack it first, then submit {path.with_suffix('').name}.")
     if found is None and path and path.suffix.lower() in _OTHER_TABLES:
-        what = _OTHER_TABLES[path.suffix.lower()]
-        raise CatalogError(f"{name} is {what}; open it and save it as .xlsx, then submit {path.stem}.xlsx.")
+        raise CatalogError(f"{name} is {_other_table(path)}.")
     if found is None:
         raise CatalogError(
             f"the format of {name} cannot be told by its name; add --format {', --format '.join(_KNOWN)}."
         )
     return found
+
+
+def _other_table(path: Path) -> str:
+    """Return what a file under the name of another program's table is, and how to get at its rows.
+
+    Raises:
+        CatalogError: it cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_SAMPLE)
+    except OSError as error:
+        raise unreadable(str(path), error) from None
+    suffix = path.suffix.lower()
+    if suffix == ".xls" and start.startswith(_ZIP):
+        return f"a new workbook under an old name; rename it to {path.stem}.xlsx, or add --format xlsx"
+    saved = f"open it and save it as .xlsx, then submit {path.stem}.xlsx"
+    if _WEB_PAGE.match(start):
+        return f"a web page or XML under a workbook's name; {saved}"
+    if suffix == ".xls" and start and (_in_two_bytes(start) or not _NOT_TEXT.search(start)):
+        return f"text under a workbook's name; {saved}, or add --format csv"
+    return f"{_OTHER_TABLES[suffix]}; {saved}"
 
 
 def _trouble_of(start: bytes, format_name: str, name: str) -> CatalogError | None:
@@ -212,10 +250,18 @@ def _trouble_of(start: bytes, format_name: str, name: str) -> CatalogError | Non
     if start.startswith(_OLD_EXCEL):
         return CatalogError(f"{name} is an old .xls, or has a password; save it in Excel as .xlsx without a password.")
     if format_name == "xlsx":
-        return None if start.startswith(_ZIP) else CatalogError(f"{name} is no workbook (.xlsx); see --format.")
+        return None if start.startswith(_ZIP) else CatalogError(f"{name} is {_no_workbook(start)}.")
     if start.startswith(_ZIP):
         return CatalogError(f"{name} is a workbook and no text; give it the suffix .xlsx, or add --format xlsx.")
     return CatalogError(f"{name} is {_NO_TABLE}.") if _WEB_PAGE.match(start) else None
+
+
+def _no_workbook(start: bytes) -> str:
+    if _WEB_PAGE.match(start):
+        return _NO_TABLE
+    if _in_two_bytes(start) or not _NOT_TEXT.search(start):
+        return "text and no workbook; give it the suffix .csv or .jsonl, or add --format csv"
+    return "no workbook (.xlsx); see --format"
 
 
 def _buffered(stream: BinaryIO) -> io.BufferedReader:

@@ -46,6 +46,7 @@ class Summary:
     Attributes:
         sheet: the sheet that is read; empty unless the catalog is a workbook.
         other_sheets: the sheets that are not.
+        hidden_columns: the headers of columns that are read, and that a person does not see.
         skipped_rows: how many hidden rows were left out.
         offer: the first good row with an offer in words, once there is one.
     """
@@ -53,22 +54,27 @@ class Summary:
     def __init__(self, plan: Plan | None, sheet: str = "", other_sheets: tuple[str, ...] = ()) -> None:
         self._plan = plan
         self.sheet, self.other_sheets = sheet, other_sheets
+        self.hidden_columns: list[str] = []
         self.skipped_rows = 0
         self.offer: str | None = None
+        self._has_rows = False
 
     def note(self, row: Row) -> None:
         """Take the offer of a good row, if it has one; a cut-out has none."""
+        self._has_rows = True
         if _HAS_OFFER in row.serialized_spec.head + row.serialized_spec.tail:
             self.offer = f"line {row.line} is the offer {in_words(row.spec)}"
 
     def lines(self) -> list[str]:
-        """Return sentences for a report; at most four."""
+        """Return sentences for a report; at most five. Of units nothing is said where no row has an amount."""
         told = []
         if self.other_sheets:
             told.append(f"read is the sheet {self.sheet!r}; not read: {', '.join(self.other_sheets[:8])}")
         if self.skipped_rows:
             told.append(f"hidden rows left out: {self.skipped_rows}")
-        if units := self._units():
+        if self.hidden_columns:
+            told.append(f"hidden columns that are read: {', '.join(self.hidden_columns[:8])}")
+        if (self.offer is not None or not self._has_rows) and (units := self._units()):
             told.append(f"amounts are read in {units}")
         if self.offer is not None:
             told.append(self.offer)
@@ -76,7 +82,7 @@ class Summary:
 
     def _units(self) -> str:
         if self._plan is None:
-            return _UNITS["cents"]
+            return _UNITS["cents"] if self._has_rows else ""
         columns: dict[str, list[str]] = {}
         for field, unit in self._plan.units.items():
             columns.setdefault(unit, []).append(self._plan.column(field))

@@ -109,6 +109,10 @@ class Sheet:
     def width(self, width: int) -> None:
         self._parser.width = width
 
+    def is_hidden(self, column: int) -> bool:
+        """Whether a person does not see a column, from 0; known once the header was read."""
+        return any(column in one for one in self._parser.hidden_columns)
+
     def records(self) -> Iterator[Record]:
         """Give every row that is not empty.
 

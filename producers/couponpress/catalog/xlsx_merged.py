@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
@@ -21,10 +22,14 @@ Range = tuple[int, int, int, int]
 class Merged:
     """The merged cells of a sheet that reach over several rows: their value stands for each row, in their first column.
 
-    Across columns nothing is filled: which of several columns is meant, only a person can say.
+    Across columns nothing is filled: which of several columns is meant, only a person can say. What a cell below a
+    merged one still holds is not seen by a person, and counts as empty.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
+        ranges = list(ranges)
+        self._wide = sorted((one for one in ranges if one[2] > one[0]), key=itemgetter(1), reverse=True)
+        self._covering: list[Range] = []
         self._last_row = {(top, left): bottom for left, top, _, bottom in ranges if bottom > top}
         self._columns = {left for _, left in self._last_row}
         self._open: dict[int, tuple[int, SheetCell]] = {}
@@ -39,6 +44,13 @@ class Merged:
                 self._open[column] = (last, cells[column - 1])
             elif column in self._open and line <= self._open[column][0]:
                 cells[column - 1] = self._open[column][1]
+        while self._wide and self._wide[-1][1] <= line:
+            self._covering.append(self._wide.pop())
+        if self._covering:
+            self._covering = [one for one in self._covering if one[3] >= line]
+            for left, _, right, _ in self._covering:
+                covered = len(cells[left:right])
+                cells[left : left + covered] = [SheetCell()] * covered
 
 
 def merged_ranges(book_part: IO[bytes]) -> list[Range]:

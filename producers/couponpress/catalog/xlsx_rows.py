@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import product
 from string import ascii_uppercase
@@ -30,9 +30,8 @@ COLUMNS: Final = {
 }
 _NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+-]?[0-9]{1,4}))?\s*")
 _DAYS_TO_1904: Final = 1462
-_KINDS: Final = {
-    spelled: kind for kind in ("row", "c", "v", "f", "is", "t", "rPh", "sheetData") for spelled in main(kind)
-}
+#: The width of a column, or the height of a row, that nobody sees.
+_NOTHING: Final = re.compile(r"0+(?:\.0*)?")
 _NO_CELL: Final = SheetCell()
 
 #: Number, cells, whether it is hidden.
@@ -44,10 +43,12 @@ class SheetParser:
 
     Attributes:
         width: rows are cut or filled to so many cells, once it is set.
+        hidden_columns: the columns, from 0, that a person does not see; known once there is a row.
     """
 
     def __init__(self, book: Book) -> None:
         self._book = book
+        self.hidden_columns: list[range] = []
         self.width: int | None = None
         self._rows: list[SheetRow] = []
         self._line = self._next = 0
@@ -58,9 +59,28 @@ class SheetParser:
         self._at = -1
         self._of_cell: dict[str, str] = {}
         self._formula = self._phonetic = self._taking = self._in_rows = self._in_row = False
-        self._has_value = False
         self._parts: list[str] = []
         self._length = 0
+        begins: dict[str, Callable[[dict[str, str]], None]] = {
+            "col": self._begin_column,
+            "sheetData": self._begin_rows,
+            "row": self._begin_row,
+            "c": self._begin_cell,
+            "f": self._begin_formula,
+            "v": self._begin_value,
+            "t": self._begin_text,
+            "rPh": self._begin_phonetic,
+        }
+        ends: dict[str, Callable[[], None]] = {
+            "sheetData": self._end_rows,
+            "row": self._end_row,
+            "c": self._finish_cell,
+            "v": self._end_value,
+            "t": self._end_value,
+            "rPh": self._end_phonetic,
+        }
+        self._begins = {spelled: call for kind, call in begins.items() for spelled in main(kind)}
+        self._ends = {spelled: call for kind, call in ends.items() for spelled in main(kind)}
 
     def rows(self, part: IO[bytes]) -> Iterator[SheetRow]:
         """Give every row with a cell that is not empty, in its order.
@@ -78,45 +98,46 @@ class SheetParser:
                 yield from rows
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        kind = _KINDS.get(name)
-        if kind == "c":
-            if self._in_row:
-                self._begin_cell(attributes)
-        elif kind == "v":
-            self._taking = self._at >= 0
-            self._has_value = True
-        elif kind == "row":
-            if self._in_rows:
-                self._begin_row(attributes)
-        elif kind == "f":
-            self._formula = True
-        elif kind == "rPh":
-            self._phonetic = True
-        elif kind == "t":
-            self._taking = self._at >= 0 and not self._phonetic
-            self._has_value = True
-        elif kind == "sheetData":
-            self._in_rows = True
+        begin = self._begins.get(name)
+        if begin is not None:
+            begin(attributes)
 
     def _end(self, name: str) -> None:
-        kind = _KINDS.get(name)
-        if kind == "c":
-            if self._at >= 0:
-                self._finish_cell()
-                self._at = -1
-        elif kind in {"v", "t"}:
-            self._taking = False
-        elif kind == "row":
-            if self._cells:
-                if self.width is not None:
-                    self._cells += [_NO_CELL] * (self.width - len(self._cells))
-                self._rows.append((self._line, self._cells, self._hidden))
-                self._cells = []
-            self._in_row = False
-        elif kind == "rPh":
-            self._phonetic = False
-        elif kind == "sheetData":
-            self._in_rows = False
+        end = self._ends.get(name)
+        if end is not None:
+            end()
+
+    def _begin_rows(self, _: dict[str, str]) -> None:
+        self._in_rows = True
+
+    def _end_rows(self) -> None:
+        self._in_rows = False
+
+    def _begin_value(self, _: dict[str, str]) -> None:
+        self._taking = self._at >= 0
+
+    def _begin_text(self, _: dict[str, str]) -> None:
+        self._taking = self._at >= 0 and not self._phonetic
+
+    def _end_value(self) -> None:
+        self._taking = False
+
+    def _begin_formula(self, _: dict[str, str]) -> None:
+        self._formula = True
+
+    def _begin_phonetic(self, _: dict[str, str]) -> None:
+        self._phonetic = True
+
+    def _end_phonetic(self) -> None:
+        self._phonetic = False
+
+    def _end_row(self) -> None:
+        if self._cells:
+            if self.width is not None:
+                self._cells += [_NO_CELL] * (self.width - len(self._cells))
+            self._rows.append((self._line, self._cells, self._hidden))
+            self._cells = []
+        self._in_row = False
 
     def _text(self, data: str) -> None:
         if self._taking:
@@ -125,7 +146,18 @@ class SheetParser:
             if self._length > _LONGEST_CELL:
                 raise DamagedPartError(f"a cell of row {self._line} has more than a million letters")
 
+    def _begin_column(self, attributes: dict[str, str]) -> None:
+        if is_true(attributes.get("hidden")) or _NOTHING.fullmatch(attributes.get("width", "")):
+            first, last = attributes.get("min", ""), attributes.get("max", "")
+            if not (first.isascii() and first.isdecimal() and last.isascii() and last.isdecimal() and len(last) < 9):
+                raise DamagedPartError(f"the columns {first[:40]!r} to {last[:40]!r} are hidden, which are none")
+            if len(self.hidden_columns) > _MOST_COLUMNS:
+                raise DamagedPartError("more columns are hidden than a sheet has")
+            self.hidden_columns.append(range(int(first) - 1, int(last)))
+
     def _begin_row(self, attributes: dict[str, str]) -> None:
+        if not self._in_rows:
+            return
         number = attributes.get("r")
         if number is None:
             line = self._line + 1
@@ -136,13 +168,15 @@ class SheetParser:
         if not self._line < line <= _MOST_ROWS:
             raise DamagedPartError(f"row {line} stands behind row {self._line}")
         self._line, self._number = line, str(line)
-        hidden = attributes.get("hidden")
-        self._hidden = hidden is not None and is_true(hidden)
+        hidden, height = attributes.get("hidden"), attributes.get("ht")
+        self._hidden = is_true(hidden) or (height is not None and _NOTHING.fullmatch(height) is not None)
         self._in_row = True
         self._next = 0
         self._filled.clear()
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
+        if not self._in_row:
+            return
         reference = attributes.get("r")
         if reference is None:
             at = self._next
@@ -156,13 +190,14 @@ class SheetParser:
         self._filled.add(at)
         self._at, self._next = at, at + 1
         self._of_cell = attributes
-        self._formula = self._has_value = False
+        self._formula = False
         self._parts.clear()
         self._length = 0
 
     def _finish_cell(self) -> None:
         at, width = self._at, self.width
-        if width is not None and at >= width:
+        self._at = -1
+        if at < 0 or (width is not None and at >= width):
             return
         text = "".join(self._parts)
         if not text.strip():

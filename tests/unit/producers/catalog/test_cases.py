@@ -4,13 +4,19 @@ The files lie in `cases/`. A line of a table is a row's line in its file, its id
 `broken` with the first rule that it breaks; or `refused` for a file that is not read at all.
 """
 
+import gzip
+import io
+import json
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from couponpress import catalog
 from couponpress.catalog.summary import in_words
 from couponpress.errors import CatalogError
+from tests.unit.producers.catalog.test_workbook import with_cells
+from tests.unit.producers.catalog.test_workbook_fuzz import parts_of, zipped
 
 FILES = Path(__file__).parent / "cases"
 #: Files that are read with headers of a merchant's own.
@@ -300,3 +306,225 @@ def test_each_value_of_a_file(name):
         # A sentence may say more than the table; what is sent may not.
         cut = len(expected) if " broken " in expected or expected.split()[0] in {"refused", "noted"} else None
         assert line[:cut] == expected
+
+
+# --- the same kinds, written by other programs -----------------------------------------------------------------------
+
+HEADER = "商品编号,品牌ID,优惠范围,券类型,门槛(元),减免(元),折扣"
+ROW = "SP-1,120344,全场,满减券,100,20,"
+TABLE = f"{HEADER}\n{ROW}\n"
+GOOD = "2 SP-1 120344 满100元减20元"
+OBJECT = json.dumps(
+    {
+        "row_id": "SP-1",
+        "brand_id": "120344",
+        "image_generation_type": "COMBINE_IMAGE",
+        "combine_image": {
+            "scope": "ALL",
+            "type": "NORMAL",
+            "usage_mode": "SINGLE",
+            "normal_coupon": {"threshold": 10000, "discount_amount": 2000},
+        },
+    }
+)
+GOOD_OBJECT = "1 SP-1 120344 满100元减20元"
+WEB_PAGE = "<html><body><table><tr><td>品牌ID</td></tr></table>"
+
+
+def parted(delimiter):
+    return TABLE.replace(",", delimiter).encode()
+
+
+FILES_OF_OTHERS = {
+    # encodings and marks
+    "a.csv": (TABLE.encode("utf-8-sig"), GOOD),
+    "b.csv": (TABLE.encode("gbk"), GOOD),
+    "c.csv": (TABLE.encode("utf-16"), GOOD),
+    "d.csv": (TABLE.encode("utf-16-le"), GOOD),
+    "e.csv": (TABLE.encode("utf-16-be"), GOOD),
+    "f.csv": (TABLE.encode("utf-32"), "refused is UTF-32 text; save it again as UTF-8."),
+    "g.csv": (TABLE.encode("utf-7"), "refused line 1 (+VUZUwX8WU/c, +VMFyTA-ID,"),
+    "h.csv": (TABLE.encode("hz"), "refused line 1 (~{ILF71`:E~},"),
+    # separators and line ends
+    "semicolons.csv": (parted(";"), GOOD),
+    "tabs.txt": (parted("\t"), GOOD),
+    "unicode.txt": (TABLE.replace(",", "\t").encode("utf-16"), GOOD),
+    "pipes.csv": (parted("|"), GOOD),
+    "wide_commas.csv": (parted("，"), GOOD),
+    "wide_semicolons.csv": (parted("；"), GOOD),
+    "carets.csv": (parted("^"), GOOD),
+    "colons.csv": (parted(":"), "refused line 1 (商品编号:品牌ID"),
+    "old_mac.csv": (TABLE.replace("\n", "\r").encode(), GOOD),
+    "cells_behind.csv": (TABLE.replace("\n", ",,,\n").encode(), GOOD),
+    "comment.csv": (f"# exported in May\n{TABLE}".encode(), GOOD.replace("2", "3", 1)),
+    # quotes
+    "quoted.csv": (TABLE.replace(",100,", ',"1,000",').encode(), "2 SP-1 120344 满1000元减20元"),
+    "smart_quotes.csv": (TABLE.replace("SP-1", "“SP-1”").encode(), GOOD),
+    "single_quotes.csv": (TABLE.replace("SP-1", "'SP-1'").encode(), GOOD),
+    "backslash.csv": (TABLE.replace("SP-1", '"SP\\"-1"').encode(), "2 broken row: has a quote that does not close"),
+    "decimal_comma.csv": (TABLE.replace(",20,", ",9,90,").encode(), "2 broken row: has 8 cells under a header of 7"),
+    # other formats under a known name, and the other way round
+    "a.csv.gz": (gzip.compress(TABLE.encode()), "refused is compressed; unpack it first"),
+    "gzip.csv": (gzip.compress(TABLE.encode()), "refused is compressed with gzip"),
+    "text.xlsx": (TABLE.encode(), "refused is text and no workbook; give it the suffix .csv"),
+    "page.xlsx": (WEB_PAGE.encode(), "refused is a web page or XML; open it in Excel and save it as .xlsx"),
+    "page.xls": (WEB_PAGE.encode("gbk"), "refused is a web page or XML under a workbook's name; open it and save it"),
+    "page.csv": (WEB_PAGE.encode(), "refused is a web page or XML"),
+    "text.xls": (
+        TABLE.replace(",", "\t").encode("gbk"),
+        "refused is text under a workbook's name; open it and save it",
+    ),
+    "text16.xls": (TABLE.encode("utf-16"), "refused is text under a workbook's name; open it and save it"),
+    "xml2003.xls": (b"<?xml version='1.0'?><Workbook/>", "refused is a web page or XML under a workbook's name"),
+    "old.xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "refused is an old workbook (.xls); open it and save it as .xlsx"),
+    "old.xlsx": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "refused is an old .xls, or has a password"),
+    "new.xls": (b"PK\x03\x04", "refused is a new workbook under an old name; rename it to new.xlsx"),
+    "book.ods": (b"PK\x03\x04", "refused is an OpenDocument spreadsheet (.ods); open it and save it as .xlsx"),
+    "book.xlsb": (b"PK\x03\x04", "refused is a binary workbook (.xlsb); open it and save it as .xlsx"),
+    "book.et": (b"\xd0\xcf", "refused is a spreadsheet of WPS (.et); open it and save it as .xlsx"),
+    "book.numbers": (b"PK\x03\x04", "refused is a spreadsheet of Numbers; open it and save it as .xlsx"),
+    "table.pdf": (b"%PDF-1.7", "refused the format of"),
+    # JSON
+    "one.json": (OBJECT.encode(), GOOD_OBJECT),
+    "mark.jsonl": (OBJECT.encode("utf-8-sig"), GOOD_OBJECT),
+    "utf16.jsonl": (OBJECT.encode("utf-16"), GOOD_OBJECT),
+    "array.json": (f"[{OBJECT},{OBJECT}]".encode(), "refused is a JSON array"),
+    "array_of_lines.jsonl": (f"[{OBJECT},\n{OBJECT}\n]".encode(), "refused is a JSON array"),
+    "indented.json": (json.dumps(json.loads(OBJECT), indent=2).encode(), "refused is JSON over several lines"),
+    "in_a_row.jsonl": ((OBJECT + OBJECT).encode(), "1 broken row: holds more than one JSON object"),
+    "old_mac.jsonl": (f"{OBJECT}\r{OBJECT}\r".encode(), "1 broken row: holds more than one JSON object"),
+    "commas.jsonl": (f"{OBJECT},".encode(), "1 broken row: has a comma behind its JSON object"),
+    "single_quotes.jsonl": (OBJECT.replace('"', "'").encode(), "1 broken row: is not JSON"),
+    "float.jsonl": (
+        OBJECT.replace("10000", "10000.0").encode(),
+        "1 broken combine_image.normal_coupon.threshold: must be",
+    ),
+    "text.jsonl": (
+        OBJECT.replace("10000", '"10000"').encode(),
+        "1 broken combine_image.normal_coupon.threshold: must be",
+    ),
+    "true.jsonl": (OBJECT.replace("10000", "true").encode(), "1 broken combine_image.normal_coupon.threshold: must be"),
+    "infinite.jsonl": (
+        OBJECT.replace("10000", "1e999").encode(),
+        "1 broken combine_image.normal_coupon.threshold: must",
+    ),
+    "digits.jsonl": (
+        OBJECT.replace("10000", "1" * 5000).encode(),
+        "1 broken row: is not JSON that can be read: a number in",
+    ),
+    "id.jsonl": (OBJECT.replace('"SP-1"', "6.90123e12").encode(), "1 broken row_id: must be a valid string"),
+    "table.jsonl": (TABLE.encode(), "1 broken row: is not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", FILES_OF_OTHERS)
+def test_a_file_of_another_program(name, tmp_path):
+    content, expected = FILES_OF_OTHERS[name]
+    (tmp_path / name).write_bytes(content)
+    found = read_lines(tmp_path / name)[0]
+    assert found[: len(expected)] == expected if " broken " in expected or "refused" in expected else found == expected
+
+
+def book(change=lambda sheet: None, cells=None, parts=lambda parts: parts):
+    made = openpyxl.Workbook()
+    made.active.title = "五月"
+    made.active.append(HEADER.split(","))
+    made.active.append(["SP-1", "120344", "全场", "满减券", 100, 20])
+    change(made.active)
+    out = io.BytesIO()
+    made.save(out)
+    return zipped(parts(parts_of(with_cells(out.getvalue(), cells or {}))))
+
+
+def hidden(column):
+    def change(sheet):
+        sheet.column_dimensions[column].hidden = True
+
+    return change
+
+
+BOOKS = {
+    "a hidden column": (book(hidden("E")), [GOOD, "hidden columns that are read: 门槛(元)"]),
+    "a hidden column of a name": (book(lambda sheet: (sheet.append([]), hidden("H")(sheet))), [GOOD]),
+    "a column without width": (
+        book(
+            parts=lambda parts: {
+                **parts,
+                "xl/worksheets/sheet1.xml": parts["xl/worksheets/sheet1.xml"].replace(
+                    b"<sheetData>", b'<cols><col min="5" max="6" width="0" customWidth="1"/></cols><sheetData>'
+                ),
+            }
+        ),
+        [GOOD, "hidden columns that are read: 门槛(元), 减免(元)"],
+    ),
+    "a row without height": (
+        book(
+            parts=lambda parts: {
+                **parts,
+                "xl/worksheets/sheet1.xml": parts["xl/worksheets/sheet1.xml"].replace(
+                    b'<row r="2"', b'<row ht="0" r="2"'
+                ),
+            }
+        ),
+        [GOOD, "noted 1 the row is hidden in the workbook, and was taken; --skip-hidden leaves such rows out"],
+    ),
+    "a value below a merged cell": (
+        book(
+            parts=lambda parts: {
+                **parts,
+                "xl/worksheets/sheet1.xml": parts["xl/worksheets/sheet1.xml"].replace(
+                    b"</sheetData>", b'</sheetData><mergeCells><mergeCell ref="E2:F2"/></mergeCells>'
+                ),
+            }
+        ),
+        ["2 broken 减免(元): is required"],
+    ),
+    "a result of Excel": (book(cells={"E2": "><f>50*2</f><v>100</v>"}), [GOOD]),
+    "a text of a formula": (book(cells={"A2": ' t="str"><f>"SP-"&amp;1</f><v>SP-1</v>'}), [GOOD]),
+    "an error of a formula": (
+        book(cells={"E2": ' t="e"><f>NA()</f><v>#N/A</v>'}),
+        ["2 broken 门槛(元): holds a formula's"],
+    ),
+    "an id as a date": (
+        book(cells={"A2": ' t="d"><v>2026-05-01</v>'}),
+        ["2 broken 商品编号: is a date or a time to Excel"],
+    ),
+    "an id as a truth value": (book(cells={"A2": ' t="b"><v>1</v>'}), ["2 broken 商品编号: is TRUE to Excel"]),
+    "an id of 18 digits": (
+        book(cells={"A2": "><v>123456789012345678</v>"}),
+        ["2 broken 商品编号: has more digits than"],
+    ),
+    "an id of rich text": (book(cells={"A2": ' t="inlineStr"><is><r><t>SP</t></r><r><t>-1</t></r></is>'}), [GOOD]),
+    "an id of a link": (book(lambda sheet: setattr(sheet["A2"], "hyperlink", "https://shop.example/SP-1")), [GOOD]),
+    "a frozen header": (book(lambda sheet: setattr(sheet, "freeze_panes", "B2")), [GOOD]),
+    "a filter": (book(lambda sheet: setattr(sheet.auto_filter, "ref", "A1:G2")), [GOOD]),
+    "a cell far away": (book(lambda sheet: sheet.__setitem__("XFD2", "x")), [GOOD]),
+    "a row far below": (
+        book(lambda sheet: [sheet.cell(1_048_576, at, cell.value) for at, cell in enumerate(sheet[2], 1)]),
+        [GOOD, "1048576 SP-1 120344 满100元减20元", "noted 1 row: stands twice; it is the same work"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BOOKS)
+@pytest.mark.parametrize("suffix", [".xlsx", ".xltx"])
+def test_a_workbook_of_another_program(what, suffix, tmp_path):
+    content, expected = BOOKS[what]
+    (tmp_path / f"may{suffix}").write_bytes(content)
+    with catalog.DuplicateIds() as seen, catalog.read(tmp_path / f"may{suffix}", seen=seen) as rows:
+        found = [row_line(row) for row in rows]
+        found += [line for line in rows.summary.lines() if "hidden" in line]
+        found += [f"noted {count} {note}" for note, count in rows.notes.items()]
+    assert [line[: len(wanted)] for line, wanted in zip(found, expected, strict=True)] == expected
+
+
+def test_of_a_catalog_without_amounts_no_unit_is_told(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"row_id": "1", "brand_id": "1", "image_generation_type": "CUT_OUT", '
+        '"cut_out": {"image_url": "https://wxpaylogo.qpic.cn/a.jpg"}}\n'
+    )
+    (tmp_path / "a.csv").write_text("品牌ID,商品图,门槛(元)\n1,https://wxpaylogo.qpic.cn/a.jpg,\n")
+    for name in ("a.jsonl", "a.csv"):
+        with catalog.read(tmp_path / name) as rows:
+            assert [type(row) for row in rows] == [catalog.Row]
+            assert rows.summary.lines() == []

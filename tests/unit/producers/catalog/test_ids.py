@@ -29,7 +29,14 @@ HEADER = "商品编号,品牌ID,优惠范围,券类型,门槛(元),减免(元)"
         ("7e12", "7e12"),
         ("#12", "#12"),
         ("v1.2", "v1.2"),
-        ("'quoted'", "'quoted'"),
+        ("'quoted'", "quoted"),
+        ("\u201cSP-1\u201d", "SP-1"),
+        ("\u201800123", "00123"),
+        ("`00123", "00123"),
+        ("it's", "it's"),
+        ("120344_x000D_", "120344"),
+        ("_x000D__x000A_120344_xFEFF_", "120344"),
+        ("a_x0041_b", "a_x0041_b"),
         ('"00123"', "00123"),
         ('="123456789012345000"', "123456789012345000"),
         ("123456789012345678", "123456789012345678"),
@@ -93,6 +100,7 @@ def test_an_id_is_what_was_meant(cell, id_):
         ("假", "no value"),
         ("WAHR", "no value"),
         ("1.#QNAN", "no value"),
+        ("12_x000D_34", "trace of a letter"),
         ("6,901,234", "in groups"),
         ("1 234 567", "in groups"),
         ("2-Sep", "a date"),
@@ -132,3 +140,10 @@ def test_json_has_such_words_too(name):
     good = "a" if name == "row_id" else "1"
     _, found = read_all(GOOD_LINE + "\n" + GOOD_LINE.replace(f'"{name}": "{good}"', f'"{name}": "nan"'), "jsonl")
     assert [field for field, _, _ in told(found[1])] == [name]
+
+
+def test_letters_that_nobody_sees_are_dropped_from_the_ids_of_jsonl():
+    _, found = read_all(GOOD_LINE.replace('"a"', '"a\u200b"').replace('"1"', '"\ufeff1"'), "jsonl")
+    assert [(row.spec.row_id, row.spec.brand_id) for row in found] == [("a", "1")]
+    _, found = read_all(GOOD_LINE.replace('"a"', '"a_x000D_"'), "jsonl")
+    assert [problem[0] for problem in told(found[0])] == ["row_id"]

@@ -836,7 +836,7 @@ def test_jsonl_row_ids():
         ('"text"', "row", "is not a JSON object"),
         ("brand_id,1", "row", "is not JSON: Expecting value at character 1"),
         ('{"brand_id": "1"', "row", "is not JSON"),
-        ('{"brand_id": "1"} {}', "row", "is not JSON"),
+        ('{"brand_id": "1"} {}', "row", "holds more than one JSON object"),
         ("{'brand_id': '1'}", "row", "is not JSON"),
         ('{"brand_id": NaN}', "row", "is not JSON: there is no NaN"),
         ("[" * 100_000, "row", "is not JSON that can be read"),
@@ -914,7 +914,7 @@ def test_the_byte_order_mark_is_known_and_not_read(mark):
         (GOOD_LINE.replace('"a"', '"茶"').encode("gb18030"), "jsonl", "is not UTF-8 text"),
         (b"PK\x03\x04\x14\x00\x06\x00\xff\xfe", "csv", "is a workbook and no text; give it the suffix .xlsx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xlsx", "is an old .xls, or has a password; save it in Excel as .xlsx"),
-        (b"brand_id,image_url\n", "xlsx", "is no workbook (.xlsx)"),
+        (b"brand_id,image_url\n", "xlsx", "is text and no workbook; give it the suffix .csv"),
         (b"a,b\n1,2\n", "csv", "missing columns: brand_id (品牌ID); for head pictures scope (优惠范围), type (券类型)"),
         (b"image_url\nx\n", "csv", "missing columns: brand_id (品牌ID). "),
         (

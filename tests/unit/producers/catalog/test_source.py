@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from couponpress.catalog import read
 from couponpress.errors import InputError
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.nightly.source import files_of, rows_of, trouble_of
@@ -109,12 +108,3 @@ def test_a_callable_that_is_not_there(module, tmp_path, source, sentence):
 def test_defaults_are_those_of_the_file():
     assert schedule("x").grace == timedelta(hours=1)
     assert schedule("x").time_zone == ZoneInfo("UTC")
-
-
-@pytest.mark.parametrize(
-    ("name", "what"), [("May.xls", "an old workbook"), ("May.ODS", "an OpenDocument spreadsheet"), ("May.et", "of WPS")]
-)
-def test_a_table_of_another_program_is_named_with_the_way_to_save_it(tmp_path, name, what):
-    (tmp_path / name).write_bytes(b"PK\x03\x04")
-    with pytest.raises(InputError, match=f"{what}.*save it as .xlsx, then submit May.xlsx"):
-        read(tmp_path / name)
