@@ -9,13 +9,15 @@
 
 The modules, in the order in which a file passes them:
 
-    source             opens a file or standard input, knows its format
+    source             opens a file or standard input, knows its format; `first_bytes` tells what is no catalog
     encodings, lines   bytes become lines of text
     csv_records        lines become the records of a table
     workbook           the records of a sheet of .xlsx: xlsx_package (zip and XML), xlsx_book (what all sheets share),
-                       xlsx_rows, xlsx_merged; `workbook_cells` turns a cell into text, as `number_formats` shows it
-    vocabulary         the headers that are understood; `header_mapping` holds a merchant's own
+                       xlsx_rows, xlsx_cells, xlsx_merged; `workbook_cells` turns a cell into text, as `number_formats` shows it
+    vocabulary         the headers that are understood; `header_mapping` holds a merchant's own, `mapping_file` edits
+                       the file that it is kept in
     header_row         finds the header below titles and notes
+    sheets             all sheets of a workbook, one after the other
     columns            a header becomes a plan; `cells` reads the cell of a column, `ids` that of an id
     table, json_lines  a record becomes a row, `rows` has its shape; `offers` remembers what was checked already
     merchant_pictures  pictures that are not at the platform yet; `picture_table` keeps what became of them
@@ -33,6 +35,7 @@ from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.merchant_pictures import NOT_UPLOADED_YET, MerchantPictures
 from couponpress.catalog.reader import Catalog, read
 from couponpress.catalog.rows import RESULT, BrokenRow, Given, Row, row_prefixes
+from couponpress.catalog.sheets import Part, parts_of
 from couponpress.catalog.source import FORMATS
 
 __all__ = [
@@ -47,7 +50,9 @@ __all__ = [
     "Given",
     "HeaderMapping",
     "MerchantPictures",
+    "Part",
     "Row",
+    "parts_of",
     "read",
     "row_prefixes",
 ]

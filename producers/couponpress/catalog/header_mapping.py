@@ -6,7 +6,6 @@ A mapping says which column is which field, and which values hold for every row.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, get_args
 
 from couponpress.catalog.cells import CellError
+from couponpress.catalog.mapping_file import edited
 from couponpress.catalog.vocabulary import Meaning, folded, known, meaning_of, own_names
 from couponpress.errors import CatalogError
 from couponpress.spec import CouponType, ImageGenerationType, Scope, UsageMode
@@ -92,24 +92,36 @@ class HeaderMapping:
             said[header.strip()] = name.strip()
         of_file = cls.of(raw, str(path))
         of_pairs = cls.of({"columns": said}, "--map")
-        return cls({**of_file.columns, **of_pairs.columns}, of_file.fixed, of_file.words)
+        columns = dict(of_file.columns)
+        for header, name in of_pairs.columns.items():
+            spelled = next((one for one in columns if folded(one) == folded(header)), header)
+            columns[spelled] = name
+        return cls(columns, of_file.fixed, of_file.words)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, loaded: Path | None = None) -> None:
         """Write the mapping as a file that `load` reads.
 
+        What a person wrote stays: the comments and the order of the file that is there already, else those of the file
+        `loaded`.
+
         Raises:
-            CatalogError: it cannot be written.
+            CatalogError: it cannot be written, or is there already and cannot be edited.
         """
         parts = {"columns": self.columns, "fixed": self.fixed}
         parts |= {f"words.{name}": of_field for name, of_field in self.words.items()}
-        lines = []
-        for title, pairs in parts.items():
-            if pairs:
-                lines += [f"[{title}]", *(f"{_quoted(name)} = {_quoted(cell)}" for name, cell in pairs.items()), ""]
+        origin = path if path.exists() else loaded
+        unfinished = path.with_name(f".{path.name}.part")
         try:
-            path.write_text("\n".join(lines), encoding="utf-8")
+            text = origin.read_text(encoding="utf-8-sig") if origin else ""
+            text = edited(text, {name: pairs for name, pairs in parts.items() if pairs})
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(path)
         except OSError as error:
             raise CatalogError(f"the mapping {path} cannot be written ({error.strerror}).") from None
+        except ValueError:
+            raise CatalogError(
+                f"{origin} is there, and is no mapping that can be added to; save the mapping to a new file."
+            ) from None
 
 
 def _check_fixed(meaning: Meaning, name: str, cell: str, where: str) -> None:
@@ -147,8 +159,3 @@ def _texts(raw: object, where: str) -> dict[str, str]:
             raise CatalogError(f"{where}: {name!r} stands twice.")
         made[name] = text.strip()
     return made
-
-
-def _quoted(text: str) -> str:
-    """A JSON text is a TOML text, but for the letter DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

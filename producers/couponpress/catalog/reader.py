@@ -70,7 +70,8 @@ class Catalog:
     ) -> None:
         self._source = source
         of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
-        self.name, self.path, self.format, self.bom = source.name, source.path, source.format, source.bom
+        self.path, self.format, self.bom = source.path, source.format, source.bom
+        self.name = source.name if sheet is None else f"{source.name}, sheet {sheet!r}"
         self.notes: Counter[str] = Counter()
         self.good = self.broken = self._last_line = 0
         self.delimiter, self.sheet = ",", ""
@@ -85,7 +86,7 @@ class Catalog:
 
         plan = Plan((), {}, {}, ())
         if sheet is not None and source.format != "xlsx":
-            raise CatalogError(f"{self.name} is no workbook and has no sheet {sheet!r}.")
+            raise CatalogError(f"{source.name} is no workbook and has no sheet {sheet!r}.")
         if headers is not None and source.format == "jsonl":
             raise CatalogError(f"{self.name} is JSONL, which has no columns to map; leave --map and --mapping out.")
         if source.format == "csv":

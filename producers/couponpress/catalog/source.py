@@ -7,16 +7,15 @@ is refused with a sentence that says what it is.
 from __future__ import annotations
 
 import io
-import re
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from couponpress.catalog.encodings import MARKS, SHOWN, encoding_called, marked_encoding
+from couponpress.catalog.encodings import MARKS, SHOWN, encoding_called
+from couponpress.catalog.first_bytes import OTHER_TABLES, PACKED, SAMPLE, other_table, trouble_of, utf16_of
 from couponpress.catalog.lines import Lines
 from couponpress.errors import CatalogError
 
@@ -34,44 +33,7 @@ FORMATS: Final[Mapping[str, str]] = {
     ".xltm": "xlsx",
 }
 
-_PACKED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"})
-#: Tables of other programs, or of Excel's other formats -> what they are.
-_OTHER_TABLES: Final[Mapping[str, str]] = {
-    ".xls": "an old workbook (.xls)",
-    ".xlsb": "a binary workbook (.xlsb)",
-    ".ods": "an OpenDocument spreadsheet (.ods)",
-    ".fods": "an OpenDocument spreadsheet (.fods)",
-    ".et": "a spreadsheet of WPS (.et)",
-    ".numbers": "a spreadsheet of Numbers",
-}
 _KNOWN: Final = ("csv", "jsonl", "xlsx")
-_SAMPLE: Final = 4096
-_ZIP: Final = b"PK\x03\x04"
-#: What Excel wrote before 2007, and what it writes around a workbook with a password.
-_OLD_EXCEL: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-#: First bytes of files that hold no text -> what they are, and how to get at the text.
-_OTHER_FILES: Final[Mapping[bytes, str]] = {
-    b"\x1f\x8b": "compressed with gzip; unpack it first, as `gunzip` does",
-    b"BZh": "compressed with bzip2; unpack it first, as `bunzip2` does",
-    b"\xfd7zXZ": "compressed with xz; unpack it first, as `unxz` does",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it first, as `unzstd` does",
-    b"7z\xbc\xaf": "a 7z archive; unpack it first",
-    b"Rar!": "a RAR archive; unpack it first",
-    b"%PDF": "a PDF; save the table as 'CSV UTF-8' or .xlsx",
-    b"\x89PNG": "a picture; give the catalog that names it",
-    b"\xff\xd8\xff": "a picture; give the catalog that names it",
-    b"SQLite f": "a database; export the table as CSV",
-    b"\xff\xfe\0\0": "UTF-32 text; save it again as UTF-8",
-    b"\0\0\xfe\xff": "UTF-32 text; save it again as UTF-8",
-}
-_WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|table|\?xml|meta)", re.IGNORECASE)
-_NO_TABLE: Final = "a web page or XML; open it in Excel and save it as .xlsx or 'CSV UTF-8'"
-#: Bytes that no text has.
-_NOT_TEXT: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
-#: In a text without a byte-order mark: ASCII in two bytes each, and how many bytes there are to each zero at most.
-_UTF16_ASCII: Final = {"utf-16-le": re.compile(rb"(?:[\t -~]\0){3}"), "utf-16-be": re.compile(rb"(?:\0[\t -~]){3}")}
-_FEWEST_ZEROS: Final = 3
-_BYTES_TO_A_ZERO: Final = 40
 
 
 class Source:
@@ -111,16 +73,16 @@ class Source:
         try:
             self._buffered = _buffered(self.path.open("rb") if self.path else stream)
             self._wrapped = self.path is None and self._buffered is not stream
-            start = self._buffered.peek(_SAMPLE)[:_SAMPLE]
+            start = self._buffered.peek(SAMPLE)[:SAMPLE]
             self.size = self.path.stat().st_size if self.path else None
         except OSError as error:
             raise unreadable(self.name, error) from None
         self.bom = any(start.startswith(mark) for mark in MARKS)
         # JSON is UTF-8 by its own rules, and a line of it ends at a line feed only.
-        of_format = _in_two_bytes(start) or ("utf-8" if self.format == "jsonl" else None)
+        of_format = utf16_of(start) or ("utf-8" if self.format == "jsonl" else None)
         is_table = self.format == "csv"
         self.lines = Lines(self._buffered, self.name, encoding=said or of_format, lone_cr=is_table)
-        if trouble := _trouble_of(start, self.format, self.name):
+        if trouble := trouble_of(start, self.format, self.name):
             self.close()
             raise trouble
 
@@ -179,20 +141,6 @@ def undecodable(name: str, error: UnicodeDecodeError, line: int) -> CatalogError
     )
 
 
-def _in_two_bytes(start: bytes) -> str | None:
-    """Return which UTF-16 a text is whose first bytes show it."""
-    marked = marked_encoding(start)
-    if marked in _UTF16_ASCII:
-        return marked
-    if found := next((name for name, pattern in _UTF16_ASCII.items() if pattern.match(start)), None):
-        return found
-    # Chinese letters have no zeros in UTF-16; commas, digits and line ends have one each, on the same side.
-    zeros = Counter(at % 2 for at, byte in enumerate(start) if byte == 0)
-    if sum(zeros.values()) < max(_FEWEST_ZEROS, len(start) // _BYTES_TO_A_ZERO) or len(zeros) != 1:
-        return None
-    return "utf-16-be" if zeros[0] else "utf-16-le"
-
-
 def _encoding_of(asked: str | None) -> str | None:
     if asked is None:
         return None
@@ -208,9 +156,9 @@ def _format_of(path: Path | None, asked: str | None, name: str) -> str:
             raise CatalogError(f"there is no catalog format {asked!r}; the formats are {', '.join(_KNOWN)}.")
         return asked
     found = FORMATS.get(path.suffix.lower()) if path else None
-    if found is None and path and path.suffix.lower() in _PACKED:
+    if found is None and path and path.suffix.lower() in PACKED:
         raise CatalogError(f"{name} is compressed; unpack it first, then submit {path.with_suffix('').name}.")
-    if found is None and path and path.suffix.lower() in _OTHER_TABLES:
+    if found is None and path and path.suffix.lower() in OTHER_TABLES:
         raise CatalogError(f"{name} is {_other_table(path)}.")
     if found is None:
         raise CatalogError(
@@ -220,48 +168,11 @@ def _format_of(path: Path | None, asked: str | None, name: str) -> str:
 
 
 def _other_table(path: Path) -> str:
-    """Return what a file under the name of another program's table is, and how to get at its rows.
-
-    Raises:
-        CatalogError: it cannot be opened.
-    """
     try:
         with path.open("rb") as file:
-            start = file.read(_SAMPLE)
+            return other_table(path, file.read(SAMPLE))
     except OSError as error:
         raise unreadable(str(path), error) from None
-    suffix = path.suffix.lower()
-    if suffix == ".xls" and start.startswith(_ZIP):
-        return f"a new workbook under an old name; rename it to {path.stem}.xlsx, or add --format xlsx"
-    saved = f"open it and save it as .xlsx, then submit {path.stem}.xlsx"
-    if _WEB_PAGE.match(start):
-        return f"a web page or XML under a workbook's name; {saved}"
-    if suffix == ".xls" and start and (_in_two_bytes(start) or not _NOT_TEXT.search(start)):
-        return f"text under a workbook's name; {saved}, or add --format csv"
-    return f"{_OTHER_TABLES[suffix]}; {saved}"
-
-
-def _trouble_of(start: bytes, format_name: str, name: str) -> CatalogError | None:
-    """Return the sentence for content that shows at once that it is something else."""
-    if not start:
-        return CatalogError(f"{name} is empty.")
-    if other := next((what for magic, what in _OTHER_FILES.items() if start.startswith(magic)), None):
-        return CatalogError(f"{name} is {other}.")
-    if start.startswith(_OLD_EXCEL):
-        return CatalogError(f"{name} is an old .xls, or has a password; save it in Excel as .xlsx without a password.")
-    if format_name == "xlsx":
-        return None if start.startswith(_ZIP) else CatalogError(f"{name} is {_no_workbook(start)}.")
-    if start.startswith(_ZIP):
-        return CatalogError(f"{name} is a workbook and no text; give it the suffix .xlsx, or add --format xlsx.")
-    return CatalogError(f"{name} is {_NO_TABLE}.") if _WEB_PAGE.match(start) else None
-
-
-def _no_workbook(start: bytes) -> str:
-    if _WEB_PAGE.match(start):
-        return _NO_TABLE
-    if _in_two_bytes(start) or not _NOT_TEXT.search(start):
-        return "text and no workbook; give it the suffix .csv or .jsonl, or add --format csv"
-    return "no workbook (.xlsx); see --format"
 
 
 def _buffered(stream: BinaryIO) -> io.BufferedReader:

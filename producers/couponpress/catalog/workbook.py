@@ -63,6 +63,8 @@ class Sheet:
 
     Attributes:
         title: the sheet's name.
+        titles: the names of all sheets with cells, in their order.
+        visible: those of the sheets that are not hidden.
         others: the names of the sheets that are not read.
         skipped: how many hidden rows were left out so far.
     """
@@ -95,6 +97,8 @@ class Sheet:
             there = ", ".join(repr(one.name) for one in book.sheets)
             raise CatalogError(f"{name} has no sheet {wanted!r}; its sheets are {there}.")
         self.title, self._path = chosen[0].name, chosen[0].path
+        self.titles = tuple(one.name for one in book.sheets)
+        self.visible = tuple(one.name for one in seen)
         self.others = tuple(
             f"{one.name} (hidden)" if one.is_hidden else one.name for one in book.sheets if one is not chosen[0]
         )

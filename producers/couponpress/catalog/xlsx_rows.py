@@ -6,17 +6,15 @@ make a damaged sheet, because what is meant by them is not known.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from itertools import product
 from string import ascii_uppercase
-from typing import IO, Any, Final
+from typing import IO, Final
 
-from couponpress.catalog.number_formats import of_number
-from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
-from couponpress.catalog.xlsx_book import Book, is_true, unescaped
+from couponpress.catalog.rows import SheetCell
+from couponpress.catalog.xlsx_book import Book, is_true
+from couponpress.catalog.xlsx_cells import CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
 
 _MOST_COLUMNS: Final = 16_384
@@ -28,8 +26,6 @@ COLUMNS: Final = {
     for at, letters in enumerate(one for width in (1, 2, 3) for one in product(ascii_uppercase, repeat=width))
     if at < _MOST_COLUMNS
 }
-_NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+-]?[0-9]{1,4}))?\s*")
-_DAYS_TO_1904: Final = 1462
 #: The width of a column, or the height of a row, that nobody sees.
 _NOTHING: Final = re.compile(r"0+(?:\.0*)?")
 _NO_CELL: Final = SheetCell()
@@ -47,7 +43,8 @@ class SheetParser:
     """
 
     def __init__(self, book: Book) -> None:
-        self._book = book
+        self._cells_of_book = CellsOfBook(book)
+        self._make = self._cells_of_book.cell
         self.hidden_columns: list[range] = []
         self.width: int | None = None
         self._rows: list[SheetRow] = []
@@ -199,79 +196,20 @@ class SheetParser:
         self._at = -1
         if at < 0 or (width is not None and at >= width):
             return
-        text = "".join(self._parts)
-        if not text.strip():
-            # With t="str" the result of a formula is an empty text.
-            if not self._formula or (self._of_cell.get("t") in {"str", "inlineStr"}):
+        parts, of_cell = self._parts, self._of_cell
+        text = parts[0] if len(parts) == 1 else "".join(parts)
+        try:
+            if text and not text.isspace():
+                cell = self._make(text, of_cell.get("t", "n"), of_cell.get("s", "0"), is_formula=self._formula)
+                if cell.value is None:
+                    return
+            elif self._formula and of_cell.get("t") not in {"str", "inlineStr"}:
+                cell = self._cells_of_book.never_calculated(of_cell.get("s", "0"))
+            else:  # with t="str" the result of a formula is an empty text
                 return
-            cell = SheetCell(NOT_CALCULATED, self._format(), is_error=True)
-        else:
-            cell = self._cell(text, self._of_cell.get("t", "n"))
-            if cell.value is None:
-                return
+        except DamagedPartError as error:
+            raise DamagedPartError(f"row {self._line} {error}") from None
         cells = self._cells
         if len(cells) <= at:
             cells += [_NO_CELL] * (at + 1 - len(cells))
         cells[at] = cell
-
-    def _cell(self, text: str, kind: str) -> SheetCell:
-        if kind == "s":
-            return self._text_cell(self._shared(text))
-        if kind == "n":
-            return self._number_cell(text)
-        if kind in {"str", "inlineStr"}:
-            return self._text_cell(unescaped(text))
-        if kind == "b":
-            return SheetCell(is_true(text), self._format())
-        if kind == "e":
-            return SheetCell(text.strip(), self._format(), is_error=True)
-        if kind == "d":
-            return SheetCell(_IsoDate(text.strip()), self._format())
-        raise DamagedPartError(f"row {self._line} holds a cell of the kind {kind[:40]!r}")
-
-    def _text_cell(self, text: str) -> SheetCell:
-        return SheetCell(text if text.strip() else None, self._format())
-
-    def _shared(self, text: str) -> str:
-        text = text.strip()
-        if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise DamagedPartError(f"row {self._line} names the shared text {text[:40]!r}")
-        at = int(text)
-        if at >= len(self._book.strings):
-            raise DamagedPartError(f"row {self._line} names the shared text {at}, which is not there")
-        return self._book.strings[at]
-
-    def _number_cell(self, text: str) -> SheetCell:
-        found = _NUMBER.fullmatch(text)
-        if found is None or len(text) > 400:
-            raise DamagedPartError(f"row {self._line} holds the number {text[:40]!r}")
-        value: Any = float(text) if found[1] or found[2] or found[3] or len(text) > 30 else int(text)
-        number_format = self._format()
-        if abs(value) == math.inf:
-            return SheetCell("#NUM!", number_format, is_error=True)
-        if self._book.starts_1904 and of_number(number_format, Decimal(value)).is_date:
-            value += _DAYS_TO_1904
-        is_zero = self._formula and value == 0
-        if is_zero and (self._book.recalculates or "." in text):
-            # What XlsxWriter and POI write for a formula that they do not calculate; Excel itself writes 0, not 0.0.
-            return SheetCell(NOT_CALCULATED, number_format, is_error=True)
-        return SheetCell(value, number_format, False, is_zero)
-
-    def _format(self) -> str:
-        style = self._of_cell.get("s")
-        if style is None:
-            style = "0"
-        found = self._book.formats.get(style)
-        if found is not None:
-            return found
-        if not self._book.formats and style.isascii() and style.isdecimal():
-            return "General"
-        if style == "0":
-            return "General"
-        raise DamagedPartError(f"row {self._line} names the style {style[:40]!r}, which is not there")
-
-
-class _IsoDate(str):
-    """A date or a time in the form 2026-05-01T12:00:00, which Strict Open XML may hold."""
-
-    __slots__ = ()

@@ -42,7 +42,7 @@ def submit(
         str | None,
         typer.Option(help="utf-8, gb18030, big5 or utf-16; default: told by the content.", show_default=False),
     ] = None,
-    sheet: Annotated[str | None, typer.Option(help="A workbook's sheet; default: the first visible.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="A workbook's sheet, or all; default: the first visible.")] = None,
     header_row: Annotated[
         int | None, typer.Option(min=1, help="The line of the header; default: found among the first lines.")
     ] = None,
@@ -94,7 +94,7 @@ def submit(
     upload.run = run
     upload.check()
     if save_mapping:
-        (headers or HeaderMapping()).save(save_mapping)
+        (headers or HeaderMapping()).save(save_mapping, mapping)
         stderr.print(f"the mapping is saved: --mapping {save_mapping}")
     if dry_run:
         good = show_dry_run(upload, run, stderr, typer.echo, _pace)

@@ -60,6 +60,7 @@ class CatalogUpload:
         if errors is not None and len(files) > 1:
             raise InputError("--errors names one file, but several catalogs were given; leave it out.")
         self._files = files
+        self._known_parts: list[catalog.Part] = []
         self._format_name = format_name
         self._encoding = encoding
         self._sheet = sheet
@@ -111,9 +112,9 @@ class CatalogUpload:
         Raises:
             CatalogError: one of them cannot be read as a whole.
         """
-        for name in self._files:
-            if name != "-":  # standard input can be read but once
-                self._opened(name).close()
+        for part in self._parts():
+            if part.name != "-":  # standard input can be read but once
+                self._opened(part).close()
 
     def specs(self) -> Generator[SerializedSpec, None, None]:
         """Yield the spec of each good row, written down, in order, in constant memory.
@@ -131,15 +132,19 @@ class CatalogUpload:
         self._reasons.clear()
         with ExitStack() as opened:
             # All are opened first, so that a misspelt second name does not show after the first million rows.
-            prefixes = catalog.row_prefixes(self._files)
+            parts = self._parts()
             seen = opened.enter_context(catalog.DuplicateIds())
-            catalogs = [
-                opened.enter_context(self._opened(name, prefix, self.pictures, seen))
-                for name, prefix in zip(self._files, prefixes, strict=True)
-            ]
-            self._opened_now = catalogs
-            for one in catalogs:
-                yield from self._specs_of(one)
+            files = [one for one in parts if not one.is_sheet]
+            of_files = {one: opened.enter_context(self._opened(one, self.pictures, seen)) for one in files}
+            self._opened_now = list(of_files.values())
+            for part in parts:
+                if one := of_files.get(part):
+                    yield from self._specs_of(part, one)
+                    continue
+                # Each sheet holds the texts that all share, so that only one is open.
+                with self._opened(part, self.pictures, seen) as one:
+                    self._opened_now = [one]
+                    yield from self._specs_of(part, one)
         if self._strict and self.broken:
             where = ", ".join(map(str, self.error_files))
             raise CatalogError(
@@ -147,30 +152,46 @@ class CatalogUpload:
                 "Mend them, or leave --strict out to let the good rows go on."
             )
 
+    def _parts(self) -> list[catalog.Part]:
+        """Return the files, or with `--sheet all` their sheets.
+
+        Raises:
+            CatalogError: a workbook cannot be opened.
+            InputError: `--errors` names one file for several sheets.
+        """
+        if not self._known_parts:
+            parts = catalog.parts_of(self._files, self._sheet, format_name=self._format_name, headers=self._headers)
+            if self._errors is not None and len(parts) > 1:
+                raise InputError("--errors names one file, but several sheets are read; leave it out.")
+            self._known_parts = parts
+        return self._known_parts
+
     def _opened(
         self,
-        name: str,
-        row_prefix: str = "",
+        part: catalog.Part,
         pictures: catalog.MerchantPictures | None = None,
         seen: catalog.DuplicateIds | None = None,
     ) -> catalog.Catalog:
-        return catalog.read(
-            name,
+        one = catalog.read(
+            part.name,
             format=self._format_name,
             encoding=self._encoding,
-            sheet=self._sheet,
+            sheet=part.sheet,
             headers=self._headers,
             header_row=self._header_row,
             skip_hidden=self._skip_hidden,
             strict=self._strict,
-            row_prefix=row_prefix,
+            row_prefix=part.row_prefix,
             pictures=pictures,
             seen=seen,
             empty=self._empty,
         )
+        if part.is_sheet:
+            one.summary.other_sheets = part.unread
+        return one
 
-    def _specs_of(self, one: catalog.Catalog) -> Iterator[SerializedSpec]:
-        path = self._errors or error_path(one)
+    def _specs_of(self, part: catalog.Part, one: catalog.Catalog) -> Iterator[SerializedSpec]:
+        path = self._errors or error_path(one, part)
         identified = identified_in(self.run) if self.conflicts else None
         gathering = self.pictures.phase == "gather"
         with catalog.ErrorFile(path, one) as errors:
@@ -207,13 +228,13 @@ class CatalogUpload:
     def row_of(self, task_id: str) -> str | None:
         """Read the catalogs again for the row with this task_id; returns its file, line and row id for a sentence."""
         identified = identified_in(self.run)
-        for name, prefix in zip(self._files, catalog.row_prefixes(self._files), strict=True):
-            with self._opened(name, prefix, self.pictures) as rows:
+        for part in self._parts():
+            with self._opened(part, self.pictures) as rows:
                 for row in rows:
                     if isinstance(row, catalog.Row):
                         one = identified(row.serialized_spec)
                         if one.task_id == task_id:
-                            return f"line {row.line} of {name} (row {one.row.row_id!r})"
+                            return f"line {row.line} of {rows.name} (row {one.row.row_id!r})"
         return None
 
     def next_commands(self, run: str) -> list[str]:

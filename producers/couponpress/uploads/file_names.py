@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from couponpress.errors import InputError
 
 #: What the name of an error file has behind that of its catalog.
 ERRORS = ".errors"
+#: What the name of a file of rows with their outcomes has there.
+RESULTS = ".results"
+#: Excel takes none of these letters in a sheet's name; other programs may.
+_NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
 
 def default_run_name(files: Sequence[str]) -> str:
@@ -31,9 +36,20 @@ def default_run_name(files: Sequence[str]) -> str:
     return stem
 
 
-def error_path(one: catalog.Catalog) -> Path:
+def error_path(one: catalog.Catalog, part: catalog.Part | None = None) -> Path:
     """Return where the broken rows of a catalog go when nobody says: beside it."""
+    return _beside(one, ERRORS, part)
+
+
+def results_path(one: catalog.Catalog, part: catalog.Part | None = None) -> Path:
+    """Return where the rows with their outcomes go when nobody says: beside the catalog."""
+    return _beside(one, RESULTS, part)
+
+
+def _beside(one: catalog.Catalog, what: str, part: catalog.Part | None) -> Path:
+    """Return a name beside the catalog's own; that of one of several sheets has the sheet's name in it."""
     if one.path is None:
-        return Path(f"stdin.errors.{one.format}")
+        return Path(f"stdin{what}.{one.format}")
+    sheet = f".{_NOT_IN_NAMES.sub('_', one.sheet)}" if part is not None and part.is_sheet else ""
     suffix = ".xlsx" if one.format == "xlsx" else one.path.suffix  # .xlsm promises macros
-    return one.path.with_name(f"{one.path.stem}{ERRORS}{suffix}")
+    return one.path.with_name(f"{one.path.stem}{sheet}{what}{suffix}")

@@ -16,14 +16,13 @@ from typing import Final
 from couponpress import catalog
 from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.source import no_temporary_file
-from couponpress.errors import CatalogError
+from couponpress.errors import CatalogError, InputError
 from couponpress.ledger.chunks import identified_in
 from couponpress.outcome import Outcome
 from couponpress.results import harmless
 from couponpress.spec import task_ids_of
+from couponpress.uploads.file_names import results_path
 
-#: What the name of such a file has behind that of its catalog.
-RESULTS: Final = ".results"
 NOT_SUBMITTED: Final = "not submitted"
 _NOT_IN_RUN: Final = "the run holds no such row"
 
@@ -33,14 +32,6 @@ _BEGIN: Final = (
 )
 _ADD: Final = "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)"
 _ASK: Final = "SELECT outcome, image_url, code, message FROM outcomes WHERE task_id = ?"
-
-
-def results_path(one: catalog.Catalog) -> Path:
-    """Return where the rows with their outcomes go when nobody says: beside the catalog."""
-    if one.path is None:
-        return Path(f"stdin{RESULTS}.{one.format}")
-    suffix = ".xlsx" if one.format == "xlsx" else one.path.suffix  # .xlsm promises macros
-    return one.path.with_name(f"{one.path.stem}{RESULTS}{suffix}")
 
 
 class OutcomeTable:
@@ -140,22 +131,29 @@ def join_all(
     header_row: int | None = None,
     empty: Sequence[str] = (),
 ) -> list[tuple[Path, int]]:
-    """Join several catalogs of one run, given in the order in which they were submitted; see `join`."""
+    """Join several catalogs of one run, given in the order in which they were submitted; see `join`.
+
+    With `all` as the sheet each sheet of a workbook goes to a file of its own.
+    """
     written = []
+    parts = catalog.parts_of(files, sheet, headers=headers)
+    if output is not None and len(parts) > 1:
+        table.close()
+        raise InputError("-o names one file, but several sheets are joined; leave it out.")
     with closing(table), catalog.DuplicateIds() as seen:
-        for name, prefix in zip(files, catalog.row_prefixes(files), strict=True):
+        for part in parts:
             with catalog.read(
-                name,
+                part.name,
                 encoding=encoding,
-                sheet=sheet,
+                sheet=part.sheet,
                 headers=headers,
                 header_row=header_row,
                 empty=empty,
-                row_prefix=prefix,
+                row_prefix=part.row_prefix,
                 seen=seen,
                 pictures=catalog.MerchantPictures("gather"),
             ) as one:
-                path = output or results_path(one)
+                path = output or results_path(one, part)
                 if one.path and path.suffix.lower() != results_path(one).suffix.lower():
                     raise CatalogError(
                         f"{path} would hold the rows of {one.name} under another format's name; give it the suffix "
