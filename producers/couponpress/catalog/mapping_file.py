@@ -27,10 +27,10 @@ class NotEditableError(ValueError):
 
 
 def edited(text: str, parts: Parts) -> str:
-    """Return the text with every pair of `parts` in it; what else it says stays.
+    r"""Return the text with every pair of `parts` in it; what else it says stays.
 
-    >>> edited('# ours\\n[columns]\\n"满" = "threshold"  # in cents\\n', {"columns": {"满": "threshold_yuan"}})
-    '# ours\\n[columns]\\n"满" = "threshold_yuan"  # in cents\\n'
+    >>> edited('# ours\n[columns]\n"满" = "threshold"  # in cents\n', {"columns": {"满": "threshold_yuan"}})
+    '# ours\n[columns]\n"满" = "threshold_yuan"  # in cents\n'
 
     Raises:
         NotEditableError: it cannot be edited.
@@ -84,6 +84,7 @@ def _read(text: str) -> dict[str, dict[str, str]]:
 
 def _keys(text: str) -> list[str]:
     """Return the keys that a TOML key such as `words."scope"` is made of."""
+    found: object
     try:
         found = tomllib.loads(f"{text} = 1")
     except tomllib.TOMLDecodeError:

@@ -37,6 +37,9 @@ _MARKS: Final = re.compile(
     r"^[*※★]+|(?:[*※★:]|[(\[【](?:\*|必填|必填项|选填|选填项|可选|可空|非必填|required|optional)[)\]】])+$"
 )
 
+#: A longer text is no name of a column, and is not folded.
+_LONGEST_NAME: Final = 300
+
 #: Upper and lower case, blanks, `_`, `-` and the width of brackets make no difference in a header.
 VOCABULARY: Final = (
     Meaning("row_id", str.strip, ("row_id", "行号", "编号", "商品编号", "商品编码", "商品ID", "编码", "SKU")),
@@ -94,6 +97,8 @@ def folded(name: str) -> str:
     >>> folded("品牌 ID*"), folded("品牌ID（必填）"), folded("Brand-ID")
     ('品牌id', '品牌id', 'brandid')
     """
+    if len(name) > _LONGEST_NAME:
+        return name
     plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", cells.visible(name)).casefold())
     return _MARKS.sub("", plain) or plain
 

@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from couponpress import catalog
-from couponpress.errors import CatalogError, InputError, Problem
-from couponpress.ledger.chunks import Identified, identified_in
+from couponpress.errors import CatalogError, InputError
+from couponpress.ledger.chunks import identified_in
 from couponpress.serialized_spec import SerializedSpec
+from couponpress.uploads.conflicts import place_of, without_conflict
 from couponpress.uploads.file_names import default_run_name, error_path
 
 #: How many notes and columns a report names before it only counts them.
@@ -25,10 +26,6 @@ _REASONS = 3
 _LISTED = 20
 #: After how many rows `on_read` is called.
 _TOLD_EVERY = 500
-
-
-def _nothing() -> None:
-    pass
 
 
 class CatalogUpload:
@@ -82,7 +79,7 @@ class CatalogUpload:
         self._unused: dict[str, tuple[str, ...]] = {}
         self.good = self.broken = 0
         self.error_files: list[Path] = []
-        self.on_read: Callable[[], None] = _nothing
+        self.on_read: Callable[[], None] = lambda: None
         self._opened_now: list[catalog.Catalog] = []
 
     @property
@@ -192,11 +189,11 @@ class CatalogUpload:
 
     def _specs_of(self, part: catalog.Part, one: catalog.Catalog) -> Iterator[SerializedSpec]:
         path = self._errors or error_path(one, part)
-        identified = identified_in(self.run) if self.conflicts else None
+        identified = identified_in(self.run)
         gathering = self.pictures.phase == "gather"
         with catalog.ErrorFile(path, one) as errors:
             for number, read in enumerate(one, 1):
-                row = self._without_conflict(read, identified) if identified and isinstance(read, catalog.Row) else read
+                row = without_conflict(read, self.conflicts, identified)
                 if gathering:
                     self.pictures.note_row(good=isinstance(row, catalog.Row))
                 if isinstance(row, catalog.BrokenRow):
@@ -217,24 +214,12 @@ class CatalogUpload:
         self._unused[one.name] = tuple(one.unused_columns)
         self._summaries[one.name] = one.summary.lines()
 
-    def _without_conflict(
-        self, row: catalog.Row, identified: Callable[[SerializedSpec], Identified]
-    ) -> catalog.Row | catalog.BrokenRow:
-        reason = self.conflicts.get(identified(row.serialized_spec).task_id)
-        if reason is None:
-            return row
-        return catalog.BrokenRow(row.line, row.default_row_id, row.given, (Problem("row", reason),))
-
     def row_of(self, task_id: str) -> str | None:
         """Read the catalogs again for the row with this task_id; returns its file, line and row id for a sentence."""
-        identified = identified_in(self.run)
         for part in self._parts():
             with self._opened(part, self.pictures) as rows:
-                for row in rows:
-                    if isinstance(row, catalog.Row):
-                        one = identified(row.serialized_spec)
-                        if one.task_id == task_id:
-                            return f"line {row.line} of {rows.name} (row {one.row.row_id!r})"
+                if place := place_of(rows, task_id, identified_in(self.run)):
+                    return place
         return None
 
     def next_commands(self, run: str) -> list[str]:

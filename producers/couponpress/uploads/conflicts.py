@@ -1,0 +1,34 @@
+"""Rows whose task_id the ledger knows with another body: which row it is, and the broken row that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from couponpress import catalog
+from couponpress.errors import Problem
+from couponpress.ledger.chunks import Identified
+from couponpress.serialized_spec import SerializedSpec
+
+Identify = Callable[[SerializedSpec], Identified]
+
+
+def without_conflict(
+    row: catalog.Row | catalog.BrokenRow, conflicts: Mapping[str, str], identified: Identify
+) -> catalog.Row | catalog.BrokenRow:
+    """Return a row, or the broken row for one whose task_id is among `conflicts`, which hold the reasons."""
+    if not conflicts or isinstance(row, catalog.BrokenRow):
+        return row
+    reason = conflicts.get(identified(row.serialized_spec).task_id)
+    if reason is None:
+        return row
+    return catalog.BrokenRow(row.line, row.default_row_id, row.given, (Problem("row", reason),))
+
+
+def place_of(rows: catalog.Catalog, task_id: str, identified: Identify) -> str | None:
+    """Read a catalog for the row with this task_id; returns its file, line and row id for a sentence."""
+    for row in rows:
+        if isinstance(row, catalog.Row):
+            one = identified(row.serialized_spec)
+            if one.task_id == task_id:
+                return f"line {row.line} of {rows.name} (row {one.row.row_id!r})"
+    return None
