@@ -1,37 +1,43 @@
--- The platform said "too fast" (`refused`), or a process says how much it took before (`counted`).
+-- Learn the platform's limit: it said "too fast" (`refused`), or a process reports how many requests it took before
+-- (`counted`).
 --
--- The first refusal is a cut. What had been given out before it is of the same epoch and cuts no more. A cut at a
--- rate that is not known to be good stops the fleet until the platform's window is empty again: what it took within
--- the second up to the refused request is the limit that it enforces, and the processes add that up meanwhile. A cut
--- while just a little more was tried goes back to what is known, as does one refusal at a held limit, for requests
--- travel unevenly; unless the refusals become many. Then the limit is held until enough calls have paid for them.
+-- The first refusal makes a cut. Refusals of slots that were given before the cut belong to it and make no other one.
+-- When the rate was not known to be good, the fleet stops until the platform's window is empty again. The platform
+-- enforces a limit: what it took within the second up to the refused request. The processes count that meanwhile, and
+-- their counts are added up here. A mild cut leaves the limit as it is: it comes while a little more is tried, or once
+-- while the limit is held, because requests need different times to arrive. When its refusals become many, it is made
+-- a full cut. Then the limit is held until enough calls were made for each refusal.
 --
 -- KEYS[1]    the pace, a HASH; µs of Redis TIME if not said otherwise:
---            `configured` the rate that the workers were started with, a text for people;
---            `amount`, `window`, `by_hand` set by hand: so many in so many µs, and since when;
---            `limit` how many a second the platform is believed to take, and `since` when it is lowered;
---            `cut` the moment of the request whose refusal made the latest cut; `old` when its window is empty again of
---            what was given before;
---            `start` and `hold`: between them the limit is held, then more is tried; `quiet`: nothing is sent before;
---            `mild` 1 if the cut left the limit as it is; `stray` 1 if it did so while the limit was held;
---            `before` how many a second were given at the latest cut that did not;
---            `stuck` how many cuts in a row found nothing lower; `counted`, `counted_later`, `counted_last` what the
---            processes counted; `refused` how many requests were
+--            `configured`: the rate that the workers were started with, a text for people;
+--            `amount`, `window`, `by_hand`: set by hand, so many requests in so many µs, and since when;
+--            `limit`: how many a second the platform is believed to take; `since`: from when on it is lowered;
+--            `cut`: the moment of the request whose refusal made the latest cut; `old`: when the platform's window no
+--            longer holds what was given before;
+--            `start` and `hold`: between them the limit is held, after them more is tried; `quiet`: nothing is sent
+--            before it;
+--            `mild`: 1 when the cut left the limit as it is; `stray`: 1 when it did so while the limit was held;
+--            `before`: how many a second were given at the latest cut that was not mild;
+--            `stuck`: how many cuts in a row found no lower limit; `counted`, `counted_later`, `counted_last`: what the
+--            processes counted; `refused`: how many requests were refused since the cut
 -- KEYS[2]    the bucket, a HASH; see bucket.lua
 -- ARGV[1]    `refused` or `counted`
 -- ARGV[2]    refused: the moment of the first refused request's slot, µs; counted: the cut, µs
 -- ARGV[3]    the lateness budget, µs
--- ARGV[4]    refused: how many requests; counted: how many of a process's were taken within the second up to the cut
--- ARGV[5]    refused: how long the platform asks to wait, µs (0: it does not say);
+-- ARGV[4]    the window in which the platform counts, µs   ARGV[5] for how long a little more is tried, µs: both are
+--            those that bucket.lua gets
+-- ARGV[6]    refused: how many requests; counted: how many of a process's were taken within the second up to the cut
+-- ARGV[7]    refused: how long the platform asks to wait, µs (0: it does not say);
 --            counted: how many were taken within the second that ends a lateness budget after the cut
--- ARGV[6]    counted: how many within the one that ends when the slots given before the cut are over
+-- ARGV[8]    counted: how many within the one that ends when the slots given before the cut are over
 -- returns    {the latest cut, µs; how long nothing is given from now on, µs}
 
 local moment, lateness = tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local SECOND, PROBE = 1000000, 3000000 -- as in bucket.lua
--- A refusal is paid for by so many calls, so that fewer than 1 % are refused; a limit below six would take too long.
+local SECOND, PROBE = tonumber(ARGV[4]), tonumber(ARGV[5])
+-- So many calls follow each refusal before more is tried, so that fewer than 1 % are refused. At a limit below six that
+-- would take too long, so the debt ends after LONGEST_DEBT.
 local PAID_BY, SHORTEST_HOLD, LONGEST_DEBT = 110, 3000000, 20000000
 
 local pace = {
@@ -71,12 +77,12 @@ if ARGV[1] == 'refused' then
   elseif pace.mild == 1 and pace.limit and pace.refused > math.max(10, pace.limit * 0.1) then
     cut(false)
   end
-  pace.refused = pace.refused + ARGV[4]
-  pace.quiet = math.max(pace.quiet, now + ARGV[5])
+  pace.refused = pace.refused + ARGV[6]
+  pace.quiet = math.max(pace.quiet, now + ARGV[7])
 elseif moment == pace.cut and pace.limit then
   local taken = 0
   for i, name in ipairs({'counted', 'counted_later', 'counted_last'}) do
-    pace[name] = pace[name] + ARGV[3 + i]
+    pace[name] = pace[name] + ARGV[5 + i]
     taken = math.max(taken, pace[name])
   end
   if pace.mild == 1 then

@@ -21,24 +21,22 @@ from importlib.resources import files
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from couponpress_worker.rate.bucket import AsyncTokenBucket, Bucket, Grant, Wait
+from couponpress_worker.rate.bucket import PROBE_US, WINDOW_US, AsyncTokenBucket, Bucket, Grant, Wait
 from couponpress_worker.wechatpay.retry import LONGEST_THROTTLE_PAUSE_SECONDS, THROTTLE_PAUSE_SECONDS
 
 _log = logging.getLogger(__name__)
 
 #: Refusals that come within this time of the first are told together.
 GATHER_SECONDS = 0.1
-#: By so long after a cut the answers to what was sent before it are in; the fleet rests for longer than that.
+#: So long after a cut the answers to everything that was sent before it have come; the fleet rests for longer.
 SETTLE_SECONDS = 0.6
 #: A pause may be ended by hand, so nobody waits it out without asking again.
 LONGEST_WAIT_SECONDS = 1.0
 #: How often a process says at which rate it was started.
 TELL_EVERY_SECONDS = 10.0
-#: The window in which the platform counts.
-WINDOW_US = 1_000_000
-#: So long after a cut's moment lies the last slot that was given before anybody knew of it.
+#: The last slot that was given before anybody knew of a cut lies so long after the cut's moment.
 GIVEN_US = 300_000
-#: Moments older than this before the latest can belong to no cut that is still counted.
+#: No cut that is still counted reaches further back than this before the latest moment.
 _KEPT_US = 3 * WINDOW_US
 
 
@@ -59,10 +57,10 @@ class Pace:
         self._counting: asyncio.Task[None] | None = None
 
     async def acquire(self, wanted: int, urgent: bool = False) -> Grant | Wait:
-        """Take slots, as `AsyncTokenBucket.acquire` does; it learns of cuts that others made."""
+        """Take slots, as `AsyncTokenBucket.acquire` does; the answer tells of cuts that other processes made."""
         answer = await self._bucket.acquire(wanted, urgent)
-        self._notice(self._bucket.cut_us)
-        return answer if isinstance(answer, Grant) else Wait(min(answer.seconds, LONGEST_WAIT_SECONDS))
+        self._notice(answer.cut_us)
+        return answer if isinstance(answer, Grant) else Wait(min(answer.seconds, LONGEST_WAIT_SECONDS), answer.cut_us)
 
     def admitted(self, moment_us: int) -> None:
         """Note that the platform took the request of a slot, whatever it made of it."""
@@ -133,7 +131,8 @@ class Pace:
                 _log.warning("Redis could not be told how much the platform took: %s", error)
 
     async def _report(self, act: str, moment_us: int, *numbers: int) -> list[int]:
-        reply: list[int] = await self._script(self._keys, [act, moment_us, self._lateness_us, *numbers])
+        values: list[int | str] = [act, moment_us, self._lateness_us, WINDOW_US, PROBE_US, *numbers]
+        reply: list[int] = await self._script(self._keys, values)
         return reply
 
 

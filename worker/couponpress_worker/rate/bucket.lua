@@ -1,20 +1,22 @@
--- One atomic step over one bucket or several: all of them give, or none does.
+-- Take slots out of one bucket or several in one atomic step: all of them give, or none does.
 --
--- KEYS       the buckets, HASHes: `tat` the next free slot, µs of Redis TIME; `server` the run_id that wrote it;
---            behind them, if the rate of KEYS[1] can change, its pace, a HASH that adaptive.lua describes; KEYS[1]
---            then notes the `spacing` of its latest slots too
--- ARGV[1]    `take` the slots, only `look`, or `clear`: forget what was given, then look
--- ARGV[2]    slots wanted
--- ARGV[3]    slots that must be had, else none is given
+-- KEYS       the buckets, each a HASH: `tat` is the next free slot, µs of Redis TIME; `server` is the run_id of the
+--            server that wrote it. When the rate of KEYS[1] can change, its pace comes last, a HASH that adaptive.lua
+--            describes; KEYS[1] then has the `spacing` of its latest slots as well.
+-- ARGV[1]    `take` takes the slots; `look` takes none; `clear` forgets what was given, then looks
+-- ARGV[2]    how many slots are wanted
+-- ARGV[3]    how many slots are needed: when fewer are free, none is given
 -- ARGV[4]    how far ahead of now the last slot may lie, µs
--- ARGV[5..]  three for each bucket, µs: spacing between slots; how far back a slot that nobody took stays usable;
---            how long to give nothing when it is unknown what was given before;
---            behind them, with a pace, the lateness budget, µs
--- returns    {slots given (0: refused), now in µs, the first slot in µs after now, spacing in µs};
---            with a pace also the moment of its latest cut, µs (0: none), and the run_id of this server
+-- ARGV[5]    how many buckets there are
+-- ARGV[6..]  for each bucket three, µs: the spacing between slots; for how long an unused slot stays usable; for how
+--            long nothing is given when it is unknown what was given before.
+--            With a pace then three more, µs: the lateness budget; the window in which the platform counts; how long a
+--            little more is tried. The last two are those that adaptive.lua gets.
+-- returns    {slots given (0: refused), now in µs, the first slot in µs after now, the spacing in µs};
+--            with a pace also the moment of the latest cut, µs (0: none), and the run_id of this server
 
 local act, wanted, least, horizon = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local buckets = math.floor((#ARGV - 4) / 3)
+local buckets = tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 -- A restart or a failover may have lost the last writes; either shows as another run_id.
@@ -29,36 +31,41 @@ local function store(key, tat)
   redis.call('PEXPIRE', key, 86400000 + math.ceil(math.max(tat - now, 0) / 1000))
 end
 
-local SECOND, PROBE, CALM, ROOM = 1000000, 3000000, 2000000, 50000
 local pace, quiet, cut = KEYS[buckets + 1], 0, nil
+-- These three come behind the buckets' numbers, and only with a pace.
+local lateness, SECOND, PROBE = unpack(ARGV, 3 * buckets + 6)
+lateness, SECOND, PROBE = tonumber(lateness), tonumber(SECOND), tonumber(PROBE)
+-- µs: a limit that was found is forgotten when CALM has passed after the probe; ROOM is the most that is left for
+-- lateness.
+local CALM, ROOM = 2000000, 50000
 
--- The spacing at this moment: by what was set by hand, else as the caller has it; wider while the platform takes less.
+-- Return the spacing at this moment: the one set by hand, else the caller's; wider while the platform takes less.
 local function paced(key, spacing)
   local amount, window, limit, hold
   amount, window, limit, hold, quiet, cut =
     unpack(redis.call('HMGET', pace, 'amount', 'window', 'limit', 'hold', 'quiet', 'cut'))
   quiet, cut = tonumber(quiet) or 0, tonumber(cut) or 0
-  if cut > now + SECOND then -- the clock was set back: what was found can no longer be placed in time
+  if cut > now + SECOND then -- the clock was set back, so the moments that were noted mean nothing any more
     redis.call('HDEL', pace, 'limit', 'since', 'hold', 'quiet', 'cut', 'old')
     limit, quiet, cut = nil, 0, 0
   end
   if amount then
-    spacing = math.floor((window + ARGV[#ARGV]) / amount) + 1
+    spacing = math.floor((window + lateness) / amount) + 1
   end
   if not limit then
     return spacing
   end
-  -- Nothing is learned while nothing is sent: the climb waits as well.
+  -- While nothing is sent nothing is learned, so the climb waits too.
   local idle = now - math.max(tonumber(redis.call('HGET', key, 'tat')) or now, quiet)
   if idle > SECOND then
     hold = hold + idle
     redis.call('HSET', pace, 'hold', whole(hold))
   end
-  -- Where slots lie far apart, room for lateness costs little, and a refusal is much.
-  local room = math.max(ARGV[#ARGV], math.min(ROOM, SECOND / limit / 2))
+  -- At a low limit more room for lateness costs little, and each refusal is a large part of what is sent.
+  local room = math.max(lateness, math.min(ROOM, SECOND / limit / 2))
   local learned, beyond = math.floor((SECOND + room) / limit) + 1, now - hold
-  -- A process that gives up slots sends less than it is given, so up to a tenth more is tried. Half a request more is
-  -- one refusal a second; one more would be two, before anybody knows of the first.
+  -- Processes give up slots, so they send less than they are given: up to a tenth more is tried. Half a request more
+  -- than the limit causes one refusal a second. A whole one more would cause two before the first one is known.
   if beyond >= 0 then
     learned = SECOND / (limit * (1.01 + 0.09 * math.min(beyond / PROBE, 1)) + 0.5)
   end
@@ -74,7 +81,7 @@ end
 local first, widest, spacings = 0, 0, {}
 for i = 1, buckets do
   local key = KEYS[i]
-  local spacing, back, unknown = tonumber(ARGV[3 * i + 2]), tonumber(ARGV[3 * i + 3]), tonumber(ARGV[3 * i + 4])
+  local spacing, back, unknown = tonumber(ARGV[3 * i + 3]), tonumber(ARGV[3 * i + 4]), tonumber(ARGV[3 * i + 5])
   if i == 1 and pace then
     local own = spacing
     spacing = paced(key, own)
@@ -82,7 +89,7 @@ for i = 1, buckets do
   end
   local state = redis.call('HMGET', key, 'tat', 'server')
   local tat = tonumber(state[1])
-  -- Later than any grant can have left it: the clock was set back, or the limit was another one.
+  -- No grant can have left `tat` later than `unknown`: then the clock was set back, or the limit was another one.
   if not tat or state[2] ~= server or tat > now + unknown then
     tat = now + unknown
     store(key, tat)

@@ -14,8 +14,8 @@ fit in a closed window. The fleet uses b = 1: it asks ahead of time, so a burst 
 When the rate changes, each slot is followed by the gap of its own rate: a window holds at most the largest L in force.
 
 Unknown state (first start, flush, restart, failover, clock set back) counts as full: slots may have been given up to
-the furthest horizon ahead and arrive J later, so the next slot lies a whole window after that. What the bound does
-not cover: a Redis clock that is set forward while slots are out, and two servers that both believe to be the master.
+the furthest horizon ahead and arrive J later, so the next slot lies a whole window after that. The bound does not
+cover a Redis clock that is set forward while slots are out, nor two servers that both believe to be the master.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ from redis.asyncio import Redis
 HORIZON_US = 100_000
 #: Urgent grants reach past everything that bulk ones can have taken.
 URGENT_HORIZON_US = 200_000
+#: The window in which the platform counts, when its limit is learned. Both scripts get it from here.
+WINDOW_US = 1_000_000
+#: For how long a little more than a learned limit is tried before the rate climbs. Both scripts get it from here.
+PROBE_US = 3_000_000
 _SECOND_US = 1_000_000
 
 
@@ -96,8 +100,9 @@ class Grant:
         first_us: the first slot's moment, microseconds after `at_us`; negative when a burst reaches back.
         spacing_us: from each slot to the next.
         count: how many.
-        server: the run_id of the server that gave them: what another one was told before, it may not know. Only with a
-            pace.
+        server: the run_id of the server that gave them. Another server may not know what this one was told. Empty
+            without a pace.
+        cut_us: the moment of the pace's latest cut on Redis's clock; 0 when there was none.
     """
 
     at_us: int
@@ -105,6 +110,7 @@ class Grant:
     spacing_us: int
     count: int
     server: bytes = b""
+    cut_us: int = 0
 
     def offsets_us(self) -> range:
         """Return each slot's moment, microseconds after the grant."""
@@ -113,9 +119,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No slot within reach: ask again in so many seconds."""
+    """No slot within reach: ask again in so many seconds.
+
+    Attributes:
+        seconds: how long.
+        cut_us: as in `Grant`.
+    """
 
     seconds: float
+    cut_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,25 +148,24 @@ class _Ask:
         if self.wanted < 1 or not buckets:
             raise ValueError("name at least one bucket, and ask for at least one slot")
         per_bucket = (n for bucket in buckets for n in (bucket.spacing_us, bucket.back_us, bucket.unknown_us))
-        return [self.act, self.wanted, self.least, self.horizon_us, *per_bucket]
+        return [self.act, self.wanted, self.least, self.horizon_us, len(buckets), *per_bucket]
 
-    def answer(self, reply: Sequence[int], server: bytes = b"") -> Grant | Wait:
+    def answer(self, reply: Sequence[int], server: bytes = b"", cut_us: int = 0) -> Grant | Wait:
         count, now, first, spacing = reply
         if count:
-            return Grant(now, first, spacing, count, server)
-        return Wait((first + (self.least - 1) * spacing - self.horizon_us) / _SECOND_US)
+            return Grant(now, first, spacing, count, server, cut_us)
+        return Wait((first + (self.least - 1) * spacing - self.horizon_us) / _SECOND_US, cut_us)
 
 
 class AsyncTokenBucket:
-    """The fleet's face of the limiter, over an asyncio client that fails fast: a repeated call would waste slots."""
+    """The limiter as the fleet uses it, over an asyncio client that fails fast: a repeated call would waste slots."""
 
     def __init__(self, client: Redis, *buckets: Bucket, pace_key: str | None = None) -> None:
         """Take the buckets, and where the first one's pace lies if its rate can change in mid-run."""
         self._script = client.register_script(_script())
         self._buckets = buckets
         self._keys = [bucket.key for bucket in buckets] + ([pace_key] if pace_key else [])
-        self._lateness_us: list[int | str] = [buckets[0].lateness_us] if pace_key else []
-        self.cut_us = 0  # the moment of the pace's latest cut, by Redis's clock, that this process was told of
+        self._pace_numbers: list[int | str] = [buckets[0].lateness_us, WINDOW_US, PROBE_US] if pace_key else []
 
     async def acquire(self, wanted: int, urgent: bool = False) -> Grant | Wait:
         """Take up to `wanted` slots, the last at most 100 ms ahead (200 ms when `urgent`), out of every bucket at once.
@@ -163,11 +174,11 @@ class AsyncTokenBucket:
             redis.RedisError: Redis did not answer as it should; whatever it gave may not be used.
         """
         ask = _Ask.ahead(wanted, urgent=urgent)
-        reply = await self._script(self._keys, ask.arguments(self._buckets) + self._lateness_us)
-        if not self._lateness_us:
+        reply = await self._script(self._keys, ask.arguments(self._buckets) + self._pace_numbers)
+        if not self._pace_numbers:
             return ask.answer(reply)
-        *reply, self.cut_us, server = reply
-        return ask.answer(reply, server)
+        *reply, cut_us, server = reply
+        return ask.answer(reply, server, cut_us)
 
 
 class TokenBucketRedisStorage(RedisStorage):

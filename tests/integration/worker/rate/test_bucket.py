@@ -88,7 +88,7 @@ def test_the_script_does_what_the_model_does(limiter, client):
                 model.state[key] = (2**52, model.server)
                 client.hset(key, mapping={"tat": 2**52, "server": model.server})
         numbers = [number for _, *rest in chosen for number in rest]
-        reply = storage.token_bucket([key for key, *_ in chosen], [act, wanted, least, horizon, *numbers])
+        reply = storage.token_bucket([key for key, *_ in chosen], [act, wanted, least, horizon, len(chosen), *numbers])
         assert reply == model.step(act, wanted, least, horizon, chosen, reply[1])
         for key, *_ in chosen:
             assert client.hgetall(key) == {"tat": str(model.state[key][0]), "server": model.server}
@@ -282,7 +282,7 @@ def test_storage_errors_are_wrapped_only_when_asked(redis_url):
 def test_two_processes_worth_of_slots_stay_within_the_limit(limiter, redis_url):
     item = RateLimitItemPerSecond(200)
     bucket = Bucket(KEYS.bucket("submit"), item, LATENESS)
-    limiter.storage.token_bucket([bucket.key], ["clear", 1, 1, 0, bucket.spacing_us, 0, bucket.unknown_us])
+    limiter.storage.token_bucket([bucket.key], ["clear", 1, 1, 0, 1, bucket.spacing_us, 0, bucket.unknown_us])
 
     async def send_all() -> list[tuple[float, float]]:
         sent = []

@@ -14,7 +14,7 @@ from couponpress_worker.rate.adaptive import (
     SETTLE_SECONDS,
     Pace,
 )
-from couponpress_worker.rate.bucket import Bucket, Grant, Wait
+from couponpress_worker.rate.bucket import PROBE_US, WINDOW_US, Bucket, Grant, Wait
 from couponpress_worker.rate.slots import Slot, Slots
 from couponpress_worker.wechatpay.retry import LONGEST_THROTTLE_PAUSE_SECONDS, THROTTLE_PAUSE_SECONDS
 from tests.unit.worker.rate.test_slots import run
@@ -38,10 +38,11 @@ class Scripts:
                 raise RedisConnectionError("away")
             if "counted_later" not in text:
                 assert keys == ["bucket", "pace"]
-                assert arguments[-1] == LATENESS_US
+                assert arguments[-3:] == [LATENESS_US, WINDOW_US, PROBE_US]
                 return [*self.grant, self.cut_us, b"run-id"]
             assert keys == ["pace", "bucket"]
-            self.reports.append(tuple(arguments))
+            assert arguments[3:5] == [WINDOW_US, PROBE_US]
+            self.reports.append((*arguments[:3], *arguments[5:]))
             return [self.cut_us, self.rest_us]
 
         return call
@@ -142,7 +143,7 @@ def test_a_long_pause_is_asked_about_again_for_a_person_may_end_it():
 
     async def scenario(loop):
         pace = paced(scripts)
-        assert await pace.acquire(1) == Wait(LONGEST_WAIT_SECONDS)
+        assert await pace.acquire(1) == Wait(LONGEST_WAIT_SECONDS, cut_us=NOON)
         pace.throttled(NOON, 60.0, pauses.append)
         await asyncio.sleep(1)
 
