@@ -1,7 +1,7 @@
 """Builds every name in Redis, and every Celery queue and task name; no other module builds one.
 
-Each name stands with its type and how long it lives. Every key is scoped by partner, so that partners can share a
-server. "Forgotten" below means: deleted by `recovery` once the run has been finished for RESULT_TTL seconds.
+Each docstring gives the key's type, what it holds and its TTL. Every key begins with the partner's id, so partners can
+share a server. "Forgotten" means: deleted by `recovery` when the run has been finished for RESULT_TTL seconds.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ LANES: tuple[Lane, ...] = ("urgent", "bulk")
 #: The Celery task that submits a chunk; its one argument is the chunk's id.
 SUBMIT_TASK = "couponpress.submit_chunk"
 
-#: How many index hashes a partner's task_ids are spread over. With it, two million specs stay within
-#: 512 entries a hash, which Redis stores in one compact block (hash-max-listpack-entries).
+#: Over how many hashes the index of a partner's task_ids is spread. Up to two million specs, each hash has at most 512
+#: entries, which Redis stores compactly (hash-max-listpack-entries).
 INDEX_BUCKETS = 4096
 
 
-#: The score of an open chunk that a hold keeps back: later than any moment.
+#: The score of an open chunk that a hold keeps back. It is later than any real moment.
 HELD_SCORE = 10**15
 
-#: How long an uploaded picture is remembered after it was last asked for.
+#: For how long an uploaded picture is remembered after its last use.
 PICTURE_SECONDS = 30 * 86400
 #: What a chunk's id looks like: a run's number, a dot, a count.
 CHUNK_ID = re.compile(r"[bu][0-9a-f]+\.[1-9][0-9]*")
@@ -39,24 +39,24 @@ class Keys:
 
     @property
     def prefix(self) -> str:
-        """What every key of this partner begins with."""
+        """The text with which every key of this partner begins."""
         return f"couponpress:{self.mchid}:"
 
     def queue(self, lane: str) -> str:
-        """LIST (Celery's): hints that chunks of a lane wait. TTL: none, emptied by the workers."""
+        """LIST (Celery's): hints for chunks of a lane that wait. TTL: none, workers take them."""
         return f"{self.prefix}queue:{lane}"
 
     @property
     def queue_again(self) -> str:
-        """LIST (Celery's): hints for chunks that were already in hand: due retries, hand-ons, expired leases.
+        """LIST (Celery's): hints for chunks that a worker has had before: due retries, rests, expired leases.
 
-        TTL: none, emptied by the workers.
+        TTL: none, workers take them.
         """
         return f"{self.prefix}queue:again"
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Every queue of this partner, in the order in which a worker empties them."""
+        """Every queue of this partner, in the order in which a worker reads them."""
         return (self.queue("urgent"), self.queue_again, self.queue("bulk"))
 
     @property
@@ -113,11 +113,11 @@ class Keys:
         return f"{self.prefix}waiting-since:{lane}"
 
     def staged(self, number: str) -> str:
-        """LIST: chunks of an upload that is not finished. TTL: none, emptied by seal or discard."""
+        """LIST: chunks of an unfinished upload. TTL: none, `seal.lua` and `discard.lua` remove them."""
         return f"{self.prefix}staged:{number}"
 
     def upload_lock(self, number: str) -> str:
-        """STRING: token of the producer that uploads into the run. TTL: seconds, renewed with every chunk."""
+        """STRING: the token of the producer that uploads into the run. TTL: seconds, renewed with every chunk."""
         return f"{self.prefix}upload:{number}"
 
     def chunk(self, chunk_id: str) -> str:
@@ -133,42 +133,42 @@ class Keys:
         return f"{self.prefix}chunk:{chunk_id}"
 
     def open(self, lane: str) -> str:
-        """ZSET: chunk id -> the moment, ms, by which whoever has it in hand must have shown up again.
+        """ZSET: chunk id -> when its lease expires, or until when somebody must take it up, ms.
 
-        0 while its first hint waits in the lane's queue; HELD_SCORE while a hold keeps it back. Members leave when
-        no spec of theirs waits to be sent.
+        0 while its first hint waits in the lane's queue; HELD_SCORE while a hold keeps it back. A chunk is removed when
+        none of its specs waits to be sent.
         """
         return f"{self.prefix}open:{lane}"
 
     def suspect(self, owner: str) -> str:
-        """STRING: the chunk that a process has in hand although its leases were lost again and again. TTL: an hour."""
+        """STRING: which chunk a process has in hand whose leases were lost several times in a row. TTL: an hour."""
         return f"{self.prefix}suspect:{owner}"
 
     @property
     def dead_letters(self) -> str:
-        """HASH: chunk id -> why it is a dead letter, in JSON. Forgotten with the run; members leave with a redrive."""
+        """HASH: chunk id -> why it is a dead letter, in JSON. Forgotten with the run; a redrive removes it."""
         return f"{self.prefix}dead-letters"
 
     @property
     def dead_letter_messages(self) -> str:
-        """STREAM: the latest messages that stood in a queue and were no hints. TTL: a week after the latest."""
+        """STREAM: the latest queue messages that were not hints. TTL: a week after the latest."""
         return f"{self.prefix}dead-letter-messages"
 
     @property
     def retries(self) -> str:
-        """ZSET: `chunk id/position` -> when the spec may be sent again, ms. Members leave when due."""
+        """ZSET: `chunk id/position` -> when the spec may be sent again, ms. Removed when due."""
         return f"{self.prefix}retries"
 
     @property
     def looks(self) -> str:
-        """ZSET: `chunk id/position` -> when the spec is to be queried, ms. Members leave when answered."""
+        """ZSET: `chunk id/position` -> when the spec is to be queried, ms. Removed when answered."""
         return f"{self.prefix}looks"
 
     @property
     def awaiting(self) -> str:
         """ZSET: chunk id -> when a spec of it was last accepted, or its accepted specs last queried, ms.
 
-        Members leave when no spec of theirs is accepted and open.
+        A chunk is removed when none of its specs is accepted and open.
         """
         return f"{self.prefix}awaiting"
 
@@ -179,7 +179,7 @@ class Keys:
 
     @property
     def hooks(self) -> str:
-        """ZSET: run number -> when to look whether somebody is to be told of its end, ms. Forgotten with the run."""
+        """ZSET: run number -> when to check whether its webhook is due, ms. Forgotten with the run."""
         return f"{self.prefix}hooks"
 
     def schedule(self, name: str) -> str:
@@ -190,12 +190,12 @@ class Keys:
         return f"{self.prefix}schedule:{name}"
 
     def night(self, run: str) -> str:
-        """HASH: one night of a schedule: its state, who has it in hand, and what came of it. TTL: 30 days."""
+        """HASH: one night of a schedule: its state, which process has it, and its result. TTL: 30 days."""
         return f"{self.prefix}night:{run}"
 
     @property
     def open_nights(self) -> str:
-        """ZSET: the runs of nights that are begun and not over -> when they began, s. TTL: none, members leave."""
+        """ZSET: runs of nights that have begun and are not over -> when they began, s. TTL: none, removed when over."""
         return f"{self.prefix}open-nights"
 
     def row_fingerprints(self, schedule: str, epoch: int = 0) -> str:
@@ -228,17 +228,17 @@ class Keys:
 
     @property
     def outage(self) -> str:
-        """STRING: since when and why a process finds the platform down, JSON. TTL: 5 s, renewed while it does."""
+        """STRING: since when and why a process finds the platform down, JSON. TTL: 5 s, renewed meanwhile."""
         return f"{self.prefix}outage"
 
     @property
     def present(self) -> str:
-        """HASH: a process -> what it is and when it last said so. Members leave after 15 s; TTL: a minute."""
+        """HASH: a process -> what it is and when it last said so. Removed after 15 s; TTL: a minute."""
         return f"{self.prefix}present"
 
     @property
     def holds_changed(self) -> str:
-        """CHANNEL: the scope of a hold that was set or released just now. TTL: none, nothing is kept."""
+        """CHANNEL: the scope of a hold that was just set or released. TTL: none, nothing is stored."""
         return f"{self.prefix}holds-changed"
 
     @property
@@ -247,16 +247,16 @@ class Keys:
         return f"{self.prefix}events"
 
     def echo(self, message: str) -> str:
-        """STRING: the doctor's test notice with this message has come back. TTL: ten minutes."""
+        """STRING: notes that the doctor's test notice with this message came back. TTL: ten minutes."""
         return f"{self.prefix}echo:{message}"
 
     def passed_on(self, notice_id: str) -> str:
-        """STRING: the other system has taken the callback with this id. TTL: an hour."""
+        """STRING: notes that the other system took the callback with this id. TTL: an hour."""
         return f"{self.prefix}passed_on:{notice_id}"
 
     @property
     def doctor(self) -> str:
-        """STREAM: what the doctor tries a server with. TTL: a second."""
+        """STREAM: written by the doctor to test a server. TTL: a second."""
         return f"{self.prefix}doctor"
 
     def quota(self, token: str) -> str:
@@ -264,16 +264,16 @@ class Keys:
         return f"{self.prefix}quota:{token}"
 
     def idempotency(self, digest: str) -> str:
-        """HASH: what a token sent with an Idempotency-Key, as a digest, and the answer. TTL: a day."""
+        """HASH: the digest of a request that a token sent with an Idempotency-Key, and the answer. TTL: a day."""
         return f"{self.prefix}idempotency:{digest}"
 
     def picture(self, digest: str) -> str:
-        """STRING: where the platform keeps the picture with this content. TTL: 30 days after it was last asked for."""
+        """STRING: the platform's URL of the picture with this content. TTL: 30 days after its last use."""
         return f"{self.prefix}picture:{digest}"
 
     @property
     def leader(self) -> str:
-        """STRING: which process recovers and queries for all. TTL: seconds, renewed while it lives."""
+        """STRING: which process does recovery and status queries for all. TTL: seconds, renewed while it lives."""
         return f"{self.prefix}leader"
 
     def bucket(self, name: str) -> str:
@@ -282,11 +282,11 @@ class Keys:
 
     @property
     def flight(self) -> str:
-        """STREAM: per process and second, when each request was sent. TTL: an entry goes when it is ten minutes old."""
+        """STREAM: per process and second, when each request was sent. TTL: entries are removed after ten minutes."""
         return f"{self.prefix}flight"
 
     def pace(self, name: str) -> str:
-        """HASH (the limiter's): a bucket's rate as configured, set by hand and found; see `adaptive.lua`. TTL: none."""
+        """HASH (the limiter's): a bucket's rate: configured, set by hand, learned; see `adaptive.lua`. TTL: none."""
         return f"{self.prefix}pace:{name}"
 
 
@@ -323,5 +323,5 @@ def index_entry(task_id: str) -> bytes:
 
 
 def index_bucket(entry: bytes) -> str:
-    """Return the end of the name of the index hash that holds an entry: its first 12 bits. The scripts know it too."""
+    """Return the last part of the name of an entry's index hash: its first 12 bits. The scripts compute it too."""
     return f"{entry[0] * 16 + (entry[1] >> 4):03x}"

@@ -1,8 +1,8 @@
--- Claim an Idempotency-Key for a request, keep the request's answer under it, or give up a claim without an answer.
+-- Claim an Idempotency-Key for a request, store the answer to the request, or end a claim without an answer.
 -- KEYS[1] what is remembered of the key
 -- ARGV[1] digest of the request   ARGV[2] 'claim', 'answer' or 'release'   ARGV[3] the answer, '' without one
 -- ARGV[4] seconds to remember it
--- Returns {1, the answer that was kept first, '' when there is none}, or {0, ''} when the key is another request's.
+-- Returns {1, the answer that was stored first, '' when there is none}, or {0, ''} when another request used the key.
 local known = redis.call('HGET', KEYS[1], 'digest')
 if known and known ~= ARGV[1] then return {0, ''} end
 local answer = redis.call('HGET', KEYS[1], 'answer')

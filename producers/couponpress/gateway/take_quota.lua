@@ -1,7 +1,7 @@
--- Take up to ARGV[1] specs out of what a token may enqueue today, or give some back.
+-- Take up to ARGV[1] specs from a token's quota of today, or give some back.
 -- KEYS[1] the token's count
--- ARGV[1] how many; negative: so many back   ARGV[2] the quota of a day
--- ARGV[3] how many seconds before UTC's the day begins   ARGV[4] the day that they were taken on, '' when taking
+-- ARGV[1] how many; a negative number gives back   ARGV[2] the quota of a day
+-- ARGV[3] how many seconds before UTC's the day begins   ARGV[4] the day on which they were taken; '' when taking
 -- Returns {how many were taken, seconds until the next day, the day}.
 local seconds = tonumber(redis.call('TIME')[1]) + tonumber(ARGV[3])
 local day = tostring(math.floor(seconds / 86400))

@@ -1,6 +1,6 @@
--- Take the chunks of a lane whose moment has passed from whoever had them: nobody took them up, or a lease ran out.
--- A lease that ran out is counted against its chunk, until a waiting spec of it gets an answer, or its worker turns out
--- to live.
+-- Find the chunks of a lane whose moment has passed: nobody took them up in time, or their lease expired. An expired
+-- lease is ended here and counted for its chunk. The count is reset when a waiting spec of the chunk gets an answer,
+-- and goes back by one when the worker turns out to be alive.
 -- KEYS[1] open chunks of the lane
 -- ARGV[1] how many chunks   ARGV[2] prefix of chunk keys   ARGV[3] ms within which they are to be taken up
 -- ARGV[4] after how many leases lost in a row a chunk becomes a dead letter
@@ -12,7 +12,7 @@ for _, chunk_id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(0', now_ms, 'LI
   local chunk = ARGV[2] .. chunk_id
   local owner, lost = unpack(redis.call('HMGET', chunk, 'owner', 'lost'))
   if owner then
-    redis.call('HDEL', chunk, 'owner') -- else its new moment would read as the dead owner's lease
+    redis.call('HDEL', chunk, 'owner') -- else the new moment would look like a lease of the dead owner
     redis.call('HSET', chunk, 'lost_by', owner)
     lost = redis.call('HINCRBY', chunk, 'lost', 1)
   end

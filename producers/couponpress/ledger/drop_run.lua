@@ -1,7 +1,7 @@
--- Forget a run that holds nothing, unless another upload into it is under way.
+-- Delete a run without specs, unless another upload into it is going on.
 -- KEYS[1] run   KEYS[2] run numbers   KEYS[3] runs   KEYS[4] upload lock   KEYS[5] holds
 -- ARGV[1] run number   ARGV[2] scope of its hold
--- Returns 1, or 0 when it stays.
+-- Returns 1, or 0 when the run was not deleted.
 local name, total, uploading = unpack(redis.call('HMGET', KEYS[1], 'name', 'total', 'uploading'))
 if not name or tonumber(total or 0) > 0 or tonumber(uploading or 0) > 0 then return 0 end
 if redis.call('EXISTS', KEYS[4]) == 1 then return 0 end

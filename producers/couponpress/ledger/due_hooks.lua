@@ -1,7 +1,8 @@
--- Take up hooks of finished runs that are due; look at the others again later. A run that is gone loses its hook.
+-- Take up the hooks that are due of finished runs. The others are looked at again later. A run that no longer exists
+-- loses its hook.
 -- KEYS[1] hooks
 -- ARGV[1] how many are looked at   ARGV[2] prefix of run keys   ARGV[3] ms until an unfinished run is looked at again
--- ARGV[4] the same for a run that was told of   ARGV[5] the same for one taken up now, if nobody says how it went
+-- ARGV[4] the same for a run whose end was told   ARGV[5] the same for one taken up now, without a result
 -- Returns {run number, {field, value, ...}, ...} of those taken up.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)

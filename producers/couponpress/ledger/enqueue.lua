@@ -1,14 +1,14 @@
--- Store one chunk, if none of its task_ids is known yet; else store nothing and say which are known.
+-- Store one chunk if all of its task_ids are new; otherwise store nothing and return the known ones.
 -- KEYS[1] run   KEYS[2] open chunks of the lane   KEYS[3] staged chunks   KEYS[4] finished runs   KEYS[5] upload lock
 -- KEYS[6] counts of all runs   KEYS[7] waiting since, of the lane
 -- ARGV[1] run number   ARGV[2] number of specs   ARGV[3] compressed rows   ARGV[4] upload token, '' to open at once
 -- ARGV[5] prefix of chunk keys   ARGV[6] prefix of index keys   ARGV[7] upload lock, seconds
 -- ARGV[8] per spec 10 bytes of task_id digest, then 8 bytes of body digest
--- Returns {1, chunk id}, or {0, {position, same body? 1 or 0, place}, ...}, or {-1} when another upload has or had the
+-- Returns {1, chunk id}, or {0, {position, same body? 1 or 0, place}, ...}, or {-1} when another upload has used the
 -- run since, or {-2} when the run is gone.
 if ARGV[4] == '' then
   if redis.call('HEXISTS', KEYS[1], 'name') == 0 then return {-2} end
-else -- a lock that ran out while the producer was slow is taken anew, unless another had it in between
+else -- the lock may have expired while the producer was slow: take it again, unless another producer had it since
   if (redis.call('GET', KEYS[5]) or redis.call('HGET', KEYS[1], 'uploader')) ~= ARGV[4] then return {-1} end
   redis.call('SET', KEYS[5], ARGV[4], 'EX', ARGV[7])
 end
@@ -19,7 +19,7 @@ local function bucket_of(at)
   return string.format('%s%03x', ARGV[6], first * 16 + math.floor(second / 16))
 end
 
--- All new is the rule, so index first and look only when one is known already: half the commands.
+-- Usually all are new, so write the index first and read it only when one is known: that halves the commands.
 local sequence = redis.call('HINCRBY', KEYS[1], 'chunks', 1)
 local chunk_id = ARGV[1] .. '.' .. sequence
 local indexed = 0
@@ -47,7 +47,7 @@ if indexed < count then
   return known
 end
 
--- A server that lost its last second may give a chunk id again: when the chunk was made tells the two apart.
+-- A server that lost its last second may give a chunk id twice. The moment `made` tells the two chunks apart.
 local now = redis.call('TIME')
 redis.call('HSET', ARGV[5] .. chunk_id, 'v', 1, 'z', ARGV[3], 'made', now[1] .. '.' .. now[2],
   's', string.rep('w', count), 't', string.rep('0', count))

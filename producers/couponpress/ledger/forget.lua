@@ -1,4 +1,4 @@
--- Forget one chunk of a run whose results have lived long enough.
+-- Delete one chunk of a run whose results have lived long enough.
 -- KEYS[1] chunk   KEYS[2] finished runs   KEYS[3] run   KEYS[4] upload lock
 -- ARGV[1] run number   ARGV[2] prefix of index keys
 -- ARGV[3] per spec 10 bytes of task_id digest, then 8 bytes of body digest

@@ -1,4 +1,4 @@
--- Forget a run whose chunks are all forgotten.
+-- Delete a run after all of its chunks were deleted.
 -- KEYS[1] run   KEYS[2] run numbers   KEYS[3] runs   KEYS[4] finished runs   KEYS[5] reasons
 -- KEYS[6] upload lock   KEYS[7] holds   KEYS[8] counts of all runs   KEYS[9] when the run's reasons were seen
 -- ARGV[1] run number   ARGV[2] scope of its hold

@@ -1,11 +1,11 @@
--- End a lease: close the chunk, leave its rest for another lease, or keep it back until a brand's hold is released.
+-- End a lease. The chunk is closed, or waits for another lease, or is kept back until the hold of a brand is released.
 -- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds
 -- ARGV[1] chunk id   ARGV[2] owner   ARGV[3] ms within which the rest is to be taken up   ARGV[4] score of held chunks
 -- ARGV[5] JSON object: position -> scope of the hold because of which its spec was not sent
 -- Returns {'given back', how many specs of the chunk still wait to be sent}, {'kept back'} when holds keep all of them
 -- back until a release, or {'lost'} when the lease was lost.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then
-  -- It lives: the lease ran out while Redis was away or the worker stood still, and not because the chunk killed it.
+  -- The worker is alive: its lease expired because Redis was away or the worker was stopped; the chunk did not kill it.
   if redis.call('HGET', KEYS[1], 'lost_by') == ARGV[2] then
     redis.call('HDEL', KEYS[1], 'lost_by')
     if redis.call('HINCRBY', KEYS[1], 'lost', -1) < 1 then redis.call('HDEL', KEYS[1], 'lost') end
@@ -20,7 +20,7 @@ if waiting == 0 then
   return {'given back', 0}
 end
 
-local function scopes_that_keep_all() -- nil when any spec may be sent: a hold may be over by now
+local function scopes_that_keep_all() -- nil when any spec may be sent, because a hold was released meanwhile
   local kept, found, scopes = cjson.decode(ARGV[5]), {}, {}
   for at = 1, #states do
     if string.sub(states, at, at) == 'w' then

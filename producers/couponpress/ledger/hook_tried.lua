@@ -1,8 +1,8 @@
--- Note how telling of a finished run went.
+-- Note the result of one attempt to tell somebody that a run is finished.
 -- KEYS[1] run   KEYS[2] hooks
--- ARGV[1] run number   ARGV[2] the finish that was told of, ms; '' when nobody took it   ARGV[3] ms until the next look
--- ARGV[4] why nobody took it
--- Returns how often it was tried in vain since it was last told, or -1 when the run is gone.
+-- ARGV[1] run number   ARGV[2] the finish that was told, ms; '' when it failed   ARGV[3] ms until the next look
+-- ARGV[4] why the attempt failed
+-- Returns how many attempts failed since the last success, or -1 when the run no longer exists.
 if redis.call('HEXISTS', KEYS[1], 'name') == 0 then return -1 end
 local now = redis.call('TIME')
 redis.call('ZADD', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3], ARGV[1])

@@ -1,7 +1,7 @@
--- Find a run by its name, or make it.
+-- Find a run by its name, or create it.
 -- KEYS[1] run numbers   KEYS[2] runs
 -- ARGV[1] name   ARGV[2] lane   ARGV[3] prefix of run keys
--- Returns the run's number: the first letter of its lane, then base 16.
+-- Returns the run's number: the first letter of its lane, then a count in base 16.
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known then return known end
 local now = redis.call('TIME')

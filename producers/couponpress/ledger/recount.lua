@@ -1,7 +1,7 @@
--- Count a run's specs anew from its chunks, after one of them was lost.
+-- Count a run's specs again from its chunks, after one of the chunks was lost.
 -- KEYS[1] run   KEYS[2] staged chunks   KEYS[3] finished runs   KEYS[4] counts of all runs
 -- ARGV[1] run number   ARGV[2] prefix of chunk keys
--- Returns how many specs the run still holds.
+-- Returns how many specs the run still has.
 local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
                f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 local staged, counts, total = {}, {}, 0

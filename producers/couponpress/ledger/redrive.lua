@@ -1,9 +1,9 @@
--- Send the ended specs of one chunk again, those that ended as asked for: their tries start anew.
--- Never touches a spec that succeeded or is open. A dead-letter chunk is tried again.
+-- Let ended specs of one chunk be sent again, those with the given states and code. Their tries start at 0 again.
+-- Specs that succeeded or are open stay as they are. A dead-letter chunk is tried again.
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
 -- KEYS[6] dead-letter chunks   KEYS[7] counts of all runs   KEYS[8] waiting since, of the lane
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
--- ARGV[5] the code by which cancelled specs are shown that have none of their own
+-- ARGV[5] the code that is shown for cancelled specs without a code
 -- Returns how many specs go again, and 1 when the chunk must be published.
 local WORDS = {f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
@@ -31,7 +31,7 @@ end
 if #again == 0 then return {0, 0} end
 
 redis.call('HSET', KEYS[1], 's', table.concat(states_after), 't', table.concat(tries_after))
--- What was cancelled goes on now, so that what was accepted before may be sent again, too.
+-- The chunk is no longer cancelled, so its accepted specs may be sent again too.
 redis.call('HDEL', KEYS[1], 'lost', 'lost_by', 'cancelled', unpack(again))
 redis.call('HDEL', KEYS[6], ARGV[1])
 local lane = string.sub(ARGV[2], 1, 1)
@@ -47,10 +47,10 @@ for reason, count in pairs(reasons) do
 end
 redis.call('HINCRBY', KEYS[2], 'waiting', #again)
 if redis.call('HGET', KEYS[2], 'canary') ~= 'passed' then
-  redis.call('HDEL', KEYS[2], 'canary') -- else rejections whose cause is gone would hold the run again
+  redis.call('HDEL', KEYS[2], 'canary') -- else the rejections counted so far would hold the run again
 end
 redis.call('HDEL', KEYS[2], 'finished_ms')
 redis.call('ZREM', KEYS[5], ARGV[2])
-if owner then return {#again, 0} end -- whoever has it in hand hands them on
+if owner then return {#again, 0} end -- the worker that has the chunk publishes it again when it gives it back
 redis.call('ZADD', KEYS[4], 0, ARGV[1])
 return {#again, 1}

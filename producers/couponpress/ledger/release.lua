@@ -1,14 +1,14 @@
--- Release a hold, tell every process at once, and let every chunk go on that no hold keeps back any more.
+-- Release a hold, tell every process at once, and open every chunk that no other hold keeps back.
 -- KEYS[1] holds   KEYS[2] open urgent chunks   KEYS[3] open bulk chunks   KEYS[4] channel of changed holds
 -- ARGV[1] scope: partner, run:NUMBER or brand:ID   ARGV[2] score of held chunks   ARGV[3] prefix of chunk keys
 -- ARGV[4] prefix of run keys
--- Returns {1 or 0: whether it was held, chunk id, ...}.
+-- Returns {1 when the scope was held, else 0; then the ids of the chunks that were opened}.
 local reply = {redis.call('HDEL', KEYS[1], ARGV[1])}
 if reply[1] == 1 then
   redis.call('PUBLISH', KEYS[4], ARGV[1])
   local number = string.match(ARGV[1], '^run:(.+)')
   if number and redis.call('HGET', ARGV[4] .. number, 'canary') ~= 'passed' then
-    redis.call('HDEL', ARGV[4] .. number, 'canary') -- else the same rejections would hold the run again
+    redis.call('HDEL', ARGV[4] .. number, 'canary') -- else the rejections counted so far would hold the run again
   end
 end
 local held = {}

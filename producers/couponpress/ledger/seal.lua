@@ -1,9 +1,9 @@
--- Release up to ARGV[2] chunks of a finished upload for submitting.
+-- Open up to ARGV[2] chunks of a finished upload, so that they are submitted.
 -- KEYS[1] run   KEYS[2] open chunks of the lane   KEYS[3] staged chunks   KEYS[4] finished runs   KEYS[5] upload lock
 -- KEYS[6] counts of all runs   KEYS[7] waiting since, of the lane
 -- ARGV[1] run number   ARGV[2] how many chunks   ARGV[3] prefix of chunk keys   ARGV[4] upload token
 -- ARGV[5] upload lock, seconds
--- Returns the ids of the chunks released, none when all are; or false when another upload has or had the run since.
+-- Returns the ids of the opened chunks, none when all are open; or false when another upload has used the run since.
 if (redis.call('GET', KEYS[5]) or redis.call('HGET', KEYS[1], 'uploader')) ~= ARGV[4] then return false end
 redis.call('SET', KEYS[5], ARGV[4], 'EX', ARGV[5])
 local released, specs = redis.call('LRANGE', KEYS[3], 0, ARGV[2] - 1), 0

@@ -1,7 +1,7 @@
--- Let somebody be told when a run is finished, each time that it is.
+-- Note a URL that is called each time a run is finished.
 -- KEYS[1] run   KEYS[2] hooks
 -- ARGV[1] run number   ARGV[2] URL
--- Returns 1, or 0 when the run is gone.
+-- Returns 1, or 0 when the run no longer exists.
 if redis.call('HEXISTS', KEYS[1], 'name') == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'hook', ARGV[2])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])

@@ -1,7 +1,7 @@
--- A process says that it runs, and forgets those that have been silent for too long.
--- KEYS[1] present, a HASH: process -> moment of its last word (seconds of Redis TIME), a blank, what it is in JSON
--- ARGV[1] the process   ARGV[2] what it is, JSON; empty when it stops   ARGV[3] seconds of silence after which one is
--- forgotten   ARGV[4] TTL of the hash, seconds
+-- Note that a process runs, and remove processes that have not said so for too long.
+-- KEYS[1] present, a HASH: process -> when it last said so (seconds of Redis TIME), a blank, what it is in JSON
+-- ARGV[1] the process   ARGV[2] what it is, JSON; empty when it stops   ARGV[3] after how many seconds of
+-- silence one is removed   ARGV[4] TTL of the hash, seconds
 -- Returns how many processes are present.
 local now = tonumber(redis.call('TIME')[1])
 local all = redis.call('HGETALL', KEYS[1])

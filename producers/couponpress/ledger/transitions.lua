@@ -1,5 +1,5 @@
--- Move specs of one chunk from state to state; with redrive.lua the only script that changes a spec's state.
--- A move that the table does not allow changes nothing, so every call may be repeated.
+-- Move specs of one chunk from state to state. Only this script and redrive.lua change a spec's state.
+-- A move that MOVES does not allow changes nothing, so every call may be repeated.
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
 -- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs   KEYS[9] counts of all runs   KEYS[10] waiting since, of the
 -- lane   KEYS[11] when the run's reasons were seen   KEYS[12] totals
@@ -7,9 +7,9 @@
 -- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record, tries that must have been spent
 -- before or -1]
 -- ARGV[5] the canary: after so many rejected specs of a run, with none taken, the run is to be held
--- ARGV[6] when the chunk was made to which the moves belong, '' when nobody asked
--- Returns per move 1 when it was made, 0 when the spec was in no state for it; and after them -1 when the run's canary
--- says that it is to be held.
+-- ARGV[6] when the chunk was made that the moves are for; '' to move any chunk with the id
+-- Returns for each move 1 when it was made, 0 when the spec's state does not allow it; then -1 at the end when the run
+-- is to be held because of its canary.
 
 -- move -> the state it leads to, and the states it may leave
 local MOVES = {
@@ -26,7 +26,7 @@ if ARGV[6] ~= '' and chunk[6] and chunk[6] ~= ARGV[6] then return {} end -- anot
 local states, moved, counts, answered = chunk[1], {}, {}, false
 local endings, seen, tries_spent = {}, {}, 0
 local tries = (chunk[2] or '') .. string.rep('0', #states - #(chunk[2] or ''))
-local taken, refused = false, 0 -- what the platform said of specs that were sent to it
+local taken, refused = false, 0 -- what the platform said about specs that were sent
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 
@@ -42,7 +42,7 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
   local spent = state ~= '' and string.byte(tries, at) - string.byte('0')
   if spent and string.find(from, state, 1, true) and (move[7] == -1 or move[7] == spent) then
     moved[number] = 1
-    -- What was accepted goes on although its run is cancelled; what was not accepted after all is not sent again.
+    -- Accepted specs go on although their run is cancelled. One that the platform does not know is not sent again.
     if chunk[4] and state == 'a' and to == 'y' then to = 'c' end
     if string.find('asf', to, 1, true) then taken = true end
     if state == 'w' and to == 'r' then refused = refused + 1 end
@@ -50,11 +50,11 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     states = replace(states, at, to)
     spent = spent + move[3]
     tries_spent = tries_spent + move[3]
-    -- What the platform has, it was sent, even when a callback tells so before the answer is recorded.
+    -- A spec that the platform has was sent, even when the callback comes before the answer is recorded.
     if string.find('asf', to, 1, true) then spent = math.max(spent, 1) end
     tries = replace(tries, at, string.char(math.min(126, string.byte('0') + spent)))
     if state == 'w' then answered = true end
-    if state == 'x' then -- a picture that came after it was given up: the reason counts no more
+    if state == 'x' then -- the picture came after the spec had expired: subtract the reason
       local told = redis.call('HGET', KEYS[1], position)
       local code = told and cjson.decode(told)[2] or ''
       local reason = WORDS[state] .. ' ' .. code
@@ -108,7 +108,7 @@ elseif (counts.w or 0) > 0 then -- a retry waits since its chunk was made
   redis.call('ZADD', KEYS[10], 'NX', math.floor((tonumber(chunk[6]) or now[1]) * 1000), ARGV[1])
 end
 if not string.find(states, 'a', 1, true) then redis.call('ZREM', KEYS[5], ARGV[1]) end
-if not chunk[3] then -- nobody holds the lease, so nobody else will open or close the chunk
+if not chunk[3] then -- without a lease nobody else opens or closes the chunk
   if not string.find(states, 'w', 1, true) then
     redis.call('ZREM', KEYS[4], ARGV[1])
   elseif (counts['w'] or 0) > 0 then

@@ -1,10 +1,10 @@
--- Claim a night: begin it, or take it up when whoever had it in hand is gone. One that is over stays over.
+-- Claim a night: begin it, or continue it when the process that had it is gone. A night that is over stays over.
 -- KEYS[1] night   KEYS[2] open nights   KEYS[3] its schedule
 -- ARGV[1] run   ARGV[2] owner   ARGV[3] lease, ms   ARGV[4] when the night is, s   ARGV[5] how long it is remembered, s
--- ARGV[6] the schedule's name   ARGV[7] state of a night that begins: 'claimed', or 'missed', which is over at once
+-- ARGV[6] the schedule's name   ARGV[7] state of a night that begins: 'claimed', or 'missed', over at once
 -- ARGV[8] '1' for a start by hand: one that was missed, skipped or failed begins anew, and the nights before it stay due
--- ARGV[9] how it is to be done, for whoever takes it up
--- Returns {state, how many had it in hand so far, how it is to be done}, or false when it is no work of the caller's.
+-- ARGV[9] how the night is to be done, for the process that does it
+-- Returns {state, how many processes have had it, how it is to be done}, or false when the caller has nothing to do.
 if ARGV[8] == '0' and tonumber(ARGV[4]) > tonumber(redis.call('HGET', KEYS[3], 'seen') or 0) then
   redis.call('HSET', KEYS[3], 'seen', ARGV[4])
 end

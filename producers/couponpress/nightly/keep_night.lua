@@ -1,8 +1,8 @@
--- Keep a night that the caller has in hand, or say what became of it.
+-- Renew the caller's claim of a night, or note the night's result.
 -- KEYS[1] night   KEYS[2] open nights
--- ARGV[1] run   ARGV[2] owner   ARGV[3] lease, ms; 0 gives it back   ARGV[4] how long it is remembered, s
--- ARGV[5] its state from now on, '' as it is   ARGV[6] and on: fields and their values
--- Returns 1, or 0 when the night is in other hands or over.
+-- ARGV[1] run   ARGV[2] owner   ARGV[3] lease, ms; 0 ends the claim   ARGV[4] how long it is remembered, s
+-- ARGV[5] its new state, '' to leave it   ARGV[6..] fields and their values
+-- Returns 1, or 0 when another process has the night or it is over.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return 0 end
 if #ARGV > 5 then redis.call('HSET', KEYS[1], unpack(ARGV, 6)) end
 if ARGV[5] ~= '' then

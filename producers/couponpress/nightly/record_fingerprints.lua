@@ -1,8 +1,8 @@
--- Remember with which fingerprint rows succeeded, and forget rows that ended badly. May be repeated.
+-- Remember the fingerprints of rows that succeeded, and forget rows that ended otherwise. May be repeated.
 -- ARGV[1] prefix of this epoch's hashes   ARGV[2] prefix of those of the epoch before
 -- ARGV[3] when this epoch's hashes are forgotten, s since 1970
 -- ARGV[4] per row that succeeded 8 bytes of digest, then 8 of fingerprint   ARGV[5] 8 bytes of digest per row to forget
--- Returns how many rows that were.
+-- Returns how many rows were remembered or forgotten.
 local function bucket_of(row)
   local first, second = string.byte(row, 1, 2)
   return string.format('%03x', first * 16 + math.floor(second / 16))

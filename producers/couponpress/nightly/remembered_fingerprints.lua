@@ -1,4 +1,4 @@
--- Look up the fingerprints with which rows last succeeded; those of the epoch before are carried into this one.
+-- Look up the fingerprints with which rows last succeeded; those of the epoch before are copied to this one.
 -- ARGV[1] prefix of this epoch's hashes   ARGV[2] prefix of those of the epoch before
 -- ARGV[3] when this epoch's hashes are forgotten, s since 1970   ARGV[4] 8 bytes of digest per row
 -- Returns for each row its fingerprint, or false.

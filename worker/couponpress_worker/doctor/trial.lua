@@ -1,4 +1,4 @@
--- Try what the fleet's scripts rely on: the server's clock before a write, JSON, a stream with an expiry.
+-- Try what the fleet's scripts need: the server's clock before a write, JSON, a stream with an expiry.
 -- KEYS[1] a key that nobody else uses
 -- ARGV[1] how long it lives, milliseconds
 -- Returns 1.
