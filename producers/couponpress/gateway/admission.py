@@ -1,4 +1,4 @@
-"""Refuses a request when too much waits already, or when its token's quota is used up."""
+"""Refuses a request when the backlog is too large, or when its token's quota is used up."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from couponpress.gateway.problems import Refusal
 from couponpress.gateway.quotas import AdmittingLedger, KeyedRequest
 from couponpress.gateway.tokens import Token
 
-#: The backlog is counted at most so often; what this gateway enqueued since is added.
+#: The backlog is counted at most this often. In between, what this gateway enqueued is added.
 COUNT_EVERY_SECONDS = 1.0
-#: A backlog shrinks by some 500 specs a second at best.
+#: A backlog shrinks by at most about 500 specs a second.
 BACKLOG_RETRY_SECONDS = 30
 
 KEY_REUSED = "this Idempotency-Key came with another request within the last day"
 
 
 class Admission:
-    """Says whether specs may come in; for several threads."""
+    """Decides whether specs may be enqueued. Several threads may use it."""
 
     def __init__(self, ledger: AdmittingLedger, backlog_limit: int) -> None:
         self._ledger = ledger
@@ -27,10 +27,10 @@ class Admission:
         self._counted_at = float("-inf")
 
     def check_backlog(self) -> None:
-        """Refuse when more specs wait than may.
+        """Refuse when too many specs wait.
 
         Raises:
-            Refusal: too many do.
+            Refusal: the backlog is too large.
         """
         if time.monotonic() - self._counted_at >= COUNT_EVERY_SECONDS:
             self._backlog = self._ledger.backlog()
@@ -40,7 +40,7 @@ class Admission:
             raise Refusal("backlog-full", detail, retry_after_seconds=BACKLOG_RETRY_SECONDS)
 
     def enqueued(self, specs: int) -> None:
-        """Count what came in since the backlog was counted."""
+        """Add specs that were enqueued since the backlog was counted."""
         self._backlog += specs
 
     def claim(self, requests: Sequence[KeyedRequest]) -> list[bytes | None]:
@@ -48,16 +48,16 @@ class Admission:
         return self._ledger.claim(requests) if requests else []
 
     def settle(self, answered: Sequence[tuple[KeyedRequest, bytes | None]]) -> list[bytes | None]:
-        """Keep answers, or give claims up; see `AdmittingLedger.settle`."""
+        """Keep answers, or release claims; see `AdmittingLedger.settle`."""
         return self._ledger.settle(answered) if answered else []
 
     def meter(self, token: Token) -> QuotaMeter:
-        """Return what counts a token's specs for one call."""
+        """Return the quota of a token, for the specs of one call."""
         return QuotaMeter(self._ledger, token)
 
 
 class QuotaMeter:
-    """Takes a token's specs out of its quota, and gives back what was not enqueued."""
+    """Subtracts a token's specs from its quota, and adds back those that were not enqueued."""
 
     def __init__(self, ledger: AdmittingLedger, token: Token) -> None:
         self._ledger = ledger
@@ -66,7 +66,7 @@ class QuotaMeter:
         self._day = ""
 
     def take(self, specs: int) -> int:
-        """Take so many specs; returns how many there were."""
+        """Subtract this many specs. Returns how many the quota still had."""
         if self._token.quota is None:
             return specs
         taken = self._ledger.take_quota(self._token.name, specs, self._token.quota)
@@ -81,7 +81,7 @@ class QuotaMeter:
         return Refusal("quota-used-up", detail, retry_after_seconds=left)
 
     def settle(self, enqueued: int) -> None:
-        """Give back all but what was enqueued."""
+        """Add back all specs but those that were enqueued."""
         if self._taken:
             self._ledger.give_back_quota(self._token.name, self._taken - enqueued, self._day)
             self._taken = 0

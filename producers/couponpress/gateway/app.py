@@ -1,7 +1,7 @@
-"""The gateway as an ASGI application: FastAPI's routes, and a short way in for the one that is called most.
+"""The gateway as an ASGI application: FastAPI's routes, and a fast path for the request that comes most often.
 
-Decides how every failure is answered. A well-formed POST of a single spec goes past FastAPI's layers straight to the
-door, which checks all that they would; everything else takes the long way.
+A well-formed POST of a single spec skips FastAPI and goes straight to `Ingest`, which makes the same checks. Every
+failure is answered with a problem document; an unforeseen one is also logged with its trace.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from starlette.types import Receive, Scope, Send
 
 from couponpress.errors import CouponpressError
 from couponpress.gateway.document import document_of, page_of
-from couponpress.gateway.ingest import Door
+from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.problems import PAGE, Refusal, refusal_of
-from couponpress.gateway.queries import Asking
+from couponpress.gateway.queries import Queries
 from couponpress.gateway.routes import RUN_PATTERN, router
 from couponpress.keys import Lane
 from couponpress.spec import rule_in_words
@@ -40,17 +40,19 @@ class Gateway:
     """The ASGI application.
 
     Args:
-        door: what takes specs.
-        asking: what answers questions.
+        ingest: handles requests that enqueue specs.
+        queries: handles requests about runs and specs.
         lifetime: entered when the process starts to serve, left when it ends.
     """
 
-    def __init__(self, door: Door, asking: Asking, lifetime: Callable[[], AbstractAsyncContextManager[None]]) -> None:
-        self._door = door
-        self._routes = application(door, asking, lifetime)
+    def __init__(
+        self, ingest: Ingest, queries: Queries, lifetime: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        self._ingest = ingest
+        self._routes = application(ingest, queries, lifetime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the life of the process."""
+        """Serve one request, or the lifespan of the process."""
         if scope["type"] == "http" and scope["method"] == "POST":
             found = SPEC_PATH.fullmatch(scope["path"])
             lane = LANE_OF_QUERY.get(scope["query_string"])
@@ -63,9 +65,9 @@ class Gateway:
     async def _take_one(self, scope: Scope, receive: Receive, run: str, lane: Lane) -> Response:
         headers = Headers(scope=scope)
         try:
-            token = self._door.holder(headers.get("authorization"))
-            return await self._door.take_one(token, run, lane, headers, receive)
-        except Exception as error:  # noqa: BLE001 - told to the caller, and to the log when nobody foresaw it
+            token = self._ingest.holder(headers.get("authorization"))
+            return await self._ingest.take_one(token, run, lane, headers, receive)
+        except Exception as error:  # noqa: BLE001 - answered, and logged if it was unforeseen
             return answered(error)
 
 
@@ -78,8 +80,8 @@ def answered(error: Exception) -> Response:
     return refusal.response()
 
 
-def application(door: Door, asking: Asking, lifetime: Callable[[], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """Return FastAPI's side, with the door and the questions in its state, where the routes find them."""
+def application(ingest: Ingest, queries: Queries, lifetime: Callable[[], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Return the FastAPI application. Its routes find `ingest` and `queries` in its state."""
     app = FastAPI(
         lifespan=lambda _: lifetime(),
         docs_url=None,
@@ -95,7 +97,7 @@ def application(door: Door, asking: Asking, lifetime: Callable[[], AbstractAsync
             Exception: _tell,
         },
     )
-    app.state.door, app.state.asking = door, asking
+    app.state.ingest, app.state.queries = ingest, queries
     app.include_router(router)
     document = document_of(app)
     page = page_of(document)

@@ -13,7 +13,7 @@ from starlette.types import Receive
 
 from couponpress.gateway.problems import Refusal
 
-#: A caller that sends nothing for so long is given up.
+#: A caller that sends nothing for this long gets a timeout.
 SILENCE_SECONDS = 30.0
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -23,7 +23,7 @@ class Body:
     """The body of one request.
 
     Args:
-        receive: where ASGI gives its pieces.
+        receive: ASGI's callable that returns its pieces.
         limit: the most bytes that it may have.
     """
 
@@ -48,7 +48,7 @@ class Body:
         return piece
 
     async def whole(self) -> bytes:
-        """Return all of it; raises as `next`."""
+        """Return all of it. Raises what `next` raises."""
         first = await self.next()
         if self._ended:
             return first

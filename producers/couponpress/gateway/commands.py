@@ -1,4 +1,4 @@
-"""`couponpress gateway`: the service, and its tokens. Imports what it needs when it is called.
+"""The commands of `couponpress gateway`: the service and its tokens. They import what they need when they are called.
 
 The web framework comes with an extra, so a producer that needs no gateway does not install it.
 """

@@ -1,7 +1,7 @@
 """Handles every request that enqueues specs.
 
-It checks the caller and the request's headers, and bounds how many requests are in hand at a time. Single specs are
-batched: those that arrive during one call of the store go with the next call.
+It checks the caller and the request's headers, and limits how many requests are handled at a time. Single specs are
+batched: those that arrive while one batch is being stored go into the next.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from couponpress.transport.batching import Batcher
 
 JSON, JSON_LINES = "application/json", "application/x-ndjson"
 
-#: Single specs in hand at a time: some two seconds' worth. More would only wait longer.
+#: Single specs handled at a time: about what two seconds can store. More would only wait longer.
 MOST_SINGLE = 4096
-#: Streams in hand at a time; each has a thread.
+#: Streams handled at a time; each has a thread.
 MOST_STREAMS = 8
-#: The store has so long for an answer; a caller who gets none asks again, with the same spec.
+#: How long a spec may take to be stored. After that the caller is told to send the same spec again.
 ANSWER_SECONDS = 10.0
 
 KEY_PATTERN = r"^[!-~]{1,200}$"
 
 
 class InHand:
-    """How many requests of a sort are in hand, with a bound."""
+    """Counts the requests of one kind that are being handled, and refuses more than `most`."""
 
     def __init__(self, what: str, most: int, *, retry_after_seconds: int) -> None:
         self._what = what
@@ -54,8 +54,8 @@ class InHand:
         self._now -= 1
 
 
-class Door:
-    """Takes what is to be enqueued."""
+class Ingest:
+    """Enqueues what requests bring."""
 
     def __init__(self, tokens: TokensFile, singles: SingleSpecs, streams: Streams, *, stream_limit: int) -> None:
         self._tokens = tokens
@@ -69,15 +69,15 @@ class Door:
         self._streams_in_hand = InHand("streams", MOST_STREAMS, retry_after_seconds=5)
 
     async def close(self) -> None:
-        """Wait for what is in hand, and end the threads; the loop goes on meanwhile, for streams need it."""
+        """Wait for the requests that are being handled, then end the threads. The event loop must keep running."""
         await asyncio.to_thread(self._streamers.shutdown)
         await asyncio.to_thread(self._writer.shutdown)
 
     def holder(self, authorization: str | None) -> Token:
-        """Return whose token a request came with.
+        """Return the token of a request.
 
         Raises:
-            Refusal: nobody's.
+            Refusal: it has none, or an unknown one.
         """
         scheme, _, presented = (authorization or "").partition(" ")
         token = self._tokens.tokens().holder(presented.strip()) if scheme.lower() == "bearer" else None
@@ -86,10 +86,10 @@ class Door:
         return token
 
     async def take_one(self, token: Token, run: str, lane: Lane, headers: Headers, receive: Receive) -> Response:
-        """Enqueue one spec; answers when it is stored.
+        """Enqueue one spec and answer when it is stored.
 
         Raises:
-            Refusal: it is not.
+            Refusal: it is not stored.
         """
         key = _checked(headers, JSON, SPEC_LIMIT_BYTES)
         with self._singles_in_hand:
@@ -130,7 +130,7 @@ class Door:
 
 
 def _checked(headers: Headers, media_type: str, limit: int) -> str | None:
-    """Check what a request says of its body; returns its Idempotency-Key, None without one."""
+    """Check a request's headers and return its Idempotency-Key, or None if it has none."""
     given = headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type:
         raise Refusal("wrong-media-type", f"this path takes {media_type}, got {given or 'none'}")

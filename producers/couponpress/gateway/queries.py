@@ -1,7 +1,7 @@
-"""Answers what a token may ask about its runs, and does what it may do to them: cancel, pause, resume.
+"""Answers requests about runs and specs, and cancels, pauses and resumes runs.
 
-A token sees the runs of its namespace, and of their specs those of its brands. A run's counts cover the whole run,
-and so does an act on a run. The calls block, and several threads may make them.
+A token sees the runs of its namespace, and in them the specs of its brands. A run's counts cover the whole run, and so
+does an action on a run. The calls block; several threads may make them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from couponpress.results import ResultFormat, result_lines
 LINES_AT_ONCE = 500
 
 
-class Asking:
-    """The questions and acts of tokens."""
+class Queries:
+    """What the holder of a token may ask and do."""
 
     def __init__(self, client: Client, redis_client: redis.Redis, keys: Keys) -> None:
         self._client = client
@@ -40,12 +40,12 @@ class Asking:
         self._redis.ping()
 
     def runs(self, token: Token, most: int) -> list[dict[str, Any]]:
-        """Return the youngest runs of the token's namespace, the youngest first."""
+        """Return the newest runs of the token's namespace, the newest first."""
         statuses = [self._reading.status(number) for number in self._finding.run_numbers(token.prefix, most)]
         return [_shown(token, status) for status in statuses if status.run]
 
     def run(self, token: Token, run: str) -> dict[str, Any]:
-        """Return a run's progress, and why specs of it ended badly.
+        """Return a run's progress and the reasons of its failed specs.
 
         Raises:
             UnknownRunError: the token sees no run of that name.
@@ -54,7 +54,7 @@ class Asking:
         return _shown(token, self._client.run(stored)) | {"reasons": self._client.reasons(stored)}
 
     def results(self, token: Token, run: str, format_name: ResultFormat) -> Iterator[bytes]:
-        """Return the run's results in blocks of lines, those of the token's brands; raises as `run`, and at once."""
+        """Return the results of the token's brands in a run, in blocks of lines. Raises at once what `run` raises."""
         stored = token.stored_name(run)
         self._client.run(stored)
         outcomes = (line for line in self._client.outcomes(stored) if token.may_use(line.brand_id))
@@ -65,7 +65,7 @@ class Asking:
         """Return what is known of one spec.
 
         Raises:
-            Refusal: nothing, or nothing that the token may see.
+            Refusal: the spec does not exist, or the token may not see it.
         """
         found = self._finding.spec(task_id)
         run = None if found is None else token.shown_name(found.run)
@@ -74,19 +74,19 @@ class Asking:
         return {"run": run, "state": found.state.value, **asdict(found.line)}
 
     def cancel(self, token: Token, run: str) -> int:
-        """Take back what the platform has not accepted; returns how many specs that were."""
+        """Cancel the specs that the platform has not accepted. Returns how many."""
         return self._client.cancel(token.stored_name(run))
 
     def pause(self, token: Token, run: str) -> bool:
-        """Hold a run; False when it was held before."""
+        """Hold a run. Returns False if it was held already."""
         return self._client.pause(token.stored_name(run), reason=f"paused through the gateway by {token.name}")
 
     def resume(self, token: Token, run: str) -> bool:
-        """Release a run; False when it was not held."""
+        """Release a run. Returns False if it was not held."""
         return self._client.resume(token.stored_name(run))
 
 
 def _shown(token: Token, status: RunStatus) -> dict[str, Any]:
     shown = asdict(status) | {"run": token.shown_name(status.run), "finished": status.finished}
-    del shown["hook_trouble"]  # the operator's, not the shop's
+    del shown["hook_trouble"]  # for the operator only
     return shown

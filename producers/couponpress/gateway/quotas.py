@@ -27,12 +27,12 @@ _WAITING = ("waiting", "retrying", "looking", "uploading")
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was taken out of a quota.
+    """What was subtracted from a quota.
 
     Attributes:
         specs: how many; fewer than asked for when no more are left.
         seconds: until the next day begins.
-        day: on which they were taken.
+        day: the day whose quota they came from.
     """
 
     specs: int
@@ -41,7 +41,7 @@ class Taken:
 
 
 class KeyedRequest(NamedTuple):
-    """A request that came with an Idempotency-Key: whose token's, the key, and a digest of what is asked for."""
+    """A request with an Idempotency-Key: its token, the key, and a digest of its content."""
 
     token: str
     key: str
@@ -49,27 +49,27 @@ class KeyedRequest(NamedTuple):
 
     @property
     def place(self) -> str:
-        """What the key is remembered under: 128 bits, for a caller chooses it."""
+        """The digest under which the key is remembered: 128 bits, because callers choose keys."""
         return hashlib.sha256(f"{self.token} {self.key}".encode()).hexdigest()[:32]
 
 
 class AdmittingLedger:
-    """The acts around the quota, the keys and the backlog, over a blocking client that answers in bytes."""
+    """Reads and writes quotas, Idempotency-Keys and the backlog, over a blocking client that answers in bytes."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._take_quota = client.register_script(script("take_quota", "couponpress.gateway"))
-        # On a full server an answer that is under way can still be kept, and a claim given up.
+        # On a full server an answer can still be kept, and a claim released.
         self._remember = client.register_script(ALLOW_OOM + script("remember_answer", "couponpress.gateway"))
 
     def take_quota(self, token: str, specs: int, quota: int) -> Taken:
-        """Take up to so many specs out of a token's quota of today."""
+        """Subtract up to this many specs from a token's quota of today."""
         taken, seconds, day = self._call_quota(token, specs, quota, "")
         return Taken(taken, seconds, day.decode())
 
     def give_back_quota(self, token: str, specs: int, day: str) -> None:
-        """Give back what was taken on a day and not used; another day's are void."""
+        """Add back what was subtracted on a day and not used. Those of an earlier day expire."""
         if specs:
             self._call_quota(token, -specs, 0, day)
 
@@ -78,11 +78,11 @@ class AdmittingLedger:
         return cast(tuple[int, int, bytes], self._take_quota([self._keys.quota(token)], values))
 
     def claim(self, requests: Sequence[KeyedRequest]) -> list[bytes | None]:
-        """Claim the keys of requests; for each the answer that it was given before, b"" for none, None: not its key."""
+        """Claim the keys of requests. Returns for each the earlier answer, b"" if none, None if another request's."""
         return self._call_remember([(request, "claim", b"") for request in requests])
 
     def settle(self, answered: Sequence[tuple[KeyedRequest, bytes | None]]) -> list[bytes | None]:
-        """Keep the answers of requests, the first of each; None for an answer gives the claim up.
+        """Keep the answers of requests, the first of each. None as the answer releases the claim.
 
         Returns for each the answer that was kept first, which is the one to give; None or b"" when none is.
         """
@@ -101,7 +101,7 @@ class AdmittingLedger:
         return [answer if own else None for own, answer in replies]
 
     def backlog(self) -> int:
-        """Return how many specs of all runs wait to be accepted, those of unfinished uploads included."""
+        """Return how many specs of all runs wait to be accepted, including those of unfinished uploads."""
         numbers = cast(list[bytes], self._client.zdiff([self._keys.runs, self._keys.finished]))
         with self._client.pipeline(transaction=False) as pipeline:
             for number in numbers:

@@ -1,6 +1,6 @@
-"""Runs the gateway as a process: connections, threads, and an orderly end.
+"""Runs the gateway as a process: connections, threads and signals.
 
-When it stops, requests in hand are answered and batched specs are stored.
+When it stops, requests that are being handled are answered and batched specs are stored.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from couponpress.client import Client
 from couponpress.errors import SettingsError
 from couponpress.gateway.admission import Admission
 from couponpress.gateway.app import Gateway
-from couponpress.gateway.ingest import Door
-from couponpress.gateway.queries import Asking
+from couponpress.gateway.ingest import Ingest
+from couponpress.gateway.queries import Queries
 from couponpress.gateway.quotas import AdmittingLedger
 from couponpress.gateway.settings import GatewaySettings
 from couponpress.gateway.single import SingleSpecs
@@ -33,12 +33,12 @@ from couponpress.transport.serve import serve as serve_app
 
 log = logging.getLogger(__name__)
 
-#: The thread that stores gathered specs waits for Redis a few times a call, and after each for its turn beside a busy
-#: loop. Python's own 5 ms a turn would add up to tens of milliseconds.
+#: How often Python's threads take turns. The thread that stores batches waits for Redis a few times for each batch,
+#: and then for its turn beside the busy event loop; with Python's default of 5 ms that adds up to tens of milliseconds.
 SWITCH_SECONDS = 0.0005
-#: An app that calls a few times a minute keeps its connection.
+#: Long enough that an app which calls a few times a minute keeps its connection.
 KEEP_ALIVE_SECONDS = 60
-#: Requests in hand have so long after TERM; `deploy/compose.yaml` kills after 30 s.
+#: How long requests may take to end after TERM. `deploy/compose.yaml` kills after 30 s.
 STOP_SECONDS = 20
 
 
@@ -64,20 +64,20 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
         sockets = listen(host, port)
         admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
-        door = Door(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
+        ingest = Ingest(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
 
         @asynccontextmanager
         async def lifetime() -> AsyncIterator[None]:
             sys.setswitchinterval(SWITCH_SECONDS)
             gc.collect()
-            gc.freeze()  # a full collection over everything imported would hold requests up
+            gc.freeze()  # a full collection over all imported modules would delay requests
             log.info("taking requests on %s for %d tokens", url_of(sockets[0]), len(tokens.tokens()))
             yield
-            await door.close()
+            await ingest.close()
 
         with announcer:
             serve_app(
-                Gateway(door, Asking(client, redis_client, keys), lifetime),
+                Gateway(ingest, Queries(client, redis_client, keys), lifetime),
                 sockets,
                 keep_alive_seconds=KEEP_ALIVE_SECONDS,
                 in_hand_seconds=STOP_SECONDS,

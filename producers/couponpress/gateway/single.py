@@ -25,13 +25,13 @@ from couponpress.ledger.chunks import CHUNK_SIZE, identified_in
 from couponpress.ledger.enqueueing import EnqueuedSpec
 from couponpress.serialized_spec import SerializedSpec
 
-#: What became of one request: the body of its answer, or its refusal.
+#: The body of a request's answer, or its refusal.
 Answer = bytes | Refusal
 
 
 @dataclass(frozen=True)
 class SingleSpec:
-    """One request: whose, into which run, what, and its Idempotency-Key."""
+    """One request: its token, run, lane and spec, and its Idempotency-Key."""
 
     token: Token
     run: str
@@ -41,7 +41,7 @@ class SingleSpec:
 
     @property
     def keyed(self) -> KeyedRequest | None:
-        """What its Idempotency-Key stands for; None without one."""
+        """The request as its Idempotency-Key remembers it; None without a key."""
         if self.key is None:
             return None
         row = identified_in(self.token.stored_name(self.run))(self.spec).row
@@ -50,14 +50,14 @@ class SingleSpec:
 
 
 class SingleSpecs:
-    """Enqueues many single specs in one call; blocking, for one thread at a time."""
+    """Enqueues many single specs with one call. The calls block; one thread at a time may make them."""
 
     def __init__(self, client: Client, admission: Admission) -> None:
         self._client = client
         self._admission = admission
 
     def enqueue(self, asked: Sequence[SingleSpec]) -> list[Answer]:
-        """Enqueue the specs; returns for each the body of its answer or its refusal.
+        """Enqueue the specs. Returns the body of each one's answer, or its refusal.
 
         Raises:
             RedisUnavailableError, or redis-py's own: nothing is confirmed to any of them.
@@ -93,14 +93,14 @@ class SingleSpecs:
             self._admission.enqueued(new)
 
     def _enqueue_runs(self, todo: list[int], asked: Sequence[SingleSpec], answers: dict[int, Answer]) -> int:
-        """Enqueue one token's specs, by run and lane; returns how many were new."""
+        """Enqueue one token's specs, by run and lane. Returns how many were new."""
         by_run: dict[tuple[str, Lane], list[int]] = defaultdict(list)
         for at in todo:
             by_run[asked[at].run, asked[at].lane].append(at)
         new = 0
         for (run, lane), own in by_run.items():
             stored_name = asked[own[0]].token.stored_name(run)
-            for first in range(0, len(own), CHUNK_SIZE):  # of one chunk all is stored or nothing
+            for first in range(0, len(own), CHUNK_SIZE):  # a chunk is stored as a whole or not at all
                 piece = own[first : first + CHUNK_SIZE]
                 try:
                     enqueued = self._client.enqueue_each([asked[at].spec for at in piece], run=stored_name, lane=lane)

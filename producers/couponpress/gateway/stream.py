@@ -23,7 +23,7 @@ from couponpress.serialized_spec import SerializedSpec
 
 log = logging.getLogger(__name__)
 
-#: How many broken lines are told before the rest is not looked at any more.
+#: After this many broken lines the rest is not checked any more.
 MOST_BROKEN_LINES = 20
 
 
@@ -36,14 +36,14 @@ class _AnsweredError(Exception):
 
 
 class Streams:
-    """Enqueues streams; blocking, each in a thread of its own."""
+    """Enqueues streams. The calls block; each stream has a thread of its own."""
 
     def __init__(self, client: Client, admission: Admission) -> None:
         self._client = client
         self._admission = admission
 
     def enqueue(self, token: Token, run: str, lane: Lane, key: str | None, pull: Callable[[], bytes]) -> bytes:
-        """Enqueue what `pull` gives, piece by piece, until it gives b""; returns the body of the answer.
+        """Enqueue what `pull` returns, piece by piece, until it returns b"". Returns the body of the answer.
 
         Raises:
             Refusal, InputError: nothing of it was enqueued.
@@ -67,7 +67,7 @@ class Streams:
 
 
 class _Stream:
-    """One stream while it comes in."""
+    """One stream while it is read."""
 
     def __init__(self, admission: Admission, token: Token, run: str, lane: Lane, key: str | None) -> None:
         self._admission = admission
@@ -79,7 +79,7 @@ class _Stream:
         self._claimed: KeyedRequest | None = None
 
     def specs(self, pull: Callable[[], bytes]) -> Iterator[SerializedSpec]:
-        """Yield the specs; past the last one, ask whether all of them may count."""
+        """Yield the specs. After the last one, check whether all of them may be enqueued."""
         count, refusals = 0, list[Refusal]()
         for number, line in lines_of(pull, SPEC_LIMIT_BYTES):
             try:
@@ -89,7 +89,7 @@ class _Stream:
                 if len(refusals) == MOST_BROKEN_LINES:
                     break
                 continue
-            if not refusals:  # else nothing counts any more, and the rest is read for what is wrong with it
+            if not refusals:  # otherwise nothing is enqueued, and the rest is read only for its errors
                 self._digest.update(b"\0".join((str(spec.row_id).encode(), str(spec.task_id).encode(), *spec[2:])))
                 count += 1
                 yield spec
@@ -113,13 +113,13 @@ class _Stream:
         self._claimed = request
 
     def give_up(self) -> None:
-        """Leave no trace of a stream that does not count."""
+        """Undo what a refused stream took: its quota and its Idempotency-Key."""
         self._meter.settle(0)
         if self._claimed is not None:
             self._admission.settle([(self._claimed, None)])
 
     def settle(self, new: int, known: int) -> bytes:
-        """Give back the quota of what was known, keep the answer under the key, and return it."""
+        """Return the answer, after giving back the quota of known specs and keeping the answer under the key."""
         self._meter.settle(new)
         answer = json.dumps({"run": self._run, "new": new, "known": known}).encode()
         if self._claimed is None:

@@ -14,12 +14,12 @@ from couponpress.gateway.tokens import Token
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
-#: The largest body of one spec, and the longest line of a stream: some twenty times what one needs.
+#: The largest body of one spec and the longest line of a stream, about twenty times what a spec needs.
 SPEC_LIMIT_BYTES = 16 * 1024
 
 
 def written_spec(body: bytes, token: Token, line: int | None = None) -> SerializedSpec:
-    """Read one spec; in a stream, the line is told.
+    """Read one spec. Errors in a stream name the line.
 
     Raises:
         Refusal: it is not JSON, breaks a rule, or is of a brand that the token is not for.
