@@ -38,7 +38,8 @@ class SignatureAuth(httpx.Auth):
         self._signer = signer
         self._verifier = verifier
         self._clock = clock
-        self._serial = next(iter(verifier.keys))
+        self.serial = next(iter(verifier.keys))
+        """The key that is named to the platform as the one we can check."""
 
     def sign(self, request: httpx.Request) -> None:
         """Add the signature's headers to a request whose body is read. Good for 5 minutes; to repeat it, sign again.
@@ -48,14 +49,14 @@ class SignatureAuth(httpx.Auth):
         """
         covered = request.extensions.get(SIGNED_PART)
         if "Wechatpay-Serial" not in request.headers:
-            request.headers["Wechatpay-Serial"] = self._serial
-        request.headers["Authorization"] = self._signer.authorization(
-            request.method,
-            request.url.raw_path.decode("ascii"),
-            request.content if covered is None else covered,
-            timestamp=int(self._clock()),
-            nonce=new_nonce(),
+            request.headers["Wechatpay-Serial"] = self.serial
+        request.headers["Authorization"] = self.authorization(
+            request.method, request.url.raw_path.decode("ascii"), request.content if covered is None else covered
         )
+
+    def authorization(self, method: str, target: str, covered: bytes) -> str:
+        """Return the Authorization header that signs a method, a path with its query, and a body."""
+        return self._signer.authorization(method, target, covered, timestamp=int(self._clock()), nonce=new_nonce())
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign, send, verify.

@@ -110,14 +110,13 @@ class Connection(asyncio.Protocol):
         self._body = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._headers.append((name, value))
+        """Keep a header, its name in lower case."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Notice a response that has no length of its own."""
-        self._ends_with_connection = not any(
-            name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._headers
-        )
+        names = dict(self._headers)
+        self._ends_with_connection = b"content-length" not in names and b"transfer-encoding" not in names
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
@@ -225,7 +224,7 @@ def _decoded(headers: RawHeaders, body: bytes) -> tuple[RawHeaders, bytes]:
         ValueError: the coding is not gzip, or the body is longer than MOST_BYTES.
         zlib.error: the body is no gzip.
     """
-    coding = next((value.lower() for name, value in headers if name.lower() == b"content-encoding"), b"identity")
+    coding = dict(headers).get(b"content-encoding", b"").lower()
     if coding in (b"identity", b"") or not body:
         return headers, body
     if coding not in (b"gzip", b"x-gzip"):
@@ -234,4 +233,4 @@ def _decoded(headers: RawHeaders, body: bytes) -> tuple[RawHeaders, bytes]:
     plain = decoder.decompress(body, MOST_BYTES)
     if not decoder.eof:
         raise ValueError("it is cut, or too long")
-    return [one for one in headers if one[0].lower() not in (b"content-encoding", b"content-length")], plain
+    return [one for one in headers if one[0] not in (b"content-encoding", b"content-length")], plain

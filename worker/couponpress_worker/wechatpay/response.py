@@ -78,11 +78,8 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 
     Looking each up in httpx's headers would decode all of them every time.
     """
-    found: dict[str, str] = {}
-    for name, value in response.headers.raw:
-        if usual := _READ.get(name.lower()):
-            found.setdefault(usual, value.decode(errors="surrogateescape"))
-    return found
+    found = {name.lower(): value for name, value in reversed(response.headers.raw)}
+    return {usual: found[name].decode("utf-8", "surrogateescape") for name, usual in _READ.items() if name in found}
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

@@ -81,6 +81,7 @@ class PlatformTransport(httpx.AsyncBaseTransport):
             proxies: says which proxy a host is called through; without it each is called directly.
         """
         self._urls = [httpx.URL(url) for url in (base_url, *fallback_urls)]
+        self._origin = (self._urls[0].scheme, self._urls[0].host, self._urls[0].port)
         self._ssl_context = ssl_context
         self._connections = connections
         self._connect_seconds = connect_seconds
@@ -128,9 +129,9 @@ class PlatformTransport(httpx.AsyncBaseTransport):
 
     def _check(self, request: httpx.Request) -> None:
         """Refuse what must not leave: a signed request to another host, or an answer that cannot be read."""
-        first, url = self._urls[0], request.url
-        if (url.raw_host, url.port, url.scheme) != (first.raw_host, first.port, first.scheme):
-            raise httpx.UnsupportedProtocol(f"{url.host} is not the platform's host ({first.host}).")
+        url = request.url
+        if (url.scheme, url.host, url.port) != self._origin:
+            raise httpx.UnsupportedProtocol(f"{url.host} is not the platform's host ({self._urls[0].host}).")
         if request.method in ("HEAD", "CONNECT"):
             raise httpx.UnsupportedProtocol(f"{request.method} is not used with the platform.")
 
@@ -140,16 +141,20 @@ class PlatformTransport(httpx.AsyncBaseTransport):
         if self._used and self._return is None and asyncio.get_running_loop().time() >= self._first_again_at:
             self._return = asyncio.create_task(self._try_first(pools[0]))
         began = self._used
-        failures: list[httpx.TransportError] = []
-        for index in (began, *(other for other in range(len(pools)) if other != began)):
+        try:
+            return pools[began], self._urls[began], await pools[began].take(seconds)
+        except _UNREACHED as error:
+            failures: list[httpx.TransportError] = [error]
+        for index, pool in enumerate(pools):
+            if index == began:
+                continue
             try:
-                connection = await pools[index].take(seconds)
+                connection = await pool.take(seconds)
             except _UNREACHED as error:
                 failures.append(error)
                 continue
-            if failures:
-                self._use(index, failures[0])
-            return pools[index], self._urls[index], connection
+            self._use(index, failures[0])
+            return pool, self._urls[index], connection
         if len(failures) == 1:
             raise failures[0]
         raise httpx.ConnectError("; ".join(map(str, failures)))
@@ -207,11 +212,11 @@ def serialized(request: httpx.Request, sent_to: httpx.URL | None = None) -> byte
     headers = request.headers.raw
     if sent_to is not None:
         headers = [(name, sent_to.netloc if name.lower() == b"host" else value) for name, value in headers]
-    if "Transfer-Encoding" in request.headers:  # the body was a stream; now it is known whole
+    if any(name.lower() == b"transfer-encoding" for name, _ in headers):  # the body was a stream; now it is known whole
         headers = [one for one in headers if one[0].lower() not in (b"transfer-encoding", b"content-length")]
         headers.append((b"Content-Length", b"%d" % len(body)))
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%s: %s" % header for header in headers]
+    lines += [b": ".join(header) for header in headers]
     head = b"\r\n".join((*lines, b"", b""))
     if not head.count(b"\n") == head.count(b"\r") == len(lines) + 1:
         raise httpx.LocalProtocolError("a header of the request holds a line break.")
