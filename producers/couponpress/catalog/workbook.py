@@ -25,6 +25,8 @@ from couponpress.errors import CatalogError
 #: Number in the sheet, cells, whether it is hidden.
 Record = tuple[int, tuple[SheetCell, ...], bool]
 
+#: How many letters of a library's own sentence are shown.
+_LONGEST_REASON: Final = 200
 #: What the readers of zip files and of XML raise for files that are none.
 _DAMAGED: Final = (
     zipfile.BadZipFile,
@@ -127,8 +129,7 @@ class Sheet:
             merged = Merged(self._merged_ranges())
             with self._package.open(self._path, "sheet") as part:
                 for line, cells, is_hidden in self._parser.rows(part):
-                    self._fit(cells)
-                    if all(cell.value is None for cell in cells):
+                    if not self._fits(cells):
                         continue
                     merged.filled(line, cells)
                     if is_hidden and self._skip_hidden:
@@ -138,11 +139,16 @@ class Sheet:
         except _DAMAGED as error:
             raise self._damaged(error) from None
 
-    def _fit(self, cells: list[SheetCell]) -> None:
-        """Make a row as wide as the header; the rows of one block are read before the width is known."""
+    def _fits(self, cells: list[SheetCell]) -> bool:
+        """Make a row as wide as the header, and tell whether anything is left of it.
+
+        The rows of one block are read before the width is known.
+        """
         width = self._parser.width
-        if width is not None and len(cells) != width:
-            cells[width:] = [SheetCell()] * (width - len(cells))
+        if width is None or len(cells) == width:
+            return True
+        cells[width:] = [SheetCell()] * (width - len(cells))
+        return any(cell.value is not None for cell in cells)
 
     def _merged_ranges(self) -> list[Range]:
         with self._package.open(self._path, "sheet") as part:
@@ -153,6 +159,7 @@ class Sheet:
 
     def _damaged(self, error: Exception) -> CatalogError:
         told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        told = told if len(told) <= _LONGEST_REASON else f"{told[:_LONGEST_REASON]}..."
         return CatalogError(
             f"{self._name} cannot be read as a workbook ({told}); open it in Excel and save it again as .xlsx."
         )

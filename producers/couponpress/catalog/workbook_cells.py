@@ -28,6 +28,8 @@ HIDDEN: Final = "the row is hidden in the workbook, and was taken; --skip-hidden
 
 _CURE: Final = "format the column as text and write it again"
 _PLAIN: Final = "format the cell as General"
+#: Formats that change no text.
+_AS_IT_STANDS: Final = frozenset({"General", "@"})
 _PLAIN_TEXT: Final = "format the cell as text"
 #: Amounts have two decimals, so that the digits that are left before the point are fewer.
 _TOO_LONG: Final = 1e15
@@ -64,6 +66,9 @@ class SheetRows:
             cell = cells[at]
             value = cell.value
             if value is None:
+                continue
+            if type(value) is str and cell.number_format in _AS_IT_STANDS and not cell.is_error:
+                texts[at] = value
                 continue
             try:
                 texts[at] = text_of(cell, unit)
@@ -150,8 +155,14 @@ def _known_text(cell: SheetCell, unit: str) -> str:
         raise CellError(f"is {str(value).upper()} to Excel; {_CURE}")
     if not isinstance(value, int | float):
         raise CellError(f"is a date or a time to Excel; {_CURE}")
+    return _number_text(value, cell.number_format, unit)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _number_text(value: float, number_format: str, unit: str) -> str:
+    """Return the text of a number; most numbers of a catalog are alike. Raises: see `text_of`."""
     exact = _exact(value)
-    section = of_number(cell.number_format, exact)
+    section = of_number(number_format, exact)
     if section.is_date:
         raise CellError(f"is a date or a time to Excel; {_CURE}")
     return _amount_of(exact, section, unit) if unit else _id_of(exact, section)
@@ -183,7 +194,7 @@ def _as_shown(exact: Decimal, section: Section, literal: str, unit: str) -> str:
         raise CellError(f"is shown as another number than it holds, by its format; {_PLAIN}")
     if unit == "cents" and "." in section.digits:
         raise CellError(f"is shown with decimals by its format, in a column of cents (分), so it may be yuan; {_PLAIN}")
-    exact = exact * 100**section.percent + 0  # a zero has no sign
+    exact *= 100**section.percent
     if section.digits and exact != round(exact, section.decimals):
         raise CellError("is shown rounded by its format, so it is another amount than it looks; write what is meant")
     if section.percent:
@@ -217,4 +228,4 @@ def _exact(value: float) -> Decimal:
     whole = isinstance(value, int) or value.is_integer()
     if not math.isfinite(value) or abs(value) >= (_TOO_LONG if whole else _TOO_LONG_WITH_DECIMALS):
         raise CellError(f"has more digits than Excel keeps of a number, so that the last ones may be wrong; {_CURE}")
-    return Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}")
+    return Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}") + 0  # a zero has no sign

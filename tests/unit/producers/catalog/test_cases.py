@@ -7,6 +7,7 @@ The files lie in `cases/`. A line of a table is a row's line in its file, its id
 import gzip
 import io
 import json
+import random
 from pathlib import Path
 
 import openpyxl
@@ -528,3 +529,49 @@ def test_of_a_catalog_without_amounts_no_unit_is_told(tmp_path):
         with catalog.read(tmp_path / name) as rows:
             assert [type(row) for row in rows] == [catalog.Row]
             assert rows.summary.lines() == []
+
+
+# --- and damaged ones -------------------------------------------------------------------------------------------------
+
+DAMAGE = [
+    b"",
+    b"\0",
+    b'"',
+    b"\n",
+    b"<",
+    b"/>",
+    b"&x;",
+    b"\xff\xfe",
+    b"9" * 5000,
+    b"[" * 3000,
+    b"x" * 70_000,
+    "品牌ID".encode(),
+    b"-1",
+]
+
+
+def damaged(content, chance):
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(content) + 1)
+        content = content[:at] + chance.choice(DAMAGE) + content[at + chance.choice([0, 1, 8, 200]) :]
+    return content
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_file_is_rows_or_one_sentence(seed, tmp_path):
+    chance = random.Random(seed)
+    for name in sorted(CASES):
+        content = (FILES / name).read_bytes()
+        try:
+            parts = parts_of(content) if name.endswith(".xlsx") and chance.random() < 0.7 else {}
+        except (RuntimeError, NotImplementedError):  # one with a password, one that is packed in another way
+            parts = {}
+        if parts:
+            part = chance.choice(sorted(parts))
+            content = zipped(parts | {part: damaged(parts[part], chance)})
+        else:
+            content = damaged(content, chance)
+        (tmp_path / name).write_bytes(content)
+        for line in read_lines(tmp_path / name):
+            assert "\n" not in line or " broken " in line or line.split()[0].isdigit()
+            assert not line.startswith("refused") or len(line) < 1500

@@ -238,6 +238,17 @@ def test_what_is_no_workbook_of_rows_gets_one_sentence(content, sentence):
         read_all(content())
 
 
+def test_the_sentence_for_a_damaged_zip_is_short():
+    content = bytearray(workbook(NORMAL))
+    for found in re.finditer(b"PK\x03\x04", content):
+        content[found.start() + 26 : found.start() + 28] = b"\x00\x04"  # how long the name of the part is
+    with pytest.raises(
+        CatalogError, match=r"cannot be read as a workbook \(BadZipFile: File name in.*save it again"
+    ) as told:
+        read_all(bytes(content))
+    assert len(str(told.value)) < 400
+
+
 def test_a_hundred_thousand_empty_rows_cost_no_memory():
     empty = b"".join(b'<row r="%d" s="1" customFormat="1"/>' % number for number in range(3, 100_000))
     content = changed_sheet(workbook(NORMAL), b"</sheetData>", empty + b"</sheetData>")
