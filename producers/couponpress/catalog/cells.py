@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 
-#: At most 21 digits: more than any amount has, and Decimal stays exact.
-_WHOLE = r"[0-9]{1,3}(?:,[0-9]{3}){1,6}|[0-9]{1,21}"
+#: At most 21 digits: more than any amount has, and Decimal stays exact. 050 may be what a comma has left of 1,050.
+_WHOLE = r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,6}|[1-9][0-9]{0,20}|0"
 _CENTS = re.compile(rf"({_WHOLE})\s*分?")
 _YUAN = re.compile(
     rf"(?:人民币|CNY|RMB)?\s*(?:(?:CN)?¥)?\s*({_WHOLE})(\.[0-9]+)?\s*(?:(?:元|圆)整?|块|¥|人民币|CNY|RMB)?",

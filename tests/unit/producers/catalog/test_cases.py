@@ -364,6 +364,24 @@ FILES_OF_OTHERS = {
     "single_quotes.csv": (TABLE.replace("SP-1", "'SP-1'").encode(), GOOD),
     "backslash.csv": (TABLE.replace("SP-1", '"SP\\"-1"').encode(), "2 broken row: has a quote that does not close"),
     "decimal_comma.csv": (TABLE.replace(",20,", ",9,90,").encode(), "2 broken row: has 8 cells under a header of 7"),
+    "thousands.csv": (
+        f"{HEADER}\nSP-1,120344,全场,折扣券,1,299,8折\n".encode(),
+        "2 broken 减免(元): may be the end of a number with a comma, which needs quotes around it",
+    ),
+    "round_thousands.csv": (
+        f"{HEADER}\nSP-1,120344,全场,折扣券,10,000,8折\n".encode(),
+        "2 broken 减免(元): may be the end of a number with a comma, which needs quotes around it",
+    ),
+    "thousands_off.csv": (
+        f"{HEADER}\nSP-1,120344,全场,满减券,5000,1,299\n".encode(),
+        "2 broken 折扣: may be the end of a number with a comma, which needs quotes around it",
+    ),
+    "decimal_comma_at_the_end.csv": (
+        f"{HEADER}\nSP-1,120344,全场,满减券,100,9,90\n".encode(),
+        "2 broken 折扣: may be the end of a number with a comma, which needs quotes around it",
+    ),
+    "other_leftover.csv": (f"{HEADER}\nSP-1,120344,全场,满减券,200,20,8折\n".encode(), "2 SP-1 120344 满200元减20元"),
+    "leftover.csv": (f"{HEADER}\nSP-1,120344,全场,折扣券,200,100,8折\n".encode(), "2 SP-1 120344 满200元打8折"),
     # other formats under a known name, and the other way round
     "a.csv.gz": (gzip.compress(TABLE.encode()), "refused is compressed; unpack it first"),
     "gzip.csv": (gzip.compress(TABLE.encode()), "refused is compressed with gzip"),
