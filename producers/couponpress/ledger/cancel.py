@@ -1,4 +1,4 @@
-"""A person's act on a run: take back whatever the platform has not accepted.
+"""Cancels a run: every spec that the platform has not accepted is taken back.
 
 The run is held first, so that from then on no chunk of it can be leased; then its chunks are gone through in bounded
 steps. A chunk that is in hand is waited for: what it has in flight ends by its answer. What was accepted goes on to
@@ -32,7 +32,7 @@ class CancellingLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        # A full server takes it: what is cancelled is sent no more, and often it is cancelled to make room.
+        # A full server takes it as well: people often cancel a run to free memory.
         self._transitions = client.register_script(ALLOW_OOM + script("transitions"))
         self._cancelled = client.register_script(ALLOW_OOM + script("cancelled"))
 

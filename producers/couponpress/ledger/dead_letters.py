@@ -15,7 +15,7 @@ import redis
 
 from couponpress.keys import Keys, run_of
 
-#: After so many leases lost in a row, with no answer for any waiting spec in between, a chunk becomes a dead letter.
+#: A chunk becomes a dead letter when so many leases were lost in a row and no waiting spec got an answer in between.
 LOST_LEASES = 3
 DEAD_LETTER_CODE = "DEAD_LETTER"
 RECORD_LOST = (
@@ -61,7 +61,7 @@ class DeadLetterChunk:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterMessage:
-    """A message that stood in a queue and was no hint; `text` is its beginning, with unprintable bytes escaped."""
+    """A queue message that was not a hint; `text` is its beginning, with unprintable bytes escaped."""
 
     queue: str
     reason: str
@@ -78,7 +78,7 @@ def killed_its_workers(lost_by: str) -> str:
 
 
 def note_message(client: redis.Redis, keys: Keys, queue: str, reason: str, message: bytes) -> None:
-    """Keep a message that is no hint, among the latest MESSAGES_KEPT."""
+    """Store a message that is not a hint; only the latest MESSAGES_KEPT are kept."""
     text = message[:MESSAGE_SHOWN].decode(errors="backslashreplace")
     client.xadd(
         keys.dead_letter_messages,

@@ -22,7 +22,7 @@ from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack
 from couponpress.ledger.lost_records import digests_in_index
 from couponpress.ledger.scripts import ALLOW_OOM, script
 
-#: After so long without a chunk an upload counts as dead, and another may go on with its run.
+#: An upload counts as dead when it has stored no chunk for so long. Then another upload may continue with its run.
 UPLOAD_LOCK_SECONDS = 10
 #: How many chunks one call of seal releases: some milliseconds of Redis.
 SEAL_BATCH = 500
@@ -30,7 +30,7 @@ SEAL_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of one call: the chunk made, if any, and how many specs were new or known already."""
+    """The result of one call: the chunk that was stored, if any, and how many specs were new or known already."""
 
     chunk_id: str | None
     new: int
@@ -60,7 +60,7 @@ class UploadLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        # On a full server an upload can be ended either way, and none begun.
+        # A full server lets uploads be finished or discarded, but no new ones begin.
         self._open_run = client.register_script(script("open_run"))
         self._enqueue = client.register_script(script("enqueue"))
         self._seal = client.register_script(ALLOW_OOM + script("seal"))
@@ -125,7 +125,7 @@ class UploadLedger:
         chunk_ids: list[str] = []
         found: dict[int, EnqueuedSpec] = {}
         while len(found) < len(specs):
-            # What stands twice finds its twin in the ledger, one round later.
+            # A spec that is given twice is found in the ledger one round later.
             first_of = {specs[at].task_id: at for at in reversed(range(len(specs))) if at not in found}
             new = sorted(first_of.values())
             while new:
@@ -178,7 +178,7 @@ class UploadLedger:
         return None, [(position, bool(same), place.decode()) for position, same, place in known]
 
     def server(self) -> str:
-        """Return which server answers: another one after a restart or a failover, which may forget what was stored."""
+        """Return which server answers. It changes after a restart or a failover, which may lose what was stored."""
         return cast(dict[str, str], self._client.info("server"))["run_id"]
 
     def seal(self, number: str, token: str) -> Iterator[list[str]]:
@@ -202,7 +202,7 @@ class UploadLedger:
         self.unlock_upload(number, token)
 
     def discard(self, number: str, token: str) -> int:
-        """Take every staged chunk of the run out again; returns how many chunks that were."""
+        """Remove every staged chunk of the run; returns how many chunks were removed."""
         keys, discarded = self._keys, 0
         while last := cast(bytes | None, self._client.lindex(keys.staged(number), -1)):
             chunk_id = last.decode()
@@ -239,13 +239,13 @@ class UploadLedger:
         return token if locked == 1 else None
 
     def unlock_upload(self, number: str, token: str) -> None:
-        """Let others upload into the run, if this producer still holds it."""
+        """Let others upload into the run, if this producer still has its lock."""
         lock = self._keys.upload_lock(number)
         if self._client.get(lock) == token.encode():
             self._client.delete(lock)
 
     def drop_if_empty(self, number: str) -> None:
-        """Forget a run into which nothing was ever enqueued, so that a refused upload leaves no trace."""
+        """Delete a run into which nothing was ever enqueued, so that a refused upload leaves nothing behind."""
         keys = self._keys
         names = [keys.run(number), keys.run_numbers, keys.runs, keys.upload_lock(number), keys.holds]
         self._drop_run(names, [number, run_scope(number)])
@@ -256,7 +256,7 @@ class UploadLedger:
 
 
 def _distinct(specs: Sequence[Identified]) -> Iterator[Identified]:
-    """Leave out what stands twice in the same call; the same task_id with another body is a conflict."""
+    """Leave out specs that are given twice in one call. The same task_id with another body is a conflict."""
     if len({spec.task_id for spec in specs}) == len(specs):
         yield from specs
         return

@@ -21,7 +21,7 @@ from couponpress.ledger.lost_records import digests_by_index
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a spec stands: its chunk and its position there."""
+    """Where a spec is: its chunk and its position there."""
 
     chunk_id: str
     position: int
@@ -34,7 +34,7 @@ class Place:
 
 
 class Standing(NamedTuple):
-    """How a chunk stands: its rows, of each the state letter and the tries spent; and when it was made."""
+    """A chunk's rows, the state letter and the spent tries of each, and when the chunk was made."""
 
     rows: list[Row]
     states: str
@@ -96,18 +96,18 @@ class FleetQueries:
         return [Place.parse(text) for text in await self.due(self._keys.looks, await self.now_ms(), limit)]
 
     async def postpone_look(self, place: Place, delay_ms: int) -> None:
-        """Query a spec again later, so that those behind it have their turn."""
+        """Query a spec later, so that the specs behind it are queried first."""
         due_ms = await self.now_ms() + delay_ms
         await self._client.zadd(self._keys.looks, {f"{place.chunk_id}/{place.position}": due_ms}, xx=True)
 
     async def looking_seconds(self, place: Place) -> float:
-        """Return for how many seconds a spec has been looked for; 0 when nobody noted since when."""
+        """Return for how many seconds a spec has been in state `looking`; 0 when its beginning is not known."""
         (since_ms,) = await self.fields(place.chunk_id, f"l{place.position}")
         now_ms = await self.now_ms()
         return (now_ms - int(since_ms or now_ms)) / 1000
 
     async def drop_look(self, place: Place) -> None:
-        """Strike a spec that needs no look any more off the list."""
+        """Remove a spec that needs no query any more."""
         await self._client.zrem(self._keys.looks, f"{place.chunk_id}/{place.position}")
 
     async def overdue_chunks(self, silent_seconds: int, limit: int) -> list[str]:
@@ -122,7 +122,7 @@ class FleetQueries:
         return (now_ms - int(accepted_ms or now_ms)) / 1000
 
     async def queried(self, chunk_id: str) -> None:
-        """Note that a chunk's accepted specs were queried just now: their silence starts anew."""
+        """Note that a chunk's accepted specs were queried just now: their time without an answer starts again."""
         await self._client.zadd(self._keys.awaiting, {chunk_id: await self.now_ms()}, xx=True)
 
     async def due(self, key: str, until_ms: int, limit: int) -> list[str]:

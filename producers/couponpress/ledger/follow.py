@@ -1,4 +1,4 @@
-"""Outcomes of one run as they come: each spec once, without reading everything again for each look.
+"""Follows one run: yields each outcome once, soon after it is known, without reading the whole run each time.
 
 Decides what a look costs: one small read while nothing new has ended; else the states, 100 bytes a chunk, of chunks
 that are still open, from the oldest on and only as far as the run's own counts say that something new is to be found;
@@ -37,12 +37,12 @@ class Follower:
         self._number = number
         self._chunks = 0
         self._told = 0
-        #: Chunk -> the positions told; chunks of which all are told are struck off.
+        #: Chunk -> the positions that were yielded. Chunks of which all were yielded are removed.
         self._open: dict[int, frozenset[int]] = {}
         self.finished = False
 
     def look(self) -> Iterator[Outcome]:
-        """Yield what has ended since the last look; to be run to its end."""
+        """Yield what has ended since the last look. Run it to its end."""
         fields = cast(
             list[bytes | None],
             self._client.hmget(self._keys.run(self._number), ["name", "chunks", "finished_ms", "uploading", *_COUNTS]),

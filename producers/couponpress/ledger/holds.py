@@ -22,7 +22,7 @@ class HoldingLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        # A full server takes either: the one is small and may be urgent, the other lets the fleet drain.
+        # A full server takes both: a hold is small and may be urgent, a release lets the fleet free memory.
         self._hold = client.register_script(ALLOW_OOM + script("hold"))
         self._release = client.register_script(ALLOW_OOM + script("release"))
 

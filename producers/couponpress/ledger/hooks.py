@@ -1,4 +1,4 @@
-"""Who is to be told when a run is finished, and who was.
+"""Run webhooks in the ledger: which URL is called when a run is finished, and whether the call succeeded.
 
 The hook lives as long as its run: a run that gets more rows is told of again when it is finished again. So a hook is
 never struck off for having been told, and no order of enqueueing, finishing and telling can lose one.
@@ -19,16 +19,16 @@ from couponpress.outcome import RunStatus
 
 #: An unfinished run is looked at so often.
 UNFINISHED_MS = 1_000
-#: A run that was told of is looked at so often: it may get more rows.
+#: A run whose end was told is looked at so often, because it may get more rows.
 TOLD_MS = 10_000
-#: Whoever took a hook up must have said within this time how it went; longer than a POST may take.
+#: A process that took a hook must report the result within this time, which is longer than a POST may take.
 TAKEN_MS = 30_000
-#: How much of the reason why nobody took a hook is kept, characters.
+#: How much of the reason for a failed call is kept, in characters.
 OBJECTION_LIMIT = 200
 
 
 def set_hook(client: redis.Redis, keys: Keys, number: str, url: str) -> None:
-    """Let `url` be told when a run is finished; one that is gone stays gone."""
+    """Have `url` called when a run is finished. Nothing happens when the run no longer exists."""
     client.register_script(script("set_hook"))([keys.run(number), keys.hooks], [number, url])
 
 
@@ -73,11 +73,11 @@ class HookLedger:
         ]
 
     async def told(self, hook: DueHook) -> None:
-        """Note that somebody took it."""
+        """Note that the call succeeded."""
         await self._note(hook, str(hook.finished_ms), TOLD_MS, "")
 
     async def not_told(self, hook: DueHook, delay_ms: int, objection: str) -> None:
-        """Note that nobody took it, when to try again, and why, for the run's status."""
+        """Note that the call failed, when to try again, and the reason, which the run's status shows."""
         await self._note(hook, "", delay_ms, objection[:OBJECTION_LIMIT])
 
     async def _note(self, hook: DueHook, finished_ms: str, delay_ms: int, objection: str) -> None:
@@ -91,7 +91,7 @@ def _due_hook(number: str, fields: dict[bytes, bytes]) -> DueHook:
         fields[b"hook"].decode(),
         int(fields[b"finished_ms"]),
         int(fields.get(b"hook_tries", 0)),
-        # What is told is the same at every try.
+        # The same content is sent at every try.
         replace(run_status(number, fields, hold=None), hook_trouble=None),
         fields.get(b"night", b"").decode(),
     )

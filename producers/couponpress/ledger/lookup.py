@@ -1,4 +1,4 @@
-"""Where one spec is, by its task_id; and which runs have a name that begins so. Nothing here changes anything."""
+"""Finds one spec by its task_id, and runs by the beginning of their name. Reads only."""
 
 from __future__ import annotations
 

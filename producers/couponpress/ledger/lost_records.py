@@ -1,4 +1,4 @@
-"""What is left to do when a chunk's record is lost or cannot be read: its states, its places in the index, the counts.
+"""Repairs the ledger when a chunk's record is lost or unreadable: its states, its places in the index, the counts.
 
 Nothing of couponpress loses a record; a person with a Redis console or a broken server can. These acts read far more
 than any other, and are done for no other reason.
@@ -22,7 +22,7 @@ BUCKETS_AT_ONCE = 64
 
 
 async def digests_by_index(client: Redis, keys: Keys, chunk_id: str) -> bytes:
-    """Return the digests of a chunk's specs, as `digests_of_rows` does, found by looking through the whole index."""
+    """Return the digests of a chunk's specs, as `digests_of_rows` does, by reading the whole index."""
     found = b""
     for names in _index(keys):
         pipeline = client.pipeline(transaction=False)
@@ -57,7 +57,7 @@ def _of_chunk(chunk_id: str, buckets: Iterable[dict[bytes, bytes]]) -> bytes:
 
 
 async def restore_states(client: Redis, keys: Keys, chunk_id: str) -> bytes:
-    """Write the states of a chunk anew whose rows can be read but whose states are lost: waiting, all of them.
+    """Write the states of a chunk again when its rows can be read but its states are lost: all of them wait.
 
     Returns them, or nothing when the rows are lost too; then its specs can be enqueued again.
     """
@@ -77,7 +77,7 @@ async def restore_states(client: Redis, keys: Keys, chunk_id: str) -> bytes:
 
 
 async def count_anew(client: Redis, keys: Keys, chunk_id: str) -> None:
-    """Let the run of a lost chunk count what is left of it, so that it can finish."""
+    """Count the rest of a lost chunk's run again, so that the run can finish."""
     number = run_of(chunk_id)
     if await client.exists(keys.run(number)):
         recount = client.register_script(script("recount"))

@@ -1,4 +1,4 @@
-"""Moves of specs from state to state, many in one round trip, and what follows from them: holds and dead letters.
+"""Moves specs from state to state, many in one round trip; makes holds and dead letters that follow from moves.
 
 A move that the state of its spec does not allow changes nothing, so moves may be repeated after a lost reply.
 """
@@ -26,9 +26,9 @@ from couponpress.ledger.scripts import script
 
 log = logging.getLogger(__name__)
 
-#: Within this time somebody must have taken up a chunk that was published; else it is published again.
+#: A published chunk that no process took up within this time is published again.
 TAKE_UP_MS = 20_000
-#: The canary: a run is held when the platform rejected its first specs, so many of them, and took none.
+#: The canary: a run is held when the platform rejected this many of its specs and had taken none.
 CANARY_SPECS = 50
 
 MoveName = Literal[
@@ -108,7 +108,7 @@ class MoveLedger:
         }
 
     async def _send_moves(self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes]) -> list[list[int]]:
-        # A registered script would ask in every pipeline whether the server knows it: a second round trip.
+        # A registered script asks in every pipeline whether the server knows it, which costs a second round trip.
         keys = self._keys
         pipeline = self._client.pipeline(transaction=False)
         for chunk_id, steps in moves.items():
@@ -117,7 +117,7 @@ class MoveLedger:
         return cast(list[list[int]], await pipeline.execute())
 
     async def _hold_rejected_run(self, number: str, steps: Sequence[Move]) -> None:
-        """Hold a run of which the platform has taken nothing: with the rest of it every further call would fail."""
+        """Hold a run of which the platform has taken nothing: the rest of it would most likely be rejected too."""
         name = await cast(Awaitable[bytes | None], self._client.hget(self._keys.run(number), "name"))
         last = next((step for step in reversed(steps) if step.name == "reject"), None)
         why = f", the last one with {last.code}: {last.message}" if last else ""
@@ -132,7 +132,7 @@ class MoveLedger:
         await self._holds.hold(run_scope(number), reason, cure, time.time())
 
     async def dead_letter(self, chunk_id: str, reason: str) -> None:
-        """End what of a chunk waits to be sent, now or later, and keep the reason for a person."""
+        """End the specs of a chunk that wait or will be retried, and store the reason for a person."""
         (states,) = await self._queries.fields(chunk_id, "s")
         lost = not states
         if lost:
@@ -154,7 +154,7 @@ class MoveLedger:
             await count_anew(self._client, self._keys, chunk_id)
 
     async def release_due_retries(self, limit: int = 1000) -> list[str]:
-        """Let the retries that are due be sent again; returns the chunks that must be published."""
+        """Let specs whose retry is due be sent again; returns the chunks that must be published."""
         due = await self._queries.due(self._keys.retries, await self._queries.now_ms(), limit)
         moves = {
             chunk_id: [Move(position, "release") for position in positions]
@@ -163,7 +163,7 @@ class MoveLedger:
         if not moves:
             return []
         made = await self.move(moves)
-        # A place whose chunk is gone, or whose spec moved on, is due no more either.
+        # Remove places whose chunk is gone or whose spec has another state.
         stale = [
             f"{chunk_id}/{move.position}"
             for chunk_id, steps in moves.items()

@@ -1,4 +1,4 @@
-"""What is kept of callbacks that complete no spec: how many of each kind came, and the doctor's test notices."""
+"""Callbacks that complete no spec: how many of each kind came, and the doctor's test notices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NoticeLedger:
         await pipeline.execute()
 
     async def note_echo(self, message: str) -> None:
-        """Keep the message of a test notice for whoever waits for it."""
+        """Store the message of a test notice; the doctor waits for it."""
         await self._client.set(self._keys.echo(message), 1, ex=ECHO_KEPT_SECONDS)
 
     async def was_passed_on(self, notice_id: str) -> bool:
@@ -41,7 +41,7 @@ class NoticeLedger:
         return bool(await self._client.exists(self._keys.passed_on(notice_id)))
 
     async def note_passed_on(self, notice_id: str) -> None:
-        """Keep in mind that it did."""
+        """Note that the other system took this callback."""
         await self._client.set(self._keys.passed_on(notice_id), 1, ex=PASSED_ON_KEPT_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What people are told about an outage of the platform: that a process of the fleet finds it down, since when and why.
+"""Stores for people that a process of the fleet finds the platform down, since when and why.
 
 Kept for seconds, so it is gone when the outage is, or when nobody is left who would know. Nothing depends on it: each
 process decides for itself whether the platform is down.
@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from couponpress.keys import Keys
 
-#: Told anew every second; after this time without it nobody finds the platform down.
+#: A process writes it every second. When it was not written for this time, no process finds the platform down.
 TOLD_MS = 5_000
 
 
@@ -28,7 +28,7 @@ class PlatformDown:
 
 
 async def tell_down(client: Redis, keys: Keys, told: PlatformDown) -> None:
-    """Say that this process finds the platform down; of several processes the latest is heard.
+    """Note that this process finds the platform down; of several processes the latest note counts.
 
     Raises:
         redis.RedisError: Redis did not take it.
@@ -37,10 +37,10 @@ async def tell_down(client: Redis, keys: Keys, told: PlatformDown) -> None:
 
 
 def read_down(client: redis.Redis, keys: Keys) -> PlatformDown | None:
-    """Return what was told last, if anybody still finds the platform down."""
+    """Return the latest note, while a process still finds the platform down."""
     return down_of(cast(bytes | None, client.get(keys.outage)))
 
 
 def down_of(told: bytes | None) -> PlatformDown | None:
-    """Return what was told, as it is stored; None when nothing is."""
+    """Read a note as it is stored; None when there is none."""
     return PlatformDown(**json.loads(told)) if told else None

@@ -1,4 +1,4 @@
-"""The pictures that are at the platform already, by their content: the same picture is uploaded once.
+"""Remembers which pictures the platform already has, by their content, so that each is uploaded once.
 
 Over clients that answer in bytes: an asyncio one for who uploads, a blocking one for who only asks.
 """
@@ -22,7 +22,7 @@ class PictureLedger:
         self._keys = keys
 
     async def url_of(self, content_sha256: bytes) -> str | None:
-        """Return where the platform keeps a picture, and remember it for longer; None when it is not known."""
+        """Return the platform's URL of a picture and extend its TTL; None when it is not known."""
         found = await self._client.getex(_name(self._keys, content_sha256), ex=PICTURE_SECONDS)
         return cast(bytes, found).decode() if found else None
 
@@ -32,10 +32,10 @@ class PictureLedger:
 
 
 def known_url(client: redis.Redis, keys: Keys, content_sha256: bytes) -> str | None:
-    """Return where the platform keeps a picture, and leave it to be forgotten when it was to be."""
+    """Return the platform's URL of a picture without extending its TTL; None when it is not known."""
     found = cast(bytes | None, client.get(_name(keys, content_sha256)))
     return found.decode() if found else None
 
 
 def _name(keys: Keys, content_sha256: bytes) -> str:
-    return keys.picture(urlsafe_b64encode(content_sha256[:18]).decode())  # 144 bits never meet by chance
+    return keys.picture(urlsafe_b64encode(content_sha256[:18]).decode())  # 144 bits never collide by chance

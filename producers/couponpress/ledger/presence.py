@@ -18,7 +18,7 @@ from couponpress.ledger.scripts import ALLOW_OOM, script
 
 #: How often a process says that it runs.
 TELL_EVERY_SECONDS: Final = 3.0
-#: A process that was not heard for so long counts as gone.
+#: A process that has not said so for this long counts as gone.
 SILENT_SECONDS: Final = 15
 _KEPT_SECONDS: Final = 60
 
@@ -48,10 +48,10 @@ class PresenceLedger:
     """The side of a service, over a blocking client."""
 
     def __init__(self, client: redis.Redis, keys: Keys, owner: str) -> None:
-        """Take the client, and the name by which this process is told from all others."""
+        """Take the client, and a name that no other process has."""
         self._key = keys.present
         self._owner = owner
-        # A full server takes it as well: it is small, and who is alive matters most then.
+        # A full server takes it as well: it is small, and people need to know then which processes run.
         self._tell = client.register_script(ALLOW_OOM + script("tell_present"))
 
     def tell(self, present: Present) -> None:

@@ -1,4 +1,4 @@
-"""The questions anyone may ask the ledger: runs, status, outcomes, reasons, holds. Nothing here changes anything."""
+"""Reads runs, their status, outcomes and reasons, and holds. Reads only."""
 
 from __future__ import annotations
 

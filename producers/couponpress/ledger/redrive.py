@@ -1,4 +1,4 @@
-"""A person's act on ended specs: send them again, those that ended as asked for.
+"""Sends ended specs again, those with the outcome and code that a person asks for.
 
 Same task_id, same bytes; the tries start anew and the old reason counts no more. Never touches a spec that succeeded.
 """
@@ -31,7 +31,7 @@ class RedriveLedger:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        # A full server takes it: the reasons that go free more than what is written.
+        # A full server takes it as well: it deletes more than it writes.
         self._redrive = client.register_script(ALLOW_OOM + script("redrive"))
 
     def redrive(

@@ -1,4 +1,4 @@
-"""Where the Lua files are read, so that a script's name is its file's name; and when an act may be repeated."""
+"""Reads the Lua files by their names, and knows after which errors of Redis an act may be repeated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import redis.exceptions as redis_errors
 
-#: Redis is away, full, or not the primary just now: nothing of the act was done, or all of it; it may be repeated.
+#: Redis is away, full, or not the primary just now. The act was done as a whole or not at all, and may be repeated.
 REDIS_AWAY: Final = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
@@ -17,9 +17,10 @@ REDIS_AWAY: Final = (
 )
 
 
-#: How answers begin by which a server refuses every write for now: its disk or its replicas fail, or it is no master.
+#: The beginnings of errors by which a server refuses every write for a while: its disk or replicas fail, or it is no
+#: master.
 PASSING_REFUSALS: Final = ("MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "UNBLOCKED ")
-#: What a script begins with that a full server may run as well: it drains, or makes room. Redis 7 and later.
+#: The first line of a script that a full server also runs, because it frees memory. Redis 7 and later.
 ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
 
 

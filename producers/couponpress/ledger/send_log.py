@@ -20,7 +20,7 @@ import redis
 from couponpress.keys import Keys
 
 WINDOW_US = 1_000_000
-#: How long the record reaches back.
+#: How far back the log goes.
 KEPT_MS = 10 * 60 * 1000
 
 _READ_BATCH = 200
@@ -35,7 +35,7 @@ class Sent:
 
 
 def pack_moments(moments_us: Iterable[int]) -> bytes:
-    """Return moments, at least one, in some two bytes each: the first, then the steps to the next, compressed."""
+    """Return at least one moment packed, some two bytes for each: the first, then the differences, compressed."""
     ordered = sorted(moments_us)
     steps = array("Q", [ordered[0], *(later - earlier for earlier, later in pairwise(ordered))])
     return zlib.compress(steps.tobytes(), 1)

@@ -3,10 +3,11 @@
 Asks the bucket again in time, and drops a slot that is too late to be used. For one event loop; clocks are monotonic
 seconds.
 
-The bucket speaks Redis's time, a process has its own; `redis_clock` tells between which two moments a slot's lies.
-It is certainly due at the later one, and the bound still holds J/2 after the earlier one: half of the lateness
-budget J is for us, up to the last look at the clock; the other half is for the way to the far end. A slot that
-misses its last look is given up, never used late: a process that stalls loses speed, not the bound.
+The bucket uses Redis's clock, a process its own. `server_clock` tells between which two moments of the process's clock
+a slot's moment lies. At the later one the slot is certainly due. The bound holds when the request is sent up to J/2
+after the earlier one: half of the lateness budget J is for this process, the other half for the way to the far end.
+A slot that is later than that at the last look at the clock is given up. So a process that stalls sends less, but the
+bound holds.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ MOST_AT_ONCE = 20
 LEAD_SECONDS = 0.05
 #: When the whole horizon is taken, it is asked for no sooner than this; what is taken lasts longer.
 PACE_SECONDS = 0.025
-#: Loops round their timers to milliseconds: a shorter sleep may not sleep at all, and only turn the loop.
+#: Event loops round their timers to milliseconds: a shorter sleep may not sleep at all.
 TICK_SECONDS = 0.001
-#: An urgent request gets no slot that is nearer than this: it has to be connected before.
+#: An urgent request gets no slot that is nearer than this, because it needs time to connect.
 NEAREST_SECONDS = 0.005
-#: What a sleeper is told whose slot now belongs to an urgent request.
+#: Tells a sleeper that its slot now belongs to an urgent request.
 PASSED_ON: Final = True
 #: Redis is asked again after a failure in steps that double up to one second.
 FIRST_RETRY_SECONDS = 0.05

@@ -1,7 +1,7 @@
 """Puts right what a crash, a lost message or a due retry left behind.
 
-Decides which chunks need another hint. Runs in every worker and in the scheduler; one of them, the leader, does
-the work, and when it dies another takes over within seconds, so any one process may be killed.
+It finds the chunks that need another hint. It runs in every worker and in the scheduler, but only the leader does the
+work. When the leader dies another process takes over within seconds, so any one process may be killed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Learns of holds that other processes or a person set or released: at once by a channel, and by looking regularly.
 
-Decides how often to look when nobody calls. A message on the channel is only a hint, and may be lost; what is held is
-what the ledger says.
+A message on the channel is only a hint and may be lost. The ledger says what is held, so it is read regularly as well.
 """
 
 from __future__ import annotations

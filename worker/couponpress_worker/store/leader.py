@@ -11,7 +11,7 @@ from couponpress_worker.timings import REAL, Timings
 
 
 class Leadership:
-    """At most one process at a time holds the lead. A doubled leader would only do harmless work twice."""
+    """At most one process at a time holds the lead. Should two lead for a moment, they only do the same work twice."""
 
     def __init__(self, client: Redis, key: str, owner: str, timings: Timings = REAL) -> None:
         self._client = client
@@ -28,6 +28,6 @@ class Leadership:
         return bool(await cast(Awaitable[int], self._client.pexpire(self._key, self._lead_ms)))
 
     async def resign(self) -> None:
-        """Give the lead up, so that another process need not wait for it to run out."""
+        """Give the lead up, so that another process need not wait until it expires."""
         if await self._client.get(self._key) == self._owner.encode():
             await self._client.delete(self._key)

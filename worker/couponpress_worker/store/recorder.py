@@ -1,8 +1,7 @@
 """Writes what happened to specs into the ledger, many moves in one round trip.
 
-Decides when to write: as soon as the last write is done, so that batches grow exactly as large as Redis is slow.
-Refuses to lose anything: while Redis is away the moves wait here, and nothing new is sent, for slots come from
-the same Redis.
+A write begins as soon as the one before is done, so batches grow while Redis is slow. While Redis is away the moves
+wait here and none is lost. Nothing new is sent meanwhile, because slots come from the same Redis.
 """
 
 from __future__ import annotations
