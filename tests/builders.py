@@ -3,7 +3,6 @@
 import asyncio
 import struct
 import zlib
-from base64 import b64encode
 
 import redis
 from redis.asyncio import Redis
@@ -253,11 +252,6 @@ def assert_consistent(client, keys=KEYS):
         is_open = any(told.get(str(state)) for state in State if not state.ended)
         ended = bool(told.get("total")) and not is_open
         assert (client.zscore(keys.finished, number) is not None) == ended, number
-
-
-def basic(text):
-    """Base64 as text."""
-    return b64encode(text).decode()
 
 
 def png(number=1, *, padding=0):

@@ -38,9 +38,9 @@ _OUTCOMES_AT_ONCE = 500
 class AsyncClient:
     """A producer's connection to the fleet, for asyncio. Safe to share between tasks; not across a fork.
 
-    A call that is cancelled before a thread took it up never happens. One that has begun ends by itself, whole, in
-    its thread, while the await is over at once; only `enqueue_many` is waited for until what it stored is taken out
-    again. `close` waits for all of them.
+    A call that is cancelled before a thread has begun it never happens. A call that has begun is finished in its
+    thread, while the await ends at once. Only a cancelled `enqueue_many` waits until what it stored is removed
+    again. `close` waits for all calls.
 
     Args:
         settings: where Redis is and whose partner's keys these are; read from the environment when absent.
@@ -72,10 +72,10 @@ class AsyncClient:
         await asyncio.to_thread(close)
 
     async def ping(self) -> None:
-        """Ask Redis for a sign of life.
+        """Check that Redis answers.
 
         Raises:
-            RedisUnavailableError: it gives none.
+            RedisUnavailableError: it does not.
         """
         await self._threads.do(self._client.ping)
 
@@ -84,8 +84,8 @@ class AsyncClient:
     ) -> Receipt:
         """Enqueue one spec; it may be on the wire before this returns.
 
-        The same spec of the same run again is the same work: `known` is 1, and nothing is sent twice. So a call that
-        was cancelled, or ran into a timeout, may be given again.
+        The same spec may be enqueued again in the same run: then `known` is 1, and nothing is sent twice. So a call
+        that was cancelled or timed out may be repeated.
 
         Raises:
             SpecError: the spec breaks a rule.
@@ -96,7 +96,7 @@ class AsyncClient:
         return await self._threads.do(partial(self._client.enqueue, spec, run=run, lane=lane, hook=hook))
 
     async def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
-        """Enqueue specs that have nothing to do with one another, as `Client.enqueue_each`; read in a thread.
+        """Enqueue independent specs as `Client.enqueue_each` does. They are read in a thread.
 
         Raises:
             SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
@@ -164,7 +164,7 @@ class AsyncClient:
         except asyncio.CancelledError as error:
             try:
                 await self._threads.do_to_its_end(partial(upload.__exit__, type(error), error, error.__traceback__))
-            except CouponpressError as trouble:  # whoever cancelled must not get another answer than that it is so
+            except CouponpressError as trouble:  # CancelledError is raised all the same
                 log.warning("what a cancelled upload into run %r stored could not be taken out: %s", run, trouble)
             raise
         except Exception as error:
@@ -251,7 +251,7 @@ class AsyncClient:
         return await self._threads.do(self._client.holds)
 
     async def pause(self, run: str | None = None, *, brand: str | None = None, reason: str = "paused by hand") -> bool:
-        """Hold a run, or a brand's specs in every run, or with neither everything; False when it was held already.
+        """Hold a run, or a brand's specs in every run, or everything if neither is given; False if it was held already.
 
         Raises:
             InputError: a run and a brand were given.
@@ -260,7 +260,7 @@ class AsyncClient:
         return await self._threads.do(partial(self._client.pause, run, brand=brand, reason=reason))
 
     async def resume(self, run: str | None = None, *, brand: str | None = None) -> bool:
-        """Release the hold of a run, of a brand, or with neither the partner's; False when there was none.
+        """Release the hold of a run, of a brand, or of everything if neither is given; False if there was none.
 
         Raises:
             InputError: a run and a brand were given.
@@ -269,10 +269,10 @@ class AsyncClient:
         return await self._threads.do(partial(self._client.resume, run, brand=brand))
 
     async def cancel(self, run: str | None = None, *, on_progress: Callable[[int], None] | None = None) -> int:
-        """Take back every spec of a run, or with None of every run, that the platform has not accepted.
+        """Cancel every spec of a run, or of every run if None, that the platform has not accepted, as `Client.cancel`.
 
-        As `Client.cancel`. Cancelled itself, it stops after the step in hand, the runs stay held, and the same call
-        goes on. Returns how many specs were cancelled.
+        If the call itself is cancelled, it stops after the current step, the runs stay held, and the same call
+        continues. Returns how many specs were cancelled.
 
         Raises:
             UnknownRunError, RedisUnavailableError: as `run`.
@@ -287,9 +287,9 @@ class AsyncClient:
         code: str | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Send ended specs of a run again, with the same task_id and the same bytes; returns how many.
+        """Send ended specs of a run again, with the same task_id and the same bytes. Returns how many.
 
-        As `Client.redrive`. Cancelled, it stops after the step in hand, and the same call goes on.
+        As `Client.redrive`. If the call is cancelled, it stops after the current step, and the same call continues.
 
         Raises:
             InputError: specs of that outcome are not sent again.

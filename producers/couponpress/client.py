@@ -52,7 +52,7 @@ from couponpress.transport.hints import Hints
 from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.web_address import shown_url
 
-#: A run's name is shown to people and stored once; any letters will do.
+#: A run's name is shown to people. It may be in any alphabet.
 _RUN_NAME_MAX = 100
 
 #: A spec, one as a catalog gives it, or a request body as a mapping.
@@ -67,7 +67,7 @@ class Receipt:
     Attributes:
         run: the run's name.
         new: specs stored by this call.
-        known: specs that were stored before, with the same body; they are the same work.
+        known: specs that were stored before with the same body; they are not stored again.
     """
 
     run: str
@@ -91,7 +91,7 @@ class Client:
         self._settings = settings or ProducerSettings.load()
         self._keys = Keys(self._settings.mchid)
         address = self._settings.redis_address
-        # A connection that was cut is made anew; every act of a producer may be repeated.
+        # A broken connection is opened again: every call of a producer may be repeated.
         retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), 3, supported_errors=(redis.ConnectionError,))
         self._redis = address.client(socket_timeout=30, socket_connect_timeout=5, retry=retry)
         self._uploads = UploadLedger(self._redis, self._keys)
@@ -118,10 +118,10 @@ class Client:
         self._hints.close()
 
     def ping(self) -> None:
-        """Ask Redis for a sign of life.
+        """Check that Redis answers.
 
         Raises:
-            RedisUnavailableError: it gives none.
+            RedisUnavailableError: it does not.
         """
         with self._asking():
             self._redis.ping()
@@ -131,8 +131,8 @@ class Client:
     ) -> Receipt:
         """Enqueue one spec; it may be on the wire before this returns.
 
-        The same spec of the same run again is the same work: `known` is 1, and nothing is sent twice. For `hook` see
-        `enqueue_many`.
+        The same spec may be enqueued again in the same run: then `known` is 1, and nothing is sent twice. For `hook`
+        see `enqueue_many`.
 
         Raises:
             SpecError: the spec breaks a rule.
@@ -169,7 +169,7 @@ class Client:
             on_progress: called with the number of specs seen so far, after each chunk.
             on_wait: called once if another producer's upload into the same run must be waited for.
 
-        A run into which nothing was enqueued, because there was no spec, is not kept.
+        If there is no spec, no run is kept.
 
         Raises:
             SpecError, ConflictError, InputError, RedisUnavailableError: as `enqueue`.
@@ -199,9 +199,9 @@ class Client:
         return stored
 
     def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
-        """Enqueue specs that have nothing to do with one another: one that is known with another body stops no other.
+        """Enqueue independent specs: one that is known with another body does not stop the others.
 
-        Returns each with its ids and whether it was new. Chunks are made of what is new: many at once cost little each.
+        Returns each with its ids and whether it was new. New ones are stored in chunks, which is cheap for many.
 
         Raises:
             SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
@@ -222,7 +222,7 @@ class Client:
     def upload(
         self, *, run: str, lane: Lane = "bulk", hook: str | None = None, on_wait: Callable[[], None] | None = None
     ) -> Iterator[Callable[[Iterable[AnySpec]], Receipt]]:
-        """Open an upload that is given its specs piece by piece: `with client.upload(run="may") as add: add(specs)`.
+        """Open an upload for specs that come piece by piece: `with client.upload(run="may") as add: add(specs)`.
 
         All or none: nothing is submitted before the block ends, and an error in it leaves nothing behind. `add` stores
         specs, a hundred in a chunk, and returns what is stored so far. Arguments as of `enqueue_many`.
@@ -265,16 +265,16 @@ class Client:
 
         def lock(number: str) -> str | None:
             token = self._uploads.lock_upload(number, on_wait)
-            if token is not None and hook is not None:  # while another one uploads, the hook is that one's
+            if token is not None and hook is not None:  # while another producer uploads, its hook is kept
                 set_hook(self._redis, self._keys, number, hook)
             return token
 
         return self._in_run(run, lane, None, lock)
 
     def _in_run(self, run: str, lane: Lane, hook: str | None, store: Callable[[str], T | None]) -> tuple[str, T]:
-        """Store something in a run, made if need be, and anew if it was dropped or forgotten before it was stored.
+        """Store something in a run. The run is created if there is none, also if it vanished meanwhile.
 
-        Returns the run's number and what `store` made of it; a refusal leaves no empty run behind.
+        Returns the run's number and what `store` returned. After a refusal no empty run is left behind.
         """
         while True:
             number = self._uploads.open_run(run, lane)
@@ -342,9 +342,9 @@ class Client:
             yield from look
 
     def looks(self, run: str) -> Iterator[Iterator[Outcome]]:
-        """Yield look after look at a run until it is finished; each yields the specs that ended since the last one.
+        """Yield iterators until a run is finished; each yields the specs that ended since the one before.
 
-        For callers that wait in their own way between two looks; each is to be run to its end.
+        For callers that wait in their own way in between. Each iterator must be read to its end.
 
         Raises:
             UnknownRunError, RedisUnavailableError: as `run`.
@@ -371,24 +371,24 @@ class Client:
             return self._ledger.holds()
 
     def outage(self) -> PlatformDown | None:
-        """Return since when and why the fleet finds the platform down; None while it does not."""
+        """Return since when and why the fleet regards the platform as down, or None if it is up."""
         with self._asking():
             return read_down(self._redis, self._keys)
 
     @property
     def redis_url_shown(self) -> str:
-        """The address of this client's Redis, without its password."""
+        """The URL of this client's Redis, without its password."""
         return self._settings.redis_url_shown
 
     def present(self) -> list[Present]:
-        """Return the fleet's processes that run: workers, schedulers, callback receivers, gateways."""
+        """Return the running processes of the fleet: workers, schedulers, callback receivers, gateways."""
         with self._asking():
             return read_present(self._redis, self._keys)
 
     def pause(self, run: str | None = None, *, brand: str | None = None, reason: str = "paused by hand") -> bool:
-        """Hold a run, or a brand's specs in every run, or with neither everything.
+        """Hold a run, or a brand's specs in every run, or everything if neither is given.
 
-        Every worker hears of it at once; requests in flight end. False when it was held already.
+        Every worker is told at once; requests in flight are finished. Returns False if it was held already.
 
         Raises:
             InputError: a run and a brand were given.
@@ -401,9 +401,9 @@ class Client:
             return self._holds.hold(number, reason, f"`{cure}` lets it go on", brand_id=brand)
 
     def resume(self, run: str | None = None, *, brand: str | None = None) -> bool:
-        """Release the hold of a run, of a brand, or with neither the partner's; False when there was none.
+        """Release the hold of a run, of a brand, or the hold of everything if neither is given.
 
-        Each hold is released by itself: what another one keeps back as well stays where it is.
+        Other holds stay in force. Returns False if there was no such hold.
 
         Raises:
             InputError: a run and a brand were given.
@@ -413,12 +413,12 @@ class Client:
             return self._release(self._one_scope(run, brand), brand)
 
     def cancel(self, run: str | None = None, *, on_progress: Callable[[int], None] | None = None) -> int:
-        """Take back every spec of a run, or with None of every run, that the platform has not accepted.
+        """Cancel every spec of a run, or of every run if None, that the platform has not accepted.
 
-        The runs are held at once, and nothing of them is sent once this returns. Requests in flight end by their
-        answers, which are waited for; accepted specs go on to completion; chunks of an upload that was not finished are
-        taken out. Interrupted, the runs stay held, and the same call goes on. `on_progress` is called with the number
-        of specs cancelled so far.
+        The runs are held at once, and nothing of them is sent after this returns. It waits for the answers of requests
+        in flight. Accepted specs are completed as usual. Chunks of an unfinished upload are removed. If this call is
+        interrupted, the runs stay held, and the same call continues. `on_progress` is called with the number of specs
+        cancelled so far.
 
         Returns how many specs were cancelled.
 
@@ -443,7 +443,7 @@ class Client:
             return total
 
     def _one_scope(self, run: str | None, brand: str | None) -> str | None:
-        """Return the number of the run, if one is given; a brand alone, or nothing, is a scope as well."""
+        """Return the number of the run if one is given, otherwise None. A run and a brand together are refused."""
         if run is not None and brand is not None:
             raise InputError("give a run or a brand, not both: a brand is held in every run.")
         if brand is not None and not re.fullmatch("[0-9A-Za-z_-]+", brand):
@@ -463,15 +463,15 @@ class Client:
         code: str | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Send ended specs of a run again, with the same task_id and the same bytes; returns how many.
+        """Send ended specs of a run again, with the same task_id and the same bytes. Returns how many.
 
-        Their tries start anew, their old reasons count no more, and the run is unfinished again. Specs that succeeded
-        are never touched. May be broken off and repeated. docs/operations.md says what it can bring about.
+        Their tries start from zero, their old reasons are forgotten, and the run is unfinished again. Specs that
+        succeeded are never sent again. The call may be interrupted and repeated. docs/operations.md names the risks.
 
         Args:
             run: the run's name.
-            outcome: only specs that ended so; None for rejected, expired and cancelled ones. Failed ones must be asked
-                for: the platform most likely keeps them failed.
+            outcome: only specs with this outcome; None for rejected, expired and cancelled ones. Failed ones are sent
+                only if named: most likely they fail again.
             code: only specs whose reason has this code; None for all.
             on_progress: called with the number of specs that go again so far, step by step.
 
@@ -489,7 +489,7 @@ class Client:
             return again
 
     def dead_letter_chunks(self) -> list[DeadLetterChunk]:
-        """Return the dead-letter chunks that were not redriven since, the latest first."""
+        """Return the dead-letter chunks that were not redriven, the latest first."""
         with self._asking():
             return self._dead_letters.chunks()
 
@@ -506,7 +506,7 @@ class Client:
     def set_rate(self, rate: str | None) -> None:
         """Set the running fleet's rate by hand, lower or higher than configured; None goes back to the configured one.
 
-        It holds from the next slot on, for every worker, across restarts. What was learned from refusals is forgotten.
+        It is in force from the next slot on, for every worker, across restarts. What was learned from 429 is forgotten.
 
         Raises:
             InputError: it does not read like "500/second" or "600/minute".

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from couponpress.setting_names import ENV_PREFIX
 from couponpress.settings import ProducerSettings
+from couponpress.transport.web_address import LOOPBACK_HOSTS
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.timings import REAL, Timings
 from couponpress_worker.wechatpay.key_files import (
@@ -36,7 +37,6 @@ from couponpress_worker.wechatpay.signing import apiv3_key_from, private_key_fro
 HOOK_SECRET_BYTES = 16
 
 _LONGEST_PATH = 1024
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def _rate(text: str) -> str:
@@ -59,7 +59,7 @@ def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.port == 0:  # a port that is too large raises a sentence of its own
         raise wrong
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         raise ValueError("must be https; plain http is for loopback only")
     return text.rstrip("/")
 

@@ -11,7 +11,7 @@ from typing import Literal, cast
 import redis
 
 from couponpress.errors import DamagedChunkError, UnknownRunError
-from couponpress.keys import LANES, PARTNER_SCOPE, Keys, lane_of, run_scope
+from couponpress.keys import PARTNER_SCOPE, Keys, lane_of, run_scope
 from couponpress.ledger.chunks import unpack
 from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus, State
 
@@ -117,10 +117,6 @@ class ReadingLedger:
                 scope = name.decode() if name else scope
             found.append(Hold.from_json(scope or kind, text, cast(HoldKind, kind)))
         return sorted(found, key=lambda hold: hold.since)
-
-    def queue_lengths(self) -> dict[str, int]:
-        """Return how many open chunks each lane has."""
-        return {lane: self._client.zcard(self._keys.open(lane)) for lane in LANES}
 
 
 def run_status(number: str, fields: dict[bytes, bytes], *, hold: str | None) -> RunStatus:

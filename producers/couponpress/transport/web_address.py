@@ -32,6 +32,8 @@ _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
 #: "This network" (RFC 1122): the system takes parts of it for this machine.
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")
 _IPV6_UNSPECIFIED: Final = ipaddress.IPv6Address(0)
+#: The hosts that always mean this machine. Only to them is plain http allowed for calls with secrets.
+LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 _IPV6_LOOPBACK: Final = ipaddress.IPv6Address(1)
 
 

@@ -1,7 +1,7 @@
-"""The whole fleet on one machine, on sample data: Redis, sandbox, callback receiver and a worker, each a real process.
+"""Runs the whole fleet on one machine with sample data: Redis, sandbox, callback receiver and a worker.
 
-Decides what is started, what is shown and what is left behind for a person to look at. Whatever it starts it stops,
-also on Ctrl-C.
+Each is a real process and is stopped at the end, also on Ctrl-C. The results and a plot of the rate stay in the
+directory.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
 
 RUN = "demo"
 LIMIT_PER_SECOND = 500
-#: On one machine the platform, the fleet and Redis wait for each other's cores, so requests are later than on a network
-#: of machines: the lateness budget is larger than the default, at the price of some rate.
+#: On one machine the platform, the fleet and Redis compete for the cores, so requests are later than usual. So the
+#: lateness budget is larger than the default, which costs some rate.
 LATENESS_MS = 100
-#: What is asked here speaks plain HTTP; without this, each question would load every authority's certificate first.
+#: All calls here are plain HTTP. Without this, each call would first load the system's certificate authorities.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

@@ -1,7 +1,7 @@
-"""Checks a set-up before a night depends on it: settings, keys, Redis, limits, platform; every failure has its cure.
+"""Checks a set-up before it is used: settings, keys, Redis, limits, platform. Every failed check names its cure.
 
-Checks run in a fixed order, and what depends on a failed check is left out. Nothing is changed: the platform gets three
-harmless questions, and with `live` its own test call.
+Checks run in a fixed order; those that depend on a failed check are skipped. Nothing is changed: the platform gets
+three read-only calls, and with `live` its own test call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Finding", "examine"]
 
 
 def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[Finding]:
-    """Check one thing after the other; what depends on a failed check is left out.
+    """Run the checks in order. Those that depend on a failed check are skipped.
 
     Args:
         live: also make the platform's test call and wait for its callback; a receiver must run.

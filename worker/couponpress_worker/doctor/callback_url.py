@@ -1,7 +1,7 @@
-"""Where the platform sends callbacks: shown, and set only when a person says so.
+"""Shows the callback URL that is set at the platform, and sets it when a person confirms it.
 
-Decides which address will do and what a person must know before it is changed: there is one for the whole partner,
-so that changing it redirects the callbacks of every other system as well (page of notify-configs, partner/4016435719).
+The whole partner has one callback URL. Changing it redirects the callbacks of every other system of the partner as
+well, so the person is told that first (page of notify-configs, partner/4016435719).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from couponpress.errors import InputError
+from couponpress.transport.web_address import LOOPBACK_HOSTS
 from couponpress_worker.errors import PlatformError
 from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets, Settings
@@ -18,11 +19,10 @@ from couponpress_worker.wechatpay.client import WeChatPay
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 
 _LONGEST = 256
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def checked(url: str, base_url: str) -> str:
-    """Return the address if the platform takes such; plain http only when the platform itself is on loopback.
+    """Return the URL if the platform accepts it. Plain http is accepted only when the platform is on loopback too.
 
     Raises:
         InputError: it is no https address, too long, or carries a query string.
@@ -32,7 +32,7 @@ def checked(url: str, base_url: str) -> str:
         host = parts.hostname
     except ValueError:
         parts, host = urlsplit(""), None
-    on_loopback = parts.scheme == "http" and host in _LOOPBACK and urlsplit(base_url).hostname in _LOOPBACK
+    on_loopback = parts.scheme == "http" and host in LOOPBACK_HOSTS and urlsplit(base_url).hostname in LOOPBACK_HOSTS
     good = host and (parts.scheme == "https" or on_loopback) and url.isascii() and url.isprintable() and " " not in url
     if not good or "?" in url or "#" in url or "@" in parts.netloc or len(url) > _LONGEST:
         raise InputError(
@@ -43,7 +43,7 @@ def checked(url: str, base_url: str) -> str:
 
 
 def affected(mchid: str, now: str | None, url: str, *, of_brand: bool = False) -> str:
-    """Tell whom a change affects: a partner with all of its brands, or one brand."""
+    """Return a text that says whom a change affects: a partner with all of its brands, or one brand."""
     whole = f"brand {mchid}, for" if of_brand else f"partner {mchid}, for all of its brands and"
     return (
         f"The platform keeps one callback URL for the whole {whole} all coupon "
@@ -56,7 +56,7 @@ def affected(mchid: str, now: str | None, url: str, *, of_brand: bool = False) -
 
 
 def shown(settings: Settings, keys: Secrets) -> str | None:
-    """Return the address that is set, None if none is.
+    """Return the URL that is set, or None.
 
     Raises:
         PlatformError: the platform does not say, or its signature does not hold.
@@ -68,7 +68,7 @@ def shown(settings: Settings, keys: Secrets) -> str | None:
 
 
 def set_url(settings: Settings, keys: Secrets, url: str) -> str:
-    """Set the address, and return what the platform says is set now.
+    """Set the URL and return the one that the platform then reports.
 
     Raises:
         PlatformError: the platform refused, or it is not known whether it did: show the address then.

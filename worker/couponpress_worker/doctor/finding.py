@@ -1,4 +1,4 @@
-"""What the doctor hands back: one check, and the cure when it is not good."""
+"""The result of one check, with its cure if it failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: what was looked at, whether it is good, what was seen, and the cure if it is not."""
+    """One check: its name, whether it passed, what was found, and the cure if it failed."""
 
     name: str
     good: bool

@@ -1,6 +1,7 @@
-"""The platform's own test call, there and back: signature, verification, APIv3 key, and the way to our receiver.
+"""Makes the platform's own test call, and waits for its callback at our receiver.
 
-Decides what is proved by its answer and what by its callback. Rules: POST /v3/security/echo (partner/4015139289);
+The answer proves our signature and our verification; the callback proves the APIv3 key and the callback URL.
+Rules: POST /v3/security/echo (partner/4015139289);
 the callback SECURITY_ECHO.SUCCESS carries the same message, sealed. It has no effect on any business.
 """
 
@@ -19,7 +20,7 @@ from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 
-#: The platform promises no time; what did not come by then is repeated a minute later at the earliest.
+#: The platform promises no time. A callback that did not come by then is repeated a minute later at the earliest.
 PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
 _CURE_NOT_OFFERED = (

@@ -1,7 +1,6 @@
-"""Whether the platform takes our signature, whether we can verify its own, and where it sends callbacks.
+"""Checks that the platform accepts our signature, that we can verify its own, and which callback URL is set.
 
-Decides what each answer proves. Changes nothing: it asks for a task that no partner has, for the callback URL and for
-the platform's certificates.
+Nothing is changed: it asks for a task that does not exist, for the callback URL, and for the platform's certificates.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.client import WeChatPay
 from couponpress_worker.wechatpay.judgement import CURE_PLATFORM_KEY_ID, Answer, Hold, NoAnswer, NotFound, judge_query
 
-#: A clock further off than this deserves attention; at 300 s the platform refuses every signature.
+#: A clock that is off by more than this is reported. At 300 s the platform refuses every signature.
 SKEW_SECONDS = 30
-#: A task that no partner has: knowing that takes a signature that holds.
+#: A task that no partner has. The platform says so only if our signature is valid.
 _UNKNOWN_TASK = "couponpress-doctor"
-#: Which setting a refused signature blames, by the number that ends the Request-ID (the platform's manuals).
+#: The setting to correct after a refused signature, by the number that ends the Request-ID (the platform's manuals).
 _BLAMED: Mapping[int, tuple[str, str]] = {
     269546538: ("partner", "COUPONPRESS_MCHID is not known to the platform: copy it from the merchant platform"),
     269546507: (
@@ -55,7 +54,7 @@ class Told:
 
 
 async def check_platform(settings: Settings, keys: Secrets) -> Told:
-    """Ask the platform; the later questions are asked only when it takes our signature."""
+    """Ask the platform. The later calls are made only if it accepts our signature."""
     told = Told()
     platform = _alone(settings, keys, settings.base_urls[0])
     try:
@@ -78,7 +77,7 @@ async def check_platform(settings: Settings, keys: Secrets) -> Told:
 
 
 def _alone(settings: Settings, keys: Secrets, url: str) -> WeChatPay:
-    """Return a client of one host, so that no other one answers in its place."""
+    """Return a client of one host, without fallback hosts."""
     return platform_for(settings.model_copy(update={"base_url": url}), keys)
 
 

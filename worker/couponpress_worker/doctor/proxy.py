@@ -1,4 +1,4 @@
-"""Says which way calls go out, and proves it: where a proxy is set, it is asked for a connection to the platform."""
+"""Says which way the platform is called. If a proxy is set, checks that it opens a connection to the platform."""
 
 from __future__ import annotations
 

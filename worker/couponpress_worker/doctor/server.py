@@ -1,7 +1,7 @@
-"""Whether Redis can be trusted with a night's work: it keeps what it is given, evicts nothing, can what is asked of it.
+"""Checks that Redis persists its data, evicts nothing and has the commands that couponpress needs.
 
-Decides what is good enough of a server, by what it can do and not by its version's number, for there are several
-makes of it; whether the rates in force are the ones that were set; and whether it holds dead letters.
+A server is judged by what it can do and not by its version, because there are several Redis-compatible servers. It also
+checks whether the rates in force are the configured ones, and whether there are dead letters.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _PINGS = 9
 _TRIAL_MS = 1000
 #: A server that is this full has no room for a catalog.
 _FULL = 0.8
-#: A limit found so near to what is sent at most comes from requests that were late, and is no limit of the platform.
+#: A learned limit this close to the highest rate we send comes from late requests, not from a lower platform limit.
 _NEAR = 0.95
 _LISTPACK = "hash-max-listpack-entries"
 _LISTPACK_ENTRIES = 512
 
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
-    """Check the server, then the rates that are kept there; nothing but `redis` when it does not answer."""
+    """Check the server, then the rates that it holds. If it does not answer, the only finding is `redis`."""
     with settings.redis_address.client(socket_timeout=5) as client:
         try:
             yield _answers(client, settings)

@@ -1,7 +1,7 @@
-"""A picture that the platform would refuse becomes one that it takes: another format, fewer pixels.
+"""Converts a picture that the platform would refuse into one that it accepts: another format, fewer pixels.
 
-Decides how: PNG where parts are transparent, else JPG; smaller until it fits. Refuses to do so unasked. Pillow is
-needed here only, and imported only when a picture is converted.
+The result is a PNG if parts of it are transparent, otherwise a JPG, scaled down until it fits. Pictures are converted
+only when asked. Pillow is needed here only, and imported only when a picture is converted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def require_converter() -> None:
 
 
 def fitting(content: bytes) -> bytes:
-    """Return the picture itself if the platform takes it, else one that it takes. Takes up to some seconds.
+    """Return the picture itself if the platform accepts it, otherwise a converted one. Takes up to some seconds.
 
     Raises:
         PictureError: it is no picture that can be read.

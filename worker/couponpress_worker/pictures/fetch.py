@@ -28,7 +28,7 @@ TRIES: Final = 3
 #: The most connections to one host at once.
 TO_ONE_HOST: Final = 8
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
-#: Servers that do not know a file's type say one of the last two.
+#: Servers that do not know the type of a file send one of the last two.
 _CONTENT_TYPES: Final = ("image/", "application/octet-stream", "binary/octet-stream")
 _ALLOWED_BY: Final = "--private-urls allows it, or private_urls = true in a schedule"
 _HEADERS: Final = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "couponpress"}
@@ -157,7 +157,7 @@ async def _content(response: httpx.Response, coding: str, limit_bytes: int) -> b
 
 
 class _TryAgainError(Exception):
-    """The far end may answer better a moment later."""
+    """The fetch failed in a way that a retry may cure."""
 
 
 def _too_large(limit_bytes: int) -> PictureError:

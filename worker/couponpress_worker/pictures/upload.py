@@ -2,7 +2,7 @@
 
 This runs where the catalog is submitted, not in the fleet's workers: a row's body holds the picture's URL, and the
 body is made once, when the row is enqueued. Pictures are read a few at a time, converted if asked, and sent within the
-upload limit, which is shared with whoever else uploads for the same partner. Ctrl-C lets what is on the wire end.
+upload limit, which is shared with every other upload of the same partner. On Ctrl-C, uploads on the wire are finished.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ async def _upload(
         read=_reader(fetcher, convert=choices.convert),
         stopped=stopped,
     )
-    # Only a main thread may handle signals; elsewhere whoever started it decides.
+    # Only the main thread may handle signals.
     with suppress(RuntimeError, ValueError, NotImplementedError):
         loop.add_signal_handler(signal.SIGINT, interrupt)
     try:

@@ -40,12 +40,12 @@ log = logging.getLogger(__name__)
 #: How many pictures are under way at once, each up to some 4 MB of memory: with answers after a second or less, that is
 #: more than the limit lets through.
 AT_ONCE: Final = 24
-#: When so many pictures in a row used up their tries, it is not the pictures.
+#: When this many pictures in a row used up their tries, the fault is not in the pictures.
 GIVEN_UP_IN_A_ROW: Final = 5
 
-#: After so long with nothing but "too fast", waiting is of no use: a quota of the day is used up.
+#: After this time with no answer but "too fast", a daily quota is used up and waiting does not help.
 THROTTLED_SECONDS: Final = 120.0
-#: A person is told so often that the platform says "too fast".
+#: How often the person is told that the platform answers "too fast".
 TOLD_EVERY_SECONDS: Final = 15.0
 
 Read = Callable[[str], Awaitable[bytes]]
@@ -134,7 +134,7 @@ class PictureUploader:
                 return Settled(source, await same, known=True)
             if url := await self._ledger.url_of(digest):
                 return Settled(source, url, known=True)
-            same = self._under_way.get(digest)  # another source may have been quicker to ask Redis
+            same = self._under_way.get(digest)  # another source with the same content may have asked Redis first
             if same is not None:
                 return Settled(source, await same, known=True)
             return Settled(source, await self._once(digest, f"{digest.hex()[:32]}.{suffix}", content))
@@ -142,7 +142,7 @@ class PictureUploader:
             return Settled(source, reason=str(error))
 
     async def _once(self, digest: bytes, file_name: str, content: bytes) -> str:
-        """Upload a picture; whoever has the same content meanwhile waits for the same end."""
+        """Upload a picture. Others with the same content wait for the same result."""
         end = self._under_way[digest] = asyncio.get_running_loop().create_future()
         try:
             url = await self._uploaded(file_name, content)

@@ -1,7 +1,7 @@
-"""The sandbox as an ASGI application: brings requests to the platform and its answers back, with latency and faults.
+"""The sandbox as an ASGI application: hands requests to `platform` and sends its answers, with latency and faults.
 
-This module decides what a fault does to a connection. A submit takes a short path, because the sandbox shares its
-cores with the fleet that it judges.
+Faults of the connection (resets, silence) are made here. The path of a submit is kept short, because the sandbox shares
+its cores with the fleet that it tests.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from couponpress_worker.sandbox.protocol import ARRIVED_US, CONNECTION, LIFE, Co
 from couponpress_worker.sandbox.routes import Call
 from couponpress_worker.sandbox.signatures import Signatures
 
-#: Ten times what the largest right body of a call other than an upload takes.
+#: Ten times the largest valid body of any call but an upload.
 MAX_BODY_BYTES = 64 * 1024
 _TASK_ID = re.compile(rb'"task_id" *: *"([^"]{1,64})"')
 _INNER_FAULTS = (500, 503, 504)
 
 
 class ClientGoneError(Exception):
-    """The client went away before its request was whole: there is nothing to take and nobody to answer."""
+    """The client closed the connection before its request was complete."""
 
 
 class App:
@@ -48,14 +48,14 @@ class App:
         self._stopping: asyncio.Future[None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the life of the process."""
+        """Serve one request, or the lifespan of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
 
     def stop(self) -> None:
-        """Let go of every request that is kept waiting on purpose."""
+        """End every request that a fault keeps waiting."""
         if not self._stopping.done():
             self._stopping.set_result(None)
         for connection in list(self._silent):
@@ -92,7 +92,7 @@ class App:
     async def _call(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         platform = self._platform
         number, admitted = platform.arrive(call.kind, scope["state"].get(ARRIVED_US) or platform.monotonic_us())
-        # Held on to: a reset forgets this list while the request is on its way.
+        # Kept in a variable: a reset replaces this list while the request is handled.
         arrivals = platform.arrivals[call.kind]
         calls = platform.calls if call.kind == "submit" else None
         faults, fault = platform.behaviour.faults, None
@@ -125,7 +125,7 @@ class App:
     def _answer(
         self, call: Call, request: Request | None, number: int, fault: RequestFault | None, calls: Calls | None
     ) -> Answer:
-        """Let the platform take the request, unless a fault says that it does not get there."""
+        """Hand the request to the platform, unless a fault drops it before."""
         platform = self._platform
         dropped = fault == "html" or (fault == "errors" and platform.dice.roll("errors taken", number) < 50)
         answer = None
@@ -168,7 +168,7 @@ def _named_task(call: Call, request: Request | None) -> str:
 
 
 async def _request(scope: Scope, receive: Receive, limit_bytes: int) -> Request | None:
-    """Read the whole request; None when its body is longer than `limit_bytes`."""
+    """Return the whole request, or None if its body is longer than `limit_bytes`."""
     body = await _read(receive, limit_bytes)
     if body is None:
         return None

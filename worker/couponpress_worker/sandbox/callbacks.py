@@ -1,6 +1,6 @@
-"""Builds the callback of a task, with the faults that were asked for.
+"""Builds the callback of a task, with the configured faults.
 
-It chooses when, how often and with what signature a callback is sent; `courier` delivers it.
+It chooses when, how often and with which signature a callback is sent. `courier` delivers it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Carrier(Protocol):
 
 
 class Callbacks:
-    """Announces tasks when their pictures are made.
+    """Sends the callbacks of tasks when their pictures are made.
 
     Attributes:
-        counts: `lost`, `doubled`, `late`, `early` and `stale`: how often each was brought about.
+        counts: how often each fault happened: `lost`, `doubled`, `late`, `early` and `stale`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""The record of submits that an audit needs: what came, over which connection, what became of it. Pure.
+"""Records every submit for an audit: when it came, over which connection, and how it was answered (pure).
 
-Decides what of a call is worth remembering after its answer. Refuses to judge: whether a call was needed, and whether
-it may have come twice, is for whoever reads the record. One entry per submit, in columns: a few dozen bytes each.
+There is one entry per submit, in columns of a few dozen bytes. Whether a call was needed, or may have come twice, is
+decided by the program that reads the record.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from couponpress_worker.sandbox.tasks import Meaning
 
 @dataclass(slots=True, eq=False)
 class Life:
-    """A connection's life.
+    """When a connection was opened and closed.
 
     Attributes:
         opened_us: when it was accepted, on the same clock.
@@ -56,15 +56,15 @@ class Calls:
         self._meanings[number] = meaning
 
     def answered(self, number: int, now_us: int) -> None:
-        """Note that an answer was handed to the connection; whether the client read it, only the client knows."""
+        """Note that an answer was handed to the connection. Whether the client read it is not known."""
         self._answered_us[number] = now_us
 
     def told(self) -> dict[str, Any]:
         """Return the columns.
 
-        `bodies`: digests, empty for a body that was not read. `meanings`: `new` and `doubled` were taken, `conflict`
-        was refused for other bytes under the same serial, empty: not taken. `faults`: what was brought about, if
-        anything. `answered_us`, `opened_us` and `lost_us` (of the connection): 0 when that did not happen. `ports`: by
+        `bodies`: digests, empty for a body that was not read. `meanings`: `new` and `doubled` were accepted, `conflict`
+        was refused for other bytes under the same serial, empty: not accepted. `faults`: the fault that hit it, if
+        any. `answered_us`, `opened_us` and `lost_us` (of the connection): 0 when that did not happen. `ports`: by
         which of ours it came.
         """
         return {

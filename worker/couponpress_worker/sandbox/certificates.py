@@ -1,7 +1,7 @@
-"""The platform certificates of a merchant that has them: made when first asked for, listed, and signed with.
+"""The platform certificates of the sandbox: makes them when they are first needed, lists them, and signs with them.
 
-Decides what the list of `GET /v3/certificates` holds. Each certificate is sealed with the APIv3 key, as the platform
-seals it; the signature over the list itself is the one that every answer carries.
+`GET /v3/certificates` returns the list. Each certificate in it is encrypted with the APIv3 key, as at the platform.
+The list as a whole is signed as every answer is.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Certificates:
         return self._made[:count]
 
     def signing(self, count: int) -> tuple[str, PlatformKey] | None:
-        """Return serial and key of the one that signs when `count` are listed; None when none is."""
+        """Return serial and key of the certificate that signs when `count` are listed, or None if that is 0."""
         return (self.first(count)[-1].serial_no, self.first(count)[-1].key) if count else None
 
     def listed(self, count: int) -> dict[str, Any]:

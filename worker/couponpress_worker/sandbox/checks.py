@@ -1,6 +1,6 @@
-"""Whether a request's headers and signature are right, pure. Every check returns a refusal, or None.
+"""Checks a request's headers and signature (pure). Every check returns a refusal, or None.
 
-Decides in the platform's order: headers first, then who signs, when, and what. Rules:
+The order is the platform's: headers first, then the signer, the timestamp and the signature. Rules:
 pay.weixin.qq.com/doc/v3/merchant/4012365336 (signature) and the APIv3 basic rules (Accept, User-Agent).
 """
 
@@ -52,7 +52,7 @@ class Partner:
 
 
 def header_objection(request: Request, partner: Partner, media_type: str | None) -> Answer | None:
-    """Return why the headers other than Authorization will not do. `media_type` None: the call has no body."""
+    """Return the refusal of the headers other than Authorization. `media_type` is None for a call without a body."""
     headers = request.headers
     for name in ("Accept", "User-Agent"):
         if not headers.get(name.lower()):
@@ -70,7 +70,7 @@ def header_objection(request: Request, partner: Partner, media_type: str | None)
 
 
 def authorization_pairs(header: str, scheme: str = SCHEME, named: str = "mchid") -> dict[str, str] | None:
-    """Return the five pairs of an Authorization header, in whatever order they came; None when it is not one.
+    """Return the five pairs of an Authorization header in any order, or None if it is not one.
 
     >>> authorization_pairs('WECHATPAY2-SHA256-RSA2048 mchid="1"') is None
     True
@@ -88,10 +88,10 @@ def authorization_pairs(header: str, scheme: str = SCHEME, named: str = "mchid")
 
 
 def signature_objection(request: Request, signed_body: bytes, partner: Partner, now: float) -> Answer | None:
-    """Return why the signature will not do.
+    """Return the refusal of the signature.
 
     Args:
-        request: what came.
+        request: the request.
         signed_body: the bytes that the signature covers: the body, or the meta part of an upload.
         partner: who may sign.
         now: the platform's clock, seconds since 1970.
@@ -112,7 +112,7 @@ def signature_objection(request: Request, signed_body: bytes, partner: Partner, 
 
 
 def _claims_objection(pairs: Mapping[str, str], partner: Partner, now: float) -> Answer | None:
-    """Who says that it signs, and when."""
+    """Check the signer and the timestamp."""
     if pairs[partner.named] != partner.mchid:
         issue = f"{partner.named} is not known"
         return refusals.sign_error("商户号不存在", partner.named, issue, exchange.MERCHANT_ABSENT)

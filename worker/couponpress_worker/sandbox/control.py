@@ -1,6 +1,6 @@
 """The sandbox's own pages, which the real platform does not have: statistics, arrivals, control, pictures.
 
-Decides how what was counted is told. A loopback tool: nothing here is signed or protected.
+They are meant for loopback: nothing here is signed or protected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PICTURES_PATH = "/pictures/"
 
 
 class Control:
-    """Tells what a platform counted and changes how it behaves."""
+    """Shows what a platform counted and changes how it behaves."""
 
     def __init__(self, platform: Platform, courier: Courier, lag: Lag) -> None:
         self._platform = platform

@@ -1,7 +1,7 @@
-"""The throw-away material of one sandbox: both sides' keys in a directory, and what a client needs of it as `env`.
+"""The throw-away keys of one sandbox in a directory, and a file `env` with the settings that a client needs.
 
-Decides which files there are and that they are used again. Refuses to hold anything real: every key is made here,
-and the platform's can be factored by anyone (see `platform_key`).
+The files are used again when they are there. Nothing in them is real: every key is made here, and anybody can factor
+the platform's (see `platform_key`).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ MCHID = "1900000109"
 MERCHANT_KEY_FILE = "apiclient_key.pem"
 PLATFORM_PUBLIC_KEY_FILE = "pub_key.pem"
 APIV3_KEY_FILE = "apiv3_key.txt"
-#: What only the platform's side knows, and the names of both sides. Written last: without it the rest is made anew.
+#: The secrets of the platform's side and the names of both sides. It is written last: without it all is made anew.
 PLATFORM_FILE = "platform.json"
 ENV_FILE = "env"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who the sandbox takes requests from, and what it signs and seals with.
+    """Whose requests the sandbox accepts, and the keys with which it signs and encrypts.
 
     Attributes:
         directory: where the files are; an absolute path.
@@ -57,7 +57,7 @@ class Credentials:
 
     @classmethod
     def prepare(cls, directory: Path) -> Self:
-        """Read the material in `directory`, or make it there when there is none. Takes about 0.5 s.
+        """Read the keys in `directory`, or make them if there are none. Takes about 0.5 s.
 
         Raises:
             ServiceError: the directory cannot be written or its files cannot be read.
@@ -125,7 +125,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, and that is never seen half written."""
+    """Write a file that only its owner may read. Other processes see it whole or not at all."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600, exist_ok=False)

@@ -1,4 +1,4 @@
-"""One request as it came and the answer that it gets: plain values that every rule of the sandbox speaks in."""
+"""A request and its answer, as the plain values that every rule of the sandbox uses."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ UNLISTED = 1
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came, as it was on the wire.
+    """A request as it came over the wire.
 
     Attributes:
         method: in capitals.
         path: still percent-encoded.
-        query: what stood after the question mark, still encoded; empty without one.
+        query: the part after the question mark, still encoded; empty without one.
         headers: by lower-case name.
         body: the raw bytes.
     """
@@ -52,7 +52,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back; only a 2xx is signed.
+    """An answer. Only a 2xx is signed.
 
     Attributes:
         status: the HTTP status.

@@ -1,4 +1,4 @@
-"""The faults that can be asked for, their shares, and the dice that choose the requests and tasks they hit."""
+"""The faults that can be configured, and the seeded dice that choose which requests and tasks they hit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REQUEST_FAULTS: tuple[RequestFault, ...] = (
 
 
 class Faults(BaseModel):
-    """The shares of things that go wrong, in percent; all 0 means that nothing does.
+    """The share of each fault, in percent. With all at 0 nothing goes wrong.
 
     Attributes:
         errors: answered 500, 503 or an empty 504; half of them after the request was taken.
@@ -101,7 +101,7 @@ class Faults(BaseModel):
         return any(getattr(self, kind) for kind in REQUEST_FAULTS)
 
     def of_request(self, roll: float) -> RequestFault | None:
-        """Return what hits a request whose dice show `roll`, from 0 to below 100."""
+        """Return the fault of a request with this `roll`, a number from 0 to below 100."""
         for kind in REQUEST_FAULTS:
             share: float = getattr(self, kind)
             if roll < share:
@@ -127,7 +127,7 @@ class Dice:
 
 
 def sentence_of(error: ValidationError) -> str:
-    """Tell a person which values are wrong, and why."""
+    """Return a sentence that names each wrong value and its rule."""
     told = []
     for detail in error.errors(include_url=False):
         rule = detail["msg"].replace("Input should", "must").removeprefix("Value error, ")

@@ -1,6 +1,6 @@
-"""How late the event loop runs: what recorded moments are worth.
+"""Measures how late the event loop runs, and so how exact the recorded moments are.
 
-A loop that is late stamps arrivals late and bunches them; a figure from a run with a large lag says less.
+A late loop stamps arrivals late and bunches them, so figures from a run with a large lag are less exact.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Lag:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to look, on the running loop."""
+        """Start measuring, on the running loop."""
         self._look(time.monotonic())
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop measuring."""
         if self._timer is not None:
             self._timer.cancel()
 

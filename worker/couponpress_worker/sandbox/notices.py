@@ -1,4 +1,4 @@
-"""A callback's body, pure: the sealed envelope of the platform's notices.
+"""Builds the body of a callback: the envelope of the platform's notices with its encrypted content (pure).
 
 Shape: the platform's callback pages (pay.weixin.qq.com/doc/v3/partner/4017327744, partner/4019605946), with the
 names that the published samples print for `original_type` and `associated_data`.
@@ -31,7 +31,7 @@ class NoticeKind:
 PICTURE: Final = NoticeKind(
     "PRODUCT_COUPON_SP.IMAGE_GENERATION", "product_coupon", "product_coupon_sp", "商品券图片生成结果"
 )
-#: No page tells how a brand's own notice is named: this is the name that the partner's leaves to guess.
+#: No page gives the names in a brand's own notice. These are guessed from the partner's.
 BRAND_PICTURE: Final = NoticeKind(
     "PRODUCT_COUPON.IMAGE_GENERATION", "product_coupon", "product_coupon", "商品券图片生成结果"
 )

@@ -1,4 +1,4 @@
-"""What a sandbox is started with, and the part of it that can be changed while it runs."""
+"""The options of a sandbox, and those of them that can be changed while it runs."""
 
 from __future__ import annotations
 

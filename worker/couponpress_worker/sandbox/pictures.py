@@ -1,6 +1,6 @@
-"""The small picture that a task's URL leads to: its colour and its offer, so that a person sees something.
+"""Draws the small picture behind a task's URL: the task's colour and offer as text.
 
-Refuses to imitate the platform's art. Pillow is needed here only, and imported only when a picture is drawn.
+It does not imitate the platform's pictures. Pillow is needed here only, and imported only when a picture is drawn.
 """
 
 from __future__ import annotations

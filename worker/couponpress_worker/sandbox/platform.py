@@ -1,7 +1,7 @@
-"""The stand-in platform itself: what it knows, and what it answers to each call. No HTTP, no waiting.
+"""The stand-in platform: its state, and its answer to each call, without HTTP and without waiting.
 
-Decides every answer, in the platform's order: limit, headers, signature, content, authorisation, serial. Refuses to
-know connections, latency and transport faults: `app` brings requests here and carries answers back.
+It checks in the platform's order: limit, headers, signature, content, authorisation, serial. `app` hands requests over
+and sends the answers; connections, latency and transport faults are handled there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def monotonic_us() -> int:
 
 
 class Platform:
-    """Everything that the platform remembers; one per process, used from one event loop.
+    """The platform's state. There is one per process, used from one event loop.
 
     Attributes:
         base_url: what clients call it by.
@@ -75,14 +75,14 @@ class Platform:
         self._partner = Partner(
             credentials.mchid, credentials.serial_no, credentials.merchant_key, credentials.public_key_id, brand
         )
-        #: The brand that calls for itself, and so names none.
+        #: The brand that calls for itself, so its calls name no brand.
         self._own_brand = credentials.mchid if brand else None
         self.behaviour = behaviour
         self._notify_set_at = clock()
         self.forget()
 
     def behave(self, behaviour: Behaviour) -> None:
-        """Behave so from now on."""
+        """Change the behaviour from now on."""
         if behaviour.notify_url != self.behaviour.notify_url:
             self._notify_set_at = self.clock()
         self.behaviour = behaviour

@@ -1,12 +1,11 @@
-"""The platform's signing key in the sandbox: RSA-2048 to everyone who verifies, cheap for the one who signs.
+"""The platform's signing key in the sandbox: a valid RSA-2048 key that is cheap to sign with, and no secret.
 
-Decides how the sandbox makes and uses that key. Refuses to be a secret: its modulus is the product of some 177
-small primes (RFC 8017 section 3 allows any number of primes), so anyone can factor it.
+Its modulus is the product of about 177 small primes (RFC 8017 section 3 allows any number of primes), so anybody can
+factor it.
 
-The reason is the sandbox's place: it shares two cores with the fleet that it judges, and it signs every answer and
-every callback. With so many primes a signature becomes a table look-up per prime and one Chinese-remainder sum, about
-an eighth of the time that a key of two primes takes, while verifying stays the ordinary operation on an ordinary
-2048-bit public key.
+The sandbox signs every answer and every callback, and shares its cores with the fleet that it tests. With this many
+primes a signature is a table look-up per prime and one Chinese-remainder sum, which takes about an eighth of the time
+of a key of two primes. Verifying is the ordinary operation on an ordinary 2048-bit public key.
 """
 
 from __future__ import annotations

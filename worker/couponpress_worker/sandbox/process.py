@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own for the length of a block: for this project's tests and for its users' own.
+"""Runs a sandbox in a process of its own for the length of a `with` block, for tests of this project and of its users.
 
 >>> with running(directory, limit=10, faults={"errors": 5}) as sandbox:  # doctest: +SKIP
 ...     client_settings = sandbox.environment

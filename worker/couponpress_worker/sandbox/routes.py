@@ -1,4 +1,4 @@
-"""Which call a method and a path mean, pure: the product-coupon picture calls of a partner, or of a brand."""
+"""Finds the call that a method and a path mean: the product-coupon picture calls of a partner or a brand (pure)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CALLS: dict[str, dict[str, Kind]] = {
 }
 _QUERY: dict[str, Kind] = {"GET": "query"}
 _PARTNERS = "/v3/marketing/partner/"
-#: A brand has the same coupon calls below another path, and no others that a page tells of.
+#: A brand has the same coupon calls below another path. The pages show no others.
 _BRANDS = "/brand/marketing/"
 
 

@@ -1,6 +1,7 @@
-"""Whether a request's content is right, pure. Each reader returns what it read, or the refusal.
+"""Checks the content of a request (pure). Each reader returns what it read, or the refusal.
 
-The rules of a submit are those of `couponpress.spec`, applied to what is on the wire: no null, no field of ours.
+The rules of a submit are those of `couponpress.spec`, applied to the bytes on the wire: no null, and none of the fields
+that only couponpress has.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from couponpress.errors import Problem, SpecError
 from couponpress.spec import PART_OF_TYPE, TaskSpec
+from couponpress.transport.web_address import LOOPBACK_HOSTS
 from couponpress_worker.sandbox import exchange, refusals
 from couponpress_worker.sandbox.exchange import Answer, Request
 
 NOTIFY_URL_CHARACTERS = 256
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NUMBERS = {
     "is required": exchange.BAD_STRUCTURE,
     "is not a field of this request": exchange.EXTRA_PARAMETER,
@@ -29,7 +30,7 @@ def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-#: Python's own takes NaN and Infinity, which are not JSON.
+#: Python's default decoder accepts NaN and Infinity, which are not JSON.
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
@@ -140,7 +141,7 @@ def _notify_url(url: object) -> str | Answer:
     return url
 
 
-_PLAIN = {("http", host) for host in _LOOPBACK}
+_PLAIN = {("http", host) for host in LOOPBACK_HOSTS}
 
 
 def _refusal_of(problem: Problem) -> Answer:

@@ -1,4 +1,4 @@
-"""Runs the sandbox as a service in the foreground: keys, socket, one event loop, and an orderly end.
+"""Runs the sandbox as a service in the foreground: keys, socket, one event loop, and shutdown.
 
 `SandboxOptions` holds every setting.
 """

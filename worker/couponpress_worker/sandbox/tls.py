@@ -1,6 +1,7 @@
-"""A throw-away certificate authority and one server certificate, for a sandbox that speaks TLS.
+"""Makes a throw-away certificate authority and one server certificate, for a sandbox that speaks TLS.
 
-Decides what they hold and when they are made anew. The authority's key is not kept: it signs one certificate.
+The files are used again while they are valid for the same hosts. The authority's key is not kept: it signs only one
+certificate.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from couponpress.transport.web_address import LOOPBACK_HOSTS
 from couponpress_worker.sandbox.credentials import write_private
 
 AUTHORITY_FILE = "ca.pem"
 _VALID_DAYS = 365
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class TlsFiles:
 def prepare(directory: Path, hosts: tuple[str, ...], now: dt.datetime) -> TlsFiles:
     """Return certificates for loopback and `hosts`, made anew unless the directory's still serve for a day."""
     files = TlsFiles(directory / AUTHORITY_FILE, directory / "server.pem", directory / "server_key.pem")
-    names = tuple(dict.fromkeys((*_LOOPBACK_NAMES, *hosts)))
+    names = tuple(dict.fromkeys((*LOOPBACK_HOSTS, *hosts)))
     if not _serve_still(files, names, now):
         _make(files, names, now)
     return files

@@ -30,5 +30,5 @@ def up(
 
     named = configured()
     if is_configured(named, "MCH_PRIVATE_KEY_FILE"):
-        Secrets.read(Settings.load())  # what is missing or wrong is said before anything is started
+        Secrets.read(Settings.load())  # errors are reported before anything is started
     run_up(directory, typer.echo, configured=named, callback_port=callback_port)

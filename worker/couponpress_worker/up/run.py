@@ -3,7 +3,7 @@
 It starts what the settings do not name: a Redis without COUPONPRESS_REDIS_URL, a sandbox in place of the platform
 without COUPONPRESS_MCH_PRIVATE_KEY_FILE. Callback receiver, worker, scheduler and gateway are always started. Each line
 of their output is shown with the service's name in front and kept in `DIR/up.log`. A service that ends by itself is
-started again; one that keeps ending stops everything, so that nobody takes half a fleet for a whole one.
+started again. If it keeps ending, everything is stopped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ AGAIN_SECONDS = 1.0
 #: A service that ends by itself more often than this within a minute stops everything.
 ENDS_PER_MINUTE = 5
 TOKENS_FILE = "tokens.toml"
-#: Holds the one token that is made here, for its owner alone.
+#: Holds the token that is made here. Only its owner may read it.
 GATEWAY_ACCESS_FILE: Final = "gateway-token"
 
 
@@ -129,10 +129,10 @@ def _start(
 
 
 def _heard(client: redis.Redis, keys: Keys) -> None:
-    """Make sure that a worker says that it runs.
+    """Wait until a worker has reported that it runs.
 
     Raises:
-        NotReadyError: none does.
+        NotReadyError: none has.
     """
     with suppress(redis.RedisError):
         if any(one.role == "worker" for one in read_present(client, keys)):
@@ -146,7 +146,7 @@ def _wait_for(services: LabelledServices, ready: Callable[[], object], what: str
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the person pressed Ctrl-C while services started
-    """The services are told to stop while one of them is waited for."""
+    """The services are being stopped while one of them was awaited."""
 
 
 def _unless(stopped: threading.Event, ready: Callable[[], object]) -> object:
@@ -158,7 +158,7 @@ def _unless(stopped: threading.Event, ready: Callable[[], object]) -> object:
 def _tell(
     services: LabelledServices, directory: Path, ports: Ports, env: Mapping[str, str], configured: Mapping[str, str]
 ) -> None:
-    """Say what runs where, and what another terminal needs."""
+    """Print where each service runs, and the commands for another terminal."""
     real = is_configured(configured, "MCH_PRIVATE_KEY_FILE")
     services.say("up", f"platform: {'as the settings say' if real else 'a sandbox; nothing real is called'}")
     services.say("up", f"callbacks: http://127.0.0.1:{ports.callback}{CALLBACK_PATH}")
@@ -173,7 +173,7 @@ def _tell(
 
 
 def _keep_up(services: LabelledServices, commands: Commands, env: dict[str, str], stopped: threading.Event) -> None:
-    """Start a service again that ended by itself, until everything is told to stop.
+    """Restart services that end by themselves, until everything is stopped.
 
     Raises:
         ServiceError: a service keeps ending.
@@ -208,7 +208,7 @@ def _stopping() -> Iterator[threading.Event]:
 
 
 def _tokens(directory: Path) -> Path:
-    """Return the tokens file of the gateway; makes it, with one token for every brand, where it is not there."""
+    """Return the tokens file of the gateway. If there is none, make one with a token for all brands."""
     path = (directory / TOKENS_FILE).absolute()
     if not path.exists():
         token = add_token(path, "up", brands=None, quota=None, namespace=None)

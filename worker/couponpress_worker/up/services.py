@@ -19,7 +19,7 @@ LOG_FILE = "up.log"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the services listen; a port that is taken gives way to a free one."""
+    """Where the services listen."""
 
     redis: int
     sandbox: int
@@ -55,7 +55,7 @@ class LabelledServices(Services):
         return process
 
     def ended(self) -> list[tuple[str, int]]:
-        """Take out the services that ended by themselves; returns their names and exit codes."""
+        """Remove the services that ended by themselves. Returns their names and exit codes."""
         gone = [(name, process) for name, process in self._started if process.poll() is not None]
         for _, process in gone:
             self.let_go(process)
@@ -69,7 +69,7 @@ class LabelledServices(Services):
             self._log.flush()
 
     def stop(self) -> None:
-        """Stop everything, the youngest first, and show what each says last."""
+        """Stop everything, the newest first, and show the last lines of each."""
         super().stop()
         for pump in self._pumps:
             pump.join()
@@ -83,7 +83,7 @@ class LabelledServices(Services):
 
 
 def _usual(port: int) -> int:
-    """Return a port if nothing listens there, else a free one."""
+    """Return the port if nothing listens on it, otherwise a free one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

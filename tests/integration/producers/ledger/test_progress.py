@@ -153,13 +153,6 @@ def test_a_hold_that_the_fleet_set_reads_like_a_persons(redis_url, client, readi
     assert reading.holds() == [Hold("partner", "SIGN_ERROR", "mend it", 12.5)]
 
 
-def test_open_chunks_are_counted_by_lane(redis_url, reading):
-    stored(redis_url)
-    stored(redis_url, first=2)
-    stored(redis_url, run="now", lane="urgent", first=3)
-    assert reading.queue_lengths() == {"urgent": 1, "bulk": 2}
-
-
 def test_questions_change_nothing(redis_url, client, reading):
     bring_to(redis_url, stored(redis_url, 9), list(State))
     HoldingLedger(client, KEYS).hold("b1", "reason", "cure")
@@ -168,6 +161,5 @@ def test_questions_change_nothing(redis_url, client, reading):
     list(reading.outcomes("b1"))
     reading.reasons("b1")
     reading.holds()
-    reading.queue_lengths()
     reading.run_numbers()
     assert {key: client.dump(key) for key in client.scan_iter()} == before
