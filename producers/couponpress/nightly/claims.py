@@ -15,24 +15,24 @@ import redis
 from couponpress.keys import Keys
 from couponpress.ledger.scripts import script
 
-#: Without a sign of life for so long, whoever has a night in hand is followed by another.
+#: After this time without a renewal the claim of a night expires, and another process continues it.
 LEASE_MS: Final = 10_000
-#: How long a night is remembered: longer than a missed one may be started late.
+#: How long a night is remembered: longer than the time after which a missed one is no longer started.
 REMEMBERED_SECONDS: Final = 30 * 86400
 
-#: `claimed`: it reads its rows and uploads. `sent`: its run works. The others: it is over.
+#: `claimed`: its rows are read and uploaded. `sent`: its run is submitted. In the other states it is over.
 NightState = Literal["claimed", "sent", "done", "skipped", "failed", "missed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A night that is the caller's work now.
+    """A night that the caller has claimed.
 
     Attributes:
         run: its run's name.
-        state: `claimed` or `sent`; `missed` for one that was just noted as such.
-        taken: how many had it in hand in this state, the caller included.
-        full: whether every row is to be sent.
+        state: `claimed` or `sent`; `missed` for one that was just recorded as missed.
+        taken: how many processes have claimed it in this state, the caller included.
+        full: whether every row is sent.
     """
 
     run: str
@@ -43,16 +43,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
-    """What is known of a night.
+    """The record of a night.
 
     Attributes:
         run: its run's name.
         schedule: its schedule's name.
         at: when it is, seconds since 1970.
         state: where it is.
-        in_hand: whether somebody has it in hand; a lease that ran out counts until it is taken up.
-        told: what was said of it last, for people.
-        figures: what it found in its source, in JSON; empty before it has read it.
+        in_hand: whether a process has it in hand; an expired lease counts until another process claims it.
+        told: the last note about it, for people.
+        figures: the counts of its source, in JSON; empty until the source is read.
     """
 
     run: str
@@ -75,17 +75,17 @@ class NightLedger:
         self._note = client.register_script(script("note_night", "couponpress.nightly"))
 
     def now(self) -> float:
-        """Return the moment on Redis's clock, seconds since 1970."""
+        """Return the time on Redis's clock, seconds since 1970."""
         seconds, micros = self._client.time()
         return seconds + micros / 1e6
 
     def seen(self, schedule: str) -> float | None:
-        """Return the moment up to which a schedule's nights were decided; None for one that was never seen."""
+        """Return the time up to which a schedule's nights were decided, or None for a new schedule."""
         seen = cast(bytes | None, self._client.hget(self._keys.schedule(schedule), "seen"))
         return float(seen) if seen else None
 
     def see(self, schedule: str, moment: float) -> None:
-        """Set the moment up to which a schedule's nights were decided."""
+        """Set the time up to which a schedule's nights were decided."""
         self._client.hset(self._keys.schedule(schedule), "seen", str(moment))
 
     def claim(
@@ -99,10 +99,10 @@ class NightLedger:
         by_hand: bool = False,
         full: bool = False,
     ) -> Claim | None:
-        """Begin a night, or take it up; None when it is over or in other hands.
+        """Claim a night, new or left by a dead process. Returns None if it is over or another process has it.
 
-        By hand, one that was missed, skipped or failed begins anew, and nights before it stay due. `state` and `full`
-        count only for a night that begins; whoever takes it up does it as it was begun.
+        By hand, a night that was missed, skipped or failed can be started again, and earlier nights stay due. `state`
+        and `full` count only for a new night; one that is continued keeps its own.
         """
         keys = self._keys
         names = [keys.night(run), keys.open_nights, keys.schedule(schedule)]
@@ -115,19 +115,19 @@ class NightLedger:
         return Claim(run, cast(NightState, cast(bytes, told).decode()), int(taken), how == b"full")
 
     def keep(self, run: str, owner: str) -> bool:
-        """Renew the lease; False when the night is in other hands or over."""
+        """Renew the lease. Returns False if another process has the night, or it is over."""
         return self._kept(run, owner, LEASE_MS, "", {})
 
     def give_back(self, run: str, owner: str) -> bool:
-        """Leave a night to whoever takes it up next."""
+        """Release a night, so that another process can continue it."""
         return self._kept(run, owner, 0, "", {})
 
     def note(self, run: str, owner: str, **told: str) -> bool:
-        """Note something about a night in hand; False when it is in other hands or over."""
+        """Store a note about a claimed night. Returns False if another process has it, or it is over."""
         return self._kept(run, owner, LEASE_MS, "", told)
 
     def become(self, run: str, owner: str, state: NightState, **told: str) -> bool:
-        """Say what became of a night, and give it back; False when it is in other hands or over."""
+        """Set the state of a night and release it. Returns False if another process has it, or it is over."""
         return self._kept(run, owner, 0, state, told)
 
     def _kept(self, run: str, owner: str, lease_ms: int, state: str, told: dict[str, str]) -> bool:
@@ -136,7 +136,7 @@ class NightLedger:
         return bool(self._keep([self._keys.night(run), self._keys.open_nights], values))
 
     def open_nights(self) -> list[NightRecord]:
-        """Return the nights that are begun and not over, the oldest first."""
+        """Return the nights that have begun and are not over, the oldest first."""
         runs = [run.decode() for run in cast(list[bytes], self._client.zrange(self._keys.open_nights, 0, -1))]
         found = []
         for run in runs:
@@ -147,12 +147,12 @@ class NightLedger:
         return found
 
     def latest(self, schedule: str) -> NightRecord | None:
-        """Return the youngest night of a schedule."""
+        """Return the latest night of a schedule."""
         run = cast(bytes | None, self._client.hget(self._keys.schedule(schedule), "latest"))
         return self.record(run.decode()) if run else None
 
     def record(self, run: str) -> NightRecord | None:
-        """Return what is known of a night; None when there is none of that name."""
+        """Return the record of a night, or None if there is no night of that name."""
         stored = cast(dict[bytes, bytes], self._client.hgetall(self._keys.night(run)))
         if not stored:
             return None
@@ -168,5 +168,5 @@ class NightLedger:
         )
 
     def note_in_run(self, number: str, figures: str) -> None:
-        """Note in a run what its schedule found, for its hook."""
+        """Store in a run what its schedule found, for its hook."""
         self._note([self._keys.run(number)], [figures])

@@ -1,6 +1,6 @@
-"""The connections and ledgers that the work on nights needs, and the thread that keeps a night in hand.
+"""The connections and ledgers that the work on nights needs, and the thread that renews the claim of a night.
 
-A night stays in hand as long as its process works on it and can tell Redis so.
+The claim is renewed as long as the process works on the night and reaches Redis.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from couponpress.settings import ProducerSettings
 
 @dataclass(frozen=True, slots=True)
 class NightContext:
-    """One process's place to work on nights.
+    """What one process needs to work on nights.
 
     Attributes:
         file: the schedules.
         client: enqueues, and follows runs.
-        nights: who has which night in hand.
-        row_fingerprints: what succeeded.
+        nights: the claims and states of nights.
+        row_fingerprints: the bodies with which rows last succeeded.
         runs: the runs' numbers.
-        uploads: what a broken-off upload left.
+        uploads: what an interrupted upload left.
         picture_url: where the platform keeps a picture, by the SHA-256 of its content; None when it is not known.
-        owner: the name in which this process has nights in hand.
+        owner: the name under which this process claims nights.
     """
 
     file: ScheduleFile
@@ -57,7 +57,7 @@ class NightContext:
     @classmethod
     @contextmanager
     def open(cls, settings: ProducerSettings, file: ScheduleFile) -> Iterator[Self]:
-        """Open the connections of a process; they connect when first used."""
+        """Make the connections of a process. They connect when they are first used."""
         keys = Keys(settings.mchid)
         server = settings.redis_address.client(socket_timeout=30, socket_connect_timeout=5)
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -75,12 +75,12 @@ class NightContext:
 
     @property
     def folder(self) -> Path:
-        """Where globs of the schedules are looked up from."""
+        """The folder to which the globs of the schedules are relative."""
         return self.file.path.resolve().parent
 
     @contextmanager
     def in_hand(self, run: str) -> Iterator[threading.Event]:
-        """Keep a claimed night in hand; yields what is set once it is in other hands."""
+        """Renew the claim of a night inside a block. Yields an event that is set when the claim is lost."""
         lost, done = threading.Event(), threading.Event()
 
         def keep() -> None:
@@ -98,13 +98,13 @@ class NightContext:
             done.set()
 
     def status(self, run: str) -> RunStatus | None:
-        """Return the progress of a run; None when there is none of that name."""
+        """Return the progress of a run, or None if there is no run of that name."""
         with suppress(UnknownRunError):
             return self.client.run(run)
         return None
 
     def take_out(self, run: str) -> None:
-        """Take out what an upload that was not finished has staged; nothing of it was released."""
+        """Remove what an unfinished upload has staged. Nothing of it was released."""
         number = self.runs.number_of(run)
         if (token := self.uploads.take_over_upload(number)) is not None:
             self.uploads.discard(number, token)
@@ -115,7 +115,7 @@ class NightContext:
         return [one for one in others if (status := self.status(one)) is not None and not status.finished]
 
     def under_way(self, runs: Iterable[str]) -> dict[bytes, bytes]:
-        """Return the rows that these runs still work on: digest of the row's id -> fingerprint of its body."""
+        """Return the rows that these runs have not finished: digest of the row's id -> fingerprint of its body."""
         found = {}
         for run in runs:
             with suppress(UnknownRunError):
@@ -124,14 +124,14 @@ class NightContext:
         return found
 
     def remember(self, record: NightRecord) -> None:
-        """Remember what succeeded in a night's run so far, and forget what ended badly; may be repeated."""
+        """Remember the rows that succeeded in a night's run so far, and forget those that failed. May be repeated."""
         schedule = self.file.schedules.get(record.schedule)
         if schedule is not None and schedule.diff:
             with suppress(UnknownRunError):
                 self.row_fingerprints.record(record.schedule, self.runs.number_of(record.run), self.nights.now())
 
     def remember_earlier(self, schedule: str, run: str) -> None:
-        """Do so for every other night of a schedule that is not over, and for its latest: it may have been redriven."""
+        """Do the same for the other open nights of a schedule, and for its latest, which may have been redriven."""
         records = {one.run: one for one in self.nights.open_nights() if one.schedule == schedule}
         if (latest := self.nights.latest(schedule)) is not None:
             records[latest.run] = latest

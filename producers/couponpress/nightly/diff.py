@@ -13,20 +13,20 @@ from couponpress.nightly.plan import Counts
 from couponpress.nightly.row_fingerprints import fingerprint_of, row_digest
 from couponpress.serialized_spec import SerializedSpec
 
-#: How many rows are asked for at once: a millisecond or two of Redis, in which no slot is given out.
+#: How many rows are looked up at once. It takes Redis a millisecond or two, in which no slot is granted.
 BATCH = 100
 
-#: Row digests in; for each the fingerprint with which the row last succeeded, or None.
+#: Takes row digests and returns for each the fingerprint with which the row last succeeded, or None.
 Remembered = Callable[[Sequence[bytes]], Sequence[bytes | None]]
 
 
 class Diff:
-    """Picks from rows those that are to be sent, and counts the others."""
+    """Selects the rows to send, and counts the others."""
 
     def __init__(
         self, remembered: Remembered | None, under_way: Mapping[bytes, bytes], *, may_replace: bool = False
     ) -> None:
-        """Compare with what is remembered, and with what is under way; None: every row is sent.
+        """Compare with what is remembered and with what is under way. None means that every row is sent.
 
         With `may_replace` the rows under way are kept in memory until it is known whether their run is taken back.
         """
@@ -37,12 +37,12 @@ class Diff:
         self._changed = self._unchanged = self._under_way_rows = 0
 
     def counts(self, broken: int) -> Counts:
-        """Return what was found so far."""
+        """Return the counts so far."""
         rows = self._changed + self._unchanged + self._under_way_rows
         return Counts(rows, self._changed, self._unchanged, self._under_way_rows, broken)
 
     def taken_back(self, still_under_way: Mapping[bytes, bytes]) -> Iterator[SerializedSpec]:
-        """Yield the rows that were left to an earlier run, once that was taken back; not those that it still has."""
+        """Yield the rows that were left to an earlier run and that the cancelled run no longer has."""
         for digest, one in self._left:
             if digest not in still_under_way:
                 self._under_way_rows -= 1
@@ -50,7 +50,7 @@ class Diff:
                 yield one
 
     def changed(self, specs: Iterator[SerializedSpec]) -> Iterator[SerializedSpec]:
-        """Yield what is to be sent, each without a task_id of its own: the night's run and the row id make it."""
+        """Yield the rows to send, without a task_id: it is made from the night's run and the row id."""
         while batch := list(islice(specs, BATCH)):
             settled = [SerializedSpec(one.row_id or one.task_id, None, one.head, one.tail) for one in batch]
             if self._remembered is None:

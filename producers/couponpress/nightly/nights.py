@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-#: Missed nights are told as far back as this.
+#: Missed nights are reported up to this long ago.
 TOLD_SECONDS = 7 * 86400
 
 
@@ -34,7 +34,7 @@ class Night:
 
     @property
     def run(self) -> str:
-        """The name of its run; the second of autumn's double hours is told from the first by its UTC offset."""
+        """The name of its run. In autumn's repeated hour the second run has its UTC offset in the name."""
         wall = f"{self.at:%Y-%m-%dT%H:%M}"
         return f"{self.schedule}-{wall}" + (f"{self.at:%z}" if self.at.fold else "")
 
@@ -46,12 +46,12 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What there is to do about a schedule now.
+    """The nights of a schedule to start or to report now.
 
     Attributes:
         starts: the nights to start, the oldest first.
         missed: those that are too old to be started, the oldest first.
-        seen: the moment to be remembered as the last one that was looked at; None: as it is.
+        seen: the time to store as the last one that was decided; None leaves it as it is.
     """
 
     starts: tuple[Night, ...] = ()
@@ -78,7 +78,7 @@ def due_nights(
 
 
 def moments(cron: str, zone: ZoneInfo, after: float) -> Iterator[datetime]:
-    """Yield when a schedule starts after a moment (seconds since 1970), in its own time zone, without end."""
+    """Yield the starts of a schedule after a time (seconds since 1970), in its own time zone, without end."""
     latest = after
     for at in CronSim(cron, datetime.fromtimestamp(after, zone)):
         # Two times that spring leaves out become one, and an expression is asked from within autumn's second hour.
@@ -88,7 +88,7 @@ def moments(cron: str, zone: ZoneInfo, after: float) -> Iterator[datetime]:
 
 
 def deadline_of(night: Night, deadline: time | timedelta | None) -> datetime | None:
-    """Return when a night must be over: so long after its start, or at the next such time on the wall."""
+    """Return when a night must be over: a span after its start, or the next time the clock shows the deadline."""
     if deadline is None:
         return None
     if isinstance(deadline, timedelta):
@@ -100,5 +100,5 @@ def deadline_of(night: Night, deadline: time | timedelta | None) -> datetime | N
 
 
 def this_minute(schedule: str, zone: ZoneInfo, now: float) -> Night:
-    """Return the night of the minute that is now, for a start by hand."""
+    """Return the night of the current minute, for a start by hand."""
     return Night(schedule, datetime.fromtimestamp(now // 60 * 60, zone))

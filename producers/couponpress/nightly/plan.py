@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from couponpress.uploads.forecast import Forecast
 
-#: What is done about a night that overlaps an earlier one, or cannot meet its deadline.
+#: What to do with a night that overlaps an earlier one or cannot meet its deadline.
 Answer = Literal["queue", "skip", "replace"]
 
 _OVERLAP_WORDS: Final[dict[Answer, str]] = {
@@ -29,7 +29,7 @@ _LATE_WORDS: Final[dict[Answer, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a night found in its source, in rows.
+    """The counts of a night's rows.
 
     Attributes:
         rows: those that can be submitted.
@@ -53,7 +53,7 @@ class Plan:
     Attributes:
         counts: its rows.
         before: how many specs wait already and go first.
-        rate: how many a second the fleet submits; None while no worker has told it.
+        rate: how many a second the fleet submits; None until a worker has reported it.
         now: when it begins, in the schedule's time zone.
         deadline: when it must be over.
     """
@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def late(self) -> bool:
-        """Whether it cannot meet its deadline; False while nobody can say."""
+        """Whether it cannot meet its deadline; False while the rate is unknown."""
         if self.deadline is None or self.forecast is None or not self.counts.changed:
             return False
         return self.forecast.done_by.timestamp() > self.deadline.timestamp()
@@ -100,12 +100,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done about a night whose plan is known.
+    """What to do with a night whose plan is known.
 
     Attributes:
-        send: whether it is sent at all.
-        replace: whether the earlier runs are taken back first.
-        sentence: the plan, and why it is done so.
+        send: whether it is submitted at all.
+        replace: whether the earlier runs are cancelled first.
+        sentence: the plan and the reason for the decision.
     """
 
     send: bool
@@ -114,7 +114,7 @@ class Decision:
 
 
 def decide(plan: Plan, earlier: Sequence[str], *, on_overlap: Answer, on_late: Answer) -> Decision:
-    """Return what is done about a night, given the schedule's own runs that are not finished yet."""
+    """Return what to do with a night, given the unfinished runs of the same schedule."""
     if not plan.counts.changed:
         return Decision(send=True, replace=False, sentence=plan.sentence)
     told, answers = [plan.sentence], set()

@@ -1,11 +1,12 @@
-"""Where Redis is: one server, or whichever server a Sentinel set calls the master; and how each library is told so.
+"""Reads the address of Redis, a single server or a Sentinel set, for redis-py and for Celery.
 
     redis://user:password@host:6379/0                               one server
     rediss://user:password@host:6379/0                              the same over TLS; its certificate is checked
     sentinel://user:password@host:26379,host:26379/mymaster/0       the master `mymaster`, database 0
 
-User and password are the server's own and may be left out; `?sentinel_password=…` is what the Sentinels themselves ask
-for. Decides which addresses are understood, for redis-py and Celery read different ones. Opens nothing.
+User and password are those of the server and may be left out; `?sentinel_password=…` is the password of the Sentinels.
+redis-py and Celery read addresses differently, so only forms that mean the same to both are accepted. Nothing is
+opened here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.connection import parse_url
 
-#: A Sentinel that does not answer within so long is passed over for the next one.
+#: When a Sentinel does not answer within this time, the next one is asked.
 SENTINEL_SECONDS = 1.0
 _SENTINEL_PORT = 26379
 _FORMS = (
@@ -36,7 +37,7 @@ AsyncClient = TypeVar("AsyncClient", bound=redis.asyncio.Redis)
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """A Redis address that was understood; `parse` makes one.
+    """A Redis address that was read by `parse`.
 
     Attributes:
         url: as it was given.
@@ -54,7 +55,7 @@ class RedisAddress:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Understand an address.
+        """Read an address.
 
         Raises:
             ValueError: saying which forms are; it shows no piece of the address, for it may hold a password.
@@ -65,7 +66,7 @@ class RedisAddress:
             good = url.startswith(("redis://", "rediss://")) and bool(parse_url(url))  # type: ignore[no-untyped-call]
             parts = urlsplit(url)
             query = parts.query
-        except ValueError:  # its own words may show a piece of the password
+        except ValueError:  # its message may show a part of the password
             good = False
         if not good:
             raise ValueError(_FORMS)
@@ -117,7 +118,7 @@ class RedisAddress:
 
     def celery(self) -> dict[str, Any]:
         """Return Celery's settings for broker and results: addresses, TLS, transport options."""
-        # A server that vanishes without a word is noticed within seconds, not when TCP gives up.
+        # A server that vanishes silently is noticed within seconds, not after the TCP timeout.
         silence = {"socket_timeout": 5, "socket_connect_timeout": 5, "socket_keepalive": True}
         address, options = self.url, dict[str, Any]()
         if self.sentinels:
@@ -135,7 +136,7 @@ class RedisAddress:
             "redis_backend_use_ssl": tls,
             "redis_socket_timeout": 5.0,
             "redis_socket_connect_timeout": 5.0,
-            # What is kept there is a courtesy: it is tried twice, not for 20 s.
+            # Results are optional: writing one is tried twice, not for 20 s.
             "result_backend_transport_options": {"retry_policy": {"max_retries": 1}, **options},
         }
 

@@ -1,7 +1,7 @@
-"""Say what is wrong when Redis does not answer, or answers that it will not do what was asked; and the cure.
+"""Explains why Redis does not answer or refuses a command, with the cure.
 
-redis-py raises a dozen classes for this, some of them known by the server's words alone. What is not listed here is a
-fault of couponpress's own, and keeps its trace.
+redis-py raises a dozen classes for this, and some cases differ only in the server's message. Errors that are not listed
+here are bugs of couponpress and keep their trace.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CURES: Final = (
 
 
 def redis_unavailable(url: str, error: redis_errors.RedisError) -> RedisUnavailableError | None:
-    """Return the error that a person is told; None for an answer that nobody foresaw.
+    """Return the error with its cure, or None for an unforeseen answer.
 
     Args:
         url: the address, without its password.
@@ -70,7 +70,7 @@ def redis_unavailable(url: str, error: redis_errors.RedisError) -> RedisUnavaila
 
 @contextmanager
 def redis_errors_told(url: str) -> Iterator[None]:
-    """Turn what redis-py raises within a block into an error with a cure.
+    """Turn redis-py's errors inside a block into errors with a cure.
 
     Raises:
         RedisUnavailableError, RedisRefusedError, RedisFullError: see `redis_unavailable`.

@@ -1,7 +1,7 @@
-"""Run a service in the foreground: log one line per event to stderr, and serve an ASGI application until TERM or INT.
+"""Runs an ASGI application in the foreground until TERM or INT, and logs to stderr, one line per event.
 
-Every HTTP service of couponpress runs so: the same bounds on connections and request heads, the same end. The sockets
-listen before the application starts, so that a service which says "ready" can be reached. uvicorn comes with the extras
+Every HTTP service of couponpress runs this way, with the same limits on connections and request heads. The sockets
+listen before the application starts, so a service that says "ready" can be reached. uvicorn comes with the extras
 `gateway` and `worker`; without it this module cannot be imported.
 """
 
@@ -22,7 +22,7 @@ from couponpress.transport.bounded_http import BoundedProtocol, Bounds
 
 
 def log_to_stderr() -> None:
-    """Log as every service does: one line per event, to stderr."""
+    """Set up the log of a service: one line per event, to stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
 
@@ -77,10 +77,10 @@ def server_of(
             http=cast(type[BoundedProtocol], protocol),  # uvicorn calls it, no more
             ws="none",
             lifespan="on",
-            log_level="error",  # its warnings are about broken requests: anybody could fill a disk with them
+            log_level="error",  # it warns of broken requests, with which anybody could fill a disk
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # who asks is told by a token or a signature, never by an address
+            proxy_headers=False,  # callers are known by a token or a signature, not by their address
             timeout_keep_alive=keep_alive_seconds,
             timeout_graceful_shutdown=in_hand_seconds,
         )

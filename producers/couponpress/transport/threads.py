@@ -1,4 +1,4 @@
-"""Runs blocking calls in a few threads, so that an event loop goes on meanwhile.
+"""Runs blocking calls in a few threads, so that they do not block the event loop.
 
 When the task that awaits a call is cancelled, a call that has not begun is dropped, and one that has begun runs to its
 end. A call in steps stops at its next step.
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 class Threads:
-    """So many threads at most, started when needed. Belongs to no event loop."""
+    """A limited number of threads, started when needed. It belongs to no event loop."""
 
     def __init__(self, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="couponpress")
 
     def close(self) -> None:
-        """Wait for what has begun and what waits its turn, then end the threads; blocks."""
+        """Wait for running and waiting calls, then end the threads. Blocks."""
         self._pool.shutdown()
 
     async def do(self, act: Callable[[], T]) -> T:
-        """Return what `act` returns. Cancelled, it never begins, or ends by itself while this returns at once.
+        """Return what `act` returns. If cancelled, `act` never begins, or it finishes by itself.
 
         Raises:
             RuntimeError: the threads are closed.
@@ -37,7 +37,7 @@ class Threads:
         return await asyncio.wrap_future(self._submitted(act))
 
     async def do_to_its_end(self, act: Callable[[], T]) -> T:
-        """As `do`, for a step on which others build: cancelled, it is done all the same, and then this returns."""
+        """As `do`, for a step that must be finished: if cancelled, this returns only when the step is done."""
         done = asyncio.wrap_future(self._submitted(act))
         try:
             return await asyncio.shield(done)
@@ -48,7 +48,7 @@ class Threads:
             raise
 
     async def do_in_steps(self, act: Callable[..., int], on_progress: Callable[[int], None] | None) -> int:
-        """As `do`, for an act that calls its `on_progress` step by step: cancelled, it stops when it next does so."""
+        """As `do`, for an act that calls `on_progress` after each step: if cancelled, it stops at the next call."""
         loop, stopped = asyncio.get_running_loop(), threading.Event()
 
         def tell(count: int) -> None:
@@ -63,5 +63,5 @@ class Threads:
             stopped.set()
 
     def _submitted(self, act: Callable[[], T]) -> Future[T]:
-        # What traces calls by context variables finds its own in the thread as well.
+        # Tracers that use context variables find them in the thread as well.
         return self._pool.submit(copy_context().run, act)

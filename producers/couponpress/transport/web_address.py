@@ -1,4 +1,4 @@
-"""Says which addresses a URL that somebody else wrote may lead to, and shows such a URL without its secrets.
+"""Checks which addresses a foreign URL may lead to, and masks the secrets in such a URL.
 
 Two rules stand here. A picture of a catalog is fetched from public addresses only (`not_public`). A hook may also lead
 to a private network or to this machine, but never to a link-local, multicast, unspecified or reserved address, nor to a
@@ -38,7 +38,7 @@ _IPV6_LOOPBACK: Final = ipaddress.IPv6Address(1)
 
 
 def never_called(address: Address) -> str | None:
-    """Return what forbids ever to call an address, or None: loopback and private networks pass.
+    """Return why an address must never be called, or None. Loopback and private networks are allowed.
 
     >>> never_called(ipaddress.ip_address("169.254.0.1")), never_called(ipaddress.ip_address("10.0.0.1"))
     ('a link-local address', None)
@@ -58,7 +58,7 @@ def never_called(address: Address) -> str | None:
 
 
 def not_public(address: Address) -> str | None:
-    """Return that an address is not public, or None: the public internet routes it, and what it stands for as well.
+    """Return "no public address", or None if the address and any IPv4 address that it stands for are public.
 
     >>> not_public(ipaddress.ip_address("10.0.0.1")), not_public(ipaddress.ip_address("8.8.8.8"))
     ('no public address', None)

@@ -1,1 +1,1 @@
-"""How a catalog and its pictures get into the ledger."""
+"""Uploads a catalog and its pictures into the ledger."""

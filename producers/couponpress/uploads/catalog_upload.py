@@ -1,4 +1,4 @@
-"""Catalog files as one upload: good rows become specs, broken ones go to the error file, with a count of both.
+"""Reads catalog files for one upload: valid rows become specs, broken rows go to the error file; both are counted.
 
 The client takes the specs from here one by one; nothing here speaks to Redis. An error file that an earlier reading
 left is removed when its catalog has no broken row any more.
@@ -18,18 +18,18 @@ from couponpress.serialized_spec import SerializedSpec
 from couponpress.uploads.conflicts import place_of, without_conflict
 from couponpress.uploads.file_names import default_run_name, error_path
 
-#: How many notes and columns a report names before it only counts them.
+#: A report names this many notes and columns, and counts the rest.
 _NAMED = 8
-#: How many reasons of broken rows are named when no row is good.
+#: This many reasons of broken rows are named when no row is valid.
 _REASONS = 3
-#: How many unused columns are named before they are only counted.
+#: This many unused columns are named; the rest are counted.
 _LISTED = 20
 #: After how many rows `on_read` is called.
 _TOLD_EVERY = 500
 
 
 class CatalogUpload:
-    """One or several catalogs on their way into a run.
+    """One or several catalogs that are uploaded into a run.
 
     Attributes:
         good: rows that became specs so far.
@@ -100,11 +100,11 @@ class CatalogUpload:
 
     @property
     def from_standard_input(self) -> bool:
-        """Whether a catalog comes from there, so that all of them can be read but once."""
+        """Whether a catalog comes from standard input, so that the catalogs can be read only once."""
         return "-" in self._files
 
     def check(self) -> None:
-        """Open every catalog and understand its header, before anything else is done.
+        """Open every catalog and read its header, before anything else is done.
 
         Raises:
             CatalogError: one of them cannot be read as a whole.
@@ -223,14 +223,14 @@ class CatalogUpload:
         return None
 
     def next_commands(self, run: str) -> list[str]:
-        """Return what to give after the broken rows are mended."""
+        """Return the commands to run after the broken rows are corrected."""
         return [
             f"couponpress submit {path}" + ("" if default_run_name([str(path)]) == run else f" --run {run}")
             for path in self.error_files
         ]
 
     def report(self) -> str:
-        """Return what a person should know about the catalogs, in a few lines."""
+        """Return a report about the catalogs, in a few lines."""
         lines = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
         if self._reasons and not self.good:
             lines += [f"  {count:>8}  {reason}" for reason, count in self._reasons.most_common(_REASONS)]
@@ -244,6 +244,6 @@ class CatalogUpload:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of the others."""
     shown = ", ".join(names[:_LISTED])
     return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED:,} more"

@@ -1,4 +1,4 @@
-"""The names that follow from a catalog's file name: its run, and the file for its broken rows."""
+"""Makes the names of a run and of an error file from a catalog's file name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def default_run_name(files: Sequence[str]) -> str:
 
 
 def error_path(one: catalog.Catalog, part: catalog.Part | None = None) -> Path:
-    """Return where the broken rows of a catalog go when nobody says: beside it."""
+    """Return the default path of a catalog's error file: beside the catalog."""
     return _beside(one, ERRORS, part)
 
 

@@ -47,7 +47,7 @@ class Forecast:
         return f"{span(self.seconds)} at {rate}/s, done by {self.told(self.done_by)}"
 
     def told(self, moment: datetime) -> str:
-        """Return a moment as people say it: by the clock, with the date when it is not today."""
+        """Return a time for people: hours and minutes, with the date if it is not today."""
         return f"{moment:%H:%M:%S}" if moment.date() == self._at(self.now).date() else f"{moment:%Y-%m-%d %H:%M:%S}"
 
     def _at(self, seconds: float) -> datetime:

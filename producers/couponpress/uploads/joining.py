@@ -1,4 +1,4 @@
-"""The rows of a catalog are written again, in its own format, with the outcome and the picture of each beside it.
+"""Writes the rows of a catalog again, in its own format, with the outcome and the picture of each row.
 
 A row belongs to the outcome of the task_id that `submit` gives it in the run. A row without an outcome of its own says
 why: it is broken, or the run does not hold it. The outcomes lie in a private table of sqlite, which goes to a temporary
@@ -61,7 +61,7 @@ class OutcomeTable:
             raise
 
     def close(self) -> None:
-        """Give the table up."""
+        """Delete the table."""
         self._table.close()
 
     def of_row(self, one: catalog.Catalog, row: catalog.Row | catalog.BrokenRow) -> Sequence[str]:
@@ -82,7 +82,7 @@ class OutcomeTable:
 
 
 def _own_ids(one: catalog.Catalog, given: catalog.Given) -> tuple[str, str]:
-    """Return the row id and the task id that a broken row brings itself; empty where it has none."""
+    """Return the row id and the task id that stand in a broken row; empty where it has none."""
     if isinstance(given, str):
         return "", ""
     if isinstance(given, dict):

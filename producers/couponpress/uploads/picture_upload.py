@@ -1,8 +1,8 @@
-"""Pictures of the merchant's own come to the platform before their rows are enqueued.
+"""Uploads the merchant's own pictures before the rows that name them are enqueued.
 
-Decides the order: gather what the catalogs name, upload it, then read the catalogs again with the URLs. A body is made
-once and holds the picture's URL, so the picture comes first; and nothing is enqueued before all of them are settled,
-so that an interruption leaves nothing half done: what was uploaded is remembered, the same command goes on.
+The catalogs are read for their pictures, the pictures are uploaded, and then the catalogs are read again with the URLs.
+A row's body is made once and holds the picture's URL, so the picture comes first. Nothing is enqueued before all
+pictures are settled. Uploads are remembered, so after an interruption the same command continues.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from couponpress.picture_files import (
 )
 from couponpress.uploads.catalog_upload import CatalogUpload
 
-#: How often a plain line is written where there is no terminal.
+#: How often a plain line is written without a terminal.
 LINE_EVERY_SECONDS = 5.0
-#: How many refused pictures are named before they are only counted.
+#: This many refused pictures are named; the rest are counted.
 _NAMED = 8
 
 
@@ -100,13 +100,13 @@ def check_files(pictures: MerchantPictures, console: Console) -> int:
 
 
 def picture_progress(console: Console) -> Shown:
-    """Return what shows an upload: a bar on a terminal, else plain lines."""
+    """Return the display of an upload: a bar on a terminal, otherwise plain lines."""
     return partial(_bar, console) if console.is_terminal else partial(picture_lines, console.print)
 
 
 @contextmanager
 def picture_lines(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], None]]:
-    """Tell of an upload in plain lines, one every few seconds and one at the end."""
+    """Print the progress of an upload, one line every few seconds and one at the end."""
     last_line_at = time.monotonic()
     with _counted(tell, total) as count:
 
@@ -133,7 +133,7 @@ def _bar(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
 
 @contextmanager
 def _counted(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], str]]:
-    """Count what became of pictures, and tell at the end how far it came, also when it was interrupted."""
+    """Count the settled pictures and print the total at the end, also after an interruption."""
     counts = {"uploaded": 0, "known before": 0, "refused": 0}
 
     def count(one: Settled) -> str:
