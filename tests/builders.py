@@ -15,6 +15,7 @@ from couponpress.ledger.moves import Move
 from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import LETTERS, STATE_OF_LETTER, RunStatus, State
 from couponpress_worker.completion.completer import Completer
+from couponpress_worker.events import unheard
 from couponpress_worker.settings import Settings
 
 MCHID = "1900000001"
@@ -125,10 +126,10 @@ def on_ledger(url, act):
     return asyncio.run(run())
 
 
-def completer_over(client, keys=KEYS):
+def completer_over(client, keys=KEYS, tell=unheard):
     """What books completions over an asyncio client."""
     ledger = WorkLedger(client, keys)
-    return Completer(ledger.queries, ledger.moves)
+    return Completer(ledger.queries, ledger.moves, tell)
 
 
 class FastLoop(asyncio.SelectorEventLoop):

@@ -401,7 +401,6 @@ MAY_BE_LONG = {
     "couponpress_worker.events": "every event stands in one place",
     "couponpress_worker.rate.bucket": "the strategy of `limits` and the asyncio client share one script",
     "couponpress_worker.rate.slots": "handing out, asking and giving up share one state",
-    "couponpress_worker.runtime.process": "all wiring of a process stands in one place",
     "couponpress_worker.settings": "every setting of the fleet stands here with what checks it",
     "couponpress_worker.submission.submitter": "a chunk's way is told in order",
     "couponpress_worker.wechatpay.judgement": "the whole table of answers stands in one place",

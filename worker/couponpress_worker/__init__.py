@@ -63,6 +63,7 @@
         leases            which chunks this process has in hand
         leader            at most one process does a job at a time
         recorder          batches moves of specs into few writes
+        endings           tells which of the moves that were made ended a spec
 
     pictures          the merchant's own pictures
         upload            uploads the pictures of a catalog before its rows are enqueued
@@ -76,7 +77,10 @@
 
     runtime           one process and its services
         process           opens and wires everything that one process needs
+        connections       what one process has open: Redis, the platform, slots
+        loop_thread       an event loop in a thread of its own
         factories         clients of Redis and of the platform, and paced slots, from the settings
+        event_log         the log lines of holds, of Redis away and back, of the platform down and up
         self_check        what a process tells of itself: what it sent, what waits, what excuses a standstill
         services          callback receiver and scheduler as foreground services
         schedules         nightly schedules, as a part of the scheduler

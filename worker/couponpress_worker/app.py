@@ -110,7 +110,7 @@ def _wire_threads(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's 
 
 @signals.worker_process_init.connect
 def _wire_child(**_: object) -> None:
-    this_process()
+    this_process(concurrency=1)  # a child of prefork has one task at a time, and so has the solo pool
 
 
 @signals.worker_shutting_down.connect

@@ -201,7 +201,9 @@ def health(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
     pid: Annotated[int | None, typer.Option(help="Only this process.", show_default=False)] = None,
 ) -> None:
-    """Say whether this machine's workers and schedulers get on; exit code 1 when one does not, or none runs.
+    """Say whether this machine's workers, schedulers and callback receivers get on.
+
+    The exit code is 1 when one of them does not, or when no worker or scheduler runs.
 
     Reads the sign of life that each of them leaves in a file every second; asks neither Redis nor the platform.
     """
@@ -212,11 +214,8 @@ def health(
     if as_json:
         typer.echo(json.dumps(asdict(found)))
         raise typer.Exit(DONE if found.healthy else ENDED_BADLY)
-    for one in found.processes:
-        told = f"{one['role']} {one['pid']}: {one['state']}, {one['sent']} sent, {one['in_hand']} chunks in hand"
-        typer.echo(f"FAIL {told}: {one['ailment']}" if one["ailment"] else f"ok   {told}")
-    if not found.processes:
-        typer.echo("FAIL no worker or scheduler of this partner runs on this machine")
+    for line in found.lines:
+        typer.echo(line)
     raise typer.Exit(DONE if found.healthy else ENDED_BADLY)
 
 

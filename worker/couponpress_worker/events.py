@@ -33,6 +33,13 @@ LearnedBy: TypeAlias = Literal["callback", "query", "submit"]
 #: What a callback led to: `done` (its spec has its outcome), `repeated`, `unknown` (a task of another system), `test`
 #: (a notice of the doctor), or `other` (an event of another kind).
 CallbackResult: TypeAlias = Literal["done", "repeated", "unknown", "test", "other"]
+#: Why a callback was not taken. Its signature does not hold: a `probe` of the platform, missing `headers`, the `clock`,
+#: a `key` that is not held, the `signature`. Its content: no `object`, a `resource` that does not open, an unknown
+#: `state`. On our side: `not stored`, `not forwarded`. Before it was read: `large`, `slow`, `cut off`, another `path`.
+CallbackRefusal: TypeAlias = Literal[
+    "probe", "headers", "clock", "key", "signature", "object", "resource", "state",
+    "not stored", "not forwarded", "large", "slow", "cut off", "path",
+]  # fmt: skip
 
 
 class Event:
@@ -41,7 +48,8 @@ class Event:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+# The two events of every request are not frozen: making a frozen value takes three times as long. Nobody changes one.
+@dataclass(slots=True)
 class Sent(Event):
     """A request leaves: its bytes are written right after this.
 
@@ -56,7 +64,7 @@ class Sent(Event):
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered(Event, Generic[J]):
     """A call came to its end: the answer, or the lack of one, and what that means.
 
@@ -65,7 +73,7 @@ class Answered(Event, Generic[J]):
     Attributes:
         kind: what the call was for.
         answer: what came back.
-        judgement: what it means for the spec and for the fleet.
+        judgement: what it means for the spec and for the fleet; None for certificates.
         seconds: from the moment when the bytes left to the end of the answer; when none left, from the beginning of
             the call, so with the wait for a connection.
         place: the spec that it was about; None for uploads and certificates.
@@ -152,11 +160,11 @@ class CallbackRefused(Event):
 
     Attributes:
         status: what it was answered.
-        reason: why, in a word or two; one of few.
+        reason: why.
     """
 
     status: int
-    reason: str
+    reason: CallbackRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,20 +173,25 @@ class Held(Event):
 
     Attributes:
         scope: the partner, a brand or a run, as the ledger names it.
+        shown: the same, as people know it.
         reason: what was refused, or what a person gave.
-        cure: what to do about it; empty when a person or another process set the hold.
+        cure: what to do about it.
+        ours: whether this process set the hold, and was the first.
     """
 
     scope: str
+    shown: str
     reason: str
-    cure: str = ""
+    cure: str
+    ours: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Released(Event):
-    """This process may send of a scope again."""
+    """This process may send of a scope again; `scope` and `shown` as in `Held`."""
 
     scope: str
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)

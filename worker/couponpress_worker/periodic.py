@@ -1,7 +1,8 @@
 """Keeps background loops running: an error that nobody foresaw is logged and counted, and the loop starts again.
 
 The first occurrence of an error is logged with its trace. The same error from the same line is then only counted, and
-logged again after ten minutes. The wait before the next start doubles from half a second to ten seconds.
+logged again after ten minutes. The wait before the next start doubles from half a second to ten seconds. A loop may be
+given as a single turn that is made again and again, by the leader of the fleet alone if that is asked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from traceback import walk_tb
+
+from couponpress.ledger.scripts import REDIS_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +62,30 @@ class Failures:
 
 
 async def keep_running(
-    name: str, run: Callable[[], Awaitable[None]], stopped: asyncio.Event, failures: Failures
+    name: str,
+    run: Callable[[], Awaitable[object]],
+    stopped: asyncio.Event,
+    failures: Failures,
+    *,
+    tick_seconds: float | None = None,
+    leader: Callable[[], Awaitable[bool]] | None = None,
+    away: Callable[[Exception], None] = lambda _: None,
 ) -> None:
     """Run a loop until it ends by itself or the process is stopped; start it again after an unforeseen error.
 
     A loop that ran for longer than `LONGEST_REST_SECONDS` before it failed starts again after the shortest wait.
+
+    Args:
+        name: of the loop, for the log and for `health`.
+        run: the loop; with `tick_seconds`, one turn of it.
+        stopped: set when the process stops.
+        failures: counts the unforeseen errors.
+        tick_seconds: how long to rest between two turns. A turn that returns something true is followed at once.
+        leader: says before each turn whether this process is the one that works; without it every process does.
+        away: hears each time that a turn got no answer from Redis, which is no unforeseen error.
     """
+    if tick_seconds is not None:
+        run = _turns(run, stopped, tick_seconds, leader, away)
     loop = asyncio.get_running_loop()
     in_a_row = 0
     while True:
@@ -79,3 +100,24 @@ async def keep_running(
         if stopped.is_set():
             return
         await rest(stopped, min(FIRST_REST_SECONDS * 2.0 ** min(in_a_row - 1, 10), LONGEST_REST_SECONDS))
+
+
+def _turns(
+    turn: Callable[[], Awaitable[object]],
+    stopped: asyncio.Event,
+    tick_seconds: float,
+    leader: Callable[[], Awaitable[bool]] | None,
+    away: Callable[[Exception], None],
+) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        while not stopped.is_set():
+            more: object = None
+            try:
+                if leader is None or await leader():
+                    more = await turn()
+            except REDIS_AWAY as error:
+                away(error)
+            if not more:
+                await rest(stopped, tick_seconds)
+
+    return run

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, signals
 
 from couponpress import Client, ProducerSettings
 from couponpress.keys import SUBMIT_TASK, Keys
@@ -85,3 +85,11 @@ def test_the_concurrency_of_a_worker_bounds_its_chunks_in_hand(app, monkeypatch,
     worker = app.Worker(concurrency=concurrency, pool="threads")
     app_module._wire_threads(SimpleNamespace(controller=worker))
     assert started == [concurrency]
+
+
+def test_a_child_of_prefork_has_one_chunk_in_hand(monkeypatch):
+    """Each of the `--concurrency` children takes one task at a time, so the worker has as many chunks as children."""
+    started = []
+    monkeypatch.setattr(app_module, "this_process", lambda *, concurrency: started.append(concurrency))
+    signals.worker_process_init.send(sender=None)
+    assert started == [1]

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 from couponpress_worker.periodic import LONGEST_REST_SECONDS, TELL_AGAIN_SECONDS, Failures, keep_running
 from tests.builders import run_fast
 
@@ -79,3 +81,57 @@ def test_the_same_error_is_told_once_with_its_trace_and_counted_each_time(caplog
     now = TELL_AGAIN_SECONDS
     fails(failures)
     assert len(caplog.records) == 3
+
+
+def turns(answers, *, leads=(), tick_seconds=1.0, away=lambda _: None):
+    """Make a turn for each answer (an error is raised) and stop; returns when each turn was, and the counts."""
+    failures, begun, left, leading = Failures(), [], list(answers), list(leads)
+
+    async def main():
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        since = loop.time()
+
+        async def turn():
+            begun.append(round(loop.time() - since, 2))
+            answer = left.pop(0)
+            if not left:
+                stopped.set()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        async def leader():
+            answer = leading.pop(0) if leading else True
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        options = {"tick_seconds": tick_seconds, "leader": leader, "away": away}
+        await keep_running("lane", turn, stopped, failures, **options)
+
+    run_fast(main())
+    return begun, failures.counts
+
+
+def test_turns_follow_one_another_after_a_rest():
+    assert turns([None, None, None]) == ([0.0, 1.0, 2.0], {})
+
+
+def test_a_turn_that_found_more_to_do_is_followed_at_once():
+    assert turns([5, 5, 0, 0])[0] == [0.0, 0.0, 0.0, 1.0]
+
+
+def test_only_the_leader_makes_turns():
+    assert turns([None], leads=[False, False, True]) == ([2.0], {})
+
+
+def test_a_redis_that_is_away_is_heard_and_no_failure():
+    trouble, heard = RedisConnectionError("gone"), []
+    assert turns([trouble, None], leads=[trouble], away=heard.append) == ([1.0, 2.0], {})
+    assert heard == [trouble, trouble]
+
+
+def test_an_unforeseen_error_of_a_turn_is_counted_once_and_rests_longer_each_time():
+    begun, counts = turns([ValueError("one"), ValueError("two"), ValueError("three"), None])
+    assert counts == {"lane": 3}
+    assert begun == [0.0, 0.5, 1.5, 3.5]

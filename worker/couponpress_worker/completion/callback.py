@@ -1,7 +1,8 @@
 """Receives callbacks: verifies the raw bytes, opens them, drops repeats, completes the spec, answers within 5 s.
 
 The answer is 2xx only when the callback is stored (or is not for us), 4xx when it does not verify, and 5xx when the
-platform should repeat it. The signature counts, not the sender's address. Rules: the event
+platform should repeat it. What was taken, and what was refused and why, is told to whoever listens. The signature
+counts, not the sender's address. Rules: the event
 PRODUCT_COUPON_SP.IMAGE_GENERATION (partner/4017327759), the general callback page (re-delivery every 60 s, at most 11
 times, status outranks body), and the test notice SECURITY_ECHO.SUCCESS (partner/4019605946).
 """
@@ -21,6 +22,7 @@ import redis.exceptions
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.sparse_log import SparseLog
 from couponpress_worker.errors import DecryptError
+from couponpress_worker.events import CallbackReceived, CallbackRefusal, CallbackRefused, CallbackResult, Tell, unheard
 from couponpress_worker.wechatpay.signing import FRESHNESS_SECONDS, Verifier, unseal
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class CallbackReceiver:
         forward: passes on events of other kinds; None acknowledges and counts them.
         missing: is told that a callback names a certificate that is not held.
         clock: seconds since 1970.
+        tell: hears of each callback, whether it was taken.
     """
 
     def __init__(
@@ -85,7 +88,9 @@ class CallbackReceiver:
         forward: Forward | None = None,
         missing: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
+        tell: Tell = unheard,
     ) -> None:
+        self._tell = tell
         self._verifier = verifier
         self._apiv3_key = apiv3_key
         self._completer = completer
@@ -94,7 +99,8 @@ class CallbackReceiver:
         self._forward = forward
         self._missing = missing
         self._clock = clock
-        self._storing = True
+        self.storing = True
+        """Whether the last callback that came could be stored."""
         self._sparse = SparseLog(log)
 
     async def receive(self, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -103,18 +109,26 @@ class CallbackReceiver:
             self._look_for_certificate(headers.get("Wechatpay-Serial", ""))
             kind, told = explain_refusal(objection, headers, self._verifier.keys, now=self._clock())
             self._sparse.write(kind, logging.INFO, "%s", told)
-            return Reply(401, objection)
+            return self._refused(401, objection, kind)
         try:
             answer = await self._accept(headers, body)
         except redis.exceptions.RedisError as error:
-            if self._storing:  # said once, not once for each of hundreds a second
+            if self.storing:  # said once, not once for each of hundreds a second
                 log.warning("callbacks are not stored, the platform repeats them: %s", error)
-                self._storing = False
-            return Reply(503, "not stored, please repeat")
-        if not self._storing:
+                self.storing = False
+            return self._refused(503, "not stored, please repeat", "not stored")
+        if not self.storing:
             log.info("callbacks are stored again")
-            self._storing = True
+            self.storing = True
         return answer
+
+    def _taken(self, result: CallbackResult, reply: Reply = TAKEN) -> Reply:
+        self._tell(CallbackReceived(result))
+        return reply
+
+    def _refused(self, status: int, message: str, reason: CallbackRefusal) -> Reply:
+        self._tell(CallbackRefused(status, reason))
+        return Reply(status, message)
 
     def _look_for_certificate(self, serial: str) -> None:
         if self._missing is not None and serial not in self._verifier.keys and _SERIAL.fullmatch(serial):
@@ -123,41 +137,43 @@ class CallbackReceiver:
     async def _accept(self, headers: Mapping[str, str], body: bytes) -> Reply:
         envelope = _json_object(body)
         if envelope is None:
-            return Reply(400, "the body is no JSON object")
+            return self._refused(400, "the body is no JSON object", "object")
         told = envelope.get("event_type")
         kind = ascii(told[:64])[1:-1][:64] if isinstance(told, str) else "without a name"
         if kind == ECHO_EVENT and (message := self._echo(envelope)) is not None:
             await self._note_echo(message)
-            return TAKEN
+            return self._taken("test")
         if kind not in IMAGE_EVENTS:
             return await self._pass_on(headers, body, kind)
         task = self._opened(envelope.get("resource"))
         if task is None:
-            return Reply(400, "the resource does not open")
+            return self._refused(400, "the resource does not open", "resource")
         return await self._complete(task)
 
     async def _complete(self, task: Mapping[str, Any]) -> Reply:
         result = await self._completer.complete(task)
         if result == "unreadable":
             log.warning("callback with task_state %s is not understood", _shown(task.get("task_state")))
-            return Reply(400, "the task's state is not understood")
+            return self._refused(400, "the task's state is not understood", "state")
         if result == "unknown":
             # Ours by signature, but not submitted from this ledger: another system of the same partner.
             log.info("callback for task_id %s, which is not in this ledger", _shown(task.get("task_id")))
         if result != "done":
             await self._count(result)
-        return TAKEN
+        return self._taken(result)
 
     async def _pass_on(self, headers: Mapping[str, str], body: bytes, kind: str) -> Reply:
         if self._forward is None:
             await self._count(f"other {kind}")
-            return TAKEN
+            return self._taken("other")
         status = await self._forward(headers, body)
         try:
             await self._count(f"other {kind}")
         except redis.exceptions.RedisError as error:  # its receiver has it; it need not come again for a count
             log.warning("a callback that was passed on is not counted: %s", error)
-        return Reply(status, "" if 200 <= status < 300 else "its receiver did not take it")
+        if 200 <= status < 300:
+            return self._taken("other", Reply(status))
+        return self._refused(status, "its receiver did not take it", "not forwarded")
 
     def _echo(self, envelope: Mapping[str, Any]) -> str | None:
         """The message of a test notice, if it is the doctor's."""
@@ -182,7 +198,9 @@ class CallbackReceiver:
         return _json_object(opened)
 
 
-def explain_refusal(objection: str, headers: Mapping[str, str], held: Iterable[str], *, now: float) -> tuple[str, str]:
+def explain_refusal(
+    objection: str, headers: Mapping[str, str], held: Iterable[str], *, now: float
+) -> tuple[CallbackRefusal, str]:
     """Return the kind of a refusal and a sentence for the log: which headers, which key, how far off the clock is.
 
     Args:

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from couponpress_worker.completion.callback import CALLBACK_PATH, Reply
 from couponpress_worker.completion.sparse_log import SparseLog
+from couponpress_worker.events import CallbackRefusal, CallbackRefused, Tell, unheard
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,10 @@ class CallbackService:
         lifetime: AbstractAsyncContextManager[None] | None = None,
         *,
         answer_seconds: float = ANSWER_SECONDS,
+        tell: Tell = unheard,
     ) -> None:
+        """Take the receiver, and what hears of callbacks that do not reach it."""
+        self._tell = tell
         self._receive = receive
         self._lifetime = lifetime or nullcontext()
         self._answer_seconds = answer_seconds
@@ -69,6 +73,7 @@ class CallbackService:
         signed = any(name == b"wechatpay-signature" for name, _ in scope["headers"])
         shown = f"{method} {ascii(path)[1:-1][:200]}"
         if signed:
+            self._tell(CallbackRefused(reply.status, "path"))
             self._sparse.write(
                 "signed elsewhere",
                 logging.WARNING,
@@ -89,15 +94,19 @@ class CallbackService:
             async with asyncio.timeout(self._answer_seconds):
                 body = await _limited_body(receive)
                 if body is None:
-                    return Reply(413, "the body is too large")
+                    return self._refused(413, "the body is too large", "large")
                 return await self._receive(Headers(scope=scope), body)
         except CallerGoneError:
-            return Reply(400, "the body did not come to its end")
+            return self._refused(400, "the body did not come to its end", "cut off")
         except TimeoutError:
             if body is None:
-                return Reply(408, "the body did not come in time")
+                return self._refused(408, "the body did not come in time", "slow")
             log.warning("callback not stored in time, the platform will repeat it")
-            return Reply(503, "not stored in time, please repeat")
+            return self._refused(503, "not stored in time, please repeat", "not stored")
+
+    def _refused(self, status: int, message: str, reason: CallbackRefusal) -> Reply:
+        self._tell(CallbackRefused(status, reason))
+        return Reply(status, message)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

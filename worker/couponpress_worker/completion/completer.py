@@ -15,6 +15,8 @@ from couponpress.ledger.fleet_queries import FleetQueries
 from couponpress.ledger.moves import Move, MoveLedger
 from couponpress.transport.batching import Batcher
 from couponpress_worker.completion.moves import move_of
+from couponpress_worker.events import Tell, unheard
+from couponpress_worker.store.endings import tell_endings
 from couponpress_worker.wechatpay.judgement import Retry, read_task
 
 #: What became of a completion: `done`; `repeated`: it changed nothing; `unknown`: no spec has its task_id;
@@ -25,9 +27,11 @@ Booked = Literal["done", "repeated", "unknown", "unreadable"]
 class Completer:
     """Writes completions to the ledger; those that arrive within a moment share their round trips."""
 
-    def __init__(self, queries: FleetQueries, moves: MoveLedger) -> None:
+    def __init__(self, queries: FleetQueries, moves: MoveLedger, tell: Tell = unheard) -> None:
+        """Take the parts of the ledger, and what hears of each spec that has its outcome."""
         self._queries = queries
         self._moves = moves
+        self._tell = tell
         self._batcher: Batcher[Mapping[str, Any], Booked] = Batcher(self._book)
 
     async def complete(self, task: Mapping[str, Any]) -> Booked:
@@ -49,8 +53,10 @@ class Completer:
                 moves[place.chunk_id].append(move_of(reading, place.position))
                 origin[place.chunk_id].append(number)
         if moves:
-            for chunk_id, made in (await self._moves.move(moves)).items():
-                for number, one in zip(origin[chunk_id], made, strict=True):
+            made = await self._moves.move(moves)
+            tell_endings(self._tell, moves, made, "callback")
+            for chunk_id, of_chunk in made.items():
+                for number, one in zip(origin[chunk_id], of_chunk, strict=True):
                     results[number] = "done" if one else "repeated"
         return results
 

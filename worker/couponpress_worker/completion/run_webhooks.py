@@ -15,20 +15,16 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Final
 
 import httpx
 
 from couponpress.ledger.hooks import DueHook, HookLedger
-from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.transport.proxy import ProxyRule
 from couponpress.transport.web_address import never_called, shown_url
 from couponpress_worker.outbound.checked_backend import Forbids, RefusedAddressError, Resolve
 from couponpress_worker.outbound.client import client
-from couponpress_worker.periodic import TICK_SECONDS, rest
-from couponpress_worker.store.leader import Leadership
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +38,6 @@ LONGEST_DELAY_SECONDS: Final = 3600
 UNSIGNED: Final = "COUPONPRESS_HOOK_SECRET_FILE is not set"
 #: How often it is looked whether there is a secret now.
 WITHOUT_SECRET_SECONDS: Final = 60
-
-
-def _say_away(error: Exception) -> None:
-    log.warning("hooks wait for Redis: %s", error)
 
 
 class HookSender:
@@ -86,22 +78,13 @@ class HookSender:
             resolve=resolve,
         )
 
-    async def run(
-        self, leadership: Leadership, stopped: asyncio.Event, away: Callable[[Exception], None] = _say_away
-    ) -> None:
-        """Tell while this process leads, until it is stopped; `away` hears each time that Redis did not answer."""
-        while not stopped.is_set():
-            try:
-                if await leadership.mine():
-                    await self.round()
-            except REDIS_AWAY as error:
-                away(error)
-            await rest(stopped, TICK_SECONDS)
-        await self._client.aclose()
-
     async def round(self) -> None:
-        """Tell of every run that is due."""
+        """Tell of every run that is due; to be called about once a second."""
         await asyncio.gather(*map(self._tell, await self._ledger.due(AT_ONCE)))
+
+    async def aclose(self) -> None:
+        """Close every connection; to be called when no round is under way."""
+        await self._client.aclose()
 
     async def _tell(self, hook: DueHook) -> None:
         if self._secret is None:

@@ -22,15 +22,13 @@ from couponpress.ledger.chunks import CHUNK_SIZE, Row
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE
 from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
-from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.completion.moves import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
 from couponpress_worker.completion.round_robin import in_turns
 from couponpress_worker.events import Answered, Tell, unheard
-from couponpress_worker.periodic import TICK_SECONDS, Failures, rest
 from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slots, SlotsClosedError
-from couponpress_worker.store.leader import Leadership
+from couponpress_worker.store.endings import tell_endings
 from couponpress_worker.wechatpay.client import Gate, NotSent, Reason, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Answer,
@@ -72,10 +70,6 @@ class Question:
     accepted_seconds_ago: float | None = None
 
 
-def _say_away(error: Exception) -> None:
-    log.warning("overdue queries wait for Redis: %s", error)
-
-
 class OverdueQuery:
     """Queries specs and books what comes back; one per process, busy only while the process leads."""
 
@@ -101,36 +95,12 @@ class OverdueQuery:
         #: The platform refuses every query: nothing more is asked in this round.
         self._refused = False
 
-    async def run(
-        self,
-        leadership: Leadership,
-        halted: Callable[[], bool],
-        stopped: asyncio.Event,
-        away: Callable[[Exception], None] = _say_away,
-        failures: Failures | None = None,
-    ) -> None:
-        """Query while this process leads and nothing is held, until it is stopped and its slots are closed.
-
-        `away` hears each time that Redis did not answer; `failures` counts what nobody foresaw.
-        """
-        failures = failures or Failures()
-
-        async def may_ask() -> bool:
-            return not halted() and await leadership.mine()
-
-        while not stopped.is_set():
-            asked = 0
-            try:
-                if await may_ask():
-                    asked = await self.round(may_ask)
-            except REDIS_AWAY as error:
-                away(error)
-            except SlotsClosedError:
-                return
-            except Exception as error:  # noqa: BLE001 - whatever one chunk does to it: the others need it
-                failures.note("status poller", error)
-            if not asked:
-                await rest(stopped, TICK_SECONDS)
+    async def turn(self, may_ask: Callable[[], Awaitable[bool]]) -> int:
+        """Make one round, unless this process sends nothing more; returns how many specs were asked about."""
+        try:
+            return await self.round(may_ask)
+        except SlotsClosedError:
+            return 0
 
     async def round(self, may_ask: Callable[[], Awaitable[bool]]) -> int:
         """Ask about the specs whose turn it is, and book what comes back; a wrong set-up ends it at once.
@@ -175,7 +145,7 @@ class OverdueQuery:
                 given_up = Move(
                     place.position, "expire", code=DEAD_LETTER_CODE, message=f"it cannot be queried: {error}"
                 )
-                await self._moves.move({place.chunk_id: [given_up]})
+                await self._move({place.chunk_id: [given_up]})
                 await self._queries.drop_look(place)
                 continue
             if rows and states[place.position] == "l":
@@ -210,8 +180,12 @@ class OverdueQuery:
         if ago_seconds > self._expire_after_seconds:
             message = f"accepted, but it cannot be queried: {error}"
             moves = [Move(position, "expire", code=EXPIRED_CODE, message=message) for position in range(CHUNK_SIZE)]
-            await self._moves.move({chunk_id: moves})
+            await self._move({chunk_id: moves})
         await self._queries.queried(chunk_id)
+
+    async def _move(self, moves: dict[str, list[Move]], made_when: dict[str, bytes] | None = None) -> None:
+        """Make moves, of the chunks that were made then, and tell of the specs that have their outcome by them."""
+        tell_endings(self._tell, moves, await self._moves.move(moves, made_when), "query")
 
     async def _close_pass(self, chunk_id: str) -> None:
         """Note that a chunk was queried, once all of its accepted specs were: its silence starts anew."""
@@ -238,7 +212,7 @@ class OverdueQuery:
         if move is not None and move.name in {"reject", "expire"} and not move.request_id:
             move = replace(move, request_id=asked.request_id)
         if move is not None:
-            await self._moves.move({place.chunk_id: [move]}, {place.chunk_id: question.made})
+            await self._move({place.chunk_id: [move]}, {place.chunk_id: question.made})
         elif question.accepted_seconds_ago is None:
             await self._queries.postpone_look(place, round(QUERY_AGAIN_SECONDS * 1000))
         return True

@@ -18,6 +18,7 @@ from couponpress.errors import PictureError
 from couponpress.ledger.pictures import PictureLedger
 from couponpress.picture_files import STORED_AT, Settled, picture_suffix
 from couponpress_worker.errors import PictureUploadError
+from couponpress_worker.events import Tell, unheard
 from couponpress_worker.periodic import rest
 from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slots, SlotsClosedError
@@ -61,6 +62,7 @@ class PictureUploader:
         read: returns a source's content, or raises PictureError.
         stopped: set when nothing new is to be sent.
         throttled_seconds: how long the platform may answer nothing but "too fast".
+        tell: hears of each upload.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class PictureUploader:
         read: Read,
         stopped: asyncio.Event,
         throttled_seconds: float = THROTTLED_SECONDS,
+        tell: Tell = unheard,
     ) -> None:
         self._throttled_seconds = throttled_seconds
         self._throttled_since: float | None = None
@@ -79,7 +82,7 @@ class PictureUploader:
         self._ledger = ledger
         self._platform = platform
         self._slots = slots
-        self._call = PacedCall("upload", slots, judge)
+        self._call = PacedCall("upload", slots, judge, tell)
         self._read = read
         self._stopped = stopped
         self._under_way: dict[bytes, asyncio.Future[str]] = {}

@@ -5,7 +5,7 @@ Nothing is opened here: each of them connects when it is first used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from limits import parse
@@ -35,6 +35,19 @@ def limiter_redis_for(settings: Settings) -> Redis:
 def callback_redis_for(settings: Settings) -> Redis:
     """Return the client of the callback receiver: it says within the platform's 5 s that Redis is away."""
     return callback_redis(settings.redis_address)
+
+
+def trial_write(settings: Settings) -> Callable[[], Awaitable[None]]:
+    """Return a write that changes nothing, over a new connection each time: all that can refuse a write refuses it."""
+    keys = Keys(settings.mchid)
+
+    async def write() -> None:
+        async with redis_for(settings) as client:
+            reply = client.hdel(keys.holds, "")
+            if not isinstance(reply, int):  # redis-py's types leave open whether it must be waited for
+                await reply
+
+    return write
 
 
 def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublicKey] | None = None) -> WeChatPay:

@@ -1,8 +1,8 @@
 """A process's sign of life: a small file on its own machine, for `couponpress health` and other probes.
 
-Decides where it lies, what it says, and whether it is a healthy one. A file, not a key in Redis: a probe must not
-take a worker for dead because Redis is away, needs no connection, and asks about this machine by nature. The process
-holds a lock on its file as long as it lives, so what a killed one leaves is recognised and removed.
+It is a file and no key in Redis: a probe must not take a worker for dead because Redis is away, needs no connection,
+and asks about one machine. The process holds a lock on its file as long as it lives, so what a killed one leaves is
+recognised and removed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 #: A sign of life older than this: the process hangs. It is renewed every second.
 STALE_SECONDS = 20.0
 STUCK = "stuck"
+#: The roles of processes that send or recover; the third is `callback`.
+SENDERS = frozenset({"worker", "scheduler"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class Beat:
     """One sign of life.
 
     Attributes:
-        role: `worker` or `scheduler`.
+        role: `worker`, `scheduler` or `callback`.
         pid: the process.
         state: in a word or two: sending, idle, waiting, held, platform down or unreached, Redis away or full,
-            stopping, stuck.
+            stopping, stuck; of a callback receiver: receiving, Redis away.
         sent: how many requests it has sent.
         in_hand: how many chunks it has in hand.
         at: when, seconds since 1970.
@@ -142,17 +144,32 @@ class Health:
     """What `couponpress health` found.
 
     Attributes:
-        healthy: there is at least one process, and each of them is well.
+        healthy: no process is missing, and each one is well.
         processes: each one's last sign of life, with `ailment`, empty for one that is well.
     """
 
     healthy: bool
     processes: list[dict[str, Any]]
 
+    @property
+    def lines(self) -> Iterator[str]:
+        """What people are told."""
+        for one in self.processes:
+            told = f"{one['role']} {one['pid']}: {one['state']}"
+            if one["role"] in SENDERS:
+                told += f", {one['sent']} sent, {one['in_hand']} chunks in hand"
+            yield f"FAIL {told}: {one['ailment']}" if one["ailment"] else f"ok   {told}"
+        if not self.healthy and not any(one["ailment"] for one in self.processes):
+            yield "FAIL no worker or scheduler of this partner runs on this machine"
+
 
 def health(home: Path, prefix: str, *, pid: int | None = None, now: float | None = None) -> Health:
-    """Look at the processes of a fleet on this machine, or at one of them."""
+    """Look at the processes of a fleet on this machine, or at one of them.
+
+    Without `pid` there must be a worker or a scheduler, with it that process.
+    """
     moment = time.time() if now is None else now
     beats = [beat for beat in living(home, prefix) if pid in {None, beat.pid}]
     processes = [asdict(beat) | {"ailment": beat.ailment(moment)} for beat in beats]
-    return Health(bool(beats) and not any(one["ailment"] for one in processes), processes)
+    there = any(beat.role in SENDERS or pid is not None for beat in beats)
+    return Health(there and not any(one["ailment"] for one in processes), processes)

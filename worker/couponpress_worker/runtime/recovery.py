@@ -1,62 +1,46 @@
-"""Puts right what a crash, a lost message or a due retry left behind.
+"""Publishes what a crash, a lost message or a due retry left behind, and forgets runs whose results are old.
 
-It finds the chunks that need another hint. It runs in every worker and in the scheduler, but only the leader does the
-work. When the leader dies another process takes over within seconds, so any one process may be killed.
+Every worker and the scheduler can do it. The leader alone does: when it dies another process takes over within seconds,
+so any one process may be killed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.periodic import Failures, rest
-from couponpress_worker.store.leader import Leadership
-from couponpress_worker.timings import REAL, Timings
 
 log = logging.getLogger(__name__)
 
-#: How often finished runs are checked for their age.
-FORGET_EVERY_TICKS = 60
+#: Every so many turns finished runs are checked for their age.
+FORGET_EVERY_TURNS = 60
 
 
-def _say_away(error: Exception) -> None:
-    log.warning("recovery waits for Redis: %s", error)
+class Recovery:
+    """Looks after everything that was left behind; one per process, busy only while the process leads."""
 
+    def __init__(
+        self,
+        ledger: WorkLedger,
+        publish_again: Callable[[list[str]], Awaitable[None]],
+        *,
+        result_ttl_seconds: int,
+    ) -> None:
+        """Take the ledger, what gives chunks another hint, and how long results live."""
+        self._ledger = ledger
+        self._publish_again = publish_again
+        self._result_ttl_seconds = result_ttl_seconds
+        self._turns = 0
 
-async def recover(
-    ledger: WorkLedger,
-    leadership: Leadership,
-    publish_again: Callable[[list[str]], Awaitable[None]],
-    *,
-    result_ttl_seconds: int,
-    stopped: asyncio.Event,
-    away: Callable[[Exception], None] = _say_away,
-    failures: Failures | None = None,
-    timings: Timings = REAL,
-) -> None:
-    """Look after everything once a second, while this process leads, until it is stopped.
-
-    `away` hears each time that Redis did not answer; `failures` counts what nobody foresaw.
-    """
-    failures = failures or Failures()
-    ticks = 0
-    while not stopped.is_set():
-        try:
-            if await leadership.mine():
-                # First what makes room: hints cannot be published while Redis is full.
-                if ticks % FORGET_EVERY_TICKS == 0:
-                    for number in await ledger.forget_finished(result_ttl_seconds):
-                        log.info("forgot run %s: its results lived %d s", number, result_ttl_seconds)
-                ticks += 1
-                await publish_again(await chunks_to_publish(ledger))
-        except REDIS_AWAY as error:
-            away(error)
-        except Exception as error:  # noqa: BLE001 - whatever one chunk does to it: the others need it
-            failures.note("recovery", error)
-        await rest(stopped, timings.recovery_look)
+    async def turn(self) -> None:
+        """Look once; to be called about once a second."""
+        # First what makes room: hints cannot be published while Redis is full.
+        if self._turns % FORGET_EVERY_TURNS == 0:
+            for number in await self._ledger.forget_finished(self._result_ttl_seconds):
+                log.info("forgot run %s: its results lived %d s", number, self._result_ttl_seconds)
+        self._turns += 1
+        await self._publish_again(await chunks_to_publish(self._ledger))
 
 
 async def chunks_to_publish(ledger: WorkLedger) -> list[str]:

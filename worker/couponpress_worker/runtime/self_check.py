@@ -11,17 +11,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 import redis.exceptions
-from redis.asyncio import Redis
 
 from couponpress.keys import PARTNER_SCOPE, Keys
 from couponpress.ledger.outage import tell_down
 from couponpress_worker.events import Answered, ChunkLeft, Events, Sent
-from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Grant
+from couponpress_worker.runtime.connections import Connections
 from couponpress_worker.runtime.stall_detector import Sight
 from couponpress_worker.safety.breaker_gate import Outage
 from couponpress_worker.safety.send_switch import Halt
-from couponpress_worker.store.availability import RedisWatch
 
 #: A slot that is due within this time was open: nobody had asked for it ahead.
 OPEN_SLOT_US = 10_000
@@ -60,35 +58,32 @@ class SelfCheck:
     def __init__(
         self,
         events: Events,
-        *,
-        client: Redis,
+        opened: Connections,
         keys: Keys,
-        pace: Pace,
         halt: Halt,
-        watch: RedisWatch,
         outage: Outage,
         in_hand: Callable[[], int],
+        *,
         takes_hints: bool,
     ) -> None:
         """Take what is looked at.
 
         Args:
             events: tell what the process does.
-            client: fails fast.
+            opened: the client that fails fast, what knows whether Redis answers, and the limiter, which is asked for a
+                slot when nothing else explains a standstill.
             keys: of the partner.
-            pace: of the submissions; it is asked for a slot when nothing else explains a standstill.
             halt: says whether the process may send.
-            watch: says whether Redis answers.
             outage: says whether the platform is down.
             in_hand: how many chunks the process has in hand.
             takes_hints: whether hints that wait in the queues are work of its own.
         """
         self._tally = Tally(events)
-        self._client = client
+        self._client = opened.limiter_redis
         self._keys = keys
-        self._pace = pace
+        self._pace = opened.pace
         self._halt = halt
-        self._watch = watch
+        self._watch = opened.watch
         self._outage = outage
         self._in_hand = in_hand
         self._takes_hints = takes_hints

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -26,8 +28,10 @@ from couponpress_worker.completion.callback_asgi import CallbackService
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.errors import ServiceError
-from couponpress_worker.periodic import Failures, keep_running
+from couponpress_worker.events import Events
+from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
 from couponpress_worker.runtime.factories import callback_redis_for, platform_for
+from couponpress_worker.runtime.heartbeat import Beat, Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.process import Process
 from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
@@ -48,6 +52,8 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     secret_keys = Secrets.read(settings)
     sockets = listen(host, port)
     redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
+    failures = Failures()
+    events = Events(failures)
     notices, ledger = NoticeLedger(redis_client, keys), WorkLedger(redis_client, keys)
     counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
     platform = platform_for(settings, secret_keys)
@@ -57,38 +63,43 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     receiver = CallbackReceiver(
         verifier=Verifier(platform_keys.keys),
         apiv3_key=secret_keys.apiv3_key,
-        completer=Completer(ledger.queries, ledger.moves),
+        completer=Completer(ledger.queries, ledger.moves, events.tell),
         count=counted.put,
         note_echo=notices.note_echo,
         forward=ForwardedOnce(forwarder.forward, notices).forward if forwarder else None,
         missing=platform_keys.missing,
+        tell=events.tell,
     )
+
+    heartbeat = Heartbeat(directory(), fleet_prefix(settings))
+
+    async def beat() -> None:
+        state = "receiving" if receiver.storing else "Redis away"
+        heartbeat.write(Beat("callback", os.getpid(), state, 0, 0, time.time(), dict(failures.counts)))
 
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
         with redis_errors_told(settings.redis_url_shown):
             await redis_client.ping()
         stopped = asyncio.Event()
-        # A brand verifies with the public key alone; certificates are the partner's.
-        fetches = settings.signs_as == "partner"
-        refreshing = asyncio.create_task(
-            keep_running("certificates", lambda: platform_keys.run(stopped), stopped, Failures())
-            if fetches
-            else stopped.wait()
-        )
+        loops = [keep_running("heartbeat", beat, stopped, failures, tick_seconds=TICK_SECONDS)]
+        if settings.signs_as == "partner":  # a brand verifies with the public key alone
+            loops.append(keep_running("certificates", lambda: platform_keys.run(stopped), stopped, failures))
+        running = [asyncio.create_task(loop) for loop in loops]
         gc.collect()
         gc.freeze()  # a full collection over everything imported would hold callbacks up
         log.info("receiving callbacks on %s%s", url_of(sockets[0]), CALLBACK_PATH)
         yield
         stopped.set()
         await platform.aclose()
-        await refreshing
+        await asyncio.gather(*running)
+        heartbeat.close()
         if forwarder is not None:
             await forwarder.aclose()
         await redis_client.aclose()
 
     with Announcer(settings.redis_address, keys, "callback"):
-        serve(CallbackService(receiver.receive, lifetime()), sockets)
+        serve(CallbackService(receiver.receive, lifetime(), tell=events.tell), sockets)
 
 
 async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:

@@ -13,6 +13,7 @@ from couponpress.keys import PARTNER_SCOPE, brand_scope
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.fleet_queries import FleetQueries
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress_worker.events import Held, Tell, unheard
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.wechatpay.judgement import Accepted, Hold, Judgement, QueryFirst
@@ -29,11 +30,14 @@ PERMITTED_SECONDS = 60.0
 class Fault:
     """Holds what the platform refuses as a whole; one per process."""
 
-    def __init__(self, holds: FleetHolds, queries: FleetQueries, recorder: Recorder, halt: Halt) -> None:
+    def __init__(
+        self, holds: FleetHolds, queries: FleetQueries, recorder: Recorder, halt: Halt, tell: Tell = unheard
+    ) -> None:
         self._holds = holds
         self._queries = queries
         self._recorder = recorder
         self._halt = halt
+        self._tell = tell
         self._refused: set[str] = set()
 
     def answered(self, judgement: Judgement) -> None:
@@ -78,7 +82,6 @@ class Fault:
         except REDIS_AWAY as error:
             log.warning("submitting should be held (%s), but Redis does not take the hold: %s", reason, error)
         else:
-            if first:
-                log.error("submitting is held: %s: %s. Cure: %s", scope.replace(":", " "), reason, cure)
+            self._tell(Held(scope, scope.replace(":", " "), reason, cure, ours=first))
         finally:
             self._halt.settling -= {scope}

@@ -7,18 +7,16 @@ on, and its requests are the probes. For one event loop.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 
 from couponpress.ledger.outage import PlatformDown
+from couponpress_worker.events import BreakerClosed, BreakerOpened, Tell, unheard
 from couponpress_worker.safety.breaker import Breaker, Pass
 from couponpress_worker.timings import REAL, Timings
 from couponpress_worker.wechatpay.client import NotSent, Reason
 from couponpress_worker.wechatpay.judgement import Judgement, Retry
-
-log = logging.getLogger(__name__)
 
 #: How often whoever waits looks whether the process stops; that is set from another thread.
 LOOK_EVERY_SECONDS = 0.2
@@ -28,14 +26,19 @@ class Outage:
     """What a process knows of the platform's health, and the way through for its chunks and requests."""
 
     def __init__(
-        self, stopping: Callable[[], bool], clock: Callable[[], float] = time.monotonic, timings: Timings = REAL
+        self,
+        stopping: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+        timings: Timings = REAL,
+        tell: Tell = unheard,
     ) -> None:
+        self._tell = tell
         self._breaker = Breaker(timings)
         self._stopping = stopping
         self._clock = clock
         self._changed = asyncio.Event()
         self._probers = 0
-        self._since, self._reason = 0.0, ""
+        self._since, self._reason, self._opened_at = 0.0, "", 0.0
         self._probing_until = 0.0
 
     @property
@@ -100,10 +103,10 @@ class Outage:
         failed = isinstance(judgement, Retry)
         change = self._breaker.tell(given, spec, failed=failed, now=now)
         if change == "opened" and isinstance(judgement, Retry):
-            self._since, self._reason = time.time(), f"{judgement.code}: {judgement.message}"
-            log.warning("the platform seems to be down (%s): only probes are sent until it answers", self._reason)
+            self._since, self._reason, self._opened_at = time.time(), f"{judgement.code}: {judgement.message}", now
+            self._tell(BreakerOpened(judgement.code, judgement.message))
         if change == "closed":
-            log.info("the platform answers again: sending goes on")
+            self._tell(BreakerClosed(now - self._opened_at))
         if change == "closed" or (self._breaker.is_open and not failed):
             self._wake()
         return failed and self._breaker.spends_no_try(now)

@@ -1,23 +1,22 @@
-"""Learns of holds that other processes or a person set or released: at once by a channel, and by looking regularly.
+"""Learns of holds that other processes or a person set or released.
 
-A message on the channel is only a hint and may be lost. The ledger says what is held, so it is read regularly as well.
+A message on a channel says at once that something changed. It is only a hint and may be lost, so the process also looks
+at the ledger regularly; what is held is what the ledger says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from redis.asyncio import Redis
 
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress_worker.events import Held, Released, Tell, unheard
 from couponpress_worker.periodic import rest
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.timings import REAL, Timings
-
-log = logging.getLogger(__name__)
 
 
 class HoldWatch:
@@ -32,8 +31,20 @@ class HoldWatch:
         released: Callable[[str], None],
         away: Callable[[Exception], None] = lambda _: None,
         timings: Timings = REAL,
+        tell: Tell = unheard,
     ) -> None:
-        """Take what is to be told of each scope that is held no more, and each time that Redis did not answer."""
+        """Take what the watch works with.
+
+        Args:
+            client: subscribes to the channel.
+            channel: its name.
+            holds: tell what is held.
+            halt: is kept as the ledger has it.
+            released: is called with each scope that is held no more.
+            away: hears each time that Redis did not answer.
+            timings: how often to look without a message.
+            tell: hears of each hold and each release.
+        """
         self._client = client
         self._channel = channel
         self._holds = holds
@@ -41,6 +52,7 @@ class HoldWatch:
         self._released = released
         self._away = away
         self._look_seconds = timings.hold_look
+        self._tell = tell
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped."""
@@ -64,11 +76,9 @@ class HoldWatch:
         self._halt.held = frozenset(held) | set_meanwhile
         for scope in ended:
             self._released(scope)
-            log.info("submitting goes on: %s", await self._shown(scope))
+            self._tell(Released(scope, await self._shown(scope)))
         for scope in begun:
-            log.warning(
-                "submitting is held: %s: %s. Cure: %s", await self._shown(scope), held[scope].reason, held[scope].cure
-            )
+            self._tell(Held(scope, await self._shown(scope), held[scope].reason, held[scope].cure, ours=False))
 
     async def _shown(self, scope: str) -> str:
         """Return the scope as people know it; a run by its number while Redis does not tell its name."""

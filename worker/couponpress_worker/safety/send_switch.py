@@ -1,6 +1,6 @@
-"""Whether a process may send: one small state that holds and shutdowns set, and every request asks.
+"""Whether a process may send: one small state that holds and shutdowns set, and that every request asks.
 
-Decides nothing; it is set by `hold_watch`, `fault` and `process`.
+It is set by `hold_listener`, `auto_hold` and `process`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Knows whether Redis answers this process, and logs once when it goes away and once when it is back.
+"""Knows whether Redis answers this process, and tells once when it goes away and once when it is back.
 
 When somebody got no answer, a write of our own is tried every 0.2 s. If that write fails, Redis is away until the write
 succeeds; nobody asks for slots meanwhile. A write that is refused (no permission, no room for another client) fails as
@@ -19,6 +19,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress_worker.events import RedisAway, RedisBack, Tell, unheard
 from couponpress_worker.periodic import rest
 from couponpress_worker.rate.bucket import Grant, Wait
 
@@ -43,14 +44,20 @@ class RedisWatch:
             is back is given before it is counted.
     """
 
-    def __init__(self, write: Callable[[], Awaitable[object]], stopping: Callable[[], bool]) -> None:
-        """Take a write that changes nothing, and whether the process is about to end: then nobody waits for Redis.
+    def __init__(
+        self, write: Callable[[], Awaitable[object]], stopping: Callable[[], bool], tell: Tell = unheard
+    ) -> None:
+        """Take what the watch works with.
 
-        The write is to connect anew each time, as whoever got no answer must.
+        Args:
+            write: a write that changes nothing. It is to connect anew each time, as whoever got no answer must.
+            stopping: whether the process is about to end: then nobody waits for Redis.
+            tell: hears when Redis goes away, and when it is back.
         """
         self.returns = 0
         self._write = write
         self._stopping = stopping
+        self._tell = tell
         self._server = b""
         self._back = asyncio.Event()
         self._answers = asyncio.Event()
@@ -64,7 +71,7 @@ class RedisWatch:
         return not self._answers.is_set()
 
     def away(self, error: Exception) -> None:
-        """Note that Redis did not answer somebody; the log names what our own write meets, if it fails too."""
+        """Note that Redis did not answer somebody; what is told is what our own write meets, if it fails too."""
         log.debug("Redis did not answer: %s", error)
         if self._trying is None and not self._stopped.is_set():
             self._answers.clear()
@@ -142,13 +149,13 @@ class RedisWatch:
             except (RedisError, OSError) as refusal:
                 if not told:
                     # What the write meets itself is more to the point than what somebody else met before.
-                    log.warning("Redis is away (%s): nothing is sent until it is back, and nothing is lost.", refusal)
+                    self._tell(RedisAway(str(refusal)))
                     told = True
                 await rest(self._stopped, TRY_EVERY_SECONDS)
             else:
                 break
         if told and not self._stopped.is_set():
-            log.info("Redis is back after %.1f s: sending goes on.", time.monotonic() - since)
+            self._tell(RedisBack(time.monotonic() - since))
         self._count_return()
         self._trying = None
         self._answers.set()

@@ -1,20 +1,20 @@
 """Writes what happened to specs into the ledger, many moves in one round trip.
 
-A write begins as soon as the one before is done, so batches grow while Redis is slow. While Redis is away the moves
-wait here and none is lost. Nothing new is sent meanwhile, because slots come from the same Redis.
+The next write begins when the last one is done, so a slow Redis gets larger batches. While Redis is away the moves wait
+here and nothing is lost; nothing new is sent meanwhile, for slots come from the same Redis. Who listens is told of each
+spec that has its outcome, once the ledger has it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-
-log = logging.getLogger(__name__)
+from couponpress_worker.events import Tell, unheard
+from couponpress_worker.store.endings import tell_endings
 
 #: Moves are gathered for so long before they are written: long enough to share a round trip, short enough that a
 #: killed process leaves few answers unwritten (each of those is a request sent twice).
@@ -26,16 +26,19 @@ RETRY_SECONDS = 0.5
 class TakesMoves(Protocol):
     """Where moves are written: `Leases`, or a ledger's `MoveLedger`."""
 
-    async def move(self, moves: Mapping[str, Sequence[Move]], /) -> object:
-        """Make the moves of several chunks; may be repeated."""
+    async def move(self, moves: Mapping[str, Sequence[Move]], /) -> Mapping[str, Sequence[bool]]:
+        """Make the moves of several chunks, and tell of each whether it was made; may be repeated."""
 
 
 class Recorder:
     """Gathers moves and writes them; one per process, on the process's event loop."""
 
-    def __init__(self, ledger: TakesMoves, away: Callable[[Exception], None] | None = None) -> None:
-        """Take the ledger, and what hears when Redis did not answer; without it the recorder says so itself."""
+    def __init__(
+        self, ledger: TakesMoves, away: Callable[[Exception], None] = lambda _: None, tell: Tell = unheard
+    ) -> None:
+        """Take the ledger, and what hears each time that Redis did not answer."""
         self._ledger = ledger
+        self._tell = tell
         self._away = away
         self._gathered: dict[str, list[Move]] = {}
         self._last_write: asyncio.Task[None] | None = None
@@ -61,18 +64,12 @@ class Recorder:
         await self._write_until_done(moves)
 
     async def _write_until_done(self, moves: dict[str, list[Move]]) -> None:
-        told = False
         while True:
             try:
-                await self._ledger.move(moves)
+                made = await self._ledger.move(moves)
             except REDIS_AWAY as error:
-                if self._away is not None:
-                    self._away(error)
-                elif not told:
-                    log.warning("Redis does not answer (%s); answers wait here until it does", error)
-                    told = True
+                self._away(error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                if told:
-                    log.info("Redis answers again; the waiting answers are recorded")
+                tell_endings(self._tell, moves, made, "submit")
                 return

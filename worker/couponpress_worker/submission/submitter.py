@@ -146,8 +146,15 @@ class Submitter:
             case LeaseLost():
                 note = "lease lost"
         if rest or isinstance(ended, LeaseLost):  # the hint of a lost chunk may already have been consumed here
-            await self._publish_again([chunk_id])
+            await self._hint_again(chunk_id)
         return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), rest)
+
+    async def _hint_again(self, chunk_id: str) -> None:
+        """Publish a chunk of which something is left; while that cannot be done it is found without a hint."""
+        try:
+            await self._publish_again([chunk_id])
+        except REDIS_AWAY as error:
+            self._watch.away(error)
 
     def _refuse_other_brands(self, chunk: ChunkInHand, brand_id: str) -> None:
         """End the specs of other brands: a brand that calls for itself names none, and would get their pictures."""

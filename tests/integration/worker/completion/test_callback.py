@@ -10,6 +10,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
 from couponpress.ledger.notices import NoticeLedger, echo_came
 from couponpress.ledger.progress import ReadingLedger
@@ -17,6 +18,7 @@ from couponpress.outcome import State
 from couponpress_worker.completion.callback import CALLBACK_PATH, ECHO_EVENT, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import BODY_LIMIT_BYTES, CallbackService
 from couponpress_worker.completion.moves import FAIL_CODE
+from couponpress_worker.events import CallbackReceived, CallbackRefused, Ended
 from couponpress_worker.runtime.factories import callback_redis_for
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.wechatpay.signing import FRESHNESS_SECONDS, Verifier, answer_message, seal, sign
@@ -91,7 +93,7 @@ class Callbacks:
 
     def __init__(self, url, platform_key, forward=None):
         self.url, self.key, self.forward = url, platform_key, forward
-        self.more_keys, self.missed = {}, []
+        self.more_keys, self.missed, self.told = {}, [], []
 
     def signed(self, body, **changes):
         """The headers of a callback with this body."""
@@ -117,14 +119,15 @@ class Callbacks:
                 receiver = CallbackReceiver(
                     verifier=Verifier({PUBLIC_KEY_ID: self.key.public_key(), **self.more_keys}),
                     apiv3_key=APIV3_KEY,
-                    completer=completer_over(connection),
+                    completer=completer_over(connection, tell=self.told.append),
                     count=lambda kind: notices.count([kind]),
                     note_echo=notices.note_echo,
                     forward=self.forward,
                     missing=lambda: self.missed.append(1),
                     clock=lambda: NOW,
+                    tell=self.told.append,
                 )
-                transport = httpx.ASGITransport(CallbackService(receiver.receive))
+                transport = httpx.ASGITransport(CallbackService(receiver.receive, tell=self.told.append))
                 async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as http:
                     calls = [
                         http.request(method, path, content=body, headers=self.signed(body, **changes))
@@ -374,6 +377,35 @@ def test_a_body_that_was_changed_on_its_way_is_refused(client, chunk, callbacks)
     headers = callbacks.signed(body)
     signature = {name: headers[name] for name in headers if name.startswith("Wechatpay-")}
     assert refused(callbacks.body(body + b" ", **signature), 401)
+
+
+def test_what_becomes_of_a_callback_is_told(client, chunk, callbacks, another_key):
+    good = json.dumps(envelope(sealed(MADE))).encode()
+    callbacks.body(good)
+    callbacks.body(good)
+    callbacks.task({**MADE, "task_id": "another-systems"})
+    callbacks.body(json.dumps({**envelope(sealed(MADE)), "event_type": "REFUND.SUCCESS"}).encode())
+    place = Place(chunk, 0)
+    assert callbacks.told == [
+        Ended(place, State.SUCCEEDED, "", "callback"),
+        *map(CallbackReceived, ("done", "repeated", "unknown", "other")),
+    ]
+    callbacks.told.clear()
+    callbacks.body(good, **{"Wechatpay-Signature": PROBE})
+    callbacks.body(good, **{"Wechatpay-Nonce": None})
+    callbacks.body(good, timestamp=str(int(NOW) - 1000))
+    callbacks.body(good, **{"Wechatpay-Serial": "PUB_KEY_ID_9"})
+    callbacks.body(good, key=another_key)
+    callbacks.body(b"[]")
+    callbacks.resource({})
+    callbacks.task({**MADE, "task_state": "NEW"})
+    callbacks.body(good, path="/elsewhere")
+    reasons = ("probe", "headers", "clock", "key", "signature")
+    assert callbacks.told == [
+        *(CallbackRefused(401, reason) for reason in reasons),
+        *(CallbackRefused(400, reason) for reason in ("object", "resource", "state")),
+        CallbackRefused(404, "path"),
+    ]
 
 
 def test_nothing_is_opened_before_the_signature_holds(client, chunk, callbacks, another_key):

@@ -51,14 +51,8 @@ def told(redis_url, client):
         async def once():
             async with Redis.from_url(redis_url) as server:
                 sender = HookSender(HookLedger(server, KEYS), mchid=MCHID, secret=secret, **options)
-                stopped = asyncio.Event()
-
-                class Lead:
-                    async def mine(self):
-                        stopped.set()
-                        return True
-
-                await sender.run(Lead(), stopped)
+                await sender.round()
+                await sender.aclose()
 
         for member in client.zrange(KEYS.hooks, 0, -1):
             client.zadd(KEYS.hooks, {member: 0})

@@ -13,6 +13,7 @@ from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
 from couponpress_worker.completion.moves import EXPIRED_CODE, GAVE_UP_CODE
 from couponpress_worker.completion.status_poller import ROUND, OverdueQuery
+from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
 from couponpress_worker.rate.slots import SlotsClosedError
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 from couponpress_worker.wechatpay.retry import LAST_DELAYS_SECONDS, MAX_TRIES
@@ -519,11 +520,20 @@ def run(url, platform, *, slots=None, halted=lambda: False, lead=None):
                 expire_after_seconds=EXPIRY,
             )
 
-            def asked_whether_halted():
-                stopped.set()  # after this round
-                return halted()
+            leader = lead or Lead()
 
-            await query.run(lead or Lead(), asked_whether_halted, stopped)
+            async def may_ask():
+                stopped.set()  # after this round
+                return not halted() and await leader.mine()
+
+            await keep_running(
+                "status poller",
+                lambda: query.turn(may_ask),
+                stopped,
+                Failures(),
+                tick_seconds=TICK_SECONDS,
+                leader=may_ask,
+            )
 
     asyncio.run(act())
 

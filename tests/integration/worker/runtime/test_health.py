@@ -62,5 +62,13 @@ def test_it_can_look_at_one_process_and_speak_json(heartbeat):
     assert health("--json", "--pid", "1") == (1, '{"healthy": false, "processes": []}\n')
 
 
+def test_a_callback_receiver_is_shown_and_is_no_worker(heartbeat):
+    heartbeat.write(Beat("callback", os.getpid(), "receiving", 0, 0, time.time(), {"certificates": 2}))
+    told = "FAIL no worker or scheduler of this partner runs on this machine\n"
+    assert health() == (1, f"ok   callback {os.getpid()}: receiving\n{told}")
+    code, shown = health("--json", "--pid", str(os.getpid()))
+    assert (code, json.loads(shown)["processes"][0]["loop_failures"]) == (0, {"certificates": 2})
+
+
 def test_a_machine_on_which_nothing_runs_is_not_healthy():
     assert health() == (1, "FAIL no worker or scheduler of this partner runs on this machine\n")

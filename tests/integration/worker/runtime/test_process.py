@@ -103,7 +103,7 @@ def test_a_process_says_that_redis_is_away_with_chunks_in_hand(settings):
     process = Process.start(settings, Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY), publish_nothing)
 
     async def excuses():  # in one turn of the loop, so that no look of the watchdog comes between
-        watch, excuse = process._watch, process._check.excuse
+        watch, excuse = process._opened.watch, process._check.excuse
         found = [excuse()]
         watch._answers.clear()
         found.append(excuse())
@@ -113,7 +113,7 @@ def test_a_process_says_that_redis_is_away_with_chunks_in_hand(settings):
         return [*found, excuse(), excuse()]
 
     try:
-        assert process._call(excuses()).result() == ["", "Redis away", "", "Redis away", ""]
+        assert process._loop.call(excuses()).result() == ["", "Redis away", "", "Redis away", ""]
     finally:
         process.close()
 
@@ -142,7 +142,7 @@ async def meet_refusal(process):
     with pytest.raises(redis.ConnectionError, match="max number of clients") as refused:
         async with redis_for(process._settings) as client:
             await client.ping()
-    process._watch.away(refused.value)
+    process._opened.watch.away(refused.value)
 
 
 def test_a_redis_that_takes_no_more_clients_is_one_absence_that_is_said_once(own_server, settings, caplog):
@@ -159,11 +159,11 @@ def test_a_redis_that_takes_no_more_clients_is_one_absence_that_is_said_once(own
         try:
             until(lambda: any(one["sub"] == "1" for one in admin.client_list()))
             admin.config_set("maxclients", 1)
-            process._call(meet_refusal(process)).result()
+            process._loop.call(meet_refusal(process)).result()
             until(lambda: said("Redis is away") == 1)
             refused = admin.info("stats")["rejected_connections"]
             until(lambda: admin.info("stats")["rejected_connections"] >= refused + 10)
-            assert process._watch.is_away
+            assert process._opened.watch.is_away
             admin.config_set("maxclients", 100)
             until(lambda: said("Redis is back") == 1)
             assert (said("Redis is away"), said("Redis is back")) == (1, 1)

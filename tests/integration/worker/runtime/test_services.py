@@ -147,6 +147,47 @@ def test_the_log_says_why_callbacks_are_not_taken(env, credentials, tmp_path):
     assert "Wechatpay-Nonce missing" in told
 
 
+#: A callback receiver whose first look for certificates meets what nobody foresaw.
+FAILING_ONCE = """
+import runpy, sys
+from couponpress_worker.wechatpay.certificates import PlatformKeys
+
+refresh, calls = PlatformKeys.refresh, []
+
+async def failing_once(self):
+    calls.append(1)
+    if len(calls) == 1:
+        raise ZeroDivisionError("unforeseen")
+    return await refresh(self)
+
+PlatformKeys.refresh = failing_once
+sys.argv = ["couponpress", "callback", "--port", "0"]
+runpy.run_module("couponpress", run_name="__main__")
+"""
+
+
+def test_health_shows_a_callback_receiver_and_the_failures_of_its_loops(env, tmp_path):
+    env |= {"TMPDIR": str(tmp_path)}
+    receiver = subprocess.Popen([sys.executable, "-c", FAILING_ONCE], env=env, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            told = json.loads(run(env, "health", "--json", "--pid", str(receiver.pid)).stdout)
+            if told["processes"] and told["processes"][0]["loop_failures"]:
+                break
+            assert receiver.poll() is None
+            assert time.monotonic() < deadline, told
+        (one,) = told["processes"]
+        assert (one["role"], one["state"], one["loop_failures"]) == ("callback", "receiving", {"certificates": 1})
+        assert told["healthy"]
+        receiver.terminate()
+        assert receiver.wait(30) == 0
+        assert json.loads(run(env, "health", "--json").stdout) == {"healthy": False, "processes": []}
+    finally:
+        receiver.kill()
+        receiver.wait()
+
+
 @pytest.mark.parametrize("words", [["callback"], ["gateway"], ["sandbox", "--dir", "DIR"], ["redis", "--dir", "DIR"]])
 def test_a_port_that_cannot_be_listened_on_is_one_sentence(env, tmp_path, words):
     words = [str(tmp_path / "dir") if word == "DIR" else word for word in words]

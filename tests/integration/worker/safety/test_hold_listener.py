@@ -9,6 +9,9 @@ from redis.asyncio import Redis
 
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.holds import HoldingLedger
+from couponpress_worker.events import Events, Held, Released, unheard
+from couponpress_worker.periodic import Failures
+from couponpress_worker.runtime.event_log import log_events
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.timings import REAL
@@ -20,13 +23,23 @@ def holding(client):
     return HoldingLedger(client, KEYS)
 
 
-def watched(url, act, channel=KEYS.holds_changed):
+class Logged:
+    """Writes the log lines of what it is told."""
+
+    def __init__(self):
+        events = Events(Failures())
+        log_events(events)
+        self.append = events.tell
+
+
+def watched(url, act, channel=KEYS.holds_changed, told=None):
     """Run `await act(halt, released)` beside a watch that has looked once; returns what it returns."""
 
     async def run():
         halt, released, stopped = Halt(), [], asyncio.Event()
+        tell = unheard if told is None else told.append
         async with Redis.from_url(url, socket_timeout=5) as client:
-            watch = HoldWatch(client, channel, FleetHolds(client, KEYS), halt, released.append)
+            watch = HoldWatch(client, channel, FleetHolds(client, KEYS), halt, released.append, tell=tell)
             running = asyncio.create_task(watch.run(stopped))
             try:
                 await until(client, channel)
@@ -75,7 +88,7 @@ def test_the_log_names_the_run_and_the_cure(redis_url, client, holding, caplog):
         await asyncio.to_thread(holding.release, "b1")
         await when(lambda: "submitting goes on" in caplog.text)
 
-    watched(redis_url, act)
+    watched(redis_url, act, told=Logged())
     held, goes_on = (one.message for one in caplog.records if one.message.startswith("submitting "))
     assert held == "submitting is held: run may: paused by hand. Cure: `couponpress resume may` lets it go on"
     assert goes_on == "submitting goes on: run may"
@@ -89,13 +102,17 @@ def test_a_call_that_was_lost_delays_a_hold_until_the_next_look(redis_url, clien
     watched(redis_url, act, channel="couponpress-test-elsewhere")
 
 
-def test_a_hold_that_was_there_before_is_known_with_the_first_look(redis_url, client, holding):
+def test_a_hold_that_was_there_before_is_known_with_the_first_look_and_told(redis_url, client, holding):
     holding.hold("b1", "reason", "cure")
+    told = []
 
     async def act(halt, released):
         await when(lambda: halt.stops("b1"))
+        await asyncio.to_thread(holding.release, "b1")
+        await when(lambda: not halt.stops("b1"))
 
-    watched(redis_url, act)
+    watched(redis_url, act, told=told)
+    assert told == [Held("run:b1", "run b1", "reason", "cure", ours=False), Released("run:b1", "run b1")]
 
 
 def test_a_broken_connection_is_followed_by_another(redis_url, client, holding):

@@ -49,7 +49,8 @@ def served(caller, receive=None, **changes):
         reached.append((headers, body))
         return await receive(headers, body) if receive else TAKEN
 
-    run_fast(CallbackService(taken)(scope(**changes), caller.receive, caller.send))
+    caller.told = []
+    run_fast(CallbackService(taken, tell=caller.told.append)(scope(**changes), caller.receive, caller.send))
     return reached
 
 

@@ -10,6 +10,7 @@ from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.moves import FAIL_CODE, FAIL_MESSAGE, move_of
+from couponpress_worker.events import Ended, unheard
 from couponpress_worker.wechatpay.judgement import Completed, Processing
 from tests.builders import PICTURE
 
@@ -52,14 +53,22 @@ def places(*task_ids):
     return {task_id: Place("b1.1", position) for position, task_id in enumerate(task_ids)}
 
 
-def completed(ledger, *tasks):
+def completed(ledger, *tasks, tell=unheard):
     """What `complete` says of tasks that arrive at the same moment."""
 
     async def run():
-        completer = Completer(ledger, ledger)
+        completer = Completer(ledger, ledger, tell)
         return await asyncio.gather(*(completer.complete(one) for one in tasks))
 
     return asyncio.run(run())
+
+
+def test_what_is_booked_is_told_and_a_repetition_is_not():
+    told = []
+    ledger = FakeLedger(places("cut-out-1"))
+    for _ in range(2):
+        completed(ledger, task("cut-out-1"), tell=told.append)
+    assert told == [Ended(Place("b1.1", 0), State.SUCCEEDED, "", "callback")]
 
 
 def test_a_made_picture_is_a_success_with_its_url():

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import redis.exceptions
 
+from couponpress_worker.events import Held, unheard
 from couponpress_worker.safety.auto_hold import BRANDS_IN_A_ROW, Fault
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.store.recorder import Recorder
@@ -32,12 +33,12 @@ class FakeLedger:
         return self.permitted
 
 
-def met(ledger, *events):
+def met(ledger, *events, tell=unheard):
     """Let a process meet judgements of brands, in their order; returns its halt."""
     halt = Halt()
 
     async def act():
-        fault = Fault(ledger, ledger, Recorder(ledger), halt)
+        fault = Fault(ledger, ledger, Recorder(ledger), halt, tell)
         for judgement, brand in events:
             fault.answered(judgement)
             if isinstance(judgement, Hold):
@@ -56,6 +57,17 @@ def test_a_wrong_set_up_holds_the_partner_with_reason_and_cure():
     halt = met(ledger, (WRONG_KEY, "7"))
     assert ledger.held == {"partner": ("SIGN_ERROR: wrong key", "mend it")}
     assert halt.stops("b1")
+
+
+def test_a_hold_is_told_with_its_cure_and_whether_it_was_the_first():
+    ledger, told = FakeLedger(), []
+    for _ in range(2):  # two processes that meet the same refusal
+        met(ledger, (WRONG_KEY, "7"), (WRONG_KEY, "7"), tell=told.append)
+    ledger.held["partner"] = ("another reason", "another cure")
+    met(ledger, (WRONG_KEY, "7"), tell=told.append)
+    assert told == [
+        Held("partner", "partner", "SIGN_ERROR: wrong key", "mend it", ours=ours) for ours in (True, True, False)
+    ]
 
 
 def test_a_refused_brand_is_held_and_its_cure_names_it():

@@ -1,12 +1,12 @@
 """Whether Redis answers, with a Redis that is handed in: said once, waited for, no slots meanwhile."""
 
 import asyncio
-import logging
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from couponpress_worker.events import RedisAway, RedisBack, unheard
 from couponpress_worker.rate.bucket import Grant, Wait
 from couponpress_worker.store.availability import FAILURES_IN_SILENCE, RedisWatch
 from tests.builders import run_fast
@@ -28,11 +28,11 @@ class RedisInHand:
         return GRANT
 
 
-def watched(act, *, write=None, stopping=lambda: False):
+def watched(act, *, write=None, stopping=lambda: False, tell=unheard):
     """Run `await act(watch)`."""
 
     async def main():
-        watch = RedisWatch((write or RedisInHand()).answer, stopping)
+        watch = RedisWatch((write or RedisInHand()).answer, stopping, tell)
         try:
             return await act(watch)
         finally:
@@ -41,8 +41,8 @@ def watched(act, *, write=None, stopping=lambda: False):
     return run_fast(main())
 
 
-def test_an_absence_is_said_once_and_its_end_once(caplog):
-    caplog.set_level(logging.INFO)
+def test_an_absence_is_told_once_and_its_end_once():
+    told = []
 
     async def act(watch):
         for _ in range(5):  # five loops of a process, each without an answer
@@ -50,38 +50,34 @@ def test_an_absence_is_said_once_and_its_end_once(caplog):
         await watch.answering()
         return watch.returns
 
-    assert watched(act, write=RedisInHand(failures=20)) == 1
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
-    assert "Redis is away (gone)" in told[0]
-    assert "Redis is back" in told[1]
+    assert watched(act, write=RedisInHand(failures=20), tell=told.append) == 1
+    assert told[0] == RedisAway("gone")
+    assert [type(event) for event in told] == [RedisAway, RedisBack]
 
 
-def test_a_cut_that_heals_at_once_is_not_worth_a_word(caplog):
-    caplog.set_level(logging.INFO)
+def test_a_cut_that_heals_at_once_is_not_worth_a_word():
+    told = []
 
     async def act(watch):
         watch.away(RedisConnectionError("cut"))
         await watch.answering()
         return watch.returns
 
-    assert watched(act) == 1  # yet it is noticed: an answer may have been lost
-    assert caplog.records == []
+    assert watched(act, tell=told.append) == 1  # yet it is noticed: an answer may have been lost
+    assert told == []
 
 
-def test_a_refusal_is_said_once_and_is_one_absence(caplog):
-    caplog.set_level(logging.INFO)
+def test_a_refusal_is_told_once_and_is_one_absence():
+    told = []
 
     async def act(watch):
         watch.away(RedisConnectionError("gone"))
         await watch.answering()
         return watch.returns
 
-    assert watched(act, write=RedisInHand(100, ResponseError("MISCONF disk"))) == 1
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
-    assert "MISCONF disk" in told[0]
-    assert "Redis is back" in told[1]
+    assert watched(act, write=RedisInHand(100, ResponseError("MISCONF disk")), tell=told.append) == 1
+    assert told[0] == RedisAway("MISCONF disk")
+    assert [type(event) for event in told] == [RedisAway, RedisBack]
 
 
 def test_an_act_is_repeated_until_it_is_answered():

@@ -5,7 +5,10 @@ import asyncio
 import pytest
 import redis.exceptions
 
+from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
+from couponpress.outcome import State
+from couponpress_worker.events import Ended
 from couponpress_worker.store.recorder import Recorder
 from tests.builders import run_fast
 
@@ -166,14 +169,27 @@ def test_a_caller_that_stops_waiting_does_not_stop_the_writing():
     assert ledger.written == [{"b1.1": [accepted(0)]}]
 
 
-def test_that_redis_is_away_is_said_once_and_its_return_too(caplog):
-    caplog.set_level("INFO")
-    ledger = FakeLedger(*[redis.exceptions.ConnectionError("gone")] * 9)
+def test_each_time_that_redis_did_not_answer_is_heard():
+    trouble = redis.exceptions.ConnectionError("gone")
+    ledger, heard = FakeLedger(*[trouble] * 9), []
 
     async def act():
-        recorder = Recorder(ledger)
+        recorder = Recorder(ledger, heard.append)
         recorder.record("b1.1", accepted(0))
         await recorder.flush()
 
     run_fast(act())
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert heard == [trouble] * 9
+
+
+def test_an_outcome_is_told_once_the_ledger_has_it():
+    ledger, told = FakeLedger(redis.exceptions.ConnectionError("gone")), []
+
+    async def act():
+        recorder = Recorder(ledger, tell=lambda event: told.append((event, len(ledger.written))))
+        recorder.record("b1.1", accepted(0))
+        recorder.record("b1.1", Move(1, "reject", code="PARAM_ERROR"))
+        await recorder.flush()
+
+    run_fast(act())
+    assert told == [(Ended(Place("b1.1", 1), State.REJECTED, "PARAM_ERROR", "submit"), 1)]

@@ -67,7 +67,7 @@ class LedgerInHand:
         for move in moves.get(CHUNK, []):
             assert move.position not in self.moves, "each spec moves once"
             self.moves[move.position] = move
-        return {}
+        return {chunk_id: [True] * len(steps) for chunk_id, steps in moves.items()}
 
     async def count_throttled(self, chunk_id, answers):
         self.throttled += answers
