@@ -47,7 +47,9 @@ def shown_default(field):
 def commands():
     fleet = typer.Typer()
     register(fleet)
-    return get_command(app).commands | get_command(fleet).commands
+    group = get_command(app)
+    own = {name: group.get_command(None, name) for name in group.list_commands(None)}
+    return own | get_command(fleet).commands
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

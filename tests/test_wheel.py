@@ -114,7 +114,7 @@ def test_it_holds_its_scripts_and_says_that_it_is_typed(unpacked):
 def test_its_commands_join_through_entry_points(unpacked):
     stated = configparser.ConfigParser()
     stated.read_string(metadata(unpacked, "entry_points.txt"))
-    assert dict(stated["console_scripts"]) == {"couponpress": "couponpress.cli.main:main"}
+    assert dict(stated["console_scripts"]) == {"couponpress": "couponpress.cli.entry:main"}
     assert dict(stated["couponpress.commands"]) == {"worker": "couponpress_worker.cli:register"}
 
 

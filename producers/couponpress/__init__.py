@@ -37,24 +37,28 @@ order in which a spec meets them:
     plurals           counts with their nouns: `1 row`, `2 rows`
 """
 
-from couponpress.asyncio_client import AsyncClient
-from couponpress.client import Client, Receipt
-from couponpress.errors import (
-    CatalogError,
-    ConflictError,
-    CouponpressError,
-    InputError,
-    Problem,
-    RedisFullError,
-    RedisRestartedError,
-    RedisUnavailableError,
-    SettingsError,
-    SpecError,
-    UnknownRunError,
-)
-from couponpress.outcome import Outcome, RunStatus, State
-from couponpress.settings import ProducerSettings
-from couponpress.spec import CombineImage, CutOut, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from couponpress.asyncio_client import AsyncClient
+    from couponpress.client import Client, Receipt
+    from couponpress.errors import (
+        CatalogError,
+        ConflictError,
+        CouponpressError,
+        InputError,
+        Problem,
+        RedisFullError,
+        RedisRestartedError,
+        RedisUnavailableError,
+        SettingsError,
+        SpecError,
+        UnknownRunError,
+    )
+    from couponpress.outcome import Outcome, RunStatus, State
+    from couponpress.settings import ProducerSettings
+    from couponpress.spec import CombineImage, CutOut, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
 
 __all__ = [
     "AsyncClient",
@@ -82,3 +86,43 @@ __all__ = [
     "TaskSpec",
     "UnknownRunError",
 ]
+
+#: In which module each public name stands. A module is imported when a name of it is first used, because a command
+#: such as `couponpress status` needs few of them, and importing all takes most of its time.
+_HOMES = {
+    "AsyncClient": "asyncio_client",
+    "CatalogError": "errors",
+    "Client": "client",
+    "CombineImage": "spec",
+    "ConflictError": "errors",
+    "CouponpressError": "errors",
+    "CutOut": "spec",
+    "DiscountCoupon": "spec",
+    "ExchangeCoupon": "spec",
+    "InputError": "errors",
+    "NormalCoupon": "spec",
+    "Outcome": "outcome",
+    "Problem": "errors",
+    "ProducerSettings": "settings",
+    "Receipt": "client",
+    "RedisFullError": "errors",
+    "RedisRestartedError": "errors",
+    "RedisUnavailableError": "errors",
+    "RunStatus": "outcome",
+    "SettingsError": "errors",
+    "SpecError": "errors",
+    "State": "outcome",
+    "TaskSpec": "spec",
+    "UnknownRunError": "errors",
+}
+
+if not TYPE_CHECKING:  # type checkers see the imports above
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

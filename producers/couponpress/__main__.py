@@ -1,6 +1,6 @@
 """`python -m couponpress` is the `couponpress` command."""
 
-from couponpress.cli.main import main
+from couponpress.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from couponpress.cli.console import DONE, ENDED_BADLY
 from couponpress.picture_files import PictureChoices, Settled, join_upload
@@ -224,6 +223,8 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", help="Where catalog, results, plot and logs go.")] = Path("demo"),
 ) -> None:
     """Run everything on this machine: sample rows through a real worker against the sandbox."""
+    from rich.console import Console
+
     from couponpress_worker.demo.fleet import run_demo
 
     good = run_demo(directory, rows, Console(soft_wrap=True, highlight=False))

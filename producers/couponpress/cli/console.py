@@ -7,26 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
-from rich.console import Console
 
 from couponpress.errors import InputError
 
-#: Exit codes: done; some rows or specs ended badly; bad usage or bad input; Ctrl-C.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Exit codes: done; some rows or specs ended badly; bad usage or bad input.
 DONE: Final = 0
 ENDED_BADLY: Final = 1
 BAD_INPUT: Final = 2
-INTERRUPTED: Final = 130
-
-#: Names and reasons are shown as they are, whatever they would mean as markup.
-stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 BrandOption = Annotated[str | None, typer.Option(help="A brand's id, instead of a run.", show_default=False)]
+
+
+@cache
+def stderr() -> Console:
+    """Return where messages go. Names and reasons are shown as they are, whatever they would mean as markup."""
+    from rich.console import Console  # noqa: PLC0415 - many commands say nothing
+
+    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager

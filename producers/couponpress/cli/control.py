@@ -21,9 +21,9 @@ def pause(run: RunArgument = None, brand: BrandOption = None) -> None:
     """Stop submitting a run, a brand, or everything; requests in flight end, nothing is lost."""
     with Client() as client:
         held = client.pause(run, brand=brand)
-        stderr.print("paused" if held else "it was held already; `couponpress status` says why")
+        stderr().print("paused" if held else "it was held already; `couponpress status` says why")
         if brand is not None and not brand.isdecimal():
-            stderr.print(
+            stderr().print(
                 f"a brand's id usually has digits only, and {brand!r} has not: if it is misspelled, nothing else is "
                 f"held. `couponpress resume --brand {brand}` takes it back"
             )
@@ -33,7 +33,7 @@ def resume(run: RunArgument = None, brand: BrandOption = None) -> None:
     """Let a run, a brand, or everything, go on from where it stopped."""
     with Client() as client:
         released = client.resume(run, brand=brand)
-        stderr.print("goes on" if released else "nothing was held there; `couponpress status` shows holds")
+        stderr().print("goes on" if released else "nothing was held there; `couponpress status` shows holds")
 
 
 def cancel(
@@ -43,11 +43,11 @@ def cancel(
     """Take back what the platform has not accepted, of a run or of every run; accepted specs go on to completion."""
     with Client() as client:
         if run is None and not (yes or _confirmed(client)):
-            stderr.print("nothing was cancelled")
+            stderr().print("nothing was cancelled")
             return
         with _counter() as on_progress:
             cancelled = client.cancel(run, on_progress=on_progress)
-    stderr.print(f"{counted(cancelled, 'spec')} cancelled; what was accepted before goes on to completion")
+    stderr().print(f"{counted(cancelled, 'spec')} cancelled; what was accepted before goes on to completion")
 
 
 def redrive(
@@ -69,15 +69,15 @@ def redrive(
             again = client.redrive(run, outcome=outcome, code=code, on_progress=on_progress)
     verb = "goes" if again == 1 else "go"
     more = f"`couponpress watch {run}` shows its progress." if again else f"`couponpress status {run}` says why."
-    stderr.print(f"run {run}: {counted(again, 'spec')} {verb} again. {more}")
+    stderr().print(f"run {run}: {counted(again, 'spec')} {verb} again. {more}")
     if again and (outcome in KNOWN_TO_PLATFORM or (outcome is None and before.expired)):
-        stderr.print(
+        stderr().print(
             "The platform may not call back again for what it accepted before: what became of those specs is known "
             "when they are queried, COUPONPRESS_CALLBACK_SPAN (13 minutes unless set) after it accepts them again."
         )
     if outcome is None and before.failed:
         left_out = counted(before.failed, "failed spec")
-        stderr.print(
+        stderr().print(
             f"{left_out} {'was' if before.failed == 1 else 'were'} left out, for the platform most likely keeps them "
             f"failed; ask for them with `couponpress redrive {run} --outcome failed`"
         )
@@ -93,4 +93,4 @@ def _confirmed(client: Client) -> bool:
 
 
 def _counter() -> AbstractContextManager[Callable[[int], None] | None]:
-    return row_counter(stderr) if stderr.is_terminal else nullcontext()
+    return row_counter(stderr()) if stderr().is_terminal else nullcontext()

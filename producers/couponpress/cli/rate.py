@@ -43,7 +43,7 @@ def limit(
         if rate is not None:
             client.set_rate(None if rate == "default" else rate)
             if rate != "default" and per_second(rate) > PLATFORM_PER_SECOND:
-                stderr.print(
+                stderr().print(
                     f"{rate} is above the {PLATFORM_PER_SECOND} a second that the platform grants by its manual: it "
                     "refuses more with 429, and the fleet then slows down by itself. `couponpress limit default` takes "
                     "it back"
@@ -52,7 +52,7 @@ def limit(
             sent = client.flight_record()
             with open_output(proof) as stream:
                 most = write_proof(sent, stream)
-            stderr.print(f"{counted(len(sent), 'request')}, at most {most} in any 1 s window: {proof}", markup=False)
+            stderr().print(f"{counted(len(sent), 'request')}, at most {most} in any 1 s window: {proof}", markup=False)
         told = client.rate()
         if as_json:
             typer.echo(json.dumps({**asdict(told), "in_force": told.in_force, "why": told.why}))

@@ -14,7 +14,6 @@ import typer
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
 from couponpress.cli.missing import missing
 from couponpress.cli.run_lines import counts_line, dead_letter_lines, summary
-from couponpress.cli.run_progress import watch as watch_progress
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.ledger.dead_letters import DeadLetterChunk
@@ -72,12 +71,14 @@ def watch(run: RunArgument = None) -> None:
 
 def watch_run(client: Client, run: str) -> int:
     """Show a run until it is finished, then its summary; returns how many specs ended badly."""
+    from couponpress.cli.run_progress import watch as shown  # noqa: PLC0415 - `status` starts sooner without its bars
+
     try:
-        last = watch_progress(lambda: client.run(run), stderr, notes=partial(_notes, client))
+        last = shown(lambda: client.run(run), stderr(), notes=partial(_notes, client))
     except KeyboardInterrupt:
-        stderr.print(f"the run goes on; `couponpress watch {run}` shows its progress again")
+        stderr().print(f"the run goes on; `couponpress watch {run}` shows its progress again")
         raise
-    stderr.print(summary(last, client.reasons(run)))
+    stderr().print(summary(last, client.reasons(run)))
     return last.ended_badly
 
 

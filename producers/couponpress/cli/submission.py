@@ -95,24 +95,24 @@ def submit(
     upload.check()
     if save_mapping:
         (headers or HeaderMapping()).save(save_mapping, mapping)
-        stderr.print(f"the mapping is saved: --mapping {save_mapping}")
+        stderr().print(f"the mapping is saved: --mapping {save_mapping}")
     if dry_run:
-        good = show_dry_run(upload, run, stderr, typer.echo, _pace)
+        good = show_dry_run(upload, run, stderr(), typer.echo, _pace)
         raise typer.Exit(DONE if good else ENDED_BADLY)
     with Client() as client:
         client.ping()
         try:
             receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
         except MerchantPictureFoundError:
-            upload_pictures(upload, PictureChoices(convert, private_urls), stderr)
+            upload_pictures(upload, PictureChoices(convert, private_urls), stderr())
             receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
-        stderr.print(upload.report())
+        stderr().print(upload.report())
         for line in upload.next_commands(run):
-            stderr.print(f"mend its rows, then: {line}")
+            stderr().print(f"mend its rows, then: {line}")
         known = f", {receipt.known} known before (the same work)" if receipt.known else ""
         enqueued = receipt.new + receipt.known > 0
         more = f" `couponpress watch {run}` shows its progress." if enqueued else ""
-        stderr.print(f"run {run}: {receipt.new} enqueued{known}.{more}")
+        stderr().print(f"run {run}: {receipt.new} enqueued{known}.{more}")
         ended_badly = watch_run(client, run) if watch_it and enqueued else 0
     raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
 
@@ -142,16 +142,16 @@ def _enqueue_rows(
 
 def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:
     try:
-        with reading_progress(upload, stderr), closing(upload.specs()) as specs:
+        with reading_progress(upload, stderr()), closing(upload.specs()) as specs:
             return client.enqueue_many(
                 specs,
                 run=run,
                 lane=lane,
                 hook=hook,
-                on_wait=lambda: stderr.print("another upload into this run was just under way; waiting for its end"),
+                on_wait=lambda: stderr().print("another upload into this run was just under way; waiting for its end"),
             )
     except KeyboardInterrupt:
-        stderr.print("interrupted; give the same command again, nothing is done twice")
+        stderr().print("interrupted; give the same command again, nothing is done twice")
         raise
 
 

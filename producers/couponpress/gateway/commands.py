@@ -21,11 +21,6 @@ gateway = typer.Typer(
 )
 
 
-def join(app: typer.Typer) -> None:
-    """Add `gateway` to the `couponpress` command."""
-    app.add_typer(gateway, name="gateway")
-
-
 @gateway.callback()
 def serve(
     context: typer.Context,

@@ -1,23 +1,25 @@
 """Publishes hints: Celery messages that tell the fleet which chunks to look at.
 
-This is the only place where producers use Celery. A hint carries the id of a chunk. A lost, doubled or late hint
-changes nothing, because the fleet reads the chunk itself from Redis.
+This is the only place where producers use Celery, and the first hint imports it: commands that publish none start
+sooner. A hint carries the id of a chunk. A lost, doubled or late hint changes nothing, because the fleet reads the
+chunk itself from Redis.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
 import logging
 from threading import Lock
-from typing import Any
-
-import kombu.exceptions
-from celery import Celery
-from kombu.pools import ProducerPool
-from kombu.utils.uuid import uuid
+from typing import TYPE_CHECKING, Any
 
 from couponpress.keys import SUBMIT_TASK, Keys, lane_of
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.transport.redis_address import RedisAddress
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu.pools import ProducerPool
 
 log = logging.getLogger(__name__)
 
@@ -29,23 +31,25 @@ class Hints:
     """Publishes hints. Opens its connections when first needed; safe to share between threads, not across a fork."""
 
     def __init__(self, address: RedisAddress, keys: Keys) -> None:
+        self._address = address
         self._keys = keys
-        self._celery = Celery("couponpress", set_as_current=False)
-        self._celery.conf.update(address.celery())
-        self._producers: ProducerPool | None = None
+        self._opened: tuple[Celery, ProducerPool] | None = None
         self._opening = Lock()
 
     def close(self) -> None:
         """Close every connection."""
-        if self._producers is not None:
-            self._producers.connections.force_close_all(close_pool=False)
-        self._celery.close()
+        if self._opened is not None:
+            celery, producers = self._opened
+            producers.connections.force_close_all(close_pool=False)
+            celery.close()
 
     def announce(self, chunk_ids: list[str], *, again: bool = False) -> None:
         """Publish a hint per stored chunk; `again`: before those of the bulk chunks that nobody had in hand yet.
 
         Without an answer of Redis it is no failure: the fleet finds the chunks by itself.
         """
+        import kombu.exceptions
+
         try:
             self._publish(chunk_ids, again=again)
         except (*REDIS_AWAY, kombu.exceptions.KombuError) as error:
@@ -53,25 +57,33 @@ class Hints:
 
     def _publish(self, chunk_ids: list[str], *, again: bool) -> None:
         """Publish many in one round trip."""
+        from kombu.utils.uuid import uuid
+
+        celery, producers = self._own()
         declared: set[str] = set()
-        acquired: Any = self._own_producers().acquire(block=True)  # its types know no `batch`
+        acquired: Any = producers.acquire(block=True)  # its types know no `batch`
         with acquired as producer, producer.batch():
             for chunk_id in chunk_ids:
                 lane = lane_of(chunk_id)
                 queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
                 # Not send_task: it subscribes to each result, for which nobody waits.
-                message = self._celery.amqp.create_task_message(
+                message = celery.amqp.create_task_message(
                     uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
                 )
                 # What Celery would find out for each message anew, at half of a message's cost.
                 declare: list[str] | None = [] if queue in declared else None
-                self._celery.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue, declare=declare)
+                celery.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue, declare=declare)
                 declared.add(queue)
 
-    def _own_producers(self) -> ProducerPool:
-        """Return this object's own; Celery's belong to every app of the process, so that nobody could close them."""
+    def _own(self) -> tuple[Celery, ProducerPool]:
+        """Return this object's own; Celery's pools belong to every app of the process, so nobody could close them."""
+        from celery import Celery
+        from kombu.pools import ProducerPool
+
         with self._opening:
-            if self._producers is None:
-                connections = self._celery.connection_for_write().Pool(_CONNECTIONS)
-                self._producers = ProducerPool(connections, limit=_CONNECTIONS)
-            return self._producers
+            if self._opened is None:
+                celery = Celery("couponpress", set_as_current=False)
+                celery.conf.update(self._address.celery())
+                connections = celery.connection_for_write().Pool(_CONNECTIONS)
+                self._opened = celery, ProducerPool(connections, limit=_CONNECTIONS)
+            return self._opened
