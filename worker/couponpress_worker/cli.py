@@ -1,9 +1,6 @@
-"""The fleet's commands: they join `couponpress` through the entry-point group `couponpress.commands`.
+"""The fleet's commands and their options: they join `couponpress` through the entry-point group `couponpress.commands`."""
 
-Decides which options a service has. Each imports what it needs when it is called, so that `couponpress -h` is quick.
-"""
-
-# ruff: noqa: PLC0415 - see above
+# ruff: noqa: PLC0415 - each imports what it needs when it is called, so that every command starts quickly
 
 from __future__ import annotations
 
@@ -227,8 +224,8 @@ def demo(
 
     from couponpress_worker.demo.fleet import run_demo
 
-    good = run_demo(directory, rows, Console(soft_wrap=True, highlight=False))
-    raise typer.Exit(DONE if good else ENDED_BADLY)
+    kept = run_demo(directory, rows, Console(soft_wrap=True, highlight=False))
+    raise typer.Exit(DONE if kept else ENDED_BADLY)
 
 
 def _checked_settings(starting: Role | None = None) -> Settings:
