@@ -1,4 +1,4 @@
-"""The fleet's commands and their options: they join `couponpress` through the entry-point group `couponpress.commands`."""
+"""The fleet's commands and their options; the entry-point group `couponpress.commands` joins them to `couponpress`."""
 
 # ruff: noqa: PLC0415 - each imports what it needs when it is called, so that every command starts quickly
 
