@@ -30,8 +30,8 @@ demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform,
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
 	@$(BIN)/python -m pytest -n 3 $(PYTEST)
 
-test-quick: $(STAMP) ## the unit tests alone
-	@$(BIN)/python -m pytest -n 2 tests/unit tests/test_layout.py $(PYTEST)
+test-quick: $(STAMP) ## the unit tests alone, with fewer examples of what is generated
+	@$(BIN)/python -m pytest -n 2 --hypothesis-profile=quick tests/unit tests/test_layout.py $(PYTEST)
 
 bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmarks; BENCH="cost rate" or --quick for less
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

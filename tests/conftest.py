@@ -4,12 +4,16 @@ import os
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import redis
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from couponpress_worker.runtime import redis_server
+
+# For `make test-quick`: a test that says no number of its own tries a quarter of the usual examples.
+hypothesis.settings.register_profile("quick", max_examples=25)
 
 # A developer's own settings must not leak into the tests.
 for name in [name for name in os.environ if name.startswith("COUPONPRESS_") or name.lower().endswith("_proxy")]:

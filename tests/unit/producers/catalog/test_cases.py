@@ -17,7 +17,7 @@ from couponpress import catalog
 from couponpress.catalog.summary import in_words
 from couponpress.errors import CatalogError
 from tests.unit.producers.catalog.test_workbook import with_cells
-from tests.unit.producers.catalog.test_workbook_fuzz import parts_of, zipped
+from tests.workbooks import parts_of, zipped
 
 FILES = Path(__file__).parent / "cases"
 #: Files that are read with headers of a merchant's own.

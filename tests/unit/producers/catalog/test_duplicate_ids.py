@@ -1,11 +1,6 @@
 """Ids that stand twice: the same work, or a broken row that names the first."""
 
 import json
-import resource
-import subprocess
-import sys
-from functools import partial
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +10,6 @@ from couponpress import catalog
 from couponpress.catalog.duplicate_ids import REPEATED, DuplicateIds
 from couponpress.uploads.catalog_upload import CatalogUpload
 
-ROOT = Path(__file__).parents[4]
 URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
 HEADER = "商品编号,任务编号,品牌ID,商品图"
 
@@ -126,31 +120,3 @@ def test_first_come_first_served_wherever_the_first_is_kept(tmp_path_factory, fi
                 repeated += twice and not told
             repeated -= found.notes[REPEATED]
     assert repeated == 0
-
-
-def long_catalog(path, rows):
-    with path.open("w", encoding="utf-8") as file:
-        file.write("row_id,brand_id,scope,type,threshold_yuan,discount_yuan\n")
-        file.writelines(f"SP-{number},120344,ALL,NORMAL,100,20\n" for number in range(rows))
-    return str(path)
-
-
-def peak_mb(path):
-    command = [sys.executable, "-m", "tests.benchmarks.reader", path]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
-    return json.loads(done.stdout)["peak_mb"]
-
-
-def test_memory_is_the_same_for_any_number_of_rows(tmp_path):
-    few, many = (peak_mb(long_catalog(tmp_path / f"{rows}.csv", rows)) for rows in (20_000, 400_000))
-    assert many <= 1.05 * few
-
-
-def test_a_disk_that_gets_full_is_told_and_nothing_is_printed(tmp_path):
-    command = [sys.executable, "-m", "couponpress", "submit", "--dry-run", long_catalog(tmp_path / "may.csv", 40_000)]
-    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (4096, 4096))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120, preexec_fn=full)
-    assert done.returncode == 2
-    assert "needs a temporary file, which failed (File too large)" in done.stderr
-    assert done.stdout == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["may.csv"]

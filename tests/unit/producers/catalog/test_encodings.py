@@ -155,11 +155,6 @@ def test_a_broken_letter_comes_after_every_line_before_it(encoding):
         next(lines)
 
 
-def test_text_without_an_end_of_line_is_refused_before_it_fills_the_memory():
-    with pytest.raises(CatalogError, match="more than 16 million letters"):
-        list(lines_of(b"x" * 17 * 1024 * 1024))
-
-
 # --- delimiters -------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from couponpress.outcome import Outcome
 from couponpress.spec import task_ids_of
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress.uploads.joining import OutcomeTable, join_all
-from tests.unit.producers.catalog.test_workbook_fuzz import parts_of, zipped
+from tests.workbooks import parts_of, zipped
 
 YUAN = ["品牌ID", "优惠范围", "券类型", "门槛(元)", "减免(元)"]
 #: Another order, another unit, and an id of its own.

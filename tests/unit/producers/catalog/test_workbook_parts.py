@@ -2,7 +2,6 @@
 
 import io
 import re
-import tracemalloc
 import zipfile
 
 import openpyxl
@@ -21,7 +20,7 @@ from tests.unit.producers.catalog.test_workbook import (
     told,
     workbook,
 )
-from tests.unit.producers.catalog.test_workbook_fuzz import parts_of, with_shared_texts, zipped
+from tests.workbooks import parts_of, with_shared_texts, zipped
 
 NEVER = "holds a formula that was never calculated; open the workbook in Excel and save it again"
 
@@ -247,15 +246,3 @@ def test_the_sentence_for_a_damaged_zip_is_short():
     ) as told:
         read_all(bytes(content))
     assert len(str(told.value)) < 400
-
-
-def test_a_hundred_thousand_empty_rows_cost_no_memory():
-    empty = b"".join(b'<row r="%d" s="1" customFormat="1"/>' % number for number in range(3, 100_000))
-    content = changed_sheet(workbook(NORMAL), b"</sheetData>", empty + b"</sheetData>")
-    tracemalloc.start()
-    try:
-        assert len(read_all(content)[1]) == 1
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert most < 4 << 20

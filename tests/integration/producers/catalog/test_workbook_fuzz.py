@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import re
-import zipfile
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -15,44 +14,11 @@ from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.workbook_cells import shown, text_of
 from couponpress.errors import CatalogError
 from tests.unit.producers.catalog.test_workbook import DISCOUNT, NORMAL, workbook
+from tests.workbooks import parts_of, with_shared_texts, zipped
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "120"))
 NEWLINE = "\n"
 BOUNDED = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-
-
-def parts_of(content):
-    with zipfile.ZipFile(io.BytesIO(content)) as book:
-        return {name: book.read(name) for name in book.namelist()}
-
-
-def zipped(parts):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as book:
-        for name, part in parts.items():
-            book.writestr(name, part)
-    return out.getvalue()
-
-
-def with_shared_texts(content):
-    """The same workbook, but the texts of its first sheet stand in one part of their own, as Excel writes them."""
-    parts, texts = parts_of(content), []
-
-    def shared(found):
-        texts.append(found[3])
-        return b'<c %bt="s"%b><v>%d</v></c>' % (found[1], found[2], len(texts) - 1)
-
-    parts["xl/worksheets/sheet1.xml"] = re.sub(
-        rb'<c ([^>]*?)t="inlineStr"([^>]*)><is>(<t.*?</t>)</is></c>', shared, parts["xl/worksheets/sheet1.xml"]
-    )
-    assert texts
-    items = b"".join(b"<si>%b<rPh><t>reading aid</t></rPh></si>" % text for text in texts)
-    main = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    parts["xl/sharedStrings.xml"] = b'<sst xmlns="%b">%b</sst>' % (main, items)
-    relation = b'<Relationship Id="rS" Type="x/sharedStrings" Target="sharedStrings.xml"/></Relationships>'
-    relations = "xl/_rels/workbook.xml.rels"
-    parts[relations] = parts[relations].replace(b"</Relationships>", relation)
-    return zipped(parts)
 
 
 GOOD = with_shared_texts(
