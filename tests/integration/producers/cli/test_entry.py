@@ -58,6 +58,12 @@ def test_a_status_loads_no_library_that_it_does_not_use(redis_url):
     }
 
 
+def test_the_callback_receiver_loads_no_celery():
+    program = "import couponpress_worker.runtime.services, json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+    assert not set(json.loads(done.stdout)) & {"celery", "kombu", "couponpress_worker.runtime.process"}
+
+
 def test_the_version_loads_no_client(redis_url):
     assert not loaded_by(redis_url, "--version") & {"celery", "redis", "pydantic", "rich"}
 
