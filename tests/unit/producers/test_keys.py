@@ -40,7 +40,9 @@ def test_every_name_says_its_type_and_when_it_goes():
         if name not in {"prefix", "queues", "mchid"} and not name.startswith("_"):
             told = one.__doc__
             assert any(kind in told for kind in ("LIST", "HASH", "ZSET", "STRING", "STREAM", "CHANNEL")), name
-            assert any(word in told for word in ("TTL", "Forgotten", "forgotten", "Members leave")), name
+            assert any(
+                word in told for word in ("TTL", "Forgotten", "forgotten", "Members leave", "Removed", "removed")
+            ), name
 
 
 def test_queues_are_emptied_urgent_first_and_bulk_last():
