@@ -14,6 +14,9 @@ from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.moves import Move
 from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import LETTERS, STATE_OF_LETTER, RunStatus, State
+from couponpress.overview.answers import overview_of
+from couponpress.overview.questions import questions_of
+from couponpress.overview.send_rate import SendRate
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.events import unheard
 from couponpress_worker.settings import Settings
@@ -81,6 +84,26 @@ def run_status(run="may", **changes):
     total = sum(counts[name] for name in counts if name != "throttled")
     values = {"run": run, "lane": "bulk", "total": total, "created_at": 0.0, "finished_at": None, **counts}
     return RunStatus(**values | changes)
+
+
+def replies(now=1_700_000_000, **changes):
+    """What Redis replies to the questions of an overview when nothing ever happened, with these changes."""
+    told = dict.fromkeys(questions_of(KEYS), 0)
+    for name in told:
+        if name.split()[-1] in {"pace", "holds", "present", "counts", "totals", "callbacks", "schedules", "info"}:
+            told[name] = {}
+        if name.split()[-1] in {"newest", "oldest", "since", "retry"}:
+            told[name] = []
+    told |= {"time": (now, 0), "outage": None, "submit spacing": None, "query spacing": None}
+    return told | {name.replace("_", " "): reply for name, reply in changes.items()}
+
+
+def overview(*, records=(), sent=None, **changes):
+    """An overview of a fleet in which nothing ever happened, with these replies of Redis instead.
+
+    `records` are runs by number: the hash, the reasons and when they were seen.
+    """
+    return overview_of(replies(**changes), dict(records), sent or SendRate())
 
 
 def producer_settings(url="redis://127.0.0.1:6379/0", **changes):

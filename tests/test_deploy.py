@@ -162,7 +162,7 @@ def test_the_reader_reads_what_compose_would():
 
 def test_compose_runs_the_whole_fleet(compose):
     services = compose["services"]
-    assert services.keys() == {"redis", "worker", "scheduler", "callback", "gateway", "cli"}
+    assert services.keys() == {"redis", "worker", "scheduler", "callback", "gateway", "metrics", "cli"}
     for name in services.keys() - {"redis"}:
         assert services[name]["depends_on"] == {"redis": {"condition": "service_healthy"}}
         assert services[name]["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
@@ -197,6 +197,14 @@ def test_the_gateway_of_compose_gets_its_tokens_and_no_key(compose):
     assert gateway["environment"]["COUPONPRESS_GATEWAY_TOKENS_FILE"] == "/gateway/tokens.toml"
     assert gateway["volumes"] == ["./gateway:/gateway"]
     assert gateway["profiles"] == ["gateway"]
+
+
+def test_the_metrics_of_compose_get_no_key_and_stay_on_this_machine(compose):
+    metrics = compose["services"]["metrics"]
+    assert metrics["secrets"] == []
+    assert metrics["environment"].keys() == {"COUPONPRESS_REDIS_URL"}
+    assert metrics["ports"] == ["127.0.0.1:9464:9464"]
+    assert metrics["profiles"] == ["metrics"]
 
 
 def test_every_required_setting_reaches_the_containers(compose):

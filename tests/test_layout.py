@@ -102,8 +102,8 @@ RIM = {
 ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
     "rate settings events wechatpay outbound periodic timings errors",
-    "couponpress": "__main__ cli gateway nightly asyncio_client client overview uploads catalog settings transport "
-    "ledger serialized_spec spec results picture_files outcome keys setting_names plurals errors",
+    "couponpress": "__main__ cli gateway metrics nightly asyncio_client client overview uploads catalog settings "
+    "transport ledger serialized_spec spec results picture_files outcome keys setting_names plurals errors",
 }
 
 
@@ -157,6 +157,7 @@ SPOKEN_BY = {
     },
     ("fastapi", "starlette", "uvicorn"): {
         "couponpress.gateway",
+        "couponpress.metrics.service",
         "couponpress.transport.bounded_http",
         "couponpress.transport.serve",
         "couponpress_worker.completion.callback_asgi",

@@ -27,6 +27,7 @@ order in which a spec meets them:
     uploads           catalogs and their pictures on the way into the ledger
     nightly           schedules: what is submitted by itself, and only what changed
     gateway           HTTP for other apps
+    metrics           the fleet's figures for Prometheus
     cli               the `couponpress` command
 
     overview          the whole fleet at one moment, for pages, terminals and metrics

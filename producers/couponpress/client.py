@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -40,6 +40,7 @@ from couponpress.ledger.presence import Present, read_present
 from couponpress.ledger.progress import Hold, ReadingLedger
 from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.redrive import RedriveLedger, RedrivenOutcome
+from couponpress.ledger.request_durations import Histogram, histograms_of
 from couponpress.ledger.send_log import Sent, read_record
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.overview.reading import OverviewReader
@@ -322,6 +323,16 @@ class Client:
         """
         with self._asking():
             return self._overview.get()
+
+    def request_durations(self) -> list[Histogram]:
+        """Return how long calls of the platform took, of all processes together.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            stored = cast(dict[bytes, bytes], self._redis.hgetall(self._keys.request_durations))
+            return histograms_of(stored)
 
     def outcomes(self, run: str, *, follow: bool = False, look_every_seconds: float = 1.0) -> Iterator[Outcome]:
         """Yield a line per spec of a run, in the order of enqueueing; `outcome` is empty while a spec is open.

@@ -189,6 +189,11 @@ class Keys:
         """
         return f"{self.prefix}schedule:{name}"
 
+    @property
+    def schedule_successes(self) -> str:
+        """HASH: schedule -> when a night of it was last over in order, s. TTL: none."""
+        return f"{self.prefix}schedule-successes"
+
     def night(self, run: str) -> str:
         """HASH: one night of a schedule: its state, which process has it, and its result. TTL: 30 days."""
         return f"{self.prefix}night:{run}"
@@ -284,6 +289,14 @@ class Keys:
     def flight(self) -> str:
         """STREAM: per process and second, when each request was sent. TTL: entries are removed after ten minutes."""
         return f"{self.prefix}flight"
+
+    @property
+    def request_durations(self) -> str:
+        """HASH: what a call was for, its status, why no answer came, and a bucket -> how many calls. TTL: none.
+
+        With `sum` for the bucket: how long they took together, microseconds. See `ledger.request_durations`.
+        """
+        return f"{self.prefix}request-durations"
 
     def pace(self, name: str) -> str:
         """HASH (the limiter's): a bucket's rate: configured, set by hand, learned; see `adaptive.lua`. TTL: none."""

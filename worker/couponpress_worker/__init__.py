@@ -29,6 +29,7 @@
         bucket            the token bucket that the whole fleet takes its slots from
         adaptive          how fast the platform lets the fleet send, learned from 429
         send_log          when each request left, as proof
+        request_durations  how long calls took, for the fleet's histogram
 
     wechatpay         everything that the platform is
         account           who calls: partner or brand, and its paths

@@ -22,6 +22,7 @@ from couponpress.errors import CouponpressError
 PLACES = {
     "submit": "couponpress.cli.submission:submit",
     "status": "couponpress.cli.status:status",
+    "top": "couponpress.cli.top:top",
     "watch": "couponpress.cli.status:watch",
     "results": "couponpress.cli.results:results",
     "pause": "couponpress.cli.control:pause",
@@ -32,6 +33,7 @@ PLACES = {
     "catalog": "couponpress.cli.catalog:app",
     "schedule": "couponpress.nightly.commands:app",
     "gateway": "couponpress.gateway.commands:gateway",
+    "metrics": "couponpress.metrics.commands:metrics",
 }
 
 app = typer.Typer(

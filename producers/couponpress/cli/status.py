@@ -7,54 +7,73 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
 from couponpress.cli.missing import missing
+from couponpress.cli.overview_lines import eta_text
 from couponpress.cli.run_lines import counts_line, dead_letter_lines, summary
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.ledger.dead_letters import DeadLetterChunk
 from couponpress.ledger.progress import Hold
 from couponpress.outcome import RunStatus
+from couponpress.plurals import counted
+
+#: What else is told of the time that a run takes, and of what binds the fleet; the rest has lines of its own.
+_ETAS_TOLD: Final = frozenset({"uploading", "no rate", "alone", "shared"})
+_BOUNDS_TOLD: Final = frozenset(
+    {"no worker works", "too few workers", "retries only", "quiet", "found", "by hand", "configured"}
+)
 
 
 def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
     """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
     with Client() as client:
-        shown = client.runs() if run is None else [client.run(run)]
-        holds, dead_letters = client.holds(), client.dead_letter_chunks()
         if as_json:
+            shown = client.runs() if run is None else [client.run(run)]
+            holds, dead_letters = client.holds(), client.dead_letter_chunks()
             told = [_as_json(one, holds, dead_letters) for one in shown]
             if run is not None:
                 told[0]["reasons"] = client.reasons(run)
             typer.echo(json.dumps(told if run is None else told[0], ensure_ascii=False))
             return
-        for line in _status_lines(client, shown, run, holds, dead_letters):
+        for line in _status_lines(client, run):
             typer.echo(line)
 
 
-def _status_lines(
-    client: Client, shown: list[RunStatus], run: str | None, holds: list[Hold], dead_letters: list[DeadLetterChunk]
-) -> Iterator[str]:
-    """Yield what people are told: counts, reasons, and whatever keeps specs from going on."""
+def _status_lines(client: Client, run: str | None) -> Iterator[str]:
+    """Yield what people are told: counts, reasons, when it is sent, and whatever keeps specs from going on."""
+    overview = client.overview()
+    etas = {one.status.run: one.eta for one in overview.runs}
+    # The newest run stands last, where a terminal's eye is.
+    shown = [one.status for one in reversed(overview.runs)] if run is None else [client.run(run)]
+    if run is None and (more := overview.runs_kept - len(shown)):
+        yield f"{counted(more, 'older run')} not shown; `couponpress status RUN` shows one, `--json` all of them"
     for one in shown:
         yield counts_line(one)
         if one.hook_trouble:
             yield f"  hook: {one.hook_trouble}; it is tried again as long as the run is kept"
-    if run is not None:
-        yield from (f"  {count:>8}  {reason}" for reason, count in client.reasons(run).items())
-    for hold in holds:
+        if run is not None:
+            yield from (f"  {count:>8}  {reason}" for reason, count in client.reasons(run).items())
+        eta = etas.get(one.run)
+        if eta is not None and eta.case in _ETAS_TOLD:
+            yield f"  {eta_text(eta)}" + (f": {eta.reason}" if eta.soonest_seconds is not None else "")
+    for hold in overview.holds:
         yield f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}"
-    if down := client.outage():
+    if down := overview.platform_down:
         since = time.strftime("%H:%M:%S", time.localtime(down.since))
         yield f"the platform seems to be down since {since} ({down.reason}): only probes are sent"
-    yield from missing(shown, client.present(), None, client.redis_url_shown)
-    yield from dead_letter_lines(dead_letters, *client.dead_letter_messages(), run)
+    yield from missing(shown, overview.processes, None, client.redis_url_shown)
+    chunks = client.dead_letter_chunks() if overview.dead_letter_chunks else []
+    messages = client.dead_letter_messages() if overview.dead_letter_messages else (0, [])
+    yield from dead_letter_lines(chunks, *messages, run)
     if not shown:
         yield "no run yet; `couponpress submit FILE` makes one"
+    elif overview.bound.case in _BOUNDS_TOLD:
+        yield f"{overview.bound.kind}: {overview.bound.sentence}"
 
 
 def watch(run: RunArgument = None) -> None:

@@ -25,7 +25,7 @@ from couponpress.gateway.document import document_of, page_of
 from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.problems import PAGE, Refusal, refusal_of
 from couponpress.gateway.queries import Queries
-from couponpress.gateway.routes import RUN_PATTERN, router
+from couponpress.gateway.routes import RUN_PATTERN, metrics, router
 from couponpress.keys import Lane
 from couponpress.spec import rule_in_words
 
@@ -102,6 +102,7 @@ def application(ingest: Ingest, queries: Queries, lifetime: Callable[[], Abstrac
     document = document_of(app)
     page = page_of(document)
     app.add_route("/openapi.json", lambda _: JSONResponse(document), include_in_schema=False)
+    app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.add_route(PAGE, lambda _: HTMLResponse(page), include_in_schema=False)
     return app
 

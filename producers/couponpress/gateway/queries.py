@@ -19,6 +19,7 @@ from couponpress.gateway.tokens import Token
 from couponpress.keys import Keys
 from couponpress.ledger.lookup import FindingLedger
 from couponpress.ledger.progress import ReadingLedger
+from couponpress.metrics.exposition import exposition
 from couponpress.outcome import RunStatus
 from couponpress.results import ResultFormat, result_lines
 
@@ -38,6 +39,16 @@ class Queries:
     def ping(self) -> None:
         """Ask Redis for a sign of life."""
         self._redis.ping()
+
+    def metrics(self, token: Token) -> str:
+        """Return the whole fleet's metrics for Prometheus.
+
+        Raises:
+            Refusal: the token is not for every brand; the metrics tell of all of them.
+        """
+        if token.brands is not None:
+            raise Refusal("brand-not-allowed", "metrics tell of every brand; your token is for some of them only")
+        return exposition(self._client)
 
     def runs(self, token: Token, most: int) -> list[dict[str, Any]]:
         """Return the newest runs of the token's namespace, the newest first."""

@@ -31,6 +31,7 @@ from couponpress.gateway.ingest import KEY_PATTERN, Ingest
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Lane
+from couponpress.metrics.text_format import MEDIA_TYPE
 from couponpress.results import ResultFormat
 from couponpress.spec import TaskId
 
@@ -159,3 +160,8 @@ def health(queries: TheQueries) -> dict[str, str]:
     """For probes and load balancers; takes no token."""
     queries.ping()
     return {"redis": "answers"}
+
+
+def metrics(token: Holder, queries: TheQueries) -> Response:
+    """Return the whole fleet's metrics for Prometheus, to a token that is for every brand."""
+    return Response(queries.metrics(token), headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})

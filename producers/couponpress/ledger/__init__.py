@@ -12,6 +12,7 @@
     redrive         a person's act: send ended specs again
     rate            a person's acts on the rate of the fleet
     send_log        when each request was sent, as proof
+    request_durations  how long calls of the platform took
 
     working         everything that a process of the fleet does with the ledger
     leases          which process has a chunk in hand

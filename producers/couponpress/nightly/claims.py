@@ -128,7 +128,11 @@ class NightLedger:
 
     def become(self, run: str, owner: str, state: NightState, **told: str) -> bool:
         """Set the state of a night and release it. Returns False if another process has it, or it is over."""
-        return self._kept(run, owner, 0, state, told)
+        kept = self._kept(run, owner, 0, state, told)
+        if kept and state == "done":
+            schedule = cast(bytes | None, self._client.hget(self._keys.night(run), "schedule"))
+            self._client.hset(self._keys.schedule_successes, schedule or b"", str(int(self.now())))
+        return kept
 
     def _kept(self, run: str, owner: str, lease_ms: int, state: str, told: dict[str, str]) -> bool:
         fields = [text for pair in told.items() for text in pair]

@@ -75,6 +75,7 @@ def overview_of(told: Mapping[str, Any], runs: Mapping[str, RunRecord], sent: Se
         awaiting_chunks=told["awaiting"],
         awaiting_since=_first_moment(told["awaiting since"]),
         totals=_totals(told["totals"], told["callbacks"]),
+        schedules=tuple(sorted((name.decode(), float(moment)) for name, moment in told["schedules"].items())),
         redis=redis_state(told["info"]),
         runs=tuple(
             _run(number, stored, told["holds"], lanes, bound, submit.effective_per_second, sending.now)

@@ -34,6 +34,7 @@ def questions_of(keys: Keys) -> dict[str, Ask]:
         "counts": lambda pipe: pipe.hgetall(keys.counts),
         "totals": lambda pipe: pipe.hgetall(keys.totals),
         "callbacks": lambda pipe: pipe.hgetall(keys.events),
+        "schedules": lambda pipe: pipe.hgetall(keys.schedule_successes),
         "dead chunks": lambda pipe: pipe.hlen(keys.dead_letters),
         "dead messages": lambda pipe: pipe.xlen(keys.dead_letter_messages),
         "retries": lambda pipe: pipe.zcard(keys.retries),

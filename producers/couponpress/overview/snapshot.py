@@ -163,6 +163,7 @@ class Overview:
         awaiting_chunks: chunks with accepted specs whose outcome is open.
         awaiting_since: since when the oldest of these was neither accepted nor asked about.
         totals: what happened ever.
+        schedules: each schedule's name, and when a night of it was last over in order.
         redis: what Redis says of itself.
         runs: the newest runs, and older ones that are not finished; the newest first.
         runs_kept: how many runs there are.
@@ -186,6 +187,7 @@ class Overview:
     awaiting_chunks: int
     awaiting_since: float | None
     totals: Totals
+    schedules: tuple[tuple[str, float], ...]
     redis: RedisState
     runs: tuple[RunOverview, ...]
     runs_kept: int

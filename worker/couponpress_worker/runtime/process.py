@@ -27,8 +27,9 @@ from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.transport.announcer import Announcer
 from couponpress_worker.completion.run_webhooks import HookSender
 from couponpress_worker.completion.status_poller import OverdueQuery
-from couponpress_worker.events import Events, Sent
+from couponpress_worker.events import Answered, Events, Sent
 from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
+from couponpress_worker.rate.request_durations import DurationRecorder
 from couponpress_worker.rate.send_log import FlightRecorder
 from couponpress_worker.runtime.connections import Connections
 from couponpress_worker.runtime.event_log import log_events
@@ -175,12 +176,15 @@ class Process:
             opened.redis, channel, opened.ledger.holds, self._halt, begin_anew, away, self.timings, self._events.tell
         )
         urgent = UrgentLane(opened.ledger.leases, self._submitter.submit_chunk, away, self._failures)
+        durations = DurationRecorder(opened.redis, self._keys)
+        self._events.listen(Answered, durations.answered)
         strays = (opened.leases, opened.watch, self._owner, self._publish_again)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "hold listener": lambda: holds.run(stopped),
             "limit teller": lambda: opened.pace.tell_configured(settings.rate, stopped),
             "query limit teller": lambda: opened.query_pace.tell_configured(settings.query_rate, stopped),
             "send log": lambda: flight.run(stopped),
+            "request durations": lambda: durations.run(stopped),
             "watchdog": lambda: self._watchdog.run(stopped),
             "urgent lane": lambda: urgent.run(stopped),
             "stray leases": lambda: give_strays_back(*strays, stopped, self.timings),

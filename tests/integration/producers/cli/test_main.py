@@ -41,8 +41,8 @@ from tests.builders import (
 )
 from tests.shop import shop
 
-PRODUCERS_COMMANDS = ["submit", "status", "watch", "results", "pause", "resume", "cancel", "redrive", "limit"]
-PRODUCERS_COMMANDS += ["schedule", "gateway"]
+PRODUCERS_COMMANDS = ["submit", "status", "top", "watch", "results", "pause", "resume", "cancel", "redrive", "limit"]
+PRODUCERS_COMMANDS += ["schedule", "gateway", "metrics"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 FLEETS_COMMANDS += ["up"]
 PRODUCERS_OWN = app.registered_commands.copy()

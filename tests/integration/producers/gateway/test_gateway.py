@@ -589,3 +589,22 @@ def until(condition, seconds=20):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_are_told_to_a_token_that_is_for_every_brand(gateway, shop, other):
+    assert shop.post("/runs/may/specs", json=cut_out_body(1)).status_code == 202
+    told = other.get(f"{gateway.url}/metrics")
+    assert told.status_code == 200
+    assert told.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'couponpress_specs{state="waiting"} 1' in told.text.splitlines()
+
+
+def test_metrics_are_told_to_nobody_else(gateway, shop):
+    refused = shop.get(f"{gateway.url}/metrics")
+    assert (refused.status_code, refused.json()["type"]) == (403, "/docs#brand-not-allowed")
+    with gateway.caller(None) as nobody:
+        refused = nobody.get(f"{gateway.url}/metrics")
+        assert (refused.status_code, refused.json()["type"]) == (401, "/docs#no-token")

@@ -80,7 +80,7 @@ def test_a_run_tells_its_counts_and_why_specs_ended_badly(redis_url, client, rea
 def test_totals_tell_how_specs_ended_ever(redis_url, client, reader):
     chunk = stored(redis_url, 3)
     moved(redis_url, chunk, Move(0, "reject", tries=1, code="NO_AUTH"), Move(1, "succeed", tries=1, image_url=PICTURE))
-    on_ledger(redis_url, lambda ledger: ledger.count_throttled(chunk, 3))
+    on_ledger(redis_url, lambda ledger: ledger.moves.count_throttled(chunk, 3))
     client.hincrby(KEYS.events, "MARKETING.CREATED", 2)
     told = reader.read().totals
     assert {(one.outcome, one.code): one.count for one in told.endings} == {

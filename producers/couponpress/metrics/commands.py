@@ -1,0 +1,33 @@
+"""`couponpress metrics`: the service for Prometheus. Imports what it needs when it is called.
+
+The libraries come with the extra `metrics`.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from couponpress.errors import InputError
+
+
+def metrics(
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")] = 9464,
+) -> None:
+    """Tell Prometheus of the whole fleet, at /metrics: one such service is enough. See docs/operations.md."""
+    try:
+        from couponpress.metrics import service
+        from couponpress.settings import ProducerSettings
+        from couponpress.transport.serve import log_to_stderr
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the metrics service needs {error.name}, which is not installed: pip install 'couponpress[metrics]'."
+        ) from None
+    log_to_stderr()
+    service.serve(ProducerSettings.load(), host=host, port=port)
