@@ -113,3 +113,19 @@ def test_an_open_night_that_was_forgotten_is_none(nights, client):
 def test_a_run_that_is_gone_gets_no_note(nights, client):
     nights.note_in_run("b9", "{}")
     assert not client.exists(KEYS.run("b9"))
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "skipped", "missed", "sent"])
+def test_a_night_that_was_over_in_order_is_remembered_for_its_schedule(nights, client, state):
+    claim(nights)
+    before = int(nights.now())
+    assert nights.become(RUN, "one", state, told="")
+    successes = {name.decode(): int(moment) for name, moment in client.hgetall(KEYS.schedule_successes).items()}
+    assert successes.keys() == ({"prices"} if state == "done" else set())
+    assert all(before <= moment <= nights.now() for moment in successes.values())
+
+
+def test_a_night_in_other_hands_is_no_success(nights, client):
+    claim(nights)
+    assert not nights.become(RUN, "two", "done", told="")
+    assert not client.exists(KEYS.schedule_successes)
