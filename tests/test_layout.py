@@ -8,6 +8,7 @@ import fnmatch
 import importlib
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 LUA = [path for home in PACKAGES.values() for path in sorted(home.rglob("*.lua"))]
 
 
+@cache
 def imports_of(name):
     """Every module that a module names in an import, at its top or inside a function."""
     found = set()
