@@ -26,8 +26,8 @@ _BAR_SECONDS: Final = 10
 _COLOURS: Final = {"limit": "green", "nothing to do": "green", "workers": "red", "paused": "yellow", "platform": "red"}
 
 
-def screen(overview: Overview, foot: Sequence[str] = ()) -> Group:
-    """Return the whole screen, with these lines at its foot."""
+def screen(overview: Overview) -> Group:
+    """Return the whole screen."""
     colour = _COLOURS[overview.bound.kind]
     parts: list[RenderableType] = [
         Text(f"{overview.bound.kind}: {overview.bound.sentence}", style=f"bold {colour}"),
@@ -39,7 +39,7 @@ def screen(overview: Overview, foot: Sequence[str] = ()) -> Group:
         parts.append(_processes(overview))
     if overview.runs:
         parts.append(_runs(overview))
-    return Group(*parts, *(Text(line, style="dim") for line in foot))
+    return Group(*parts)
 
 
 def eta_text(eta: Eta | None) -> str:

@@ -8,8 +8,10 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.layout import Layout
 from rich.live import Live
+from rich.text import Text
 
 from couponpress.cli.console import JsonOption
 from couponpress.cli.keyboard import Keyboard
@@ -86,12 +88,16 @@ class _Screen:
             foot.insert(0, self._told)
         if self._trouble:
             foot.insert(0, self._trouble)
-        if self._seen is None:
-            live.update("\n".join(foot), refresh=True)
-            return
-        seen_at = time.strftime("%H:%M:%S", time.localtime(self._seen.at))
-        foot.insert(0, f"{self._client.redis_url_shown}, as of {seen_at}")
-        live.update(screen(self._seen, foot), refresh=True)
+        body: RenderableType = ""
+        if self._seen is not None:
+            body = screen(self._seen)
+            seen_at = time.strftime("%H:%M:%S", time.localtime(self._seen.at))
+            foot.insert(0, f"{self._client.redis_url_shown}, as of {seen_at}")
+        # What is asked stands at the foot of however small a terminal; the rest of the screen is cut there.
+        lines = Text("\n".join(foot), style="bold")
+        shown = Layout()
+        shown.split_column(Layout(body), Layout(lines, size=len(lines.wrap(self._console, self._console.width))))
+        live.update(shown, refresh=True)
 
     def _do(self, act: Act) -> None:
         try:

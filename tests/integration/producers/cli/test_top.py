@@ -22,13 +22,13 @@ from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import KEYS, MCHID, stored
 
 
-def environment(url):
+def environment(url, lines=40):
     return os.environ | {
         "COUPONPRESS_REDIS_URL": url,
         "COUPONPRESS_MCHID": MCHID,
         "TERM": "xterm-256color",
         "COLUMNS": "120",
-        "LINES": "40",
+        "LINES": str(lines),
     }
 
 
@@ -43,7 +43,7 @@ def ran(url, *words):
 class Terminal:
     """`couponpress top` with a terminal of its own."""
 
-    def __init__(self, url):
+    def __init__(self, url, lines=40):
         self._ours, theirs = pty.openpty()
         self.before = self.modes()
         self.process = subprocess.Popen(
@@ -51,7 +51,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=environment(url),
+            env=environment(url, lines),
         )
         os.close(theirs)
         self.text = ""
@@ -147,6 +147,18 @@ def test_the_limit_is_typed_confirmed_and_set(terminal, server):
     terminal.press("y")
     terminal.wait_for("limit 300/second by hand")
     assert PacingLedger(server, KEYS).rate().by_hand == "300/second"
+
+
+def test_what_is_asked_is_seen_in_a_small_terminal(redis_url, server):
+    for at in range(30):
+        stored(redis_url, run=f"run {at}", first=at)
+    one = Terminal(redis_url, lines=10)
+    try:
+        one.wait_for(KEYS_LINE)
+        one.press("p")
+        one.wait_for("Stop submitting everything?")
+    finally:
+        one.close()
 
 
 def test_q_ends_it_and_gives_the_terminal_back(terminal):
