@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from couponpress.overview.eta import Eta
+from couponpress.overview.send_rate import shown_rate
 from couponpress.overview.snapshot import Limit, Overview, RunOverview
 from couponpress.plurals import counted
 from couponpress.uploads.forecast import span
@@ -60,9 +61,9 @@ def _rate_lines(overview: Overview) -> Iterator[str]:
     sending, submit = overview.sending, overview.submit
     configured = submit.rate.by_hand or submit.rate.configured or "a limit that no worker has told"
     effective = submit.effective_per_second
-    of = "" if effective is None else f" of {effective:.0f}"
+    of = "" if effective is None else f" of {shown_rate(effective)}"
     yield (
-        f"{sending.now:.0f}{of} requests a second; limit {configured}"
+        f"{shown_rate(sending.now)}{of} requests a second; limit {configured}"
         f"{' by hand' if submit.rate.by_hand else ''}; the most in any 1 s of ten minutes: {sending.most}"
     )
     if sending.total:

@@ -41,6 +41,7 @@ def overview_of(told: Mapping[str, Any], runs: Mapping[str, RunRecord], sent: Se
     holds = _holds(told["holds"], runs)
     processes = tuple(present_of(told["present"], seconds))
     down = down_of(told["outage"])
+    effective = submit.effective_per_second
     bound = bound_by(
         Facts(
             waiting=sum(lane.counts.waiting for lane in lanes),
@@ -52,7 +53,8 @@ def overview_of(told: Mapping[str, Any], runs: Mapping[str, RunRecord], sent: Se
             workers=[one for one in processes if one.role == "worker"],
             platform_down=down,
             sent_per_second=sending.now,
-            effective_per_second=submit.effective_per_second,
+            fills_limit=effective is not None and sending.fills(effective),
+            effective_per_second=effective,
             why_rate=submit.rate.why,
             quiet_seconds=submit.rate.quiet_seconds,
         )

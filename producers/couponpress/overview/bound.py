@@ -9,10 +9,9 @@ from typing import Final, Literal
 from couponpress.ledger.outage import PlatformDown
 from couponpress.ledger.presence import Present
 from couponpress.ledger.progress import Hold
+from couponpress.overview.send_rate import shown_rate
 from couponpress.plurals import counted
 
-#: From this share of the effective limit on, it is the limit that keeps the fleet from going faster.
-AT_THE_LIMIT: Final = 0.9
 #: What a worker says of itself while it cannot work at all; see `couponpress health`.
 _CANNOT_WORK: Final = frozenset({"Redis away", "Redis full", "stuck", "stopping"})
 
@@ -64,6 +63,7 @@ class Facts:
         workers: the workers that run.
         platform_down: what is known of an outage.
         sent_per_second: how many requests leave at this moment.
+        fills_limit: whether that is about as many as the limit in force allows.
         effective_per_second: how many could, by the limit in force; None while nobody has told it.
         why_rate: where the limit in force comes from: `configured`, `by hand` or `throttled`.
         quiet_seconds: for how long nothing is sent because the platform asked for it.
@@ -78,6 +78,7 @@ class Facts:
     workers: Sequence[Present]
     platform_down: PlatformDown | None
     sent_per_second: float
+    fills_limit: bool
     effective_per_second: float | None
     why_rate: str
     quiet_seconds: float
@@ -137,9 +138,9 @@ def _limit(facts: Facts) -> Bound | None:
         told = f"the platform said that this is too fast; nothing is sent for {facts.quiet_seconds:.0f} s"
         return Bound("limit", "quiet", told)
     allowed = facts.effective_per_second
-    if allowed is None or facts.sent_per_second < AT_THE_LIMIT * allowed:
+    if allowed is None or not facts.fills_limit:
         return None
-    sent = f"{facts.sent_per_second:.0f} requests a second leave of {allowed:.0f} that"
+    sent = f"{shown_rate(facts.sent_per_second)} requests a second leave of {shown_rate(allowed)} that"
     if facts.why_rate == "throttled":
         return Bound("limit", "found", f"{sent} the platform was found to take")
     if facts.why_rate == "by hand":
@@ -148,8 +149,8 @@ def _limit(facts: Facts) -> Bound | None:
 
 
 def _slow(facts: Facts) -> Bound:
-    allowed = (
-        "" if facts.effective_per_second is None else f" of {facts.effective_per_second:.0f} that the limit allows"
-    )
-    told = f"{facts.sent_per_second:.0f} requests a second leave{allowed}; workers that just began need some seconds"
-    return Bound("workers", "too few workers", f"{told}, else start another one")
+    effective = facts.effective_per_second
+    allowed = "" if effective is None else f" of {shown_rate(effective)} that the limit allows"
+    told = f"{shown_rate(facts.sent_per_second)} requests a second leave{allowed}"
+    cure = "workers that just began need some seconds, else start another one"
+    return Bound("workers", "too few workers", f"{told}; {cure}")

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from couponpress.outcome import RunStatus
 from couponpress.overview.bound import Bound
+from couponpress.overview.send_rate import shown_rate
 from couponpress.plurals import counted
 
 #: A fleet seldom keeps its rate to the last spec: slots are given up, retries wait for their moment.
@@ -66,6 +67,6 @@ def eta_of(
 def _range(left: int, others: int, fast: float, slow: float) -> Eta:
     soonest, latest = left / fast, (left + others) / slow * _SLACK
     if others:
-        reason = f"{counted(left, 'spec')} at {slow:.0f} a second, among {others:,} of other runs"
+        reason = f"{counted(left, 'spec')} at {shown_rate(slow)} a second, among {others:,} of other runs"
         return Eta(soonest, latest, "shared", reason)
-    return Eta(soonest, latest, "alone", f"{counted(left, 'spec')} at {slow:.0f} a second")
+    return Eta(soonest, latest, "alone", f"{counted(left, 'spec')} at {shown_rate(slow)} a second")

@@ -6,6 +6,7 @@ away: the seconds that it touches are counted again.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,21 @@ SPAN_SECONDS: Final = KEPT_MS // 1000
 SETTLE_SECONDS: Final = 2
 #: The rate of this moment is the mean over so many complete seconds.
 NOW_SECONDS: Final = 5
+
+#: From this share of a limit on, it is the limit that keeps the fleet from sending faster.
+AT_THE_LIMIT: Final = 0.9
+#: A limit is judged by about so many requests, but by no more seconds than these.
+_JUDGED_BY: Final = 50
+_LONGEST_JUDGED_SECONDS: Final = 60
+
+
+def shown_rate(per_second: float) -> str:
+    """Return a rate with as many digits as tell something.
+
+    >>> shown_rate(487.6), shown_rate(0.1)
+    ('488', '0.1')
+    """
+    return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.2g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,14 @@ class Sending:
     most: int
     most_at: float | None
     total: int
+
+    def fills(self, limit_per_second: float) -> bool:
+        """Return whether about as many requests leave as a limit allows.
+
+        A slow limit is judged over up to a minute, and one request is overlooked: it may be a tenth of the limit.
+        """
+        seconds = min(max(NOW_SECONDS, math.ceil(_JUDGED_BY / limit_per_second)), _LONGEST_JUDGED_SECONDS)
+        return sum(self.per_second[-seconds:]) + 1 >= AT_THE_LIMIT * limit_per_second * seconds
 
 
 class SendRate:

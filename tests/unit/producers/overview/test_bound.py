@@ -7,7 +7,7 @@ import pytest
 from couponpress.ledger.outage import PlatformDown
 from couponpress.ledger.presence import Present
 from couponpress.ledger.progress import Hold
-from couponpress.overview.bound import AT_THE_LIMIT, Facts, bound_by
+from couponpress.overview.bound import Facts, bound_by
 
 DOWN = PlatformDown(0.0, "HTTP_502: bad gateway")
 PARTNER = Hold("partner", "SIGN_ERROR", "mend the key", 0.0)
@@ -23,6 +23,7 @@ BUSY = Facts(
     workers=[Present("worker", "host", 1, "sending")],
     platform_down=None,
     sent_per_second=480.0,
+    fills_limit=True,
     effective_per_second=488.0,
     why_rate="configured",
     quiet_seconds=0.0,
@@ -38,9 +39,8 @@ TABLE = {
     "at a limit set by hand": ({"why_rate": "by hand"}, "limit", "by hand"),
     "at the limit that refusals taught": ({"why_rate": "throttled"}, "limit", "found"),
     "resting after a refusal": ({"sent_per_second": 0.0, "quiet_seconds": 2.5}, "limit", "quiet"),
-    "just at the limit": ({"sent_per_second": AT_THE_LIMIT * 488}, "limit", "configured"),
-    "just below it": ({"sent_per_second": AT_THE_LIMIT * 488 - 1}, "workers", "too few workers"),
-    "a limit that nobody told": ({"effective_per_second": None}, "workers", "too few workers"),
+    "below the limit": ({"sent_per_second": 300.0, "fills_limit": False}, "workers", "too few workers"),
+    "a limit that nobody told": ({"effective_per_second": None, "fills_limit": False}, "workers", "too few workers"),
     "no worker": ({"workers": []}, "workers", "no worker"),
     "no worker, and the platform is down": ({"workers": [], "platform_down": DOWN}, "workers", "no worker"),
     "workers without Redis": ({"workers": workers("Redis full", "Redis away")}, "workers", "no worker works"),
@@ -75,6 +75,11 @@ def test_the_sentence_says_what_to_do():
     assert "mend the key" in bound_by(replace(BUSY, holds=[PARTNER])).sentence
     assert "couponpress worker" in bound_by(replace(BUSY, workers=[])).sentence
     assert "HTTP_502" in bound_by(replace(BUSY, platform_down=DOWN)).sentence
+
+
+def test_slow_rates_are_told_with_their_digits():
+    told = bound_by(replace(BUSY, sent_per_second=0.1, effective_per_second=0.1)).sentence
+    assert told.startswith("0.1 requests a second leave of 0.1 that")
 
 
 def test_one_spec_is_told_as_one():

@@ -63,3 +63,25 @@ def test_what_is_older_than_ten_minutes_is_forgotten():
     assert (told.most, told.total) == (1, 1)
     later = rate.sending(NOW + 2 * SPAN_SECONDS)
     assert (later.most, later.total) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds_between", "fills"),
+    [
+        (500, 1 / 490, True),
+        (500, 1 / 400, False),
+        (10, 1 / 9.6, True),
+        (10, 1 / 5, False),
+        (0.1, 10, True),  # six a minute
+        (0.1, 30, False),
+    ],
+)
+def test_a_limit_is_filled_by_about_as_many_as_it_allows(limit, seconds_between, fills):
+    rate, count = SendRate(), int(120 / seconds_between)
+    rate.add([[moment(125, round(at * seconds_between * SECOND)) for at in range(count + int(4 / seconds_between))]])
+    assert rate.sending(NOW).fills(limit) is fills
+
+
+def test_nothing_fills_no_limit():
+    assert not SendRate().sending(NOW).fills(500)
+    assert not SendRate().sending(NOW).fills(0.1)
