@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, aclosing
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -19,9 +20,12 @@ from typing import Any, Self
 from couponpress.client import AnySpec, Client, Receipt
 from couponpress.errors import CouponpressError
 from couponpress.keys import Lane
+from couponpress.ledger.attribution import Actor
+from couponpress.ledger.audit import AuditEntry
 from couponpress.ledger.chunks import CHUNK_SIZE
 from couponpress.ledger.enqueueing import EnqueuedSpec
 from couponpress.ledger.progress import Hold
+from couponpress.ledger.rate import RateInForce
 from couponpress.ledger.redrive import RedrivenOutcome
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.overview.snapshot import Overview
@@ -44,14 +48,17 @@ class AsyncClient:
 
     Args:
         settings: where Redis is and whose partner's keys these are; read from the environment when absent.
+        actor: who acts through it; the user of this machine when absent.
         threads: how many calls may be with Redis at once, each over a connection of its own; others wait their turn.
 
     Raises:
         SettingsError: a setting is missing or wrong.
     """
 
-    def __init__(self, settings: ProducerSettings | None = None, *, threads: int = 4) -> None:
-        self._client = Client(settings)
+    def __init__(
+        self, settings: ProducerSettings | None = None, *, actor: Actor | None = None, threads: int = 4
+    ) -> None:
+        self._client = Client(settings, actor=actor)
         self._threads = Threads(threads)
 
     async def __aenter__(self) -> Self:
@@ -250,25 +257,34 @@ class AsyncClient:
         """Return every hold in force."""
         return await self._threads.do(self._client.holds)
 
-    async def pause(self, run: str | None = None, *, brand: str | None = None, reason: str = "paused by hand") -> bool:
-        """Hold a run, or a brand's specs in every run, or everything if neither is given; False if it was held already.
+    async def pause(
+        self,
+        run: str | None = None,
+        *,
+        brand: str | None = None,
+        until: datetime | timedelta | None = None,
+        why: str = "",
+    ) -> bool:
+        """Hold a run, or a brand's specs in every run, or everything if neither is given, as `Client.pause`.
 
         Raises:
-            InputError: a run and a brand were given.
+            InputError: a run and a brand were given, the moment has passed, or the reason cannot be shown.
             UnknownRunError, RedisUnavailableError: as `run`.
         """
-        return await self._threads.do(partial(self._client.pause, run, brand=brand, reason=reason))
+        return await self._threads.do(partial(self._client.pause, run, brand=brand, until=until, why=why))
 
-    async def resume(self, run: str | None = None, *, brand: str | None = None) -> bool:
+    async def resume(self, run: str | None = None, *, brand: str | None = None, why: str = "") -> bool:
         """Release the hold of a run, of a brand, or of everything if neither is given; False if there was none.
 
         Raises:
             InputError: a run and a brand were given.
             UnknownRunError, RedisUnavailableError: as `run`.
         """
-        return await self._threads.do(partial(self._client.resume, run, brand=brand))
+        return await self._threads.do(partial(self._client.resume, run, brand=brand, why=why))
 
-    async def cancel(self, run: str | None = None, *, on_progress: Callable[[int], None] | None = None) -> int:
+    async def cancel(
+        self, run: str | None = None, *, why: str = "", on_progress: Callable[[int], None] | None = None
+    ) -> int:
         """Cancel every spec of a run, or of every run if None, that the platform has not accepted, as `Client.cancel`.
 
         If the call itself is cancelled, it stops after the current step, the runs stay held, and the same call
@@ -277,7 +293,7 @@ class AsyncClient:
         Raises:
             UnknownRunError, RedisUnavailableError: as `run`.
         """
-        return await self._threads.do_in_steps(partial(self._client.cancel, run), on_progress)
+        return await self._threads.do_in_steps(partial(self._client.cancel, run, why=why), on_progress)
 
     async def redrive(
         self,
@@ -285,6 +301,7 @@ class AsyncClient:
         *,
         outcome: RedrivenOutcome | None = None,
         code: str | None = None,
+        why: str = "",
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
         """Send ended specs of a run again, with the same task_id and the same bytes. Returns how many.
@@ -296,5 +313,36 @@ class AsyncClient:
             UnknownRunError, RedisUnavailableError: as `run`.
         """
         return await self._threads.do_in_steps(
-            partial(self._client.redrive, run, outcome=outcome, code=code), on_progress
+            partial(self._client.redrive, run, outcome=outcome, code=code, why=why), on_progress
         )
+
+    async def rate(self) -> RateInForce:
+        """Return the rate at which the fleet submits now, and why."""
+        return await self._threads.do(self._client.rate)
+
+    async def set_rate(self, rate: str | None, *, until: datetime | timedelta | None = None, why: str = "") -> None:
+        """Set the running fleet's rate by hand, or with None go back to the configured one, as `Client.set_rate`.
+
+        Raises:
+            InputError: it does not read like "500/second" or "600/minute", or the moment has passed.
+            RedisUnavailableError: Redis did not answer.
+        """
+        await self._threads.do(partial(self._client.set_rate, rate, until=until, why=why))
+
+    async def audit(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        who: str | None = None,
+        act: str | None = None,
+    ) -> AsyncGenerator[AuditEntry, None]:
+        """Yield what was done and what was refused, the latest first, as `Client.audit`.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        entries = self._client.audit(since=since, until=until, who=who, act=act)
+        while some := await self._threads.do(lambda: list(islice(entries, _OUTCOMES_AT_ONCE))):
+            for entry in some:
+                yield entry

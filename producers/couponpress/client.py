@@ -5,12 +5,14 @@ An upload is cut into chunks. A chunk is stored first, then its hint is sent. Ra
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -28,6 +30,8 @@ from couponpress.errors import (
     RedisUnavailableError,
 )
 from couponpress.keys import Keys, Lane
+from couponpress.ledger.attribution import Actor, Attribution, checked_why, this_user
+from couponpress.ledger.audit import Act, AuditEntry, AuditLog
 from couponpress.ledger.cancel import CancellingLedger
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.dead_letters import DeadLetterChunk, DeadLetterLedger, DeadLetterMessage
@@ -35,6 +39,7 @@ from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, UploadLedger
 from couponpress.ledger.follow import Follower
 from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.hooks import set_hook
+from couponpress.ledger.moments import LONGEST
 from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.presence import Present, read_present
 from couponpress.ledger.progress import Hold, ReadingLedger
@@ -83,23 +88,26 @@ class Client:
 
     Args:
         settings: where Redis is and whose partner's keys these are; read from the environment when absent.
+        actor: who acts through it, for holds and the audit log; the user of this machine when absent.
 
     Raises:
         SettingsError: a setting is missing or wrong.
     """
 
-    def __init__(self, settings: ProducerSettings | None = None) -> None:
+    def __init__(self, settings: ProducerSettings | None = None, *, actor: Actor | None = None) -> None:
         self._settings = settings or ProducerSettings.load()
         self._keys = Keys(self._settings.mchid)
         address = self._settings.redis_address
         # A broken connection is opened again: every call of a producer may be repeated.
         retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), 3, supported_errors=(redis.ConnectionError,))
         self._redis = address.client(socket_timeout=30, socket_connect_timeout=5, retry=retry)
+        self._actor = actor or this_user("client")
+        self._audit = AuditLog(self._redis, self._keys, self._settings.audit_ttl)
         self._uploads = UploadLedger(self._redis, self._keys)
         self._ledger = ReadingLedger(self._redis, self._keys)
-        self._holds = HoldingLedger(self._redis, self._keys)
+        self._holds = HoldingLedger(self._redis, self._keys, self._audit)
         self._cancelling = CancellingLedger(self._redis, self._keys)
-        self._pacing = PacingLedger(self._redis, self._keys)
+        self._pacing = PacingLedger(self._redis, self._keys, audit=self._audit)
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._dead_letters = DeadLetterLedger(self._redis, self._keys)
         self._overview = SharedOverview(OverviewReader(self._redis, self._keys).read)
@@ -117,6 +125,12 @@ class Client:
         """Close every connection."""
         self._redis.close()
         self._hints.close()
+
+    def acting_as(self, actor: Actor) -> Self:
+        """Return this client for another actor; both share their connections, so close the first one alone."""
+        other = copy.copy(self)
+        other._actor = actor  # noqa: SLF001 - it is of this class
+        return other
 
     def ping(self) -> None:
         """Check that Redis answers.
@@ -267,7 +281,7 @@ class Client:
         def lock(number: str) -> str | None:
             token = self._uploads.lock_upload(number, on_wait)
             if token is not None and hook is not None:  # while another producer uploads, its hook is kept
-                set_hook(self._redis, self._keys, number, hook)
+                self._set_hook(number, run, hook)
             return token
 
         return self._in_run(run, lane, None, lock)
@@ -281,13 +295,17 @@ class Client:
             number = self._uploads.open_run(run, lane)
             try:
                 if hook is not None:
-                    set_hook(self._redis, self._keys, number, hook)
+                    self._set_hook(number, run, hook)
                 stored = store(number)
             except (ConflictError, redis.OutOfMemoryError):
                 self._uploads.drop_if_empty(number)
                 raise
             if stored is not None:
                 return number, stored
+
+    def _set_hook(self, number: str, run: str, url: str) -> None:
+        act = Act("hook", Attribution(self._actor), run, detail=shown_url(url))
+        set_hook(self._redis, self._keys, number, url, act, self._audit)
 
     def _hook(self, url: str | None) -> str | None:
         if url is None:
@@ -396,61 +414,101 @@ class Client:
         with self._asking():
             return read_present(self._redis, self._keys)
 
-    def pause(self, run: str | None = None, *, brand: str | None = None, reason: str = "paused by hand") -> bool:
+    def pause(
+        self,
+        run: str | None = None,
+        *,
+        brand: str | None = None,
+        until: datetime | timedelta | None = None,
+        why: str = "",
+    ) -> bool:
         """Hold a run, or a brand's specs in every run, or everything if neither is given.
 
-        Every worker is told at once; requests in flight are finished. Returns False if it was held already.
+        Every worker is told at once; requests in flight are finished. Returns False if it is held for as long already.
+
+        Args:
+            run: the run's name.
+            brand: the brand's id, instead of a run.
+            until: when the hold ends by itself, or how long it lasts; None: until it is released. A moment without a
+                time zone is in this machine's.
+            why: the reason, for whoever sees the hold, and for the audit log.
 
         Raises:
-            InputError: a run and a brand were given.
+            InputError: a run and a brand were given, the moment has passed, or the reason cannot be shown.
             UnknownRunError, RedisUnavailableError: as `run`.
         """
         with self._asking():
             number = self._one_scope(run, brand)
             cure = " ".join(["couponpress resume", *([] if run is None else [shlex.quote(run)])])
             cure += "" if brand is None else f" --brand {brand}"
-            return self._holds.hold(number, reason, f"`{cure}` lets it go on", brand_id=brand)
+            return self._holds.hold(
+                number,
+                "paused by hand",
+                f"`{cure}` lets it go on",
+                brand_id=brand,
+                run=run or "",
+                until=self._end(until),
+                by=self._by(why),
+            )
 
-    def resume(self, run: str | None = None, *, brand: str | None = None) -> bool:
+    def _by(self, why: str) -> Attribution:
+        return Attribution(self._actor, checked_why(why))
+
+    def _end(self, until: datetime | timedelta | None) -> float | None:
+        """Return a moment in seconds since 1970; a length of time counts from now on Redis's clock."""
+        if until is None:
+            return None
+        seconds, micros = self._redis.time()
+        now = seconds + micros / 1e6
+        end = now + until.total_seconds() if isinstance(until, timedelta) else until.timestamp()
+        if not now < end <= now + LONGEST.total_seconds():
+            raise InputError(f"what ends by itself does so within a year from now, not {until}.")
+        return end
+
+    def resume(self, run: str | None = None, *, brand: str | None = None, why: str = "") -> bool:
         """Release the hold of a run, of a brand, or the hold of everything if neither is given.
 
-        Other holds stay in force. Returns False if there was no such hold.
+        Other holds stay in force. `why` is for the audit log. Returns False if there was no such hold.
 
         Raises:
             InputError: a run and a brand were given.
             UnknownRunError, RedisUnavailableError: as `run`.
         """
         with self._asking():
-            return self._release(self._one_scope(run, brand), brand)
+            return self._release(self._one_scope(run, brand), Act("resume", self._by(why), run or "", brand or ""))
 
-    def cancel(self, run: str | None = None, *, on_progress: Callable[[int], None] | None = None) -> int:
+    def cancel(self, run: str | None = None, *, why: str = "", on_progress: Callable[[int], None] | None = None) -> int:
         """Cancel every spec of a run, or of every run if None, that the platform has not accepted.
 
         The runs are held at once, and nothing of them is sent after this returns. It waits for the answers of requests
         in flight. Accepted specs are completed as usual. Chunks of an unfinished upload are removed. If this call is
         interrupted, the runs stay held, and the same call continues. `on_progress` is called with the number of specs
-        cancelled so far.
+        cancelled so far. `why` is for the audit log.
 
         Returns how many specs were cancelled.
 
         Raises:
+            InputError: the reason cannot be shown.
             UnknownRunError, RedisUnavailableError: as `run`.
         """
         with self._asking():
+            by = self._by(why)
             numbers = self._ledger.run_numbers() if run is None else [self._ledger.number_of(run)]
             names = {number: one.run for number in numbers if not (one := self._ledger.status(number)).finished}
             for number, name in names.items():
                 cure = f"`couponpress cancel {shlex.quote(name)}` again finishes it"
-                self._holds.hold(number, "being cancelled", cure)
+                begun = Act("cancel", by, name, detail="begun")
+                self._holds.hold(number, "being cancelled", cure, by=by, note=begun)
             total = 0
-            for number in names:
+            for number, name in names.items():
+                before = total
                 if (token := self._uploads.take_over_upload(number)) is not None:
                     self._uploads.discard(number, token)
                 for cancelled in self._cancelling.cancel(number):
                     total += cancelled
                     if on_progress is not None:
                         on_progress(total)
-                self._release(number, None)
+                self._release(number, Act("cancel", by, name, detail=f"{total - before} specs"))
             return total
 
     def _one_scope(self, run: str | None, brand: str | None) -> str | None:
@@ -461,8 +519,8 @@ class Client:
             raise InputError(f"a brand's id is digits, letters, _ or -, got {brand!r}.")
         return None if run is None else self._ledger.number_of(run)
 
-    def _release(self, number: str | None, brand: str | None) -> bool:
-        freed = self._holds.release(number, brand_id=brand)
+    def _release(self, number: str | None, act: Act) -> bool:
+        freed = self._holds.release(number, brand_id=act.brand or None, note=act)
         self._hints.announce(freed or [], again=True)
         return freed is not None
 
@@ -472,6 +530,7 @@ class Client:
         *,
         outcome: RedrivenOutcome | None = None,
         code: str | None = None,
+        why: str = "",
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
         """Send ended specs of a run again, with the same task_id and the same bytes. Returns how many.
@@ -484,6 +543,7 @@ class Client:
             outcome: only specs with this outcome; None for rejected, expired and cancelled ones. Failed ones are sent
                 only if named: most likely they fail again.
             code: only specs whose reason has this code; None for all.
+            why: the reason, for the audit log.
             on_progress: called with the number of specs that go again so far, step by step.
 
         Raises:
@@ -491,12 +551,16 @@ class Client:
             UnknownRunError, RedisUnavailableError: as `run`.
         """
         with self._asking():
-            again = 0
-            for specs, chunk_ids in self._redrives.redrive(self._ledger.number_of(run), outcome, code):
+            chosen = " ".join(word for word in (outcome, code) if word)
+            act, again = Act("redrive", self._by(why), run, detail=chosen), 0
+            steps = self._redrives.redrive(self._ledger.number_of(run), outcome, code)
+            self._audit.add(act, "begun")
+            for specs, chunk_ids in steps:
                 self._hints.announce(chunk_ids)
                 again += specs
                 if on_progress is not None:
                     on_progress(again)
+            self._audit.add(act, f"{again} specs")
             return again
 
     def dead_letter_chunks(self) -> list[DeadLetterChunk]:
@@ -514,17 +578,45 @@ class Client:
         with self._asking():
             return self._pacing.rate()
 
-    def set_rate(self, rate: str | None) -> None:
+    def set_rate(self, rate: str | None, *, until: datetime | timedelta | None = None, why: str = "") -> None:
         """Set the running fleet's rate by hand, lower or higher than configured; None goes back to the configured one.
 
         It is in force from the next slot on, for every worker, across restarts. What was learned from 429 is forgotten.
 
+        Args:
+            rate: the rate.
+            until: when the configured rate is in force again, or after how long; None: when it is taken back.
+            why: the reason, for the audit log.
+
         Raises:
-            InputError: it does not read like "500/second" or "600/minute".
+            InputError: it does not read like "500/second" or "600/minute", or the moment has passed.
             RedisUnavailableError: Redis did not answer.
         """
         with self._asking():
-            self._pacing.set_rate(rate)
+            self._pacing.set_rate(rate, until=None if rate is None else self._end(until), by=self._by(why))
+
+    def audit(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        who: str | None = None,
+        act: str | None = None,
+    ) -> Iterator[AuditEntry]:
+        """Yield what was done and what was refused, the latest first.
+
+        Args:
+            since: only from this moment on.
+            until: only before this moment.
+            who: only by this token, user or process.
+            act: only this act, for example `pause` or `denied`.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        moments = [None if moment is None else moment.timestamp() for moment in (since, until)]
+        with self._asking():
+            yield from self._audit.entries(since=moments[0], until=moments[1], who=who, act=act)
 
     def flight_record(self) -> list[Sent]:
         """Return when each submit of the last ten minutes was sent, in order, on Redis's clock."""

@@ -228,8 +228,16 @@ class Keys:
 
     @property
     def holds(self) -> str:
-        """HASH: scope (`partner`, `run:NUMBER` or `brand:ID`) -> the reason in JSON. TTL: none, deleted by resume."""
+        """HASH: scope (`partner`, `run:NUMBER` or `brand:ID`) -> the hold in JSON. TTL: none.
+
+        Members leave with a resume, or some moments after the end that they name.
+        """
         return f"{self.prefix}holds"
+
+    @property
+    def audit(self) -> str:
+        """STREAM: what people and the fleet did and what was refused. TTL: none; COUPONPRESS_AUDIT_TTL per entry."""
+        return f"{self.prefix}audit"
 
     @property
     def outage(self) -> str:

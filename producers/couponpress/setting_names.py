@@ -17,6 +17,7 @@ ENV_PREFIX = "COUPONPRESS_"
 SETTING_NAMES = frozenset(
     {
         "APIV3_KEY_FILE",
+        "AUDIT_TTL",
         "BASE_URL",
         "CALLBACK_FORWARD_URL",
         "CALLBACK_SPAN",

@@ -86,6 +86,9 @@ class ProducerSettings(BaseSettings):
         None, description="TOML file that says what the scheduler submits by itself, and when: docs/nightly.md."
     )
     result_ttl: int = Field(7 * 86400, ge=60, description="Seconds for which a finished run's results are kept.")
+    audit_ttl: int = Field(
+        400 * 86400, ge=86400, description="Seconds for which the audit log keeps an entry; all services alike."
+    )
 
     @classmethod
     def load(cls, values: Mapping[str, Any] | None = None) -> Self:

@@ -5,22 +5,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from couponpress.cli.console import BrandOption, RunArgument, stderr
+from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, stderr
 from couponpress.cli.counters import row_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
+from couponpress.ledger.attribution import this_user
+from couponpress.ledger.moments import read_end
 from couponpress.ledger.redrive import KNOWN_TO_PLATFORM, RedrivenOutcome
 from couponpress.plurals import counted
 
 
-def pause(run: RunArgument = None, brand: BrandOption = None) -> None:
-    """Stop submitting a run, a brand, or everything; requests in flight end, nothing is lost."""
-    with Client() as client:
-        held = client.pause(run, brand=brand)
+def pause(
+    run: RunArgument = None,
+    brand: BrandOption = None,
+    until: UntilOption = None,
+    lasting: ForOption = None,
+    why: WhyOption = "",
+) -> None:
+    """Stop submitting a run, a brand, or everything; requests in flight end, nothing is lost.
+
+    With --until or --for it goes on by itself.
+    """
+    end = read_end(until, lasting, datetime.now().astimezone())
+    with _client() as client:
+        held = client.pause(run, brand=brand, until=end, why=why)
         stderr().print("paused" if held else "it was held already; `couponpress status` says why")
         if brand is not None and not brand.isdecimal():
             stderr().print(
@@ -29,24 +42,25 @@ def pause(run: RunArgument = None, brand: BrandOption = None) -> None:
             )
 
 
-def resume(run: RunArgument = None, brand: BrandOption = None) -> None:
+def resume(run: RunArgument = None, brand: BrandOption = None, why: WhyOption = "") -> None:
     """Let a run, a brand, or everything, go on from where it stopped."""
-    with Client() as client:
-        released = client.resume(run, brand=brand)
+    with _client() as client:
+        released = client.resume(run, brand=brand, why=why)
         stderr().print("goes on" if released else "nothing was held there; `couponpress status` shows holds")
 
 
 def cancel(
     run: RunArgument = None,
     yes: Annotated[bool, typer.Option("--yes", help="Cancel every run without asking, for scripts.")] = False,
+    why: WhyOption = "",
 ) -> None:
     """Take back what the platform has not accepted, of a run or of every run; accepted specs go on to completion."""
-    with Client() as client:
+    with _client() as client:
         if run is None and not (yes or _confirmed(client)):
             stderr().print("nothing was cancelled")
             return
         with _counter() as on_progress:
-            cancelled = client.cancel(run, on_progress=on_progress)
+            cancelled = client.cancel(run, why=why, on_progress=on_progress)
     stderr().print(f"{counted(cancelled, 'spec')} cancelled; what was accepted before goes on to completion")
 
 
@@ -57,16 +71,17 @@ def redrive(
         RedrivenOutcome | None,
         typer.Option(help="Only specs that ended so; default: all that ended badly, except failed ones."),
     ] = None,
+    why: WhyOption = "",
 ) -> None:
     """Send ended specs of a run again, same task_id and bytes, tries anew; failed ones only when asked for.
 
     It helps where the cause lay outside the row and is gone: an outage, a permission, a dead-letter chunk. A row
     that is wrong, and a picture that the platform could not make, need a new task_id: submit them under a new run name.
     """
-    with Client() as client:
+    with _client() as client:
         before = client.run(run)
         with _counter() as on_progress:
-            again = client.redrive(run, outcome=outcome, code=code, on_progress=on_progress)
+            again = client.redrive(run, outcome=outcome, code=code, why=why, on_progress=on_progress)
     verb = "goes" if again == 1 else "go"
     more = f"`couponpress watch {run}` shows its progress." if again else f"`couponpress status {run}` says why."
     stderr().print(f"run {run}: {counted(again, 'spec')} {verb} again. {more}")
@@ -81,6 +96,10 @@ def redrive(
             f"{left_out} {'was' if before.failed == 1 else 'were'} left out, for the platform most likely keeps them "
             f"failed; ask for them with `couponpress redrive {run} --outcome failed`"
         )
+
+
+def _client() -> Client:
+    return Client(actor=this_user("cli"))
 
 
 def _confirmed(client: Client) -> bool:

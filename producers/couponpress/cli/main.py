@@ -30,6 +30,7 @@ PLACES = {
     "cancel": "couponpress.cli.control:cancel",
     "redrive": "couponpress.cli.control:redrive",
     "limit": "couponpress.cli.rate:limit",
+    "audit": "couponpress.cli.audit:audit",
     "catalog": "couponpress.cli.catalog:app",
     "schedule": "couponpress.nightly.commands:app",
     "gateway": "couponpress.gateway.commands:gateway",

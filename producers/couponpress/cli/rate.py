@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from couponpress.cli.console import JsonOption, open_output, stderr
+from couponpress.cli.console import ForOption, JsonOption, UntilOption, WhyOption, open_output, stderr
 from couponpress.cli.run_lines import rate_lines
 from couponpress.client import Client
+from couponpress.errors import InputError
+from couponpress.ledger.attribution import this_user
+from couponpress.ledger.moments import read_end
 from couponpress.ledger.rate import PLATFORM_PER_SECOND, per_second
 from couponpress.ledger.send_log import write_proof
 from couponpress.plurals import counted
@@ -24,6 +28,9 @@ def limit(
             help="The new rate, such as 300/second or 600/minute; `default` for the configured one.", show_default=False
         ),
     ] = None,
+    until: UntilOption = None,
+    lasting: ForOption = None,
+    why: WhyOption = "",
     as_json: JsonOption = False,
     proof: Annotated[
         Path | None,
@@ -35,13 +42,17 @@ def limit(
     """Show the rate of the running fleet, or set it by hand: at once, for all workers, without a restart.
 
     COUPONPRESS_RATE of the workers is the ceiling, unless a rate is set by hand: that one may be lower or higher, and
-    stays until `couponpress limit default`. Either way what was learned from the platform's refusals is forgotten.
+    stays until `couponpress limit default`, or as long as --until or --for says. Either way what was learned from the
+    platform's refusals is forgotten.
     When the platform refuses at the rate in force, the fleet finds the limit that is really there by itself, stays
     below it, and climbs back when it is lifted.
     """
-    with Client() as client:
+    end = read_end(until, lasting, datetime.now().astimezone())
+    if end is not None and rate in {None, "default"}:
+        raise InputError("only a rate that is set by hand ends by itself: give the rate as well.")
+    with Client(actor=this_user("cli")) as client:
         if rate is not None:
-            client.set_rate(None if rate == "default" else rate)
+            client.set_rate(None if rate == "default" else rate, until=end, why=why)
             if rate != "default" and per_second(rate) > PLATFORM_PER_SECOND:
                 stderr().print(
                     f"{rate} is above the {PLATFORM_PER_SECOND} a second that the platform grants by its manual: it "

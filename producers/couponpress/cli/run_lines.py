@@ -17,7 +17,9 @@ def rate_lines(rate: RateInForce) -> list[str]:
     """Return the rate at which the fleet submits, and why, in a few lines."""
     lines = [f"configured: {rate.configured or 'not known, no worker has told it yet'}"]
     if rate.by_hand:
-        lines.append(f"by hand: {rate.by_hand} since {_moment(rate.by_hand_since)}; `limit default` takes it back")
+        ends = f" until {_moment(rate.by_hand_until)}" if rate.by_hand_until else ""
+        since = _moment(rate.by_hand_since)
+        lines.append(f"by hand: {rate.by_hand} since {since}{ends}; `limit default` takes it back")
     if rate.found is not None:
         more = f"in {rate.held_seconds:.0f} s" if rate.held_seconds else "now"
         found = f"the platform took {rate.found} in a second and refused more; a little more is tried {more}"

@@ -62,7 +62,7 @@ def _status_lines(client: Client, run: str | None) -> Iterator[str]:
         if eta is not None and eta.case in _ETAS_TOLD:
             yield f"  {eta_text(eta)}" + (f": {eta.reason}" if eta.soonest_seconds is not None else "")
     for hold in overview.holds:
-        yield f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}"
+        yield hold.lines
     if down := overview.platform_down:
         since = time.strftime("%H:%M:%S", time.localtime(down.since))
         yield f"the platform seems to be down since {since} ({down.reason}): only probes are sent"
@@ -104,7 +104,7 @@ def watch_run(client: Client, run: str) -> int:
 def _notes(client: Client, status: RunStatus) -> list[str]:
     """Return what a run waits for, with the cure: holds, services that nobody started, an outage of the platform."""
     holds = [hold for hold in client.holds() if hold.kind != "run" or hold.scope == status.run]
-    told = [f"held: {hold.shown}: {hold.reason}\n      cure: {hold.cure}" for hold in holds]
+    told = [hold.lines for hold in holds]
     return told + missing([status], client.present(), client.outage(), client.redis_url_shown)
 
 

@@ -17,6 +17,7 @@ from couponpress.client import Client
 from couponpress.gateway.problems import Refusal
 from couponpress.gateway.tokens import Token
 from couponpress.keys import Keys
+from couponpress.ledger.attribution import Actor
 from couponpress.ledger.lookup import FindingLedger
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.metrics.exposition import exposition
@@ -90,7 +91,7 @@ class Queries:
 
     def pause(self, token: Token, run: str) -> bool:
         """Hold a run. Returns False if it was held already."""
-        return self._client.pause(token.stored_name(run), reason=f"paused through the gateway by {token.name}")
+        return self._client.acting_as(Actor("gateway", token.name)).pause(token.stored_name(run))
 
     def resume(self, token: Token, run: str) -> bool:
         """Release a run. Returns False if it was not held."""

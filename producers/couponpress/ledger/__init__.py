@@ -7,7 +7,10 @@
     progress        the questions anyone may ask: status of runs, outcomes, holds
     follow          each outcome once, when it is there
     lookup          where one spec is, by its task_id
-    holds           a person's acts: pause and resume
+    holds           pause and resume, and holds that end by themselves
+    attribution     who acts, by which way, and why
+    audit           what was done and what was refused, by whom
+    moments         reads how long, or until when (pure)
     cancel          a person's act: take back what was not accepted
     redrive         a person's act: send ended specs again
     rate            a person's acts on the rate of the fleet

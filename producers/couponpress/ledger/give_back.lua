@@ -1,4 +1,5 @@
 -- End a lease. The chunk is closed, or waits for another lease, or is kept back until the hold of a brand is released.
+-- Needs in_force.lua
 -- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds
 -- ARGV[1] chunk id   ARGV[2] owner   ARGV[3] ms within which the rest is to be taken up   ARGV[4] score of held chunks
 -- ARGV[5] JSON object: position -> scope of the hold because of which its spec was not sent
@@ -20,14 +21,17 @@ if waiting == 0 then
   return {'given back', 0}
 end
 
-local function scopes_that_keep_all() -- nil when any spec may be sent, because a hold was released meanwhile
+local now = redis.call('TIME')
+local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+
+local function scopes_that_keep_all() -- nil when any spec may be sent, because a hold is over by now
   local kept, found, scopes = cjson.decode(ARGV[5]), {}, {}
   for at = 1, #states do
     if string.sub(states, at, at) == 'w' then
       local scope = kept[tostring(at - 1)]
       if not scope then return nil end
       if not found[scope] then
-        if redis.call('HEXISTS', KEYS[3], scope) == 0 then return nil end
+        if not in_force(redis.call('HGET', KEYS[3], scope), now_ms) then return nil end
         found[scope] = true
         scopes[#scopes + 1] = scope
       end
@@ -42,6 +46,5 @@ if scopes then
   redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
   return {'kept back'}
 end
-local now = redis.call('TIME')
-redis.call('ZADD', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
 return {'given back', waiting}

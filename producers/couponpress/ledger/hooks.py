@@ -13,6 +13,7 @@ import redis
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys
+from couponpress.ledger.audit import Act, AuditLog
 from couponpress.ledger.progress import run_status
 from couponpress.ledger.scripts import script
 from couponpress.outcome import RunStatus
@@ -27,9 +28,10 @@ TAKEN_MS = 30_000
 OBJECTION_LIMIT = 200
 
 
-def set_hook(client: redis.Redis, keys: Keys, number: str, url: str) -> None:
-    """Have `url` called when a run is finished. Nothing happens when the run no longer exists."""
-    client.register_script(script("set_hook"))([keys.run(number), keys.hooks], [number, url])
+def set_hook(client: redis.Redis, keys: Keys, number: str, url: str, note: Act, audit: AuditLog) -> None:
+    """Have `url` called when a run is finished, and note it if it is new. A run that no longer exists stays so."""
+    names, values = audit.arguments(note)
+    client.register_script(script("set_hook"))([keys.run(number), keys.hooks, *names], [number, url, *values])
 
 
 @dataclass(frozen=True, slots=True)

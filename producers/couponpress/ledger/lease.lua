@@ -1,4 +1,5 @@
 -- Lease a chunk to a process. The message that named the chunk was only a hint; the chunk's record decides.
+-- Needs in_force.lua
 -- KEYS[1] chunk   KEYS[2] open chunks of its lane   KEYS[3] holds
 -- KEYS[4] which suspect chunk the owner's process has in hand
 -- ARGV[1] chunk id   ARGV[2] owner: a process, and after a / which of its leases   ARGV[3] lease, ms
@@ -19,7 +20,8 @@ if not string.find(chunk[2], 'w', 1, true) then
   redis.call('HDEL', KEYS[1], 'owner')
   return {'nothing'}
 end
-if redis.call('HEXISTS', KEYS[3], 'partner') == 1 or redis.call('HEXISTS', KEYS[3], ARGV[4]) == 1 then
+local holds = redis.call('HMGET', KEYS[3], 'partner', ARGV[4])
+if in_force(holds[1], now_ms) or in_force(holds[2], now_ms) then
   redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1])
   redis.call('HDEL', KEYS[1], 'owner', 'kept')
   return {'held'}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import zip_longest
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import redis
 
 from couponpress.errors import DamagedChunkError, UnknownRunError
 from couponpress.keys import PARTNER_SCOPE, Keys, lane_of, run_scope
+from couponpress.ledger.attribution import Actor
 from couponpress.ledger.chunks import unpack
 from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus, State
 
@@ -34,6 +36,9 @@ class Hold:
         cure: what a person can do about it.
         since: when it was set, seconds since 1970.
         kind: which of the three the scope is.
+        by: who set it; None for one that was set before this was kept.
+        why: the reason that this person gave; empty if none.
+        until: when it ends by itself, seconds since 1970 on Redis's clock; None: never.
     """
 
     scope: str
@@ -41,22 +46,63 @@ class Hold:
     cure: str
     since: float
     kind: HoldKind = "partner"
+    by: Actor | None = None
+    why: str = ""
+    until: float | None = None
 
     @classmethod
     def from_json(cls, scope: str, text: bytes | str, kind: HoldKind = "partner") -> Hold:
         """Read a hold as it is stored."""
         stored = json.loads(text)
-        return cls(scope, stored["reason"], stored["cure"], stored["since"], kind)
+        by = Actor.read(stored["by"]) if "by" in stored else None
+        return cls(
+            scope,
+            stored["reason"],
+            stored["cure"],
+            stored["since"],
+            kind,
+            by,
+            stored.get("why", ""),
+            stored.get("until"),
+        )
 
     def to_json(self) -> str:
         """Return the hold as it is stored; what it is of stands beside it."""
-        stored = {"reason": self.reason, "cure": self.cure, "since": self.since}
+        stored: dict[str, Any] = {"reason": self.reason, "cure": self.cure, "since": self.since, "why": self.why}
+        stored |= {} if self.by is None else {"by": self.by.stored()}
+        stored |= {} if self.until is None else {"until": self.until}
         return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
 
     @property
     def shown(self) -> str:
         """What is held, for people."""
         return self.scope if self.kind == "partner" else f"{self.kind} {self.scope}"
+
+    @property
+    def ends(self) -> str:
+        """When it ends by itself, for people, in this machine's time zone; empty if it does not."""
+        if self.until is None:
+            return ""
+        return datetime.fromtimestamp(self.until).astimezone().isoformat(" ", "seconds")
+
+    @property
+    def because(self) -> str:
+        """Why, and until when, for people; says nothing of who set it."""
+        why = f": {self.why}" if self.why else ""
+        return f"{self.reason}{why}{f', until {self.ends}' if self.ends else ''}"
+
+    @property
+    def lines(self) -> str:
+        """All that a person needs to know of it, in two or three lines."""
+        told = f"held: {self.shown}: {self.because}\n      cure: {self.cure}"
+        if self.by is None or self.by.door == "fleet":
+            return told
+        since = datetime.fromtimestamp(self.since).astimezone()
+        return f"{told}\n      by: {self.by.shown} since {since:%Y-%m-%d %H:%M:%S}"
+
+    def in_force(self, now: float) -> bool:
+        """Whether it still holds at a moment, seconds since 1970 on Redis's clock."""
+        return self.until is None or self.until > now
 
 
 class ReadingLedger:
@@ -88,9 +134,13 @@ class ReadingLedger:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(self._keys.run(number))
             pipeline.hmget(self._keys.holds, [PARTNER_SCOPE, run_scope(number)])
-            fields, holds = cast(tuple[dict[bytes, bytes], list[bytes | None]], pipeline.execute())
-        hold = next((Hold.from_json("", text) for text in holds if text), None)
-        return run_status(number, fields, hold=hold.reason if hold else None)
+            pipeline.time()
+            fields, stored, (seconds, _) = cast(
+                tuple[dict[bytes, bytes], list[bytes | None], tuple[int, int]], pipeline.execute()
+            )
+        holds = (Hold.from_json("", text) for text in stored if text)
+        hold = next((hold for hold in holds if hold.in_force(seconds)), None)
+        return run_status(number, fields, hold=hold.because if hold else None)
 
     def outcomes(self, number: str) -> Iterator[Outcome]:
         """Yield every spec of a run in the order in which it was enqueued, ended or not, in constant memory."""
@@ -108,15 +158,16 @@ class ReadingLedger:
         return {reason.decode(): int(count) for reason, count in sorted(counts.items(), key=lambda item: -int(item[1]))}
 
     def holds(self) -> list[Hold]:
-        """Return every hold, the oldest first; the scope of a run's hold is the run's name."""
+        """Return every hold in force, the oldest first; the scope of a run's hold is the run's name."""
         found = []
+        now = self._client.time()[0]
         for stored_under, text in cast(dict[bytes, bytes], self._client.hgetall(self._keys.holds)).items():
             kind, _, scope = stored_under.decode().partition(":")
             if kind == "run":
                 name = cast(bytes | None, self._client.hget(self._keys.run(scope), "name"))
                 scope = name.decode() if name else scope
             found.append(Hold.from_json(scope or kind, text, cast(HoldKind, kind)))
-        return sorted(found, key=lambda hold: hold.since)
+        return sorted((hold for hold in found if hold.in_force(now)), key=lambda hold: hold.since)
 
 
 def run_status(number: str, fields: dict[bytes, bytes], *, hold: str | None) -> RunStatus:

@@ -1,19 +1,23 @@
 """Reads and sets the rate of the running fleet.
 
 A rate that is set by hand replaces the configured rate, lower or higher. All workers follow it from the next slot on
-and across restarts, until it is taken back. The fleet writes the rest of the record.
+and across restarts, until it is taken back or until the end that was given with it. The fleet writes the rest of the
+record.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 import redis
 
 from couponpress.errors import InputError
 from couponpress.keys import Keys
+from couponpress.ledger.attribution import Attribution, this_user
+from couponpress.ledger.audit import Act, AuditLog
 
 #: How many submits a second the platform grants a partner, by its pages.
 PLATFORM_PER_SECOND = 500
@@ -37,6 +41,7 @@ class RateInForce:
         held_seconds: for how long no more than that is tried.
         quiet_seconds: for how long nothing is sent, because the platform asked for it or its window must empty.
         slots_per_second: how close to each other the latest slots were; None while none was given.
+        by_hand_until: when the rate that was set by hand ends, seconds since 1970; None: when it is taken back.
     """
 
     configured: str
@@ -47,6 +52,7 @@ class RateInForce:
     held_seconds: float
     quiet_seconds: float
     slots_per_second: float | None
+    by_hand_until: float | None = None
 
     @property
     def in_force(self) -> str:
@@ -85,8 +91,9 @@ def per_second(rate: str) -> float:
 class PacingLedger:
     """One bucket's pace, over a blocking client that answers in bytes."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, bucket: str = "submit") -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, bucket: str = "submit", audit: AuditLog | None = None) -> None:
         self._client = client
+        self._audit = audit or AuditLog(client, keys)
         self._pace, self._bucket = keys.pace(bucket), keys.bucket(bucket)
 
     def rate(self) -> RateInForce:
@@ -98,19 +105,30 @@ class PacingLedger:
             (seconds, micros), stored, spacing = pipe.execute()
         return rate_in_force(cast(dict[bytes, bytes], stored), spacing, seconds * _SECOND_US + micros)
 
-    def set_rate(self, rate: str | None) -> None:
+    def set_rate(self, rate: str | None, *, until: float | None = None, by: Attribution | None = None) -> None:
         """Set the rate by hand, or with None go back to the configured one; either forgets what was found.
+
+        Args:
+            rate: the rate.
+            until: when the configured rate is in force again, seconds since 1970 on Redis's clock; None: when it is
+                taken back.
+            by: who does it, and why; None: the user of this machine.
 
         Raises:
             InputError: it is no rate.
         """
         amount, window_us = (None, None) if rate is None else _parts(rate)
         seconds, micros = self._client.time()
+        ends = "" if until is None else datetime.fromtimestamp(until).astimezone().isoformat(" ", "seconds")
+        detail = (rate or "default") + (f" until {ends}" if ends else "")
         with self._client.pipeline() as pipe:
-            pipe.hdel(self._pace, "amount", "window", "by_hand", "limit", "since", "hold", "quiet")
+            pipe.hdel(self._pace, "amount", "window", "by_hand", "by_hand_until", "limit", "since", "hold", "quiet")
             if amount is not None:
                 by_hand = seconds * _SECOND_US + micros
                 pipe.hset(self._pace, mapping={"amount": amount, "window": cast(int, window_us), "by_hand": by_hand})
+                if until is not None:
+                    pipe.hset(self._pace, "by_hand_until", int(until * _SECOND_US))
+            self._audit.add(Act("limit", by or Attribution(this_user("client")), detail=detail), "done", pipe)
             pipe.execute()
 
 
@@ -122,14 +140,16 @@ def rate_in_force(pace: dict[bytes, bytes], spacing: bytes | None, now_us: int) 
         return int(told.get(name, 0)) / _SECOND_US
 
     by_hand = ""
-    if "amount" in told:
+    ends_us = int(told.get("by_hand_until", 0))
+    if "amount" in told and not 0 < ends_us <= now_us:
         unit = {window_us: unit for unit, window_us in _WINDOWS_US.items()}[int(told["window"])]
         by_hand = f"{told['amount']}/{unit}"
     found = int(told["limit"]) if "limit" in told else None
     return RateInForce(
         configured=told.get("configured", ""),
         by_hand=by_hand,
-        by_hand_since=since("by_hand"),
+        by_hand_since=since("by_hand") if by_hand else 0.0,
+        by_hand_until=ends_us / _SECOND_US if by_hand and ends_us else None,
         found=found,
         found_since=0.0 if found is None else since("since"),
         held_seconds=0.0 if found is None else max(since("hold") - now_us / _SECOND_US, 0.0),

@@ -1,7 +1,11 @@
-"""Reads the Lua files by their names, and knows after which errors of Redis an act may be repeated."""
+"""Reads the Lua files by their names, and knows after which errors of Redis an act may be repeated.
+
+A script whose header says `-- Needs NAME.lua` begins with that file, which defines one function.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -22,9 +26,13 @@ REDIS_AWAY: Final = (
 PASSING_REFUSALS: Final = ("MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "UNBLOCKED ")
 #: The first line of a script that a full server also runs, because it frees memory. Redis 7 and later.
 ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
+#: What other scripts begin with that name them.
+SHARED: Final = ("in_force", "note_act")
+_NEEDS = re.compile(rf"^-- Needs ({'|'.join(SHARED)})\.lua$", re.MULTILINE)
 
 
 @cache
 def script(name: str, room: str = "couponpress.ledger") -> str:
-    """Return the text of `name`.lua, which lies beside the modules of `room`."""
-    return files(room).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    """Return the text of `name`.lua, which lies beside the modules of `room`, after the shared ones that it needs."""
+    text = files(room).joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    return "".join([script(needed) for needed in _NEEDS.findall(text)] + [text])

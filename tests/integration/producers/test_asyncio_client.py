@@ -29,12 +29,11 @@ from tests.waiting import until
 
 #: What `Client` offers that is not a verb of programs: what commands show, and what this client is made of.
 ONLY_SYNC = {
+    "acting_as",
     "upload",
     "looks",
     "outage",
     "present",
-    "rate",
-    "set_rate",
     "flight_record",
     "dead_letter_chunks",
     "dead_letter_messages",
@@ -153,7 +152,7 @@ def test_a_run_is_held_cancelled_and_sent_again(redis_url):
         await client.enqueue_many(specs(range(3)), run="may")
         assert [one.run for one in await client.runs()] == ["may"]
         assert [one.status.run for one in (await client.overview()).runs] == ["may"]
-        assert (await client.pause("may"), await client.pause("may", reason="again")) == (True, False)
+        assert (await client.pause("may"), await client.pause("may", why="again")) == (True, False)
         assert [hold.scope for hold in await client.holds()] == ["may"]
         assert (await client.resume("may"), await client.resume("may")) == (True, False)
         assert await client.cancel("may", on_progress=lambda count: seen.append((count, in_loop()))) == 3

@@ -3,7 +3,9 @@
 import json
 import socket
 import threading
+import time
 from base64 import b64decode
+from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 
 import pytest
@@ -19,6 +21,7 @@ from couponpress import (
     UnknownRunError,
 )
 from couponpress.keys import SUBMIT_TASK
+from couponpress.ledger.attribution import Actor
 from couponpress.ledger.chunks import CHUNK_SIZE, unpack
 from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.leases import Leased, NotLeased
@@ -453,9 +456,9 @@ def test_a_second_pause_and_a_second_resume_say_so(client):
 
 def test_a_pause_tells_its_reason_and_its_cure(client):
     client.enqueue(spec(1), run="may")
-    client.pause("may", reason="the shop asked for it")
+    client.pause("may", why="the shop asked for it")
     (hold,) = client.holds()
-    assert (hold.scope, hold.reason) == ("may", "the shop asked for it")
+    assert (hold.scope, hold.reason, hold.why) == ("may", "paused by hand", "the shop asked for it")
     assert "couponpress resume" in hold.cure
 
 
@@ -670,3 +673,69 @@ def test_a_closed_client_may_be_closed_again(redis_url):
 
 def test_a_client_that_was_never_used_opens_nothing():
     Client(producer_settings(f"redis://127.0.0.1:{free_port()}/0")).close()
+
+
+# --- who, why and until when ------------------------------------------------------------------------------------------
+
+
+def test_every_act_is_in_the_audit_log_with_who_and_why(client):
+    client.enqueue(spec(1), run="may", hook="http://127.0.0.1:9/hook?secret=1")
+    other = client.acting_as(Actor("gateway", "ops", "127.0.0.1"))
+    other.pause("may", why="a look at it")
+    other.resume("may")
+    other.set_rate("7/second", until=timedelta(hours=1), why="slowly")
+    other.cancel("may", why="wrong catalog")
+    other.redrive("may", outcome="cancelled")
+    told = [(entry.act, entry.run, entry.detail, entry.result, entry.why) for entry in client.audit(who="ops")]
+    assert [one for one in reversed(told) if one[0] != "limit"] == [
+        ("pause", "may", "", "done", "a look at it"),
+        ("resume", "may", "", "done", ""),
+        ("cancel", "may", "begun", "done", "wrong catalog"),
+        ("cancel", "may", "1 specs", "done", "wrong catalog"),
+        ("redrive", "may", "cancelled", "begun", ""),
+        ("redrive", "may", "cancelled", "1 specs", ""),
+    ]
+    (limit,) = client.audit(act="limit")
+    assert (limit.door, limit.who, limit.address, limit.result) == ("gateway", "ops", "127.0.0.1", "done")
+    assert limit.detail.startswith("7/second until 20")
+    (hook,) = client.audit(act="hook")
+    assert (hook.run, hook.door, "secret" in hook.detail) == ("may", "client", False)
+
+
+def test_what_changes_nothing_is_noted_as_such(client):
+    client.resume(brand="7", why="just to be sure")
+    (entry,) = client.audit()
+    assert (entry.act, entry.brand, entry.result) == ("resume", "7", "nothing")
+
+
+def test_a_hook_that_stays_the_same_is_noted_once(client):
+    for number in range(3):
+        client.enqueue(spec(number), run="may", hook="http://127.0.0.1:9/hook")
+    assert len(list(client.audit(act="hook"))) == 1
+
+
+def test_a_pause_ends_at_a_moment_or_after_a_while(client):
+    assert client.pause(until=timedelta(minutes=30))
+    (hold,) = client.holds()
+    assert hold.until == pytest.approx(time.time() + 1800, abs=5)
+    later = datetime.now().astimezone() + timedelta(hours=2)
+    assert client.pause(until=later)
+    (hold,) = client.holds()
+    assert hold.until == pytest.approx(later.timestamp(), abs=0.01)
+
+
+@pytest.mark.parametrize("until", [timedelta(0), timedelta(days=500), datetime(2020, 1, 1, tzinfo=UTC)], ids=str)
+def test_an_end_that_is_past_or_too_far_is_refused(client, until):
+    with pytest.raises(InputError):
+        client.pause(until=until)
+    with pytest.raises(InputError):
+        client.set_rate("1/second", until=until)
+    assert client.holds() == []
+    assert client.rate().by_hand == ""
+
+
+@pytest.mark.parametrize("why", ["two\nlines", "x" * 501], ids=["lines", "long"])
+def test_a_reason_that_cannot_be_shown_is_refused(client, why):
+    with pytest.raises(InputError, match="printable"):
+        client.pause(why=why)
+    assert client.holds() == []

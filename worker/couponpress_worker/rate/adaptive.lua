@@ -10,7 +10,8 @@
 --
 -- KEYS[1]    the pace, a HASH; µs of Redis TIME if not said otherwise:
 --            `configured`: the rate that the workers were started with, a text for people;
---            `amount`, `window`, `by_hand`: set by hand, so many requests in so many µs, and since when;
+--            `amount`, `window`, `by_hand`, `by_hand_until`: set by hand, so many requests in so many µs, since when,
+--            and when it ends by itself;
 --            `limit`: how many a second the platform is believed to take; `since`: from when on it is lowered;
 --            `cut`: the moment of the request whose refusal made the latest cut; `old`: when the platform's window no
 --            longer holds what was given before;
@@ -101,7 +102,7 @@ if pace.limit then
 end
 local written = {}
 for name, value in pairs(pace) do
-  if name ~= 'amount' and name ~= 'window' and name ~= 'by_hand' then
+  if name ~= 'amount' and name ~= 'window' and name ~= 'by_hand' and name ~= 'by_hand_until' then
     written[#written + 1] = name
     written[#written + 1] = string.format('%.0f', value)
   end

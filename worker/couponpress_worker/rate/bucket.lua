@@ -41,13 +41,17 @@ local CALM, ROOM = 2000000, 50000
 
 -- Return the spacing at this moment: the one set by hand, else the caller's; wider while the platform takes less.
 local function paced(key, spacing)
-  local amount, window, limit, hold
-  amount, window, limit, hold, quiet, cut =
-    unpack(redis.call('HMGET', pace, 'amount', 'window', 'limit', 'hold', 'quiet', 'cut'))
+  local amount, window, ends, limit, hold
+  amount, window, ends, limit, hold, quiet, cut =
+    unpack(redis.call('HMGET', pace, 'amount', 'window', 'by_hand_until', 'limit', 'hold', 'quiet', 'cut'))
   quiet, cut = tonumber(quiet) or 0, tonumber(cut) or 0
   if cut > now + SECOND then -- the clock was set back, so the moments that were noted mean nothing any more
     redis.call('HDEL', pace, 'limit', 'since', 'hold', 'quiet', 'cut', 'old')
     limit, quiet, cut = nil, 0, 0
+  end
+  if ends and tonumber(ends) <= now then -- the configured rate is in force again
+    redis.call('HDEL', pace, 'amount', 'window', 'by_hand', 'by_hand_until')
+    amount = nil
   end
   if amount then
     spacing = math.floor((window + lateness) / amount) + 1

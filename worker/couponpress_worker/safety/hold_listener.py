@@ -2,12 +2,13 @@
 
 A message on a channel says at once that something changed. It is only a hint and may be lost, so the process also looks
 at the ledger regularly; what is held is what the ledger says.
+A hold whose end is there is taken away here, so that its chunks go on when no process but the workers runs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
 
@@ -32,6 +33,8 @@ class HoldWatch:
         away: Callable[[Exception], None] = lambda _: None,
         timings: Timings = REAL,
         tell: Tell = unheard,
+        *,
+        publish: Callable[[list[str]], Awaitable[None]],
     ) -> None:
         """Take what the watch works with.
 
@@ -44,6 +47,7 @@ class HoldWatch:
             away: hears each time that Redis did not answer.
             timings: how often to look without a message.
             tell: hears of each hold and each release.
+            publish: publishes the chunks that a hold kept back that is over.
         """
         self._client = client
         self._channel = channel
@@ -53,6 +57,7 @@ class HoldWatch:
         self._away = away
         self._look_seconds = timings.hold_look
         self._tell = tell
+        self._publish = publish
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped."""
@@ -70,7 +75,7 @@ class HoldWatch:
     async def look(self) -> None:
         """Take over what the ledger says."""
         before = self._halt.held
-        held = await self._holds.holds()
+        held, over = await self._holds.holds_and_ended()
         set_meanwhile = self._halt.held - before  # by this process, after the ledger was asked
         begun, ended = held.keys() - self._halt.held, before - held.keys()
         self._halt.held = frozenset(held) | set_meanwhile
@@ -78,7 +83,9 @@ class HoldWatch:
             self._released(scope)
             self._tell(Released(scope, await self._shown(scope)))
         for scope in begun:
-            self._tell(Held(scope, await self._shown(scope), held[scope].reason, held[scope].cure, ours=False))
+            self._tell(Held(scope, await self._shown(scope), held[scope].because, held[scope].cure, ours=False))
+        if over and (freed := await self._holds.release_ended(over)):
+            await self._publish(freed)
 
     async def _shown(self, scope: str) -> str:
         """Return the scope as people know it; a run by its number while Redis does not tell its name."""

@@ -42,7 +42,7 @@ from tests.builders import (
 from tests.shop import shop
 
 PRODUCERS_COMMANDS = ["submit", "status", "top", "watch", "results", "pause", "resume", "cancel", "redrive", "limit"]
-PRODUCERS_COMMANDS += ["schedule", "gateway", "metrics"]
+PRODUCERS_COMMANDS += ["audit", "schedule", "gateway", "metrics"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 FLEETS_COMMANDS += ["up"]
 PRODUCERS_OWN = app.registered_commands.copy()
@@ -986,3 +986,46 @@ def test_status_tells_reasons_and_dead_letters(couponpress, redis_url, server):
     assert "dead letter: 1 message, no hints" in shown
     assert "not JSON: what is \\xff this" in shown
     assert "messages" not in couponpress("status", "may").out
+
+
+def test_a_pause_says_why_and_until_when(couponpress, server, redis_url):
+    stored(redis_url)
+    assert couponpress("pause", "may", "--for", "30m", "--why", "a look").err == "paused\n"
+    assert couponpress("pause", "may", "--for", "10m").err.startswith("it was held already")
+    told = couponpress("status").out
+    assert re.search(r"held: run may: paused by hand: a look, until 20\S+ \S+\n", told)
+    assert re.search(r"\n      by: \S+ \(cli, \S+\) since 20", told)
+    (hold,) = json.loads(couponpress("status", "may", "--json").out)["holds"]
+    assert (hold["why"], hold["by"]["door"], hold["until"] > hold["since"]) == ("a look", "cli", True)
+
+
+@pytest.mark.parametrize("words", [["--for", "never"], ["--until", "25:00"], ["--for", "1h", "--until", "23:00"]])
+def test_an_end_that_makes_no_sense_pauses_nothing(couponpress, server, words):
+    ran = couponpress("pause", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert server.hlen(KEYS.holds) == 0
+
+
+def test_a_limit_may_end_by_itself(couponpress, server):
+    told = couponpress("limit", "100/second", "--for", "2h", "--why", "slowly").out
+    assert re.search(r"by hand: 100/second since \S+ \S+ until 20\S+ \S+;", told)
+    assert couponpress("limit", "default", "--for", "2h").code == 2
+    assert couponpress("limit", "--for", "2h").code == 2
+
+
+def test_the_audit_log_is_shown_filtered_and_as_data(couponpress, server, redis_url):
+    stored(redis_url)
+    couponpress("pause", "may", "--why", "a look")
+    couponpress("resume", "may")
+    assert [line.split("  ")[1] for line in couponpress("audit").out.splitlines()] == [
+        "resume run may",
+        "pause run may",
+    ]
+    (line,) = couponpress("audit", "--act", "pause", "--json").out.splitlines()
+    entry = json.loads(line)
+    assert (entry["act"], entry["run"], entry["door"], entry["why"]) == ("pause", "may", "cli", "a look")
+    assert len(couponpress("audit", "--since", "1h", "--csv").out.splitlines()) == 3
+    assert couponpress("audit", "--until", "2020-01-01").out == ""
+    assert couponpress("audit", "--who", "nobody-of-that-name").out == ""
+    assert couponpress("audit", "--json", "--csv").code == 2
+    assert couponpress("audit", "--since", "sometime").code == 2

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from couponpress.keys import HELD_SCORE, lane_of
+from couponpress.ledger.attribution import Actor, Attribution
 from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.leases import GivenBack, KeptBack, Leased, NotLeased
 from couponpress.ledger.moves import Move
+from couponpress.ledger.progress import ReadingLedger
 from tests.builders import KEYS, moved, on_ledger, stored
 
 
@@ -247,3 +249,57 @@ def test_every_change_is_called_out_and_nothing_else(redis_url, client, holding)
         heard = [channel.get_message(timeout=5)["data"] for _ in range(3)]
         assert heard == [b"run:b1", b"brand:7", b"run:b1"]
         assert channel.get_message(timeout=0.2) is None
+
+
+def test_a_hold_says_who_set_it_and_why(client, holding):
+    by = Attribution(Actor("gateway", "ops", "10.0.0.7"), "maintenance")
+    assert holding.hold(None, "paused by hand", "cure", by=by)
+    (hold,) = ReadingLedger(client, KEYS).holds()
+    assert (hold.by, hold.why) == (by.actor, "maintenance")
+    told = "held: partner: paused by hand: maintenance\n      cure: cure\n      by: ops (gateway, 10.0.0.7) since 20"
+    assert hold.lines.startswith(told)
+
+
+def test_a_hold_whose_end_is_there_holds_nothing(redis_url, client, holding, chunks):
+    now = client.time()[0]
+    holding.hold(None, "reason", "cure", until=now + 3600)
+    assert held(redis_url, chunks) == chunks
+    client.hset(KEYS.holds, "partner", json.dumps({"reason": "r", "cure": "c", "since": 1, "until": now - 1}))
+    reading = ReadingLedger(client, KEYS)
+    assert reading.holds() == []
+    assert reading.status("b1").hold is None
+    assert held(redis_url, chunks) == []
+    assert on_ledger(redis_url, lambda ledger: ledger.holds.holds_and_ended()) == ({}, ["partner"])
+    assert holding.hold(None, "again", "cure"), "what is over is no hold"
+
+
+def test_of_two_holds_the_longer_one_stays(client, holding):
+    now = client.time()[0]
+    assert holding.hold(None, "an hour", "cure", until=now + 3600)
+    assert not holding.hold(None, "half an hour", "cure", until=now + 1800)
+    assert holding.hold(None, "two hours", "cure", until=now + 7200)
+    assert holding.hold(None, "for good", "cure")
+    assert not holding.hold(None, "a year", "cure", until=now + 365 * 86400)
+    (hold,) = ReadingLedger(client, KEYS).holds()
+    assert (hold.reason, hold.until) == ("for good", None)
+
+
+def test_a_brands_chunk_is_not_kept_back_by_a_hold_that_is_over(redis_url, client, holding):
+    chunk_id = stored(redis_url)
+    client.hset(KEYS.holds, "brand:7", json.dumps({"reason": "r", "cure": "c", "since": 1, "until": 1}))
+    lease(redis_url, chunk_id)
+    given = on_ledger(redis_url, lambda ledger: ledger.leases.give_back(chunk_id, "worker", {0: "brand:7"}))
+    assert isinstance(given, GivenBack)
+
+
+def test_releasing_one_hold_frees_what_an_ended_one_kept_back_too(redis_url, client, holding, chunks):
+    holding.hold(None, "reason", "cure")
+    held(redis_url, chunks)
+    client.hset(KEYS.holds, "run:b1", json.dumps({"reason": "r", "cure": "c", "since": 1, "until": 1}))
+    assert sorted(holding.release(None)) == sorted(chunks)
+
+
+def test_only_what_is_over_is_released_as_such(redis_url, client, holding, chunks):
+    holding.hold(None, "reason", "cure", until=client.time()[0] + 3600)
+    assert on_ledger(redis_url, lambda ledger: ledger.holds.release_ended(["partner", "run:b1"])) == []
+    assert client.hexists(KEYS.holds, "partner")

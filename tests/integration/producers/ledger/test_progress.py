@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from couponpress.errors import UnknownRunError
+from couponpress.ledger.attribution import Actor
 from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.moves import Move
@@ -150,7 +151,7 @@ def test_holds_are_told_with_the_names_of_their_runs(redis_url, client, reading)
 
 def test_a_hold_that_the_fleet_set_reads_like_a_persons(redis_url, client, reading):
     on_ledger(redis_url, lambda ledger: ledger.holds.hold("partner", "SIGN_ERROR", "mend it", 12.5))
-    assert reading.holds() == [Hold("partner", "SIGN_ERROR", "mend it", 12.5)]
+    assert reading.holds() == [Hold("partner", "SIGN_ERROR", "mend it", 12.5, by=Actor("fleet", "fleet"))]
 
 
 def test_questions_change_nothing(redis_url, client, reading):

@@ -371,3 +371,18 @@ def test_whatever_the_rate_becomes_a_window_holds_at_most_the_largest_in_force(r
     for first in range(len(slots)):
         within = slots[first : bisect_right(moments, moments[first] + SECOND_US + bucket.lateness_us)]
         assert len(within) <= max(limit for _, limit in within)
+
+
+def test_a_rate_set_by_hand_ends_by_itself(redis_url):
+    left = []
+
+    async def scenario(platform, client):
+        await asyncio.sleep(1)
+        PacingLedger(client, KEYS).set_rate("100/second", until=micros() / SECOND_US + 3)
+        await asyncio.sleep(6)
+        left.append(client.hkeys(KEYS.pace("submit")))
+
+    platform = simulate(redis_url, scenario, processes=2, limit=0)
+    assert not {b"amount", b"window", b"by_hand", b"by_hand_until"} & set(left[0])
+    assert platform.between(1.3, 3.8)[0] == pytest.approx(100 / 1.02, rel=0.02)
+    assert platform.between(4.5, 7)[0] == pytest.approx(USUAL, rel=0.01)

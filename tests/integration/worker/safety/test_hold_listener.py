@@ -7,15 +7,17 @@ import time
 import pytest
 from redis.asyncio import Redis
 
+from couponpress.ledger.audit import AuditLog
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.holds import HoldingLedger
+from couponpress.ledger.leases import NotLeased
 from couponpress_worker.events import Events, Held, Released, unheard
 from couponpress_worker.periodic import Failures
 from couponpress_worker.runtime.event_log import log_events
 from couponpress_worker.safety.hold_listener import HoldWatch
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.timings import REAL
-from tests.builders import KEYS, stored
+from tests.builders import KEYS, on_ledger, stored
 
 
 @pytest.fixture
@@ -32,14 +34,20 @@ class Logged:
         self.append = events.tell
 
 
-def watched(url, act, channel=KEYS.holds_changed, told=None):
+async def publishes_nothing(chunk_ids):
+    assert chunk_ids == []
+
+
+def watched(url, act, channel=KEYS.holds_changed, told=None, publish=publishes_nothing):
     """Run `await act(halt, released)` beside a watch that has looked once; returns what it returns."""
 
     async def run():
         halt, released, stopped = Halt(), [], asyncio.Event()
         tell = unheard if told is None else told.append
         async with Redis.from_url(url, socket_timeout=5) as client:
-            watch = HoldWatch(client, channel, FleetHolds(client, KEYS), halt, released.append, tell=tell)
+            watch = HoldWatch(
+                client, channel, FleetHolds(client, KEYS), halt, released.append, tell=tell, publish=publish
+            )
             running = asyncio.create_task(watch.run(stopped))
             try:
                 await until(client, channel)
@@ -133,8 +141,8 @@ def test_a_hold_that_this_process_sets_meanwhile_stays(redis_url, client):
     """The look was answered before the hold was stored; what is newer must not be overwritten by it."""
 
     class Slow(FleetHolds):
-        async def holds(self):
-            told = await super().holds()
+        async def holds_and_ended(self):
+            told = await super().holds_and_ended()
             halt.held |= {"partner"}
             return told
 
@@ -142,7 +150,30 @@ def test_a_hold_that_this_process_sets_meanwhile_stays(redis_url, client):
 
     async def run():
         async with Redis.from_url(redis_url) as connection:
-            await HoldWatch(connection, "c", Slow(connection, KEYS), halt, lambda _: None).look()
+            holds = Slow(connection, KEYS)
+            await HoldWatch(connection, "c", holds, halt, lambda _: None, publish=publishes_nothing).look()
 
     asyncio.run(run())
     assert halt.holds("partner")
+
+
+def test_a_hold_ends_by_itself_and_its_chunks_are_published(redis_url, client, holding):
+    chunk_id = stored(redis_url)
+    holding.hold(None, "reason", "cure", until=time.time() + 0.8)
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "worker")) == NotLeased("held")
+    published = []
+
+    async def publish(chunk_ids):
+        published.extend(chunk_ids)
+
+    async def act(halt, released):
+        await when(lambda: halt.holds("partner"))
+        await when(lambda: published)
+        assert released == ["partner"]
+        assert not halt.holds("partner")
+
+    watched(redis_url, act, publish=publish)
+    assert published == [chunk_id]
+    assert client.hlen(KEYS.holds) == 0
+    (entry, _) = AuditLog(client, KEYS).entries()
+    assert (entry.act, entry.door, entry.who, entry.result) == ("resume", "fleet", "fleet", "done")

@@ -1,0 +1,73 @@
+"""The command `audit`: who did what to the fleet, when and why, and what was refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Annotated, TextIO
+
+import typer
+
+from couponpress.cli.console import BAD_INPUT, JsonOption, stderr
+from couponpress.client import Client
+from couponpress.ledger.attribution import this_user
+from couponpress.ledger.audit import AuditEntry
+from couponpress.ledger.moments import read_past
+
+
+def audit(
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only from this moment on: 06:00, 2026-11-30, 2026-11-30T06:00, or 2d for two days ago."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only before this moment.")] = None,
+    who: Annotated[str | None, typer.Option(help="Only what this token, user or process did.")] = None,
+    act: Annotated[str | None, typer.Option(help="Only this act, such as pause, cancel, limit or denied.")] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
+) -> None:
+    """Show what people and the fleet did, the latest first: who, by which way, when and why; and what was refused."""
+    if as_json and as_csv:
+        stderr().print("couponpress: give --json or --csv, not both.")
+        raise typer.Exit(BAD_INPUT)
+    now = datetime.now().astimezone()
+    first, last = (None if text is None else read_past(text, now) for text in (since, until))
+    with Client(actor=this_user("cli")) as client:
+        entries = client.audit(since=first, until=last, who=who, act=act)
+        if as_json:
+            for entry in entries:
+                typer.echo(json.dumps(asdict(entry), ensure_ascii=False))
+        elif as_csv:
+            write_csv(entries, sys.stdout)
+        else:
+            for line in lines(entries):
+                typer.echo(line)
+
+
+def write_csv(entries: Iterable[AuditEntry], stream: TextIO) -> None:
+    """Write entries as CSV. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    names = [field.name for field in fields(AuditEntry)]
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow(names)
+    for entry in entries:
+        told = asdict(entry) | {"at": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds")}
+        writer.writerow([_harmless(str(told[name])) for name in names])
+
+
+def lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
+    """Yield an entry as one line for people, in this machine's time zone."""
+    for entry in entries:
+        moment = datetime.fromtimestamp(entry.at).astimezone()
+        target = " ".join(part for part in (entry.shown_target, entry.detail) if part)
+        who = ", ".join(part for part in (entry.door, entry.address) if part)
+        why = f": {entry.why}" if entry.why else ""
+        what = f"{entry.act} {target or 'everything'}  {entry.result}"
+        yield f"{moment:%Y-%m-%d %H:%M:%S}  {what}  {entry.who} ({who}){why}"
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
