@@ -40,12 +40,20 @@ class RunningGateway:
 
 @contextmanager
 def running_gateway(directory, redis_url, **env):
-    """`shop` is for two brands, `other` for all; `small` shares the runs of `shop`, for one brand and 5 specs a day."""
+    """`shop` is for two brands, `other` for all; `small` shares the runs of `shop`, for one brand and 5 specs a day.
+
+    Of the roles, `viewer`, `operator` and `auditor` see the specs of one brand in every run, `chief` and `admin` all.
+    """
     path, log, port = directory / "tokens.toml", directory / "gateway.log", free_port()
     tokens = {
         "shop": add_token(path, "shop", brands=["120344", "120345"], quota=None, namespace=None),
         "other": add_token(path, "other", brands=None, quota=None, namespace=None),
         "small": add_token(path, "small", brands=["120344"], quota=5, namespace="shop"),
+        "viewer": add_token(path, "viewer", brands=["120344"], quota=None, namespace="*", role="viewer"),
+        "operator": add_token(path, "operator", brands=["120344"], quota=None, namespace="*", role="operator"),
+        "chief": add_token(path, "chief", brands=None, quota=None, namespace="*", role="operator"),
+        "auditor": add_token(path, "auditor", brands=["120344"], quota=None, namespace="*", role="admin"),
+        "admin": add_token(path, "admin", brands=None, quota=None, namespace="*", role="admin"),
     }
     settings = {"REDIS_URL": redis_url, "MCHID": MCHID, "GATEWAY_TOKENS_FILE": str(path)} | env
     with log.open("wb") as output:

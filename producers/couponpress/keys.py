@@ -112,6 +112,10 @@ class Keys:
         """ZSET: chunk id -> since when its specs wait to be sent, ms. Members leave when no spec of theirs waits."""
         return f"{self.prefix}waiting-since:{lane}"
 
+    def brands(self, number: str) -> str:
+        """SET: the brands of the run's specs, also of specs that an upload took out again. Forgotten with the run."""
+        return f"{self.prefix}brands:{number}"
+
     def staged(self, number: str) -> str:
         """LIST: chunks of an unfinished upload. TTL: none, `seal.lua` and `discard.lua` remove them."""
         return f"{self.prefix}staged:{number}"

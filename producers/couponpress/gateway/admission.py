@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from couponpress.gateway.problems import Refusal
 from couponpress.gateway.quotas import AdmittingLedger, KeyedRequest
-from couponpress.gateway.tokens import Token
+from couponpress.gateway.rights import Token
 
 #: The backlog is counted at most this often. In between, what this gateway enqueued is added.
 COUNT_EVERY_SECONDS = 1.0

@@ -6,6 +6,7 @@ failure is answered with a problem document; an unforeseen one is also logged wi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
@@ -15,18 +16,24 @@ import redis
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from couponpress.errors import CouponpressError
+from couponpress.gateway.control import Caller, Control
+from couponpress.gateway.control_routes import router as control_router
+from couponpress.gateway.denials import Denials
 from couponpress.gateway.document import document_of, page_of
 from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.problems import PAGE, Refusal, refusal_of
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.routes import RUN_PATTERN, metrics, router
 from couponpress.keys import Lane
+from couponpress.ledger.attribution import Actor
 from couponpress.spec import rule_in_words
 
 log = logging.getLogger(__name__)
@@ -40,16 +47,24 @@ class Gateway:
     """The ASGI application.
 
     Args:
-        ingest: handles requests that enqueue specs.
-        queries: handles requests about runs and specs.
+        ingest: what takes specs.
+        queries: what answers questions.
+        control: what acts on runs and the fleet.
+        denials: what notes refusals.
         lifetime: entered when the process starts to serve, left when it ends.
     """
 
     def __init__(
-        self, ingest: Ingest, queries: Queries, lifetime: Callable[[], AbstractAsyncContextManager[None]]
+        self,
+        ingest: Ingest,
+        queries: Queries,
+        control: Control,
+        denials: Denials,
+        lifetime: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._ingest = ingest
-        self._routes = application(ingest, queries, lifetime)
+        self._denials = denials
+        self._routes = application(ingest, queries, control, denials, lifetime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process."""
@@ -63,11 +78,13 @@ class Gateway:
         await self._routes(scope, receive, send)
 
     async def _take_one(self, scope: Scope, receive: Receive, run: str, lane: Lane) -> Response:
-        headers = Headers(scope=scope)
+        headers, request = Headers(scope=scope), Request(scope)
         try:
-            token = self._ingest.holder(headers.get("authorization"))
+            token = request.state.token = self._ingest.holder(headers.get("authorization"))
+            Caller(token, "").require("enqueue")
             return await self._ingest.take_one(token, run, lane, headers, receive)
-        except Exception as error:  # noqa: BLE001 - answered, and logged if it was unforeseen
+        except Exception as error:  # noqa: BLE001 - told to the caller, and to the log when nobody foresaw it
+            await note_denial(self._denials, request, error)
             return answered(error)
 
 
@@ -80,8 +97,22 @@ def answered(error: Exception) -> Response:
     return refusal.response()
 
 
-def application(ingest: Ingest, queries: Queries, lifetime: Callable[[], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """Return the FastAPI application. Its routes find `ingest` and `queries` in its state."""
+async def note_denial(denials: Denials, request: Request, error: Exception) -> None:
+    """Note a request that was refused for want of a token or a right."""
+    if isinstance(error, Refusal) and error.status in {401, 403}:
+        token = getattr(request.state, "token", None)
+        actor = Actor("gateway", token.name if token else "nobody", request.client.host if request.client else "")
+        await asyncio.to_thread(denials.note, actor, error.kind, request.method, request.url.path)
+
+
+def application(
+    ingest: Ingest,
+    queries: Queries,
+    control: Control,
+    denials: Denials,
+    lifetime: Callable[[], AbstractAsyncContextManager[None]],
+) -> FastAPI:
+    """Return FastAPI's side, with what answers requests in its state, where the routes find it."""
     app = FastAPI(
         lifespan=lambda _: lifetime(),
         docs_url=None,
@@ -97,7 +128,8 @@ def application(ingest: Ingest, queries: Queries, lifetime: Callable[[], Abstrac
             Exception: _tell,
         },
     )
-    app.state.ingest, app.state.queries = ingest, queries
+    app.state.ingest, app.state.queries, app.state.control, app.state.denials = ingest, queries, control, denials
+    app.include_router(control_router)
     app.include_router(router)
     document = document_of(app)
     page = page_of(document)
@@ -107,21 +139,31 @@ def application(ingest: Ingest, queries: Queries, lifetime: Callable[[], Abstrac
     return app
 
 
-async def _tell(_: Request, error: Exception) -> Response:
+async def _tell(request: Request, error: Exception) -> Response:
+    await note_denial(request.app.state.denials, request, error)
     return answered(error)
 
 
-async def _tell_http(_: Request, error: Exception) -> Response:
+async def _tell_http(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
     kind = {404: "no-such-path", 405: "wrong-method", 400: "not-json"}.get(status, "internal")
-    headers = {name: text for name, text in (getattr(error, "headers", None) or {}).items() if name.lower() == "allow"}
+    headers = {"Allow": ", ".join(_methods(request))} if status == 405 else {}
     return Refusal(kind, "look at /docs for the paths and what they take", headers=headers).response()
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of the path that a request came to, over all of its routes."""
+    routes = [route for route in (*control_router.routes, *router.routes) if isinstance(route, APIRoute)]
+    path = next((route.path_format for route in routes if route.matches(request.scope)[0] is Match.PARTIAL), None)
+    return sorted({method for route in routes if route.path_format == path for method in route.methods or ()})
 
 
 async def _tell_invalid(_: Request, error: Exception) -> Response:
     errors = []
     for detail in error.errors() if isinstance(error, RequestValidationError) else []:
         place, *name = detail["loc"]
+        if detail["type"] == "json_invalid":
+            return Refusal("not-json", "the body is not JSON").response()
         errors.append({"in": str(place), "parameter": ".".join(map(str, name)), "rule": rule_in_words(detail)})
     told = ", ".join(f"{one['parameter']} {one['rule']}" for one in errors)
     return Refusal("invalid", f"the request breaks a rule: {told}", errors=errors).response()

@@ -53,8 +53,12 @@ def token(
         int | None, typer.Option(min=1, help="Specs per day, from midnight in China; without it no bound.")
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option(help="Whose runs it sees, shared by tokens of the same; default: its name.")
+        str | None,
+        typer.Option(help="Whose runs it sees, shared by tokens of the same; '*': every run; default: its name."),
     ] = None,
+    role: Annotated[
+        str, typer.Option(help="What it may do: app, viewer, operator or admin; see docs/protocol.md.")
+    ] = "app",
 ) -> None:
     """Make a token, print it once, and write its digest to COUPONPRESS_GATEWAY_TOKENS_FILE."""
     from couponpress.gateway.settings import GatewaySettings
@@ -65,7 +69,7 @@ def token(
     path = GatewaySettings.load().gateway_tokens_file
     if path is None:
         raise SettingsError("missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file that holds the tokens.")
-    made = add_token(path, name, brands=brand, quota=quota, namespace=namespace)
+    made = add_token(path, name, brands=brand, quota=quota, namespace=namespace, role=role)
     typer.echo(made)
     typer.echo(
         f"its digest is in {path}; the token itself is shown only now. A running gateway takes it at once.", err=True

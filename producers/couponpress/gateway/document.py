@@ -16,11 +16,13 @@ from couponpress.spec import TaskSpec
 _REF = "#/components/schemas/"
 
 
-class _Shown(BaseModel):
+class Shown(BaseModel):
+    """What is answered: every field is there."""
+
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
-class EnqueuedOne(_Shown):
+class EnqueuedOne(Shown):
     """One spec is stored and will end in exactly one outcome."""
 
     run: str
@@ -29,7 +31,7 @@ class EnqueuedOne(_Shown):
     known: bool = Field(description="It was stored before, with the same body; it is the same work.")
 
 
-class EnqueuedMany(_Shown):
+class EnqueuedMany(Shown):
     """A whole stream is stored."""
 
     run: str
@@ -37,23 +39,26 @@ class EnqueuedMany(_Shown):
     known: int = Field(description="Specs that were stored before, with the same body.")
 
 
-class RunInList(_Shown):
+class RunInList(Shown):
     """The progress of one run, in specs."""
 
     run: str
     lane: str
-    total: int = Field(description="Specs that the run holds; the counts of all states add up to it.")
-    uploading: int = Field(description="Specs stored by a stream that is not at its end.")
-    waiting: int
-    retrying: int
-    looking: int
-    accepted: int
-    succeeded: int
-    failed: int
-    rejected: int
-    expired: int
-    cancelled: int
-    throttled: int = Field(description="Answers of the platform that said: too fast.")
+    total: int | None = Field(
+        description="Specs that the run holds; the counts of all states add up to it. Every count is null when the run "
+        "holds specs of brands that the token is not for."
+    )
+    uploading: int | None = Field(description="Specs stored by a stream that is not at its end.")
+    waiting: int | None
+    retrying: int | None
+    looking: int | None
+    accepted: int | None
+    succeeded: int | None
+    failed: int | None
+    rejected: int | None
+    expired: int | None
+    cancelled: int | None
+    throttled: int | None = Field(description="Answers of the platform that said: too fast.")
     created_at: float = Field(description="Seconds since 1970.")
     finished_at: float | None = Field(description="Seconds since 1970; null while a spec is open.")
     hold: str | None = Field(description="Why submitting is stopped, when it is.")
@@ -63,16 +68,16 @@ class RunInList(_Shown):
 class RunShown(RunInList):
     """The progress of one run, and why specs of it ended badly."""
 
-    reasons: dict[str, int] = Field(description="`outcome code` -> specs that ended so.")
+    reasons: dict[str, int] | None = Field(description="`outcome code` -> specs that ended so; null as the counts.")
 
 
-class RunList(_Shown):
+class RunList(Shown):
     """The youngest runs."""
 
     runs: list[RunInList]
 
 
-class SpecShown(_Shown):
+class SpecShown(Shown):
     """Where one spec is, and how it ended."""
 
     run: str
@@ -88,28 +93,28 @@ class SpecShown(_Shown):
     request_id: str = Field(description="The platform's id of the call that the reason comes from.")
 
 
-class Cancelled(_Shown):
+class Cancelled(Shown):
     """How many specs were taken back."""
 
     run: str
     cancelled: int
 
 
-class Held(_Shown):
+class Held(Shown):
     """Whether this call held the run."""
 
     run: str
     held: bool
 
 
-class Released(_Shown):
+class Released(Shown):
     """Whether this call released the run."""
 
     run: str
     released: bool
 
 
-class Health(_Shown):
+class Health(Shown):
     """Redis answers."""
 
     redis: str

@@ -16,9 +16,10 @@ from starlette.types import Receive
 
 from couponpress.gateway.body import Body
 from couponpress.gateway.problems import REDIS_RETRY_SECONDS, Refusal, bad_parameter
+from couponpress.gateway.rights import Token
 from couponpress.gateway.single import Answer, SingleSpec, SingleSpecs
 from couponpress.gateway.stream import Streams
-from couponpress.gateway.tokens import Token, TokensFile
+from couponpress.gateway.tokens import TokensFile
 from couponpress.gateway.writing import SPEC_LIMIT_BYTES, written_spec
 from couponpress.keys import Lane
 from couponpress.transport.batching import Batcher

@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
     "cut-off": Kind(400, "The body did not come to its end", "Send it again whole; nothing of it was enqueued."),
     "no-token": Kind(401, "A valid bearer token is needed", "Send `Authorization: Bearer TOKEN`."),
     "brand-not-allowed": Kind(403, "The token is not for this brand", "Use the token that is for the brand."),
+    "role-not-allowed": Kind(403, "The token's role does not allow this", "Use a token of a role that may."),
     "no-such-path": Kind(404, "There is nothing here", "Look at the paths of this page."),
     "no-such-run": Kind(404, "There is no such run", "`GET /v1/runs` lists the runs that your token sees."),
     "no-such-spec": Kind(404, "There is no such spec", "It was never enqueued, is forgotten, or is not yours to see."),

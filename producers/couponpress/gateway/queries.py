@@ -1,7 +1,8 @@
-"""Answers requests about runs and specs, and cancels, pauses and resumes runs.
+"""Answers what a token may ask about its runs.
 
-A token sees the runs of its namespace, and in them the specs of its brands. A run's counts cover the whole run, and so
-does an action on a run. The calls block; several threads may make them.
+A token sees the runs of its namespace that hold specs of its brands, and of their specs those of its brands. A run's
+counts cover the whole run: a token that is not for every brand of it gets none. The calls block, and several threads
+may make them.
 """
 
 from __future__ import annotations
@@ -15,24 +16,27 @@ import redis
 
 from couponpress.client import Client
 from couponpress.gateway.problems import Refusal
-from couponpress.gateway.tokens import Token
+from couponpress.gateway.rights import Token
+from couponpress.gateway.visibility import Visibility
 from couponpress.keys import Keys
-from couponpress.ledger.attribution import Actor
 from couponpress.ledger.lookup import FindingLedger
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.metrics.exposition import exposition
-from couponpress.outcome import RunStatus
+from couponpress.outcome import RunStatus, State
 from couponpress.results import ResultFormat, result_lines
 
 #: Lines of the results that are sent at a time: some 100 KB.
 LINES_AT_ONCE = 500
+#: What of a run's progress adds up all of its brands.
+COUNTS = ("total", "uploading", *(state.value for state in State), "throttled")
 
 
 class Queries:
-    """What the holder of a token may ask and do."""
+    """The questions of tokens."""
 
-    def __init__(self, client: Client, redis_client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: Client, redis_client: redis.Redis, keys: Keys, visibility: Visibility) -> None:
         self._client = client
+        self._visibility = visibility
         self._redis = redis_client
         self._reading = ReadingLedger(redis_client, keys)
         self._finding = FindingLedger(redis_client, keys)
@@ -52,9 +56,15 @@ class Queries:
         return exposition(self._client)
 
     def runs(self, token: Token, most: int) -> list[dict[str, Any]]:
-        """Return the newest runs of the token's namespace, the newest first."""
-        statuses = [self._reading.status(number) for number in self._finding.run_numbers(token.prefix, most)]
-        return [_shown(token, status) for status in statuses if status.run]
+        """Return the youngest runs that the token sees, the youngest first."""
+        shown: list[dict[str, Any]] = []
+        for number in self._finding.run_numbers(token.prefix):
+            if len(shown) == most:
+                break
+            status = self._reading.status(number)
+            if status.run and self._visibility.sees(token, status.run):
+                shown.append(self._shown(token, status))
+        return shown
 
     def run(self, token: Token, run: str) -> dict[str, Any]:
         """Return a run's progress and the reasons of its failed specs.
@@ -62,12 +72,14 @@ class Queries:
         Raises:
             UnknownRunError: the token sees no run of that name.
         """
-        stored = token.stored_name(run)
-        return _shown(token, self._client.run(stored)) | {"reasons": self._client.reasons(stored)}
+        stored = self._visibility.run(token, run)
+        whole = self._visibility.sees_whole(token, stored)
+        reasons = self._client.reasons(stored) if whole else None
+        return self._shown(token, self._client.run(stored)) | {"reasons": reasons}
 
     def results(self, token: Token, run: str, format_name: ResultFormat) -> Iterator[bytes]:
-        """Return the results of the token's brands in a run, in blocks of lines. Raises at once what `run` raises."""
-        stored = token.stored_name(run)
+        """Return the run's results in blocks of lines, those of the token's brands; raises as `run`, and at once."""
+        stored = self._visibility.run(token, run)
         self._client.run(stored)
         outcomes = (line for line in self._client.outcomes(stored) if token.may_use(line.brand_id))
         lines = result_lines(outcomes, format_name)
@@ -85,20 +97,9 @@ class Queries:
             raise Refusal("no-such-spec", "your token sees no spec of that task_id")
         return {"run": run, "state": found.state.value, **asdict(found.line)}
 
-    def cancel(self, token: Token, run: str) -> int:
-        """Cancel the specs that the platform has not accepted. Returns how many."""
-        return self._client.cancel(token.stored_name(run))
-
-    def pause(self, token: Token, run: str) -> bool:
-        """Hold a run. Returns False if it was held already."""
-        return self._client.acting_as(Actor("gateway", token.name)).pause(token.stored_name(run))
-
-    def resume(self, token: Token, run: str) -> bool:
-        """Release a run. Returns False if it was not held."""
-        return self._client.resume(token.stored_name(run))
-
-
-def _shown(token: Token, status: RunStatus) -> dict[str, Any]:
-    shown = asdict(status) | {"run": token.shown_name(status.run), "finished": status.finished}
-    del shown["hook_trouble"]  # for the operator only
-    return shown
+    def _shown(self, token: Token, status: RunStatus) -> dict[str, Any]:
+        shown = asdict(status) | {"run": token.shown_name(status.run), "finished": status.finished}
+        del shown["hook_trouble"]  # the operator's, not the shop's
+        if not self._visibility.sees_whole(token, status.run):
+            shown |= dict.fromkeys(COUNTS)
+        return shown

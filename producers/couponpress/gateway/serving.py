@@ -19,6 +19,8 @@ from couponpress.client import Client
 from couponpress.errors import SettingsError
 from couponpress.gateway.admission import Admission
 from couponpress.gateway.app import Gateway
+from couponpress.gateway.control import Control
+from couponpress.gateway.denials import Denials
 from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.quotas import AdmittingLedger
@@ -26,7 +28,9 @@ from couponpress.gateway.settings import GatewaySettings
 from couponpress.gateway.single import SingleSpecs
 from couponpress.gateway.stream import Streams
 from couponpress.gateway.tokens import TokensFile
+from couponpress.gateway.visibility import Visibility
 from couponpress.keys import Keys
+from couponpress.ledger.audit import AuditLog
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.serve import serve as serve_app
@@ -64,6 +68,9 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
         sockets = listen(host, port)
         admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
+        visibility = Visibility(redis_client, keys)
+        queries, control = Queries(client, redis_client, keys, visibility), Control(client, visibility)
+        denials = Denials(AuditLog(redis_client, keys, settings.audit_ttl))
         ingest = Ingest(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
 
         @asynccontextmanager
@@ -77,7 +84,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
 
         with announcer:
             serve_app(
-                Gateway(ingest, Queries(client, redis_client, keys), lifetime),
+                Gateway(ingest, queries, control, denials, lifetime),
                 sockets,
                 keep_alive_seconds=KEEP_ALIVE_SECONDS,
                 in_hand_seconds=STOP_SECONDS,

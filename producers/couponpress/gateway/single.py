@@ -19,7 +19,7 @@ from couponpress.errors import InputError, RedisFullError
 from couponpress.gateway.admission import KEY_REUSED, Admission
 from couponpress.gateway.problems import Refusal, refusal_of, task_id_taken
 from couponpress.gateway.quotas import KeyedRequest
-from couponpress.gateway.tokens import Token
+from couponpress.gateway.rights import Token
 from couponpress.keys import Lane
 from couponpress.ledger.chunks import CHUNK_SIZE, identified_in
 from couponpress.ledger.enqueueing import EnqueuedSpec

@@ -16,7 +16,7 @@ from couponpress.gateway.admission import KEY_REUSED, Admission
 from couponpress.gateway.body import lines_of
 from couponpress.gateway.problems import Refusal
 from couponpress.gateway.quotas import KeyedRequest
-from couponpress.gateway.tokens import Token
+from couponpress.gateway.rights import Token
 from couponpress.gateway.writing import SPEC_LIMIT_BYTES, written_spec
 from couponpress.keys import Lane
 from couponpress.serialized_spec import SerializedSpec

@@ -4,10 +4,11 @@
     sha256 = "5f0c…"                # of the whole token; the token itself is nowhere
     brands = ["120344", "120345"]   # or "all"
     quota = 100000                  # specs per day, from midnight in China; absent: no quota
-    namespace = "shop"              # absent: the token's name
+    namespace = "shop"              # absent: the token's name; "*": every run, by its stored name
+    role = "viewer"                 # or operator, admin; absent: app, see `rights`
 
-A run belongs to a namespace: it is stored as `NAMESPACE/RUN`, and tokens of that namespace see it, no others. So two
-tokens of one namespace see each other's runs, and two shops may use the same run name.
+A run belongs to a namespace: it is stored as `NAMESPACE/RUN`, and tokens of that namespace see it, and those that see
+every run. So two tokens of one namespace see each other's runs, and two shops may use the same run name.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ import secrets
 import time
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from couponpress.errors import InputError, SettingsError
+from couponpress.gateway.rights import ALL_RUNS, RIGHTS, Role, Token
 from couponpress.spec import BrandId
 
 log = logging.getLogger(__name__)
@@ -51,49 +52,14 @@ class _Entry(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     brands: list[BrandId] | Literal["all"]
     quota: Annotated[int, Field(ge=1)] | None = None
-    namespace: Name | None = None
+    namespace: Name | Literal["*"] | None = None
+    role: Role = "app"
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tokens: dict[Name, _Entry] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token.
-
-    Attributes:
-        name: who it was given to.
-        digest: SHA-256 of the whole token.
-        brands: the brands it may enqueue for and read; None for all.
-        quota: specs that it may enqueue per day; None for no bound.
-        namespace: whose runs it sees.
-    """
-
-    name: str
-    digest: bytes = field(repr=False)
-    brands: frozenset[str] | None
-    quota: int | None
-    namespace: str
-
-    def may_use(self, brand_id: str) -> bool:
-        """Say whether this token may enqueue for a brand and read what became of it."""
-        return self.brands is None or brand_id in self.brands
-
-    @property
-    def prefix(self) -> str:
-        """What the stored names of its runs begin with."""
-        return f"{self.namespace}/"
-
-    def stored_name(self, run: str) -> str:
-        """Return the name under which a run of this token is stored."""
-        return self.prefix + run
-
-    def shown_name(self, stored: str) -> str | None:
-        """Return the name by which this token knows a stored run; None when it does not see it."""
-        return stored.removeprefix(self.prefix) if stored.startswith(self.prefix) else None
 
 
 class Tokens:
@@ -127,6 +93,7 @@ class Tokens:
                     None if entry.brands == "all" else frozenset(entry.brands),
                     entry.quota,
                     entry.namespace or name,
+                    entry.role,
                 )
                 for name, entry in entries.items()
             ]
@@ -191,7 +158,15 @@ def _state(path: Path) -> tuple[int, ...]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def add_token(path: Path, name: str, *, brands: Sequence[str] | None, quota: int | None, namespace: str | None) -> str:
+def add_token(
+    path: Path,
+    name: str,
+    *,
+    brands: Sequence[str] | None,
+    quota: int | None,
+    namespace: str | None,
+    role: str = "app",
+) -> str:
     """Make a token, write its digest to the file, and return the token, which is kept nowhere.
 
     Raises:
@@ -199,8 +174,10 @@ def add_token(path: Path, name: str, *, brands: Sequence[str] | None, quota: int
         SettingsError: the file is there and cannot be read.
     """
     for what, text in [("a token's name", name), ("a namespace", namespace or name)]:
-        if not re.fullmatch(NAME_PATTERN, text):
+        if not re.fullmatch(NAME_PATTERN, text) and not (text == ALL_RUNS and what == "a namespace"):
             raise InputError(f"{what} is 1 to 39 digits, letters, _ or -, got {text!r}.")
+    if role not in RIGHTS:
+        raise InputError(f"a role is one of {', '.join(RIGHTS)}, got {role!r}.")
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if name in Tokens.parse(before):
         raise InputError(
@@ -211,6 +188,7 @@ def add_token(path: Path, name: str, *, brands: Sequence[str] | None, quota: int
     lines.append(f"brands = {json.dumps('all' if brands is None else list(brands))}")
     lines += [] if quota is None else [f"quota = {quota}"]
     lines += [] if namespace is None else [f'namespace = "{namespace}"']
+    lines += [] if role == "app" else [f'role = "{role}"']
     after = before + ("\n" if before else "") + "\n".join(lines) + "\n"
     Tokens.parse(after)  # a brand's id that breaks the rule is said before anything is written
     _replace(path, after)

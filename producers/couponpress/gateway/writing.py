@@ -10,7 +10,7 @@ import pydantic_core
 
 from couponpress.errors import SpecError
 from couponpress.gateway.problems import Refusal, broken_rules, pointer
-from couponpress.gateway.tokens import Token
+from couponpress.gateway.rights import Token
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 

@@ -167,10 +167,10 @@ class UploadLedger:
     ) -> tuple[str | None, list[tuple[int, bool, str]]]:
         keys = self._keys
         names = [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
-        names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number))]
+        names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number)), keys.brands(number)]
         packed = pack([spec.row for spec in specs])
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
-        values += [UPLOAD_LOCK_SECONDS, digests(specs)]
+        values += [UPLOAD_LOCK_SECONDS, digests(specs), *sorted({spec.row.brand_id for spec in specs})]
         status, *rest = cast(list[object], self._enqueue(names, values))
         if status == 1:
             return cast(bytes, rest[0]).decode(), []
@@ -248,6 +248,7 @@ class UploadLedger:
         """Delete a run into which nothing was ever enqueued, so that a refused upload leaves nothing behind."""
         keys = self._keys
         names = [keys.run(number), keys.run_numbers, keys.runs, keys.upload_lock(number), keys.holds]
+        names += [keys.brands(number)]
         self._drop_run(names, [number, run_scope(number)])
 
     def _run_name(self, place: str) -> str:

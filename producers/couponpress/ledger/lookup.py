@@ -46,11 +46,11 @@ class FindingLedger:
             return None
         return FoundSpec(name.decode(), STATE_OF_LETTER[fields[b"s"].decode()[int(position)]], line)
 
-    def run_numbers(self, prefix: str, most: int) -> list[str]:
-        """Return the numbers of up to `most` runs whose name begins with `prefix`, the youngest first.
+    def run_numbers(self, prefix: str) -> list[str]:
+        """Return the numbers of the runs whose name begins with `prefix`, the youngest first.
 
-        A prefix has a letter at least: the empty name counts what was given.
+        The empty prefix means every run.
         """
         known = cast(dict[bytes, bytes], self._client.hgetall(self._keys.run_numbers))
-        numbers = [number.decode() for name, number in known.items() if name.decode().startswith(prefix)]
-        return sorted(numbers, key=lambda number: -int(number[1:], 16))[:most]
+        numbers = [number.decode() for name, number in known.items() if name and name.decode().startswith(prefix)]
+        return sorted(numbers, key=lambda number: -int(number[1:], 16))

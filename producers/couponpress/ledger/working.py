@@ -57,7 +57,7 @@ class WorkLedger:
                 await self._client.hdel(keys.dead_letters, chunk_id)
             if await self._forget_run(
                 [keys.run(number), keys.run_numbers, keys.runs, keys.finished, keys.reasons(number)]
-                + [keys.upload_lock(number), keys.holds, keys.counts, keys.reasons_seen(number)],
+                + [keys.upload_lock(number), keys.holds, keys.counts, keys.reasons_seen(number), keys.brands(number)],
                 [number, run_scope(number)],
             ):
                 forgotten.append(number)

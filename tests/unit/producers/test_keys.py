@@ -39,7 +39,7 @@ def test_every_name_says_its_type_and_when_it_goes():
     for name, one in inspect.getmembers(Keys):
         if name not in {"prefix", "queues", "mchid"} and not name.startswith("_"):
             told = one.__doc__
-            assert any(kind in told for kind in ("LIST", "HASH", "ZSET", "STRING", "STREAM", "CHANNEL")), name
+            assert any(kind in told for kind in ("LIST", "HASH", "ZSET", "SET", "STRING", "STREAM", "CHANNEL")), name
             assert any(
                 word in told for word in ("TTL", "Forgotten", "forgotten", "Members leave", "Removed", "removed")
             ), name

@@ -175,8 +175,8 @@ def test_many_at_once_are_gathered_into_chunks_and_each_gets_its_own_answer(gate
 def test_bad_input_has_its_own_clear_answer_and_stores_nothing(shop, client, send, status, kind):
     headers = {"Content-Type": "application/json"} | send.pop("headers", {})
     refused(shop.post("/runs/may/specs", headers=headers, **send), status, kind)
-    stored = set(client.keys(KEYS.prefix + "*")) - {KEYS.present.encode()}  # the gateway says that it runs
-    assert stored == set()
+    stored = set(client.keys(KEYS.prefix + "*")) - {KEYS.present.encode(), KEYS.audit.encode()}
+    assert stored == set()  # but that the gateway runs, and that it refused
 
 
 def test_every_broken_field_is_named_with_its_rule(shop):
@@ -410,7 +410,12 @@ def test_a_token_sees_its_namespace_and_its_brands_only(shop, small, other):
         refused(other.post(f"/runs/may/{act}"), 404, "no-such-run")
     assert other.get("/runs").json() == {"runs": []}
     # Of the same namespace, but for one of the brands.
-    assert small.get("/runs/may").json()["total"] == 2
+    told = small.get("/runs/may").json()
+    assert [told[name] for name in ("run", "finished", "total", "waiting", "reasons")] == ["may", False] + [None] * 3
+    (listed,) = small.get("/runs").json()["runs"]
+    assert (listed["run"], listed["total"]) == ("may", None)
+    for act in ("cancel", "pause", "resume"):
+        refused(small.post(f"/runs/may/{act}"), 403, "brand-not-allowed")
     assert [json.loads(line)["brand_id"] for line in small.get("/runs/may/results").text.splitlines()] == ["120344"]
     assert small.get("/specs/cut-out-000001").status_code == 200
     refused(small.get("/specs/cut-out-000002"), 404, "no-such-spec")
@@ -447,7 +452,8 @@ def test_other_paths_and_methods_are_refused_alike(shop):
     told = shop.delete("/runs/may")
     refused(told, 405, "wrong-method")
     assert "GET" in told.headers["allow"]
-    refused(shop.get("/runs/-may"), 422, "invalid")
+    refused(shop.post("/runs/-may/specs", json=cut_out_body(1)), 422, "invalid")
+    refused(shop.get("/runs/-may"), 404, "no-such-run")
     told = shop.get("/specs/short")
     refused(told, 422, "invalid")
     assert "task_id must be 6 to 40 digits, letters, _ or -" in told.json()["detail"]

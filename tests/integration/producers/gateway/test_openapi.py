@@ -28,7 +28,7 @@ def test_schemathesis_finds_nothing(tmp_path, redis_url):
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
     with running_gateway(tmp_path, redis_url) as one:
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"]
-        command += [f"{one.url}/openapi.json", "--header", f"Authorization: Bearer {one.tokens['other']}"]
+        command += [f"{one.url}/openapi.json", "--header", f"Authorization: Bearer {one.tokens['admin']}"]
         command += ["--generation-deterministic", "--max-examples", "8", "--phases", "coverage,fuzzing", "--no-color"]
         ran = subprocess.run(
             command,
