@@ -57,11 +57,14 @@ if TYPE_CHECKING:
         SpecError,
         UnknownRunError,
     )
+    from couponpress.ledger.attribution import Actor
+    from couponpress.ledger.selection import Selection
     from couponpress.outcome import Outcome, RunStatus, State
     from couponpress.settings import ProducerSettings
     from couponpress.spec import CombineImage, CutOut, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
 
 __all__ = [
+    "Actor",
     "AsyncClient",
     "CatalogError",
     "Client",
@@ -81,6 +84,7 @@ __all__ = [
     "RedisRestartedError",
     "RedisUnavailableError",
     "RunStatus",
+    "Selection",
     "SettingsError",
     "SpecError",
     "State",
@@ -91,6 +95,7 @@ __all__ = [
 #: In which module each public name stands. A module is imported when a name of it is first used, because a command
 #: such as `couponpress status` needs few of them, and importing all takes most of its time.
 _HOMES = {
+    "Actor": "ledger.attribution",
     "AsyncClient": "asyncio_client",
     "CatalogError": "errors",
     "Client": "client",
@@ -110,6 +115,7 @@ _HOMES = {
     "RedisRestartedError": "errors",
     "RedisUnavailableError": "errors",
     "RunStatus": "outcome",
+    "Selection": "ledger.selection",
     "SettingsError": "errors",
     "SpecError": "errors",
     "State": "outcome",

@@ -22,11 +22,13 @@ from couponpress.errors import CouponpressError
 from couponpress.keys import Lane
 from couponpress.ledger.attribution import Actor
 from couponpress.ledger.audit import AuditEntry
+from couponpress.ledger.chosen import BulkAct, Chosen
 from couponpress.ledger.chunks import CHUNK_SIZE
 from couponpress.ledger.enqueueing import EnqueuedSpec
 from couponpress.ledger.progress import Hold
 from couponpress.ledger.rate import RateInForce
 from couponpress.ledger.redrive import RedrivenOutcome
+from couponpress.ledger.selection import Selection
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.overview.snapshot import Overview
 from couponpress.settings import ProducerSettings
@@ -315,6 +317,28 @@ class AsyncClient:
         return await self._threads.do_in_steps(
             partial(self._client.redrive, run, outcome=outcome, code=code, why=why), on_progress
         )
+
+    async def choose(
+        self, act: BulkAct, selection: Selection, *, on_progress: Callable[[int], None] | None = None
+    ) -> Chosen:
+        """Return which specs a filter matches at this moment, for an act, as `Client.choose`.
+
+        Raises:
+            InputError: the act cannot change specs of a state that the filter names.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        return await self._threads.do_in_steps(partial(self._client.choose, act, selection), on_progress)
+
+    async def act_on(self, chosen: Chosen, *, why: str = "", on_progress: Callable[[int], None] | None = None) -> int:
+        """Cancel, or send again, exactly the specs that were chosen, as `Client.act_on`.
+
+        Cancelled, it stops after the step in hand.
+
+        Raises:
+            InputError: the reason cannot be shown.
+            RedisUnavailableError: Redis did not answer.
+        """
+        return await self._threads.do_in_steps(partial(self._client.act_on, chosen, why=why), on_progress)
 
     async def rate(self) -> RateInForce:
         """Return the rate at which the fleet submits now, and why."""

@@ -33,6 +33,7 @@ from couponpress.keys import Keys, Lane
 from couponpress.ledger.attribution import Actor, Attribution, checked_why, this_user
 from couponpress.ledger.audit import Act, AuditEntry, AuditLog
 from couponpress.ledger.cancel import CancellingLedger
+from couponpress.ledger.chosen import BulkAct, ChoosingLedger, Chosen
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.dead_letters import DeadLetterChunk, DeadLetterLedger, DeadLetterMessage
 from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, UploadLedger
@@ -46,6 +47,7 @@ from couponpress.ledger.progress import Hold, ReadingLedger
 from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.redrive import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.request_durations import Histogram, histograms_of
+from couponpress.ledger.selection import Selection
 from couponpress.ledger.send_log import Sent, read_record
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.overview.reading import OverviewReader
@@ -108,6 +110,7 @@ class Client:
         self._holds = HoldingLedger(self._redis, self._keys, self._audit)
         self._cancelling = CancellingLedger(self._redis, self._keys)
         self._pacing = PacingLedger(self._redis, self._keys, audit=self._audit)
+        self._choosing = ChoosingLedger(self._redis, self._keys)
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._dead_letters = DeadLetterLedger(self._redis, self._keys)
         self._overview = SharedOverview(OverviewReader(self._redis, self._keys).read)
@@ -562,6 +565,58 @@ class Client:
                     on_progress(again)
             self._audit.add(act, f"{again} specs")
             return again
+
+    def choose(self, act: BulkAct, selection: Selection, *, on_progress: Callable[[int], None] | None = None) -> Chosen:
+        """Return which specs a filter matches at this moment, for an act; changes nothing.
+
+        Args:
+            act: `cancel` or `redrive`.
+            selection: the filter.
+            on_progress: called with the number of matching specs so far.
+
+        Raises:
+            InputError: the act cannot change specs of a state that the filter names.
+            UnknownRunError, RedisUnavailableError: as `run`.
+        """
+        with self._asking():
+            steps = self._choosing.choose(act, selection)
+            chosen = next(steps)
+            for _ in steps:
+                if on_progress is not None:
+                    on_progress(chosen.specs)
+            return chosen
+
+    def act_on(self, chosen: Chosen, *, why: str = "", on_progress: Callable[[int], None] | None = None) -> int:
+        """Cancel, or send again, exactly the specs that were chosen; returns how many that were.
+
+        A spec that has moved on since is left alone. Goes in bounded steps; broken off, what was done stays done, and
+        choosing and acting again goes on.
+
+        Args:
+            chosen: what `choose` returned.
+            why: the reason, for the audit log.
+            on_progress: called with the number of specs so far, step by step; what it raises stops the act.
+
+        Raises:
+            InputError: the reason cannot be shown.
+            RedisUnavailableError: Redis did not answer.
+        """
+        selection = chosen.selection
+        with self._asking():
+            about = str(selection)
+            note = Act(chosen.act, self._by(why), selection.run or "", selection.brand or "", f"all that match {about}")
+            self._audit.add(note, f"begun, {chosen.specs} specs match")
+            done, ended = 0, False
+            try:
+                for specs, chunk_ids in self._choosing.act(chosen):
+                    self._hints.announce(chunk_ids)
+                    done += specs
+                    if on_progress is not None:
+                        on_progress(done)
+                ended = True
+            finally:
+                self._audit.add(note, f"{done} specs" if ended else f"stopped after {done} specs")
+            return done
 
     def dead_letter_chunks(self) -> list[DeadLetterChunk]:
         """Return the dead-letter chunks that were not redriven, the latest first."""

@@ -12,6 +12,7 @@ import typer
 
 from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, stderr
 from couponpress.cli.counters import row_counter
+from couponpress.cli.selecting import DryRunOption, LaneOption, OlderOption, StateOption, act_on_all, filter_of
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.ledger.attribution import this_user
@@ -51,11 +52,25 @@ def resume(run: RunArgument = None, brand: BrandOption = None, why: WhyOption = 
 
 def cancel(
     run: RunArgument = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Cancel every run without asking, for scripts.")] = False,
+    brand: Annotated[str | None, typer.Option(help="Only specs of this brand.", show_default=False)] = None,
+    state: StateOption = None,
+    code: Annotated[str | None, typer.Option(help="Only specs with this code.", show_default=False)] = None,
+    lane: LaneOption = None,
+    older_than: OlderOption = None,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")] = False,
     why: WhyOption = "",
 ) -> None:
-    """Take back what the platform has not accepted, of a run or of every run; accepted specs go on to completion."""
+    """Take back what the platform has not accepted, of a run, of every run, or of all that match; the rest goes on.
+
+    Without an option that chooses specs the run is held meanwhile, so that nothing of it is sent any more. With one,
+    exactly the specs that match now are taken back.
+    """
     with _client() as client:
+        if dry_run or any(one is not None for one in (brand, code, lane, older_than)) or state:
+            selection = filter_of(run, brand, state, code, lane, older_than)
+            act_on_all(client, "cancel", selection, dry_run=dry_run, yes=yes, why=why)
+            return
         if run is None and not (yes or _confirmed(client)):
             stderr().print("nothing was cancelled")
             return
@@ -65,19 +80,29 @@ def cancel(
 
 
 def redrive(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
+    run: RunArgument = None,
     code: Annotated[str | None, typer.Option(help="Only specs whose reason has this code.")] = None,
     outcome: Annotated[
         RedrivenOutcome | None,
         typer.Option(help="Only specs that ended so; default: all that ended badly, except failed ones."),
     ] = None,
+    brand: Annotated[str | None, typer.Option(help="Only specs of this brand.", show_default=False)] = None,
+    lane: LaneOption = None,
+    older_than: OlderOption = None,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")] = False,
     why: WhyOption = "",
 ) -> None:
-    """Send ended specs of a run again, same task_id and bytes, tries anew; failed ones only when asked for.
+    """Send ended specs again, of a run or all that match: same task_id and bytes; failed ones only when asked for.
 
     It helps where the cause lay outside the row and is gone: an outage, a permission, a dead-letter chunk. A row
     that is wrong, and a picture that the platform could not make, need a new task_id: submit them under a new run name.
     """
+    if run is None or dry_run or any(one is not None for one in (brand, lane, older_than)):
+        with _client() as client:
+            selection = filter_of(run, brand, None if outcome is None else [outcome], code, lane, older_than)
+            act_on_all(client, "redrive", selection, dry_run=dry_run, yes=yes, why=why)
+        return
     with _client() as client:
         before = client.run(run)
         with _counter() as on_progress:

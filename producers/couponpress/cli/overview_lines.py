@@ -115,7 +115,7 @@ def _state_lines(overview: Overview) -> Iterator[str]:
     if (down := overview.platform_down) is not None:
         yield f"platform: down since {_clock(down.since)}: {down.reason}"
     for hold in overview.holds[:MOST_HOLDS]:
-        yield f"held: {hold.shown} since {_clock(hold.since)}: {hold.reason}"
+        yield f"held: {hold.shown} since {_clock(hold.since)}: {hold.because}"
         yield f"      cure: {hold.cure}"
     if len(overview.holds) > MOST_HOLDS:
         yield f"held: {counted(len(overview.holds) - MOST_HOLDS, 'more scope')}; `couponpress status` names them"

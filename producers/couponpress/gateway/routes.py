@@ -166,6 +166,6 @@ def health(queries: TheQueries) -> dict[str, str]:
     return {"redis": "answers"}
 
 
-def metrics(token: Holder, queries: TheQueries) -> Response:
+def metrics(token: Reader, queries: TheQueries) -> Response:
     """Return the whole fleet's metrics for Prometheus, to a token that is for every brand."""
     return Response(queries.metrics(token), headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})

@@ -13,6 +13,8 @@
     moments         reads how long, or until when (pure)
     cancel          a person's act: take back what was not accepted
     redrive         a person's act: send ended specs again
+    selection       a filter of specs (pure)
+    chosen          specs that a filter chose, cancelled or sent again in bounded steps
     rate            a person's acts on the rate of the fleet
     send_log        when each request was sent, as proof
     request_durations  how long calls of the platform took

@@ -4,6 +4,7 @@
 -- KEYS[6] dead-letter chunks   KEYS[7] counts of all runs   KEYS[8] waiting since, of the lane
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
 -- ARGV[5] the code that is shown for cancelled specs without a code
+-- ARGV[6] only these positions, each with a blank before and after it, or '' for all
 -- Returns how many specs go again, and 1 when the chunk must be published.
 local WORDS = {f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
@@ -19,7 +20,8 @@ for position = 0, #states - 1 do
     local told = redis.call('HGET', KEYS[1], position)
     local code = told and cjson.decode(told)[2] or ''
     local shown = code == '' and letter == 'c' and ARGV[5] or code
-    if ARGV[4] == '' or ARGV[4] == shown then
+    local chosen = ARGV[6] == '' or string.find(ARGV[6], ' ' .. position .. ' ', 1, true)
+    if chosen and (ARGV[4] == '' or ARGV[4] == shown) then
       again[#again + 1] = position
       counts[word] = (counts[word] or 0) + 1
       if code ~= '' then reasons[word .. ' ' .. code] = (reasons[word .. ' ' .. code] or 0) + 1 end

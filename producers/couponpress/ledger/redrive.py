@@ -59,7 +59,7 @@ class RedriveLedger:
             ids = [f"{number}.{sequence}" for sequence in range(first, min(first + REDRIVE_BATCH, chunks + 1))]
             with self._client.pipeline(transaction=False) as pipeline:
                 for chunk_id in ids:
-                    values = [chunk_id, number, letters, code or "", CANCELLED_WORDS[0]]
+                    values = [chunk_id, number, letters, code or "", CANCELLED_WORDS[0], ""]
                     self._redrive([keys.chunk(chunk_id), *names], values, client=pipeline)
                 replies = cast(list[tuple[int, int]], pipeline.execute())
             to_publish = [chunk_id for chunk_id, (_, publish) in zip(ids, replies, strict=True) if publish]

@@ -38,7 +38,8 @@ def overview_of(told: Mapping[str, Any], runs: Mapping[str, RunRecord], sent: Se
     submit, query = (_limit(told, name, now_us) for name in ("submit", "query"))
     sending = sent.sending(seconds)
     lanes = tuple(_lane(told, lane) for lane in LANES)
-    holds = _holds(told["holds"], runs)
+    in_force = {scope: text for scope, text in told["holds"].items() if Hold.from_json("", text).in_force(seconds)}
+    holds = _holds(in_force, runs)
     processes = tuple(present_of(told["present"], seconds))
     down = down_of(told["outage"])
     effective = submit.effective_per_second
@@ -80,7 +81,7 @@ def overview_of(told: Mapping[str, Any], runs: Mapping[str, RunRecord], sent: Se
         schedules=tuple(sorted((name.decode(), float(moment)) for name, moment in told["schedules"].items())),
         redis=redis_state(told["info"]),
         runs=tuple(
-            _run(number, stored, told["holds"], lanes, bound, submit.effective_per_second, sending.now)
+            _run(number, stored, in_force, lanes, bound, submit.effective_per_second, sending.now)
             for number, stored in runs.items()
         ),
         runs_kept=told["runs"],
@@ -144,7 +145,7 @@ def _run(
 ) -> RunOverview:
     record, reasons, seen = stored
     held = holds.get(PARTNER_SCOPE.encode()) or holds.get(run_scope(number).encode())
-    status = run_status(number, record, hold=Hold.from_json("", held).reason if held else None)
+    status = run_status(number, record, hold=Hold.from_json("", held).because if held else None)
     # Urgent specs go before bulk ones; of the same lane any may.
     before = sum(lane.counts.to_send for lane in lanes if lane.name in {"urgent", status.lane})
     others = before - (status.waiting + status.retrying + status.looking)

@@ -47,7 +47,7 @@ class Threads:
                     await asyncio.wait([done])
             raise
 
-    async def do_in_steps(self, act: Callable[..., int], on_progress: Callable[[int], None] | None) -> int:
+    async def do_in_steps(self, act: Callable[..., T], on_progress: Callable[[int], None] | None) -> T:
         """As `do`, for an act that calls `on_progress` after each step: if cancelled, it stops at the next call."""
         loop, stopped = asyncio.get_running_loop(), threading.Event()
 

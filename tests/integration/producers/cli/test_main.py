@@ -1029,3 +1029,39 @@ def test_the_audit_log_is_shown_filtered_and_as_data(couponpress, server, redis_
     assert couponpress("audit", "--who", "nobody-of-that-name").out == ""
     assert couponpress("audit", "--json", "--csv").code == 2
     assert couponpress("audit", "--since", "sometime").code == 2
+
+
+def test_specs_that_match_are_counted_cancelled_and_sent_again(couponpress, server, redis_url):
+    stored(redis_url, 3)
+    stored(redis_url, 2, run="june", first=10)
+    told = couponpress("cancel", "--brand", "120344", "--dry-run")
+    assert told.err.splitlines()[0] == "5 specs of 2 runs match brand=120344"
+    assert told.err.endswith("dry run: nothing was changed\n")
+    assert couponpress("cancel", "--brand", "120344", "--lane", "urgent").err.startswith("0 specs of 0 runs match")
+    assert "5 specs cancelled" in couponpress("cancel", "--brand", "120344", "--why", "wrong").err
+    assert couponpress("redrive", "--outcome", "cancelled", "--dry-run").err.startswith("5 specs of 2 runs match")
+    assert "2 specs to be sent again" in couponpress("redrive", "june", "--outcome", "cancelled", "--lane", "bulk").err
+    with Client(producer_settings(redis_url)) as client:
+        assert {one.run: (one.waiting, one.cancelled) for one in client.runs()} == {"may": (0, 3), "june": (2, 0)}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["redrive"], ["redrive", "--dry-run"], ["cancel", "--dry-run"], ["cancel", "--lane", "slow"]]
+    + [["cancel", "--older-than", "ages"], ["cancel", "--state", "accepted"], ["redrive", "nothing", "--brand", "7"]],
+)
+def test_a_filter_that_makes_no_sense_changes_nothing(couponpress, server, redis_url, words):
+    stored(redis_url, 3)
+    ran = couponpress(*words)
+    assert (ran.code, ran.out) == (2, "")
+    with Client(producer_settings(redis_url)) as client:
+        assert client.run("may").waiting == 3
+
+
+def test_many_specs_are_not_changed_without_a_word(couponpress, server, redis_url, monkeypatch):
+    monkeypatch.setattr("couponpress.cli.selecting.UNASKED_SPECS", 2)
+    stored(redis_url, 3)
+    ran = couponpress("cancel", "--brand", "120344")
+    assert ran.code == 2
+    assert "give --yes" in ran.err
+    assert "3 specs cancelled" in couponpress("cancel", "--brand", "120344", "--yes").err

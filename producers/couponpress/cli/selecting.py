@@ -1,0 +1,96 @@
+"""Acts on all specs that match a filter: counted first, confirmed when they are many, done with progress shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated
+
+import typer
+
+from couponpress.cli.console import stderr
+from couponpress.cli.counters import row_counter
+from couponpress.client import Client
+from couponpress.errors import InputError
+from couponpress.ledger.chosen import BulkAct, Chosen
+from couponpress.ledger.moments import read_length
+from couponpress.ledger.selection import Selection
+from couponpress.plurals import counted
+
+#: So many specs are acted on without asking.
+UNASKED_SPECS = 10_000
+#: How many runs are named in a count.
+NAMED_RUNS = 10
+
+StateOption = Annotated[
+    list[str] | None, typer.Option(help="Only specs in this state; repeatable.", show_default=False)
+]
+LaneOption = Annotated[str | None, typer.Option(help="Only specs of this lane, urgent or bulk.", show_default=False)]
+OlderOption = Annotated[
+    str | None,
+    typer.Option(help="Only specs enqueued longer ago, such as 2h.", metavar="LENGTH", show_default=False),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Count what matches; change nothing.")]
+
+
+def filter_of(
+    run: str | None,
+    brand: str | None,
+    states: list[str] | None,
+    code: str | None,
+    lane: str | None,
+    older_than: str | None,
+) -> Selection:
+    """Return the filter that a person gave.
+
+    Raises:
+        InputError: a part of it cannot be read, or it is empty.
+    """
+    length = None if older_than is None else read_length(older_than)
+    return Selection.of(run=run, brand=brand, states=tuple(states or ()), code=code, lane=lane, older_than=length)
+
+
+def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: bool, yes: bool, why: str) -> None:
+    """Count what matches, ask if it is much, then act on exactly that.
+
+    Raises:
+        InputError: it is much, and there is nobody to ask.
+    """
+    with _counter() as on_progress:
+        chosen = client.choose(act, selection, on_progress=on_progress)
+    for line in count_lines(chosen):
+        stderr().print(line)
+    if dry_run:
+        stderr().print("dry run: nothing was changed")
+        return
+    if not chosen.specs:
+        return
+    if chosen.specs > UNASKED_SPECS and not yes and not _confirmed(chosen):
+        stderr().print("nothing was changed")
+        return
+    with _counter() as on_progress:
+        done = client.act_on(chosen, why=why, on_progress=on_progress)
+    told = "cancelled" if act == "cancel" else "to be sent again"
+    stderr().print(f"{counted(done, 'spec')} {told}; what has moved on since it was counted was left alone")
+
+
+def count_lines(chosen: Chosen) -> list[str]:
+    """Return how much matches, and in which runs."""
+    lines = [f"{counted(chosen.specs, 'spec')} of {counted(len(chosen.runs), 'run')} match {chosen.selection}"]
+    lines += [f"  {count:>8}  {run}" for run, count in chosen.runs.most_common(NAMED_RUNS)]
+    more = len(chosen.runs) - NAMED_RUNS
+    return lines + ([f"  and {counted(more, 'run')} more"] if more > 0 else [])
+
+
+def _confirmed(chosen: Chosen) -> bool:
+    """Ask for the run's name, or for the number of specs when they are of several runs."""
+    word = next(iter(chosen.runs)) if len(chosen.runs) == 1 else str(chosen.specs)
+    if not sys.stdin.isatty():
+        raise InputError(f"that would change {counted(chosen.specs, 'spec')}; give --yes if that is meant.")
+    typed: str = typer.prompt(f"Type {word} to go on", default="", show_default=False, err=True)
+    return typed == word
+
+
+def _counter() -> AbstractContextManager[Callable[[int], None] | None]:
+    return row_counter(stderr()) if stderr().is_terminal else nullcontext()

@@ -1,0 +1,166 @@
+"""Specs that a filter chose at one moment, and what is done to exactly these: cancel them, or send them again.
+
+Choosing reads the chunks in small batches and changes nothing. What was chosen is kept as positions in chunks, so specs
+that match later are not touched, and a spec that has moved on since is left alone. An act goes in bounded steps with a
+pause after each, so that the fleet's own calls of Redis are not held up. Both may be interrupted and repeated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
+
+import redis
+
+from couponpress.errors import InputError
+from couponpress.keys import Keys, lane_of, run_of
+from couponpress.ledger.moves import Move, transitions_call
+from couponpress.ledger.progress import CANCELLED_WORDS, ReadingLedger
+from couponpress.ledger.redrive import UNASKED, RedrivenOutcome
+from couponpress.ledger.scripts import ALLOW_OOM, script
+from couponpress.ledger.selection import Selection
+from couponpress.outcome import LETTERS, State
+
+BulkAct = Literal["cancel", "redrive"]
+#: The states that an act changes when the filter names none, and those that it can change at all.
+DEFAULTS: dict[BulkAct, frozenset[State]] = {
+    "cancel": frozenset({State.WAITING, State.RETRYING, State.LOOKING}),
+    "redrive": frozenset(map(State, UNASKED)),
+}
+ALLOWED: dict[BulkAct, frozenset[State]] = {
+    "cancel": DEFAULTS["cancel"],
+    "redrive": frozenset(map(State, get_args(RedrivenOutcome))),
+}
+
+#: How many chunks are read in one round trip, and how many one step acts on: some milliseconds of Redis.
+CHOOSE_BATCH = 50
+ACT_BATCH = 5
+#: The pause after a step: at most some 10,000 specs a second.
+PAUSE_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class Chosen:
+    """What a filter matched at one moment.
+
+    Attributes:
+        act: what it is for.
+        selection: the filter.
+        places: the matching positions of each chunk.
+        runs: how many specs of each run match, by its name.
+    """
+
+    act: BulkAct
+    selection: Selection
+    places: dict[str, list[int]] = field(default_factory=dict)
+    runs: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def specs(self) -> int:
+        """How many specs match."""
+        return self.runs.total()
+
+
+class ChoosingLedger:
+    """Chooses specs and acts on them, over a blocking client that answers in bytes."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._reading = ReadingLedger(client, keys)
+        # A full server takes either: what is cancelled makes room, and reasons that go free more than is written.
+        guarded = ALLOW_OOM + script("unless_leased") + script("transitions")
+        self._transitions = client.register_script(guarded)
+        self._redrive = client.register_script(ALLOW_OOM + script("redrive"))
+
+    def choose(self, act: BulkAct, selection: Selection) -> Iterator[Chosen]:
+        """Find what matches now; yields the same object again and again as it grows, so that progress can be shown.
+
+        Raises:
+            InputError: the act cannot change specs of a state that the filter names.
+            UnknownRunError: there is no run of the name that it names.
+        """
+        if wrong := selection.states - ALLOWED[act]:
+            possible = ", ".join(sorted(ALLOWED[act]))
+            raise InputError(f"{act} changes no spec that is {min(wrong)}, only those that are {possible}.")
+        states = selection.states or DEFAULTS[act]
+        chosen = Chosen(act, selection)
+        yield chosen
+        numbers = self._reading.run_numbers() if selection.run is None else [self._reading.number_of(selection.run)]
+        for number in numbers:
+            if selection.lane in {None, lane_of(number)}:
+                for _ in self._choose_in(number, states, chosen):
+                    yield chosen
+
+    def _choose_in(self, number: str, states: frozenset[State], chosen: Chosen) -> Iterator[None]:
+        record = cast(
+            list[bytes | None],
+            self._client.hmget(self._keys.run(number), ["name", "chunks", *(state.value for state in states)]),
+        )
+        name, chunks, *counts = record
+        if name is None or not any(int(count or 0) for count in counts):
+            return
+        staged = {one.decode() for one in cast(list[bytes], self._client.lrange(self._keys.staged(number), 0, -1))}
+        fields, selection = chosen.selection.fields(), chosen.selection
+        for first in range(1, int(chunks or 0) + 1, CHOOSE_BATCH):
+            last = min(first + CHOOSE_BATCH, int(chunks or 0) + 1)
+            ids = [one for sequence in range(first, last) if (one := f"{number}.{sequence}") not in staged]
+            with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.time()
+                for chunk_id in ids:
+                    pipeline.hmget(self._keys.chunk(chunk_id), fields)
+                (seconds, _), *found = pipeline.execute()
+            for chunk_id, values in zip(ids, found, strict=True):
+                chunk = {key: value for key, value in zip(fields, values, strict=True) if value is not None}
+                if positions := selection.positions(chunk, states, seconds):
+                    chosen.places[chunk_id] = positions
+                    chosen.runs[name.decode()] += len(positions)
+            yield
+
+    def act(self, chosen: Chosen) -> Iterator[tuple[int, list[str]]]:
+        """Do what was chosen, step by step; yields how many specs each step changed and which chunks to publish.
+
+        A chunk that a process has in hand is come back to until its lease has ended; what was sent by then is not
+        taken back.
+        """
+        todo = list(chosen.places)
+        while todo:
+            in_hand: list[str] = []
+            for first in range(0, len(todo), ACT_BATCH):
+                batch = todo[first : first + ACT_BATCH]
+                if chosen.act == "cancel":
+                    taken, specs = self._cancel(batch, chosen)
+                    in_hand += taken
+                    yield specs, []
+                else:
+                    yield self._send_again(batch, chosen)
+                time.sleep(PAUSE_SECONDS)
+            todo = in_hand
+
+    def _cancel(self, chunk_ids: list[str], chosen: Chosen) -> tuple[list[str], int]:
+        with self._client.pipeline(transaction=False) as pipeline:
+            for chunk_id in chunk_ids:
+                moves = [Move(position, "cancel") for position in chosen.places[chunk_id]]
+                names, values = transitions_call(self._keys, chunk_id, moves)
+                self._transitions(names, values, pipeline)
+            replies = cast(list[list[int]], pipeline.execute())
+        taken = [chunk_id for chunk_id, reply in zip(chunk_ids, replies, strict=True) if reply == [-2]]
+        return taken, sum(sum(reply) for reply in replies if reply != [-2])
+
+    def _send_again(self, chunk_ids: list[str], chosen: Chosen) -> tuple[int, list[str]]:
+        keys = self._keys
+        letters = "".join(LETTERS[state] for state in chosen.selection.states or DEFAULTS["redrive"])
+        with self._client.pipeline(transaction=False) as pipeline:
+            for chunk_id in chunk_ids:
+                number = run_of(chunk_id)
+                names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(number))]
+                names += [keys.finished, keys.dead_letters, keys.counts, keys.waiting_since(lane_of(number))]
+                places = f" {' '.join(map(str, chosen.places[chunk_id]))} "
+                values = [chunk_id, number, letters, chosen.selection.code or "", CANCELLED_WORDS[0], places]
+                self._redrive(names, values, client=pipeline)
+            replies = cast(list[tuple[int, int]], pipeline.execute())
+        to_publish = [chunk_id for chunk_id, (_, publish) in zip(chunk_ids, replies, strict=True) if publish]
+        return sum(specs for specs, _ in replies), to_publish

@@ -1,0 +1,122 @@
+"""Specs that a filter chose, cancelled or sent again, on a real server: exactly these and no others."""
+
+from datetime import timedelta
+
+import pytest
+
+from couponpress import Client, InputError, Selection, UnknownRunError
+from couponpress.ledger.leases import GivenBack
+from couponpress.ledger.moves import Move
+from couponpress.outcome import State
+from tests.builders import KEYS, bring_to, hints, moved, on_ledger, producer_settings, stored
+
+
+@pytest.fixture
+def producer(redis_url, client):
+    with Client(producer_settings(redis_url)) as producer:
+        yield producer
+
+
+def states(producer, run):
+    return [one.outcome or "open" for one in producer.outcomes(run)]
+
+
+def test_exactly_what_matched_is_cancelled(producer, redis_url):
+    bring_to(redis_url, stored(redis_url, 4), [State.WAITING, State.RETRYING, State.ACCEPTED, State.SUCCEEDED])
+    stored(redis_url, 2, run="june", first=10)
+    chosen = producer.choose("cancel", Selection.of(run="may"))
+    assert (chosen.specs, dict(chosen.runs)) == (2, {"may": 2})
+    stored(redis_url, 3, first=20)  # enqueued after the choice
+    seen = []
+    assert producer.act_on(chosen, why="wrong", on_progress=seen.append) == 2
+    assert seen[-1] == 2
+    assert states(producer, "may") == ["cancelled", "cancelled", "open", "succeeded", "open", "open", "open"]
+    assert producer.run("june").waiting == 2
+    assert producer.act_on(chosen) == 0, "the same again changes nothing"
+
+
+def test_a_brand_is_cancelled_in_every_run(producer):
+    for run in ("may", "june"):
+        bodies = [{"brand_id": brand, "image_generation_type": "CUT_OUT", "row_id": f"{run} {brand}"} for brand in "78"]
+        picture = {"cut_out": {"image_url": "https://wxpaylogo.qpic.cn/a.png"}}
+        producer.enqueue_many([body | picture for body in bodies], run=run)
+    chosen = producer.choose("cancel", Selection.of(brand="7"))
+    assert dict(chosen.runs) == {"may": 1, "june": 1}
+    assert producer.act_on(chosen) == 2
+    assert [states(producer, run) for run in ("may", "june")] == [["cancelled", "open"]] * 2
+
+
+def test_a_chunk_in_hand_is_waited_for_and_what_was_sent_stays(producer, redis_url):
+    chunk_id = stored(redis_url, 2)
+    chosen = producer.choose("cancel", Selection.of(run="may"))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "worker"))
+    rounds = []
+
+    def gave_back(done):
+        rounds.append(done)
+        if len(rounds) == 3:  # until then the chunk is in hand, and nothing of it may be touched
+            assert rounds == [0, 0, 0]
+            moved(redis_url, chunk_id, Move(0, "accept", tries=1))
+            given = on_ledger(redis_url, lambda ledger: ledger.leases.give_back(chunk_id, "worker"))
+            assert isinstance(given, GivenBack)
+
+    assert producer.act_on(chosen, on_progress=gave_back) == 1
+    status = producer.run("may")
+    assert (status.accepted, status.cancelled) == (1, 1)
+
+
+def test_ended_specs_are_sent_again_by_reason(producer, redis_url, client):
+    chunk_id = stored(redis_url, 4)
+    moved(redis_url, chunk_id, *(Move(at, "reject", code=code) for at, code in enumerate(["A", "B", "A"])))
+    chosen = producer.choose("redrive", Selection.of(code="A"))
+    assert chosen.places == {chunk_id: [0, 2]}
+    moved(redis_url, chunk_id, Move(3, "reject", code="A"))  # too late for this choice
+    assert producer.act_on(chosen) == 2
+    assert states(producer, "may") == ["open", "rejected", "open", "rejected"]
+    assert producer.reasons("may") == {"rejected A": 1, "rejected B": 1}
+    assert len(hints(client, KEYS.queue("bulk"))) == 1
+
+
+def test_failed_specs_are_sent_again_only_when_named(producer, redis_url):
+    bring_to(redis_url, stored(redis_url, 2), [State.FAILED, State.EXPIRED])
+    assert producer.choose("redrive", Selection.of(run="may")).specs == 1
+    assert producer.choose("redrive", Selection.of(states=("failed",))).specs == 1
+    with pytest.raises(InputError, match="changes no spec that is succeeded"):
+        producer.choose("redrive", Selection.of(states=("succeeded",)))
+    with pytest.raises(InputError, match="changes no spec that is accepted"):
+        producer.choose("cancel", Selection.of(states=("accepted",)))
+
+
+def test_lane_age_and_run_narrow_the_choice(producer, redis_url):
+    stored(redis_url, 2)
+    stored(redis_url, 3, run="now", lane="urgent", first=10)
+    assert producer.choose("cancel", Selection.of(lane="urgent")).specs == 3
+    assert producer.choose("cancel", Selection.of(lane="urgent", run="may")).specs == 0
+    assert producer.choose("cancel", Selection.of(older_than=timedelta(hours=1))).specs == 0
+    with pytest.raises(UnknownRunError):
+        producer.choose("cancel", Selection.of(run="nothing"))
+
+
+def test_an_act_can_be_stopped_and_repeated(producer, redis_url):
+    for first in range(0, 120, 10):
+        stored(redis_url, 10, first=first)
+    selection = Selection.of(run="may")
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        producer.act_on(producer.choose("cancel", selection), on_progress=stop)
+    first, begun = producer.audit(act="cancel")
+    assert (begun.result, first.result) == ("begun, 120 specs match", "stopped after 50 specs")
+    assert producer.choose("cancel", selection).specs == 70
+    assert producer.act_on(producer.choose("cancel", selection)) == 70
+    assert producer.run("may").cancelled == 120
+
+
+def test_the_audit_log_tells_the_filter(producer, redis_url):
+    stored(redis_url)
+    producer.act_on(producer.choose("cancel", Selection.of(brand="120344", lane="bulk")), why="wrong brand")
+    ended, _ = producer.audit(act="cancel")
+    told = ("120344", "all that match brand=120344 lane=bulk", "1 specs", "wrong brand")
+    assert (ended.brand, ended.detail, ended.result, ended.why) == told
