@@ -172,17 +172,8 @@ class Process:
         """Return the loops that every process runs."""
         settings, stopped, opened, away = self._settings, self._stopped, self._opened, self._opened.watch.away
         channel, begin_anew = self._keys.holds_changed, self._submitter.trial.begin_anew
-        holds = HoldWatch(
-            opened.redis,
-            channel,
-            opened.ledger.holds,
-            self._halt,
-            begin_anew,
-            away,
-            self.timings,
-            self._events.tell,
-            publish=self._publish_again,
-        )
+        of_holds = (opened.redis, channel, opened.ledger.holds, self._halt, begin_anew, away, self.timings)
+        holds = HoldWatch(*of_holds, self._events.tell, publish=self._publish_again)
         urgent = UrgentLane(opened.ledger.leases, self._submitter.submit_chunk, away, self._failures)
         durations = DurationRecorder(opened.redis, self._keys)
         self._events.listen(Answered, durations.answered)
