@@ -32,6 +32,8 @@ from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.problems import PAGE, Refusal, refusal_of
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.routes import RUN_PATTERN, metrics, router
+from couponpress.gateway.selection_routes import router as selection_router
+from couponpress.gateway.selections import Selections
 from couponpress.keys import Lane
 from couponpress.ledger.attribution import Actor
 from couponpress.spec import rule_in_words
@@ -51,6 +53,7 @@ class Gateway:
         queries: what answers questions.
         control: what acts on runs and the fleet.
         denials: what notes refusals.
+        selections: acts on all that match a filter.
         lifetime: entered when the process starts to serve, left when it ends.
     """
 
@@ -60,11 +63,12 @@ class Gateway:
         queries: Queries,
         control: Control,
         denials: Denials,
+        selections: Selections,
         lifetime: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._ingest = ingest
         self._denials = denials
-        self._routes = application(ingest, queries, control, denials, lifetime)
+        self._routes = application(ingest, queries, control, denials, selections, lifetime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process."""
@@ -110,6 +114,7 @@ def application(
     queries: Queries,
     control: Control,
     denials: Denials,
+    selections: Selections,
     lifetime: Callable[[], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     """Return FastAPI's side, with what answers requests in its state, where the routes find it."""
@@ -129,7 +134,9 @@ def application(
         },
     )
     app.state.ingest, app.state.queries, app.state.control, app.state.denials = ingest, queries, control, denials
+    app.state.selections = selections
     app.include_router(control_router)
+    app.include_router(selection_router)
     app.include_router(router)
     document = document_of(app)
     page = page_of(document)
@@ -153,7 +160,11 @@ async def _tell_http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """Return the methods of the path that a request came to, over all of its routes."""
-    routes = [route for route in (*control_router.routes, *router.routes) if isinstance(route, APIRoute)]
+    routes = [
+        route
+        for route in (*control_router.routes, *selection_router.routes, *router.routes)
+        if isinstance(route, APIRoute)
+    ]
     path = next((route.path_format for route in routes if route.matches(request.scope)[0] is Match.PARTIAL), None)
     return sorted({method for route in routes if route.path_format == path for method in route.methods or ()})
 

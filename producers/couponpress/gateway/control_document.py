@@ -5,7 +5,10 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from couponpress.gateway.document import Shown
+from couponpress.keys import Lane
+from couponpress.ledger.chosen import BulkAct
 from couponpress.ledger.redrive import RedrivenOutcome
+from couponpress.outcome import State
 
 
 class Redriven(Shown):
@@ -120,3 +123,30 @@ class LimitBody(PauseBody):
     """The new rate."""
 
     rate: str = Field(max_length=40, description="Such as 300/second or 600/minute; `default`: the configured one.")
+
+
+class SelectionBody(BaseModel):
+    """Which specs are meant, and for what; at least one part of the filter must be given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    act: BulkAct = Field(description="What they are chosen for.")
+    run: str | None = Field(None, max_length=100, description="Only specs of this run.")
+    brand: str | None = Field(None, max_length=64, description="Only specs of this brand.")
+    states: list[State] = Field([], description="Only specs in one of these states.")
+    code: str | None = Field(None, max_length=100, description="Only specs whose reason has this code.")
+    lane: Lane | None = Field(None, description="Only specs of this lane.")
+    older_than: str | None = Field(None, max_length=40, description="Only specs enqueued longer ago, such as 2h.")
+
+
+class SelectionShown(Shown):
+    """A selection: what matched at one moment, and how far the act on it is."""
+
+    id: str
+    act: str
+    selection: str = Field(description="The filter, in words.")
+    state: str = Field(description="counting, counted, acting, done, stopped or failed.")
+    specs: int = Field(description="How many specs matched; while it is counting, so far.")
+    done: int = Field(description="How many were changed so far.")
+    runs: dict[str, int] = Field(description="Run -> how many of its specs match, those with the most first.")
+    trouble: str

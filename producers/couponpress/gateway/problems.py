@@ -49,6 +49,7 @@ KINDS: dict[str, Kind] = {
     "no-such-path": Kind(404, "There is nothing here", "Look at the paths of this page."),
     "no-such-run": Kind(404, "There is no such run", "`GET /v1/runs` lists the runs that your token sees."),
     "no-such-spec": Kind(404, "There is no such spec", "It was never enqueued, is forgotten, or is not yours to see."),
+    "no-such-selection": Kind(404, "There is no such selection", "Make it again: a gateway keeps it for an hour."),
     "wrong-method": Kind(405, "The path does not take this method", "The header `Allow` says which it takes."),
     "too-slow": Kind(408, "The body did not come in time", "Send it again; nothing of it was enqueued."),
     "conflict": Kind(409, "The request contradicts what is stored", "Change the task_id, the lane or the run's name."),

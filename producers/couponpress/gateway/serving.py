@@ -5,6 +5,7 @@ When it stops, requests that are being handled are answered and batched specs ar
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import sys
@@ -24,6 +25,7 @@ from couponpress.gateway.denials import Denials
 from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.quotas import AdmittingLedger
+from couponpress.gateway.selections import Selections
 from couponpress.gateway.settings import GatewaySettings
 from couponpress.gateway.single import SingleSpecs
 from couponpress.gateway.stream import Streams
@@ -70,6 +72,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
         visibility = Visibility(redis_client, keys)
         queries, control = Queries(client, redis_client, keys, visibility), Control(client, visibility)
+        selections = Selections(client, visibility)
         denials = Denials(AuditLog(redis_client, keys, settings.audit_ttl))
         ingest = Ingest(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
 
@@ -81,10 +84,11 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
             log.info("taking requests on %s for %d tokens", url_of(sockets[0]), len(tokens.tokens()))
             yield
             await ingest.close()
+            await asyncio.to_thread(selections.close)
 
         with announcer:
             serve_app(
-                Gateway(ingest, queries, control, denials, lifetime),
+                Gateway(ingest, queries, control, denials, selections, lifetime),
                 sockets,
                 keep_alive_seconds=KEEP_ALIVE_SECONDS,
                 in_hand_seconds=STOP_SECONDS,

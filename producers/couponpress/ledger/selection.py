@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from couponpress.errors import DamagedChunkError, InputError
@@ -58,6 +58,10 @@ class Selection:
         if made == cls():
             raise InputError("an empty filter matches everything, so it is refused; say which specs are meant.")
         return made
+
+    def within(self, run: str) -> Selection:
+        """Return this filter for a run."""
+        return replace(self, run=run)
 
     def __str__(self) -> str:
         """The filter for people and for the audit log, for example `brand=7 state=rejected code=NO_AUTH`."""

@@ -12,7 +12,7 @@ from couponpress.gateway.problems import KINDS
 
 @pytest.fixture(scope="module")
 def document():
-    return document_of(application(None, None, None, None, None))
+    return document_of(application(None, None, None, None, None, None))
 
 
 def operations(document):
