@@ -165,6 +165,15 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",
     },
+    ("structlog",): {
+        "couponpress.gateway.request_ids",
+        "couponpress.transport.log_lines",
+        "couponpress_worker.completion.callback",
+        "couponpress_worker.completion.callback_asgi",
+        "couponpress_worker.completion.status_poller",
+        "couponpress_worker.rate.call",
+        "couponpress_worker.submission.submitter",
+    },
     ("httpx", "httpcore", "httptools", "requests", "urllib.request", "http.client"): {
         "couponpress.cli.picture_http",
         "couponpress_worker.completion.forwarding",

@@ -29,6 +29,7 @@ SETTING_NAMES = frozenset(
         "HOOK_SECRET_FILE",
         "HOOK_URL",
         "LATENESS_MS",
+        "LOG",
         "MCHID",
         "MCH_CERTIFICATE_FILE",
         "MCH_PRIVATE_KEY_FILE",

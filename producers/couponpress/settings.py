@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -85,6 +85,9 @@ class ProducerSettings(BaseSettings):
     schedule_file: Path | None = Field(
         None, description="TOML file that says what the scheduler submits by itself, and when: docs/nightly.md."
     )
+    log: Literal["text", "json"] = Field(
+        "text", description="How services log: `text`, lines for people, or `json`, one JSON object per line."
+    )
     result_ttl: int = Field(7 * 86400, ge=60, description="Seconds for which a finished run's results are kept.")
     audit_ttl: int = Field(
         400 * 86400, ge=86400, description="Seconds for which the audit log keeps an entry; all services alike."
@@ -134,6 +137,11 @@ class ProducerSettings(BaseSettings):
 def configured_rate() -> str:
     """Return COUPONPRESS_RATE, which is the fleet's, for a guess at how long something takes without asking it."""
     return os.environ.get(f"{ENV_PREFIX}RATE") or "500/second"
+
+
+def configured_log() -> Literal["text", "json"]:
+    """Return COUPONPRESS_LOG before the settings are read; text for a wrong value, which reading them refuses."""
+    return "json" if os.environ.get(f"{ENV_PREFIX}LOG") == "json" else "text"
 
 
 def configured() -> dict[str, str]:

@@ -63,6 +63,7 @@
         availability      whether Redis answers
         leases            which chunks this process has in hand
         leader            at most one process does a job at a time
+        run_names         the names of the runs that this process works on
         recorder          batches moves of specs into few writes
         endings           tells which of the moves that were made ended a spec
 

@@ -6,18 +6,25 @@ opens nothing. Settings are read when Celery first asks for its configuration, i
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
+import celery.apps.worker
 import click
 from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.loaders.app import AppLoader
+from celery.utils.log import get_multiprocessing_logger
 from kombu import Queue
 
 from couponpress.errors import CouponpressError
 from couponpress.keys import Keys
+from couponpress.settings import configured_log
+from couponpress.transport.log_lines import format_lines, log_to_stderr
 from couponpress_worker.runtime.process import Process
 from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
@@ -62,6 +69,7 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": True,  # of those that are acknowledged late: none
         # One hint is fetched ahead per thread: fetching takes Celery up to a second, in which no slot may be lost.
         "worker_prefetch_multiplier": 1,
+        "worker_log_format": "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s%(fields)s",
         "worker_pool": "threads",
         "worker_concurrency": CHUNKS_IN_HAND,
     }
@@ -100,6 +108,28 @@ def this_process(concurrency: int = CHUNKS_IN_HAND) -> Process:
                 settings, Secrets.read(settings), publish_again, most_in_hand=concurrency
             )
         return process
+
+
+@signals.celeryd_init.connect
+def _say_nothing_but_lines(instance: Any, **_: object) -> None:  # noqa: ANN401 - Celery's own object
+    if configured_log() == "json":
+        instance.quiet = True  # else it prints a banner
+        log_to_stderr("json")  # until Celery sets up its own log, for it warns of several things before
+        celery.apps.worker.safe_say = _say_as_line  # type: ignore[attr-defined]  # its types leave it out
+
+
+def _say_as_line(message: str, *_: object) -> None:
+    """Write what Celery says while it handles a signal, when no logger may be called."""
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = {"time": moment, "level": "info", "logger": "celery.apps.worker", "message": message.strip()}
+    os.write(2, json.dumps(line).encode() + b"\n")
+
+
+@signals.after_setup_logger.connect
+@signals.after_setup_task_logger.connect
+def _format_lines(logger: logging.Logger, **_: object) -> None:
+    for one in filter(None, (logger, get_multiprocessing_logger())):
+        format_lines(one, configured_log())
 
 
 @signals.worker_ready.connect

@@ -46,7 +46,8 @@ def worker(
 
     settings = _checked_settings(starting="worker")
     # An output that cannot be written fails here, and not in Celery's banner, where it would be a traceback.
-    typer.echo(f"worker of {settings.signs_as} {settings.mchid}")
+    if settings.log == "text":
+        typer.echo(f"worker of {settings.signs_as} {settings.mchid}")
     words = ["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=INFO", "--without-mingle"]
     words += ["--without-gossip", f"--hostname=couponpress-{os.getpid()}@%h"]
     celery_app.worker_main(words)
@@ -54,20 +55,16 @@ def worker(
 
 def scheduler() -> None:
     """Recover what crashes left behind and query late specs, for fleets whose workers may scale to none."""
-    from couponpress.transport.serve import log_to_stderr
     from couponpress_worker.app import app
     from couponpress_worker.runtime.services import run_scheduler
 
-    log_to_stderr()
     run_scheduler(_checked_settings(starting="scheduler"), app)
 
 
 def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
     """Receive the platform's callbacks on /wechatpay/callback."""
-    from couponpress.transport.serve import log_to_stderr
     from couponpress_worker.runtime.services import serve_callbacks
 
-    log_to_stderr()
     serve_callbacks(_checked_settings(), host=host, port=port)
 
 

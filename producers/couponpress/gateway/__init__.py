@@ -1,21 +1,22 @@
 """HTTP for other apps: PHP, Java, Node and Python shops enqueue specs and read results without Redis or Celery.
 
-    settings   the gateway's own settings
-    tokens     who may use it: bearer tokens, their brands, their quota, the namespace of their runs
-    problems   every refusal as a problem document (RFC 9457)
-    admission  checks backlog, quota and Idempotency-Key before anything is enqueued
-    quotas     keeps quotas and Idempotency-Keys in Redis
-    writing    turns a request body into a serialized spec, or a refusal that names field and rule
-    single     enqueues single specs that arrive together with one call
-    body       reads the bytes of a request, bounded in size and time
-    stream     turns a JSONL stream into a run, all lines or none
-    ingest     handles every request that enqueues
-    queries    status, results, one spec; cancel, pause, resume
-    document   the OpenAPI document, and a page of it that loads nothing from other servers
-    routes     paths and parameters, with FastAPI
-    app        the ASGI application, with a fast path for single specs
-    serving    runs the process: connections, threads, signals
-    commands   `couponpress gateway`
+    settings     the gateway's own settings
+    tokens       who may use it: bearer tokens, their brands, their quota, the namespace of their runs
+    problems     every refusal as a problem document (RFC 9457)
+    admission    checks backlog, quota and Idempotency-Key before anything is enqueued
+    quotas       keeps quotas and Idempotency-Keys in Redis
+    writing      turns a request body into a serialized spec, or a refusal that names field and rule
+    single       enqueues single specs that arrive together with one call
+    body         reads the bytes of a request, bounded in size and time
+    stream       turns a JSONL stream into a run, all lines or none
+    ingest       handles every request that enqueues
+    queries      status, results, one spec; cancel, pause, resume
+    document     the OpenAPI document, and a page of it that loads nothing from other servers
+    routes       paths and parameters, with FastAPI
+    request_ids  an id for each request, in its log lines and its answer
+    app          the ASGI application, with a fast path for single specs
+    serving      runs the process: connections, threads, signals
+    commands     `couponpress gateway`
 
 It needs the extra `couponpress[gateway]`. Nothing of it is imported before the command runs.
 """

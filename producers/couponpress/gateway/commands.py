@@ -35,12 +35,10 @@ def serve(
     try:
         from couponpress.gateway import serving
         from couponpress.gateway.settings import GatewaySettings
-        from couponpress.transport.serve import log_to_stderr
     except ModuleNotFoundError as error:
         raise InputError(
             f"the gateway needs {error.name}, which is not installed: pip install 'couponpress[gateway]'."
         ) from None
-    log_to_stderr()
     serving.serve(GatewaySettings.load(), host=host, port=port)
 
 

@@ -25,6 +25,7 @@ from couponpress.gateway.denials import Denials
 from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.quotas import AdmittingLedger
+from couponpress.gateway.request_ids import RequestIds
 from couponpress.gateway.selections import Selections
 from couponpress.gateway.settings import GatewaySettings
 from couponpress.gateway.single import SingleSpecs
@@ -35,6 +36,7 @@ from couponpress.keys import Keys
 from couponpress.ledger.audit import AuditLog
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
+from couponpress.transport.log_lines import log_to_stderr
 from couponpress.transport.serve import serve as serve_app
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
         RedisUnavailableError: Redis does not answer.
         ListenError: the port is taken.
     """
+    log_to_stderr(settings.log)
     if settings.gateway_tokens_file is None:
         raise SettingsError(
             "missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file; "
@@ -88,7 +91,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
 
         with announcer:
             serve_app(
-                Gateway(ingest, queries, control, denials, selections, lifetime),
+                RequestIds(Gateway(ingest, queries, control, denials, selections, lifetime)),
                 sockets,
                 keep_alive_seconds=KEEP_ALIVE_SECONDS,
                 in_hand_seconds=STOP_SECONDS,

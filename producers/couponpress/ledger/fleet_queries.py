@@ -86,6 +86,11 @@ class FleetQueries:
         found = await cast(Awaitable[list[bytes | None]], self._client.hmget(self._keys.chunk(chunk_id), list(names)))
         return [value or b"" for value in found]
 
+    async def run_name(self, run_number: str) -> str | None:
+        """Return the name of a run; None for one that is forgotten."""
+        name = await cast(Awaitable[bytes | None], self._client.hget(self._keys.run(run_number), "name"))
+        return name.decode() if name else None
+
     async def now_ms(self) -> int:
         """Return Redis's clock, milliseconds since 1970."""
         seconds, microseconds = await self._client.time()

@@ -24,10 +24,8 @@ def metrics(
     try:
         from couponpress.metrics import service
         from couponpress.settings import ProducerSettings
-        from couponpress.transport.serve import log_to_stderr
     except ModuleNotFoundError as error:
         raise InputError(
             f"the metrics service needs {error.name}, which is not installed: pip install 'couponpress[metrics]'."
         ) from None
-    log_to_stderr()
     service.serve(ProducerSettings.load(), host=host, port=port)

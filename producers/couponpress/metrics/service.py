@@ -19,6 +19,7 @@ from couponpress.metrics.exposition import exposition
 from couponpress.metrics.text_format import MEDIA_TYPE
 from couponpress.settings import ProducerSettings
 from couponpress.transport.listening import listen, url_of
+from couponpress.transport.log_lines import log_to_stderr
 from couponpress.transport.serve import serve as serve_app
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def serve(settings: ProducerSettings, *, host: str, port: int) -> None:
     Raises:
         ListenError: the port is taken.
     """
+    log_to_stderr(settings.log)
     with Client(settings) as client:
         sockets = listen(host, port)
         log.info("metrics on %s/metrics", url_of(sockets[0]))

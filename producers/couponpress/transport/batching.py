@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
 #: Long enough that those of a busy moment share their round trips, short beside the 5 s that the platform waits.
@@ -35,7 +36,7 @@ class Batcher(Generic[Item, Result]):
         written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all())
+            self._writer = asyncio.create_task(self._write_all(), context=Context())
         return await written
 
     async def _write_all(self) -> None:

@@ -1,4 +1,4 @@
-"""Runs an ASGI application in the foreground until TERM or INT, and logs to stderr, one line per event.
+"""Runs an ASGI application in the foreground until TERM or INT.
 
 Every HTTP service of couponpress runs this way, with the same limits on connections and request heads. The sockets
 listen before the application starts, so a service that says "ready" can be reached. uvicorn comes with the extras
@@ -7,7 +7,6 @@ listen before the application starts, so a service that says "ready" can be reac
 
 from __future__ import annotations
 
-import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
@@ -19,11 +18,6 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from couponpress.transport.bounded_http import BoundedProtocol, Bounds
-
-
-def log_to_stderr() -> None:
-    """Set up the log of a service: one line per event, to stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
 
 def serve(
@@ -77,6 +71,7 @@ def server_of(
             http=cast(type[BoundedProtocol], protocol),  # uvicorn calls it, no more
             ws="none",
             lifespan="on",
+            log_config=None,  # its lines go where all others go
             log_level="error",  # it warns of broken requests, with which anybody could fill a disk
             access_log=False,
             server_header=False,

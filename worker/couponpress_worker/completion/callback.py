@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis.exceptions
+from structlog.contextvars import bound_contextvars
 
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.sparse_log import SparseLog
@@ -39,7 +40,6 @@ PROBE_PREFIX = "WECHATPAY/SIGNTEST/"
 ECHO_MESSAGE = re.compile(r"couponpress-doctor-[0-9a-f]{32}")
 #: How a platform certificate names itself; a public key has no serial that could be fetched.
 _SERIAL = re.compile(r"[0-9A-Fa-f]{16,64}")
-
 #: Counts a callback by kind; passes on an event of another kind and returns its status; keeps the doctor's message.
 Count = Callable[[str], Awaitable[None]]
 Forward = Callable[[Mapping[str, str], bytes], Awaitable[int]]
@@ -148,7 +148,8 @@ class CallbackReceiver:
         task = self._opened(envelope.get("resource"))
         if task is None:
             return self._refused(400, "the resource does not open", "resource")
-        return await self._complete(task)
+        with bound_contextvars(task_id=ascii(task.get("task_id"))[1:81].rstrip("'")):
+            return await self._complete(task)
 
     async def _complete(self, task: Mapping[str, Any]) -> Reply:
         result = await self._completer.complete(task)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from couponpress_worker.completion.callback import CALLBACK_PATH, Reply
 from couponpress_worker.completion.sparse_log import SparseLog
@@ -28,6 +30,8 @@ ANSWER_SECONDS = 4.5
 #: The paths that load balancers request.
 HEALTH_PATHS = frozenset({"/", "/healthz"})
 HEALTHY = Reply(200)
+#: How the platform's look. Anybody may send a request: others get into no log line.
+_REQUEST_ID = re.compile(r"[\w-]{1,80}", re.ASCII)
 
 Receiver = Callable[[Mapping[str, str], bytes], Awaitable[Reply]]
 
@@ -59,7 +63,9 @@ class CallbackService:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            reply = self._elsewhere(scope) or await self._answer(scope, receive)
+            request_id = Headers(scope=scope).get("Request-ID", "")
+            with bound_contextvars(request_id=request_id if _REQUEST_ID.fullmatch(request_id) else ""):
+                reply = self._elsewhere(scope) or await self._answer(scope, receive)
             await _send(send, reply)
 
     def _elsewhere(self, scope: Scope) -> Reply | None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
 
+from structlog.contextvars import bind_contextvars
+
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import PARTNER_SCOPE, run_of
 from couponpress.ledger.chunks import CHUNK_SIZE, Row
@@ -29,6 +31,7 @@ from couponpress_worker.events import Answered, Tell, unheard
 from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slots, SlotsClosedError
 from couponpress_worker.store.endings import tell_endings
+from couponpress_worker.store.run_names import RunNames
 from couponpress_worker.wechatpay.client import Gate, NotSent, Reason, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
     Answer,
@@ -83,6 +86,7 @@ class OverdueQuery:
         expire_after_seconds: int,
         tell: Tell = unheard,
     ) -> None:
+        self._run_name = RunNames(ledger.queries).of
         self._queries, self._moves, self._holds = ledger.queries, ledger.moves, ledger.holds
         self._platform = platform
         self._tell = tell
@@ -197,6 +201,8 @@ class OverdueQuery:
 
     async def _ask(self, question: Question, may_ask: Callable[[], Awaitable[bool]]) -> bool:
         place = question.place
+        run, task_id = await self._run_name(run_of(place.chunk_id)), question.row.body_fields()["task_id"]
+        bind_contextvars(run=run, chunk=place.chunk_id, task_id=task_id)  # of this question's own task
         asked = await self._query(question, may_ask)
         if asked is None:
             return False

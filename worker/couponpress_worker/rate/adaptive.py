@@ -16,6 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from importlib.resources import files
 
 from redis.asyncio import Redis
@@ -75,7 +76,7 @@ class Pace:
         """
         self._refused.append((moment_us, min(retry_after_seconds or 0.0, LONGEST_THROTTLE_PAUSE_SECONDS)))
         if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell(pause))
+            self._telling = asyncio.create_task(self._tell(pause), context=Context())
 
     async def tell_configured(self, rate: str, stopped: asyncio.Event) -> None:
         """Let people see the rate that this process was started with, until it is stopped."""
@@ -113,7 +114,7 @@ class Pace:
             return
         self._cut_us = cut_us
         if self._counting is None or self._counting.done():
-            self._counting = asyncio.create_task(self._count())
+            self._counting = asyncio.create_task(self._count(), context=Context())
 
     async def _count(self) -> None:
         await asyncio.sleep(SETTLE_SECONDS)

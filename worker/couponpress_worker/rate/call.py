@@ -12,6 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeAlias, TypeVar
 
+from structlog.contextvars import bind_contextvars
+
 from couponpress.ledger.fleet_queries import Place
 from couponpress_worker.events import Answered, CallKind, Sent, Tell, Unsent, unheard
 from couponpress_worker.rate.slots import Slot, Slots
@@ -59,6 +61,8 @@ class PacedCall(Generic[J]):
     ) -> Answered[J]:
         """Send a request in a slot that was taken before. `refusal` is asked at the slot's moment.
 
+        From the answer on, log lines of this asyncio task carry its Request-ID.
+
         Args:
             exchange: sends the request.
             slot: it is used up, whatever comes of the request.
@@ -86,6 +90,7 @@ class PacedCall(Generic[J]):
         except NotSent as told:
             self._tell(Unsent(self._kind, told.reason, place))
             raise
+        bind_contextvars(request_id=answer.request_id if isinstance(answer, Answer) else "")
         answered = Answered(self._kind, answer, self._judge(answer), time.monotonic() - began, place)
         if isinstance(answered.judgement, Throttled):
             self._slots.throttled(slot, answered.judgement.retry_after_seconds)

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -218,8 +219,8 @@ class Slots:
 
     def _keep_pumping(self) -> None:
         if self._next_queue() is not None and (self._pump is None or self._pump.done()):
-            self._pump = asyncio.create_task(self._pump_slots())
-            self._pump.add_done_callback(self._pump_ended)
+            self._pump = asyncio.create_task(self._pump_slots(), context=Context())
+            self._pump.add_done_callback(self._pump_ended, context=Context())
 
     async def _pump_slots(self) -> None:
         """Ask the bucket as long as somebody waits."""

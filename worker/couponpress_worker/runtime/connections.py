@@ -15,6 +15,7 @@ from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.leases import Leases
+from couponpress_worker.store.run_names import RunNames
 from couponpress_worker.wechatpay.certificates import PlatformKeys, VerifierOf
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 
@@ -27,6 +28,7 @@ class Connections:
         limiter_redis: fails fast.
         ledger: the fleet's side of it.
         leases: the same, for chunks in hand.
+        run_names: of the runs that it works on.
         watch: whether Redis answers.
         platform_keys: the keys that the platform signs with at each moment.
         platform: verifies with them.
@@ -47,6 +49,7 @@ class Connections:
         self.platform = platform_for(settings, secret_keys, self.platform_keys.keys)
         self.watch = RedisWatch(trial_write(settings), lambda: halt.stopping, tell)
         self.leases = Leases(self.ledger, self.watch)
+        self.run_names = RunNames(self.ledger.queries)
         asking, patient = (settings, self.limiter_redis, keys), self.watch.patient
         self.pace, self.slots = paced(*asking, "submit", settings.rate, patient)
         self.query_pace, self.query_slots = paced(*asking, "query", settings.query_rate, patient)

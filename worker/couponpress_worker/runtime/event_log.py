@@ -1,25 +1,51 @@
 """Writes the log lines of what happens to a process as a whole: holds, Redis away and back, the platform down and up.
 
-Single requests and specs have no line of their own here: at hundreds a second nobody reads them.
+Single requests and specs have no line of their own here: at hundreds a second nobody reads them. Of requests that the
+platform refused or did not answer, one of each kind has a line every ten seconds, with its Request-ID.
 """
 
 from __future__ import annotations
 
 import logging
+from functools import partial
+from typing import Any
 
-from couponpress_worker.events import BreakerClosed, BreakerOpened, Events, Held, RedisAway, RedisBack, Released
+from couponpress_worker.completion.sparse_log import SparseLog
+from couponpress_worker.events import (
+    Answered,
+    BreakerClosed,
+    BreakerOpened,
+    Events,
+    Held,
+    RedisAway,
+    RedisBack,
+    Released,
+)
+from couponpress_worker.wechatpay.judgement import Answer
 
 log = logging.getLogger(__name__)
 
 
 def log_events(events: Events) -> None:
     """Write a line for each of these events from now on."""
+    events.listen(Answered, partial(_answered, SparseLog(log)))
     events.listen(RedisAway, _redis_away)
     events.listen(RedisBack, _redis_back)
     events.listen(Held, _held)
     events.listen(Released, _released)
     events.listen(BreakerOpened, _breaker_opened)
     events.listen(BreakerClosed, _breaker_closed)
+
+
+def _answered(sparse: SparseLog, event: Answered[Any]) -> None:
+    if event.kind != "submit" or not (event.error or event.status >= 400):  # whoever makes other calls tells of them
+        return
+    if isinstance(event.answer, Answer):
+        message = " ".join(event.answer.message.split())[:200]
+        what = f"answered with {event.status} {event.code}: {message} (Request-ID {event.request_id or 'none'})"
+    else:
+        what = f"without an answer: {event.answer.what}"
+    sparse.write(f"{event.kind} {event.status} {event.error}", logging.INFO, "%s %s", event.kind, what)
 
 
 def _redis_away(event: RedisAway) -> None:

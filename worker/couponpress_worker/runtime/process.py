@@ -144,6 +144,7 @@ class Process:
             tell=tell,
             outage=outage,
             only_brand=settings.mchid if settings.signs_as == "brand" else None,
+            run_name=opened.run_names.of,
             timings=timings,
         )
         self._check = SelfCheck(

@@ -25,6 +25,7 @@ from couponpress.ledger.working import WorkLedger
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.batching import Batcher
 from couponpress.transport.listening import listen, url_of
+from couponpress.transport.log_lines import log_to_stderr
 from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.serve import serve
 from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver
@@ -54,6 +55,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         ListenError: the port is taken.
         KeyFileError: a key file cannot be used.
     """
+    log_to_stderr(settings.log)
     secret_keys = Secrets.read(settings)
     sockets = listen(host, port)
     redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
@@ -117,6 +119,7 @@ def run_scheduler(settings: Settings, celery_app: Celery) -> None:
     from couponpress_worker.runtime.process import Process
     from couponpress_worker.submission.publisher import Publisher
 
+    log_to_stderr(settings.log)
     stop = threading.Event()
 
     def end(*_: object) -> None:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import TypeVar
 
 from redis.exceptions import RedisError
@@ -75,7 +76,7 @@ class RedisWatch:
         log.debug("Redis did not answer: %s", error)
         if self._trying is None and not self._stopped.is_set():
             self._answers.clear()
-            self._trying = asyncio.create_task(self._try())
+            self._trying = asyncio.create_task(self._try(), context=Context())
 
     async def until_answered(self, act: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat an act that may be repeated until Redis answers.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from typing import Protocol
 
 from couponpress.ledger.moves import Move
@@ -46,7 +47,7 @@ class Recorder:
     def record(self, chunk_id: str, move: Move) -> None:
         """Take a move to be written soon."""
         if not self._gathered:
-            self._last_write = asyncio.create_task(self._write_after(self._last_write))
+            self._last_write = asyncio.create_task(self._write_after(self._last_write), context=Context())
         self._gathered.setdefault(chunk_id, []).append(move)
 
     async def flush(self) -> None:

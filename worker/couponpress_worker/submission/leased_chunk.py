@@ -63,6 +63,7 @@ class ChunkInHand:
         throttled: how many answers said "too fast".
         judgements: how often each judgement was made.
         brands: the brand of each spec.
+        task_ids: the task_id of each spec.
         kept_back: positions that are not sent because their brand is held, and the scope of the hold.
     """
 
@@ -85,7 +86,9 @@ class ChunkInHand:
         self.judgements: Counter[str] = Counter()
         self.sent = 0
         self.throttled = 0
-        self.brands = [row.body_fields().get("brand_id", "") for row in leased.rows]
+        fields = [row.body_fields() for row in leased.rows]
+        self.brands = [one.get("brand_id", "") for one in fields]
+        self.task_ids = [one.get("task_id", "") for one in fields]
         self.kept_back: dict[int, str] = {}
 
     def keep_back(self, positions: Iterable[int], held: Callable[[str], bool]) -> list[int]:

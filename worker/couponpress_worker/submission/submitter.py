@@ -16,7 +16,9 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-from couponpress.keys import LANES, brand_scope, run_scope
+from structlog.contextvars import bind_contextvars, bound_contextvars
+
+from couponpress.keys import LANES, brand_scope, run_of, run_scope
 from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.leases import GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
@@ -57,6 +59,10 @@ SIGN_AHEAD = 10
 STOPPING = "stopping"
 
 
+async def _by_number(run_number: str) -> str:
+    return run_number
+
+
 class Submitter:
     """Submits chunks, several at a time, on one event loop; one per process."""
 
@@ -75,6 +81,7 @@ class Submitter:
         tell: Tell = unheard,
         outage: Outage | None = None,
         only_brand: str | None = None,
+        run_name: Callable[[str], Awaitable[str]] = _by_number,
         timings: Timings = REAL,
     ) -> None:
         self._leases = leases
@@ -88,6 +95,7 @@ class Submitter:
         self._tell = tell
         self._call = PacedCall("submit", slots, judge, tell)
         self._only_brand = only_brand
+        self._run_name = run_name
         self._timings = timings
         self._ranks = count()
         self._outage = outage or Outage(lambda: halt.stopping, timings=timings)
@@ -110,12 +118,13 @@ class Submitter:
         if admitted is None:
             return Summary(chunk_id, STOPPING)
         self.in_hand += 1
-        try:
-            summary = await self._submit_admitted(chunk_id)
-        finally:
-            self.in_hand -= 1
-            self._outage.leave(admitted)
-        self._tell(ChunkLeft(chunk_id, summary.note, summary.sent))
+        with bound_contextvars(run=await self._run_name(run_of(chunk_id)), chunk=chunk_id):
+            try:
+                summary = await self._submit_admitted(chunk_id)
+            finally:
+                self.in_hand -= 1
+                self._outage.leave(admitted)
+            self._tell(ChunkLeft(chunk_id, summary.note, summary.sent))
         return summary
 
     async def _submit_admitted(self, chunk_id: str) -> Summary:
@@ -243,7 +252,8 @@ class Submitter:
         return chunk.signing
 
     async def _attempt(self, chunk: ChunkInHand, position: int, request: SignedRequest, slot: Slot) -> None:
-        """Send one request inside its slot and act on the answer."""
+        """Send one request inside its slot and act on the answer; a task of its own, with log fields of its own."""
+        bind_contextvars(task_id=chunk.task_ids[position])
 
         def refusal() -> Reason | None:
             if (reason := self._stops(chunk, position)) is not None:

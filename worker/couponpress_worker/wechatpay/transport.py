@@ -18,6 +18,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Final, TypeAlias
 
 import httpx
@@ -139,7 +140,7 @@ class PlatformTransport(httpx.AsyncBaseTransport):
         """Return a connection to the host in use or, if that cannot be reached, to the next one that can."""
         pools = self._opened()
         if self._used and self._return is None and asyncio.get_running_loop().time() >= self._first_again_at:
-            self._return = asyncio.create_task(self._try_first(pools[0]))
+            self._return = asyncio.create_task(self._try_first(pools[0]), context=Context())
         began = self._used
         try:
             return pools[began], self._urls[began], await pools[began].take(seconds)
