@@ -84,7 +84,7 @@ CASES = {
 def known_names():
     """Every name that a scrape can show."""
     names = set()
-    for family in families_of(overview(), []):
+    for family in families_of(overview(), [], 0):
         if family.kind == "histogram":
             names |= {f"{family.name}_{end}" for end in ("bucket", "sum", "count")}
         else:

@@ -345,6 +345,15 @@ class Client:
         with self._asking():
             return self._overview.get()
 
+    def acts_noted(self) -> int:
+        """Return how many acts of people, and denials, the audit log has ever taken.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            return self._audit.noted()
+
     def request_durations(self) -> list[Histogram]:
         """Return how long calls of the platform took, of all processes together.
 

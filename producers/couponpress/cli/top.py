@@ -19,6 +19,7 @@ from couponpress.cli.overview_lines import screen
 from couponpress.cli.top_prompt import Act, Prompt
 from couponpress.client import Client
 from couponpress.errors import CouponpressError, InputError, RedisUnavailableError
+from couponpress.ledger.attribution import this_user
 from couponpress.overview.snapshot import Overview
 
 #: How often the fleet is asked. A key is answered at once.
@@ -37,7 +38,7 @@ def top(
     fleet nothing that grows with a run, and nothing at all when nobody looks.
     """
     console = Console(highlight=False, markup=False, emoji=False)
-    with Client() as client:
+    with Client(actor=this_user("cli")) as client:
         if as_json:
             typer.echo(json.dumps(client.overview().as_json(), ensure_ascii=False))
         elif once:

@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 def exposition(client: Client) -> str:
     """Return all metrics as text. Blocks while Redis is read; for several threads."""
     try:
-        overview, durations = client.overview(), client.request_durations()
+        overview, durations, acts = client.overview(), client.request_durations(), client.acts_noted()
     except RedisUnavailableError as error:
         log.warning("a scrape found no Redis: %s", error)
         return text_of([redis_up(up=False)])
-    return text_of(families_of(overview, durations))
+    return text_of(families_of(overview, durations, acts))

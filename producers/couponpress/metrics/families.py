@@ -42,8 +42,8 @@ def redis_up(*, up: bool) -> Family:
     return _gauge("couponpress_redis_up", "1 while Redis answers the metrics service, else 0.").add(up)
 
 
-def families_of(overview: Overview, durations: Iterable[Histogram]) -> Iterator[Family]:
-    """Yield every family."""
+def families_of(overview: Overview, durations: Iterable[Histogram], acts: int) -> Iterator[Family]:
+    """Yield every family; `acts` is how many acts of people the audit log has ever taken."""
     yield redis_up(up=True)
     yield from _specs(overview)
     yield from _lanes(overview)
@@ -54,6 +54,8 @@ def families_of(overview: Overview, durations: Iterable[Histogram]) -> Iterator[
     yield from _processes(overview)
     yield from _redis(overview)
     yield from _runs(overview)
+    noted = "Acts of people, and denials, that the audit log noted: pause, resume, cancel, redrive, limit and the like."
+    yield _counter("couponpress_operator_acts", noted).add(acts)
 
 
 def _specs(overview: Overview) -> Iterator[Family]:

@@ -35,6 +35,7 @@ ONLY_SYNC = {
     "outage",
     "present",
     "flight_record",
+    "acts_noted",
     "request_durations",
     "dead_letter_chunks",
     "dead_letter_messages",

@@ -47,6 +47,14 @@ def test_a_scrape_tells_the_fleet(redis_url, server):
     assert told['couponpress_processes{role="worker"}'] == 0
 
 
+def test_acts_of_people_are_counted_and_denials_too(redis_url, server):
+    with scraped(redis_url) as http, Client(producer_settings(redis_url)) as client:
+        assert samples(http.get("/metrics").text)["couponpress_operator_acts_total"] == 0
+        client.pause(why="lunch")
+        client.resume()
+        assert samples(http.get("/metrics").text)["couponpress_operator_acts_total"] == 2
+
+
 def test_a_redis_that_is_away_is_told_and_nothing_else():
     with scraped(f"redis://:s3cret@127.0.0.1:{free_port()}/0") as http:
         answer = http.get("/metrics")

@@ -43,6 +43,7 @@ NAMES = {
     "couponpress_redis_memory_max_bytes": ("gauge", set()),
     "couponpress_redis_troubles": ("gauge", set()),
     "couponpress_runs": ("gauge", {"state"}),
+    "couponpress_operator_acts": ("counter", set()),
 }
 
 
@@ -90,7 +91,7 @@ def durations():
 
 
 def families(told=None):
-    return {family.name: family for family in families_of(told or busy(), durations())}
+    return {family.name: family for family in families_of(told or busy(), durations(), 4)}
 
 
 def value(found, name, **labels):
@@ -161,7 +162,7 @@ def test_no_label_tells_a_machine_a_process_a_brand_or_a_run():
         records={"b1": (record, {b"rejected NO_AUTH": b"1"}, {})}, now=NOW, present={b"a": present("worker", "sending")}
     )
     shown = {
-        text for family in families_of(told, durations()) for one in family.samples for text in one.labels.values()
+        text for family in families_of(told, durations(), 4) for one in family.samples for text in one.labels.values()
     }
     assert not [text for text in shown if re.search(r"node-7|120344|autumn|b1|://", text)]
 
