@@ -31,7 +31,7 @@ from couponpress.errors import (
 )
 from couponpress.keys import Keys, Lane
 from couponpress.ledger.attribution import Actor, Attribution, checked_why, this_user
-from couponpress.ledger.audit import Act, AuditEntry, AuditLog
+from couponpress.ledger.audit import Act, ActName, AuditEntry, AuditLog
 from couponpress.ledger.cancel import CancellingLedger
 from couponpress.ledger.chosen import BulkAct, ChoosingLedger, Chosen
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
@@ -658,6 +658,16 @@ class Client:
         """
         with self._asking():
             self._pacing.set_rate(rate, until=None if rate is None else self._end(until), by=self._by(why))
+
+    def note(self, act: ActName, *, run: str = "", detail: str = "", why: str = "", result: str = "done") -> None:
+        """Add an act to the audit log that was done by other means than this client's.
+
+        Raises:
+            InputError: the reason cannot be shown.
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            self._audit.add(Act(act, self._by(why), run, detail=detail), result)
 
     def audit(
         self,

@@ -1,7 +1,7 @@
 -- Claim a night: begin it, or continue it when the process that had it is gone. A night that is over stays over.
 -- KEYS[1] night   KEYS[2] open nights   KEYS[3] its schedule
 -- ARGV[1] run   ARGV[2] owner   ARGV[3] lease, ms   ARGV[4] when the night is, s   ARGV[5] how long it is remembered, s
--- ARGV[6] the schedule's name   ARGV[7] state of a night that begins: 'claimed', or 'missed', over at once
+-- ARGV[6] the schedule's name   ARGV[7] state of a night that begins: 'claimed', or 'missed' or 'skipped', over at once
 -- ARGV[8] '1' for a start by hand: one that was missed, skipped or failed begins anew, and the nights before it stay due
 -- ARGV[9] how the night is to be done, for the process that does it
 -- Returns {state, how many processes have had it, how it is to be done}, or false when the caller has nothing to do.
@@ -21,7 +21,7 @@ if not state or anew then
   redis.call('HSET', KEYS[1], 'state', state, 'schedule', ARGV[6], 'at', ARGV[4], 'how', ARGV[9])
   redis.call('EXPIRE', KEYS[1], ARGV[5])
   redis.call('HSET', KEYS[3], 'latest', ARGV[1])
-  if state == 'missed' then return {state, 0, ARGV[9]} end
+  if state == 'missed' or state == 'skipped' then return {state, 0, ARGV[9]} end
   redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[2], 'until_ms', now_ms + ARGV[3])

@@ -95,7 +95,7 @@ class NightLedger:
         at: int,
         owner: str,
         *,
-        state: Literal["claimed", "missed"] = "claimed",
+        state: Literal["claimed", "missed", "skipped"] = "claimed",
         by_hand: bool = False,
         full: bool = False,
     ) -> Claim | None:

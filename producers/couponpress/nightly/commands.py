@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from couponpress.errors import InputError
+from couponpress.ledger.attribution import this_user
 from couponpress.settings import ProducerSettings
 from couponpress.transport.redis_refusals import redis_errors_told
 
@@ -39,6 +40,7 @@ FileOption = Annotated[
     Path | None,
     typer.Option("--file", help="The schedule file; default: COUPONPRESS_SCHEDULE_FILE.", show_default=False),
 ]
+WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the audit log.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -90,6 +92,7 @@ def run_command(
     name: Annotated[str, typer.Argument(help="The schedule's name.")],
     full: Annotated[bool, typer.Option("--full", help="Send every row, changed or not.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Read the source and show the plan; enqueue nothing.")] = False,
+    why: WhyOption = "",
     file: FileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -103,7 +106,9 @@ def run_command(
     with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
         night = this_minute(name, schedule.time_zone, context.nights.now())
         begun = (
-            planned(context, schedule, night, full=full) if dry_run else _started(context, schedule, night, full=full)
+            planned(context, schedule, night, full=full)
+            if dry_run
+            else _started(context, schedule, night, full=full, why=why)
         )
     if begun.state == "failed":
         raise InputError(f"night {night.run} failed: {begun.told}")
@@ -116,7 +121,30 @@ def run_command(
     raise typer.Exit(1 if begun.state == "skipped" or begun.counts.broken else 0)
 
 
-def _started(context: NightContext, schedule: Schedule, night: Night, *, full: bool) -> Begun:
+@app.command("skip")
+def skip_command(
+    name: Annotated[str, typer.Argument(help="The schedule's name.")],
+    why: WhyOption = "",
+    file: FileOption = None,
+) -> None:
+    """Leave out the next night of a schedule; the one after it starts as usual."""
+    from couponpress.nightly.context import NightContext
+    from couponpress.nightly.nights import Night, moments
+
+    settings, schedules = _read(file)
+    schedule = schedules.schedule(name)
+    with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
+        night = Night(name, next(moments(schedule.cron, schedule.time_zone, context.nights.now())))
+        client = context.client.acting_as(this_user("cli"))
+        client.note("schedule-skip", run=night.run, why=why)
+        if not context.nights.claim(
+            night.run, schedule.name, night.moment, context.owner, state="skipped", by_hand=True
+        ):
+            raise InputError(f"night {night.run} has begun; `couponpress cancel {night.run}` takes it back.")
+    typer.echo(f"{night.run} is left out; `couponpress schedule next {name}` shows the starts")
+
+
+def _started(context: NightContext, schedule: Schedule, night: Night, *, full: bool, why: str) -> Begun:
     from rich.console import Console
 
     from couponpress.nightly.starting import start_night
@@ -128,6 +156,7 @@ def _started(context: NightContext, schedule: Schedule, night: Night, *, full: b
             f"night {night.run} was started already; `couponpress status {night.run}` shows its run. "
             "A minute later it would be another night."
         )
+    context.client.acting_as(this_user("cli")).note("schedule-start", run=night.run, why=why)
     stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
         with context.in_hand(night.run) as lost:

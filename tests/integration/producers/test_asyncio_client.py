@@ -30,6 +30,7 @@ from tests.waiting import until
 #: What `Client` offers that is not a verb of programs: what commands show, and what this client is made of.
 ONLY_SYNC = {
     "acting_as",
+    "note",
     "upload",
     "looks",
     "outage",

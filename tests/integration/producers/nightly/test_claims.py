@@ -129,3 +129,12 @@ def test_a_night_in_other_hands_is_no_success(nights, client):
     claim(nights)
     assert not nights.become(RUN, "two", "done", told="")
     assert not client.exists(KEYS.schedule_successes)
+
+
+def test_a_night_that_is_left_out_does_not_start_and_the_one_before_it_does(nights):
+    assert claim(nights, "hand", state="skipped", by_hand=True).state == "skipped"
+    assert nights.record(RUN).state == "skipped"
+    assert nights.open_nights() == []
+    assert claim(nights) is None
+    assert claim(nights, run="prices-before", at=AT - 60).state == "claimed"
+    assert claim(nights, "hand", by_hand=True).state == "claimed", "a person may still start it"

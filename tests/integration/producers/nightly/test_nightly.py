@@ -575,3 +575,21 @@ def test_next_shows_local_time_with_its_offset(shop, couponpress):
     starts = json.loads(couponpress("next", "prices", "--count", "2", "--json").stdout)
     assert [one["schedule"] for one in starts] == ["prices", "prices"]
     assert datetime.fromisoformat(starts[0]["at"]).utcoffset() is not None
+
+
+def test_the_next_night_is_left_out_and_the_audit_log_knows_who_did_that(shop, couponpress):
+    shop.schedule(cron="30 2 * * *", time_zone="Asia/Shanghai")
+    shop.catalog({"a": 1})
+    told = couponpress("skip", "prices", "--why", "the shop is closed").stdout
+    run = told.split()[0]
+    assert told.startswith("prices-")
+    assert " is left out" in told
+    assert shop.context.nights.record(run).state == "skipped"
+    assert couponpress("skip", "prices").stdout.startswith(run), "the same again is the same night"
+    began = json.loads(couponpress("run", "prices", "--json").stdout)["run"]
+    entries = [(one.act, one.run, one.door, one.why) for one in shop.context.client.audit()]
+    assert entries == [
+        ("schedule-start", began, "cli", ""),
+        ("schedule-skip", run, "cli", ""),
+        ("schedule-skip", run, "cli", "the shop is closed"),
+    ]
