@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from couponpress_worker.completion.run_webhooks import HookSender
 from couponpress_worker.completion.status_poller import OverdueQuery
 from couponpress_worker.rate import adaptive
+from couponpress_worker.rate.request_durations import DurationRecorder
 from couponpress_worker.rate.send_log import FlightRecorder
 from couponpress_worker.runtime import recovery
 from couponpress_worker.runtime.factories import redis_for
@@ -34,6 +35,7 @@ CALLED = {
     "limit teller": (adaptive.Pace, "tell_configured"),
     "query limit teller": (adaptive.Pace, "tell_configured"),
     "send log": (FlightRecorder, "write"),
+    "request durations": (DurationRecorder, "write"),
     "watchdog": (SelfCheck, "look"),
     "heartbeat": (Heartbeat, "write"),
     "run webhooks": (HookSender, "round"),
