@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+# Compiled when the project is installed.
+MESSAGES := $(wildcard producers/couponpress/locale/*/LC_MESSAGES/*.po)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick bench chaos wheel check format lock clean
+.PHONY: help setup demo test test-quick bench chaos wheel check format messages lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -13,7 +15,7 @@ help: ## show this list
 setup: $(STAMP) ## make .venv with everything, from hashed requirements
 
 # The locked dependencies first, then the project itself without asking any index again.
-$(STAMP): pyproject.toml requirements/dev.txt
+$(STAMP): pyproject.toml requirements/dev.txt $(MESSAGES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "couponpress needs Python 3.11 or newer; say which: make PYTHON=python3.12" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,6 +48,11 @@ check: $(STAMP) ## format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+messages: $(STAMP) ## bring the Chinese catalog up to date with the sentences in the code, and compile it
+	@$(BIN)/pybabel -q extract -F babel.cfg -k gettext -k ngettext:1,2 --no-location --sort-output --omit-header -o build/messages.pot .
+	@$(BIN)/pybabel -q update -D couponpress -d producers/couponpress/locale -i build/messages.pot --omit-header --no-fuzzy-matching --ignore-obsolete
+	@$(BIN)/pybabel -q compile -D couponpress -d producers/couponpress/locale
 
 format: $(STAMP) ## write the formatter's and the linter's own fixes
 	@$(BIN)/ruff format .

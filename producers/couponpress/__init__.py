@@ -18,6 +18,7 @@ order in which a spec meets them:
     outcome           how a spec stands and how it can end
     settings          where Redis is, whose fleet it is; read from the environment once
     setting_names     refuses COUPONPRESS_ variables that are misspelled, before any is read
+    language          English or Chinese, and how a message is said in it
     errors            what can go wrong, as one tree
     client            enqueue, follow, pause, cancel, redrive
     asyncio_client    the same for asyncio

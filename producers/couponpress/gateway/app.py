@@ -15,13 +15,13 @@ from contextlib import AbstractAsyncContextManager
 import redis
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from couponpress.errors import CouponpressError
 from couponpress.gateway.control import Caller, Control
@@ -55,6 +55,7 @@ class Gateway:
         denials: what notes refusals.
         selections: acts on all that match a filter.
         lifetime: entered when the process starts to serve, left when it ends.
+        console: the pages below /console; None for a gateway without.
     """
 
     def __init__(
@@ -65,10 +66,14 @@ class Gateway:
         denials: Denials,
         selections: Selections,
         lifetime: Callable[[], AbstractAsyncContextManager[None]],
+        console: ASGIApp | None = None,
     ) -> None:
         self._ingest = ingest
         self._denials = denials
         self._routes = application(ingest, queries, control, denials, selections, lifetime)
+        if console is not None:
+            self._routes.mount("/console", console)
+            self._routes.add_route("/console", lambda _: RedirectResponse("/console/"), include_in_schema=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process."""

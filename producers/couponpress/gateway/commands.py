@@ -52,7 +52,10 @@ def token(
     ] = None,
     namespace: Annotated[
         str | None,
-        typer.Option(help="Whose runs it sees, shared by tokens of the same; '*': every run; default: its name."),
+        typer.Option(
+            help="Whose runs it sees, shared by tokens of the same; '*': every run. Default: its name; '*' for a "
+            "person with --all-brands."
+        ),
     ] = None,
     role: Annotated[
         str, typer.Option(help="What it may do: app, viewer, operator or admin; see docs/protocol.md.")
@@ -67,7 +70,14 @@ def token(
     path = GatewaySettings.load().gateway_tokens_file
     if path is None:
         raise SettingsError("missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file that holds the tokens.")
-    made = add_token(path, name, brands=brand, quota=quota, namespace=namespace, role=role)
+    made = add_token(
+        path,
+        name,
+        brands=brand,
+        quota=quota,
+        namespace=namespace or ("*" if all_brands and role != "app" else None),
+        role=role,
+    )
     typer.echo(made)
     typer.echo(
         f"its digest is in {path}; the token itself is shown only now. A running gateway takes it at once.", err=True

@@ -9,8 +9,11 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from secrets import token_bytes
+from tempfile import mkdtemp
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -20,6 +23,10 @@ from couponpress.client import Client
 from couponpress.errors import SettingsError
 from couponpress.gateway.admission import Admission
 from couponpress.gateway.app import Gateway
+from couponpress.gateway.console.app import application
+from couponpress.gateway.console.context import Console
+from couponpress.gateway.console.session import Sessions
+from couponpress.gateway.console.uploads import Uploads
 from couponpress.gateway.control import Control
 from couponpress.gateway.denials import Denials
 from couponpress.gateway.ingest import Ingest
@@ -34,6 +41,8 @@ from couponpress.gateway.tokens import TokensFile
 from couponpress.gateway.visibility import Visibility
 from couponpress.keys import Keys
 from couponpress.ledger.audit import AuditLog
+from couponpress.overview.reading import OverviewReader
+from couponpress.overview.sharing import SharedOverview
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.log_lines import log_to_stderr
@@ -48,6 +57,8 @@ SWITCH_SECONDS = 0.0005
 KEEP_ALIVE_SECONDS = 60
 #: How long requests may take to end after TERM. `deploy/compose.yaml` kills after 30 s.
 STOP_SECONDS = 20
+#: What signs logins has so many bytes at least.
+_KEY_BYTES = 32
 
 
 def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
@@ -89,10 +100,64 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
             await ingest.close()
             await asyncio.to_thread(selections.close)
 
-        with announcer:
+        with (
+            announcer,
+            console_of(settings, tokens, client, redis_client, keys, visibility, selections, denials) as console,
+        ):
             serve_app(
-                RequestIds(Gateway(ingest, queries, control, denials, selections, lifetime)),
+                RequestIds(Gateway(ingest, queries, control, denials, selections, lifetime, application(console))),
                 sockets,
+                on_stop=console.live.stop,
                 keep_alive_seconds=KEEP_ALIVE_SECONDS,
                 in_hand_seconds=STOP_SECONDS,
             )
+
+
+@contextmanager
+def console_of(
+    settings: GatewaySettings,
+    tokens: TokensFile,
+    client: Client,
+    redis_client: redis.Redis,
+    keys: Keys,
+    visibility: Visibility,
+    selections: Selections,
+    denials: Denials,
+) -> Iterator[Console]:
+    """Return the console of a gateway; its uploads are removed at the end.
+
+    Raises:
+        SettingsError: the file that signs logins cannot be used.
+    """
+    uploads = Uploads(Path(mkdtemp(prefix="couponpress-console-")), client)
+    try:
+        yield Console(
+            settings=settings,
+            tokens=tokens,
+            client=client,
+            redis=redis_client,
+            keys=keys,
+            sessions=Sessions(_signing_key(settings.console_secret_file)),
+            visibility=visibility,
+            selections=selections,
+            denials=denials,
+            uploads=uploads,
+            overview=SharedOverview(OverviewReader(redis_client, keys).read),
+        )
+    finally:
+        uploads.close()
+
+
+def _signing_key(path: Path | None) -> bytes:
+    if path is None:
+        return token_bytes(_KEY_BYTES)
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"COUPONPRESS_CONSOLE_SECRET_FILE {path} cannot be read ({error.strerror}).") from None
+    if len(key) < _KEY_BYTES:
+        raise SettingsError(
+            f"COUPONPRESS_CONSOLE_SECRET_FILE {path} has {len(key)} bytes and needs {_KEY_BYTES}: "
+            "`openssl rand -hex 32` makes such a secret."
+        )
+    return key

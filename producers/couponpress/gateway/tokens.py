@@ -105,6 +105,10 @@ class Tokens:
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
 
+    def named(self, name: str) -> Token | None:
+        """Return the token of a name; None when there is none."""
+        return self._by_name.get(name)
+
     def holder(self, presented: str) -> Token | None:
         """Return whose token was presented; None when it is nobody's. Digests are compared in constant time."""
         token = self._by_name.get(presented.partition(".")[0])

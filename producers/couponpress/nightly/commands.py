@@ -97,19 +97,25 @@ def run_command(
     as_json: JsonOption = False,
 ) -> None:
     """Start a schedule now, from this machine's files. Within the same minute it is the same night, and starts once."""
+    from rich.console import Console
+
+    from couponpress.nightly.by_hand import start_now
     from couponpress.nightly.context import NightContext
     from couponpress.nightly.nights import this_minute
     from couponpress.nightly.starting import planned
+    from couponpress.uploads.picture_upload import picture_progress
 
     settings, schedules = _read(file)
     schedule = schedules.schedule(name)
     with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
-        night = this_minute(name, schedule.time_zone, context.nights.now())
-        begun = (
-            planned(context, schedule, night, full=full)
-            if dry_run
-            else _started(context, schedule, night, full=full, why=why)
-        )
+        if dry_run:
+            night = this_minute(name, schedule.time_zone, context.nights.now())
+            begun = planned(context, schedule, night, full=full)
+        else:
+            stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+            client = context.client.acting_as(this_user("cli"))
+            shown = picture_progress(stderr)
+            night, begun = start_now(context, schedule, client, full=full, why=why, shown=shown)
     if begun.state == "failed":
         raise InputError(f"night {night.run} failed: {begun.told}")
     if as_json:
@@ -128,42 +134,14 @@ def skip_command(
     file: FileOption = None,
 ) -> None:
     """Leave out the next night of a schedule; the one after it starts as usual."""
+    from couponpress.nightly.by_hand import skip_next
     from couponpress.nightly.context import NightContext
-    from couponpress.nightly.nights import Night, moments
 
     settings, schedules = _read(file)
     schedule = schedules.schedule(name)
     with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
-        night = Night(name, next(moments(schedule.cron, schedule.time_zone, context.nights.now())))
-        client = context.client.acting_as(this_user("cli"))
-        client.note("schedule-skip", run=night.run, why=why)
-        if not context.nights.claim(
-            night.run, schedule.name, night.moment, context.owner, state="skipped", by_hand=True
-        ):
-            raise InputError(f"night {night.run} has begun; `couponpress cancel {night.run}` takes it back.")
+        night = skip_next(context, schedule, context.client.acting_as(this_user("cli")), why=why)
     typer.echo(f"{night.run} is left out; `couponpress schedule next {name}` shows the starts")
-
-
-def _started(context: NightContext, schedule: Schedule, night: Night, *, full: bool, why: str) -> Begun:
-    from rich.console import Console
-
-    from couponpress.nightly.starting import start_night
-    from couponpress.uploads.picture_upload import picture_progress
-
-    claim = context.nights.claim(night.run, schedule.name, night.moment, context.owner, by_hand=True, full=full)
-    if claim is None:
-        raise InputError(
-            f"night {night.run} was started already; `couponpress status {night.run}` shows its run. "
-            "A minute later it would be another night."
-        )
-    context.client.acting_as(this_user("cli")).note("schedule-start", run=night.run, why=why)
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-    try:
-        with context.in_hand(night.run) as lost:
-            return start_night(context, schedule, night, claim, lost, picture_progress(stderr))
-    except KeyboardInterrupt:
-        context.nights.become(night.run, context.owner, "failed", told="interrupted by hand")
-        raise
 
 
 def _lines(night: Night, begun: Begun, *, dry_run: bool) -> Iterator[str]:

@@ -61,6 +61,11 @@ class SharedOverview:
             self._latest = _Latest(found, self._clock())
             return found
 
+    def expire(self) -> None:
+        """Let the next viewer be given a new reading: somebody just changed what is shown."""
+        with self._lock:
+            self._latest = _Latest()
+
 
 class AsyncSharedOverview:
     """One overview for all tasks of an event loop."""

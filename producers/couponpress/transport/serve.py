@@ -27,6 +27,7 @@ def serve(
     keep_alive_seconds: int = 5,
     in_hand_seconds: int | None = None,
     bounds: Bounds | None = None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until TERM or INT, then return; closes the sockets.
 
@@ -36,6 +37,7 @@ def serve(
         keep_alive_seconds: how long an idle connection is kept.
         in_hand_seconds: how long requests in hand may take once it is told to stop; None when they bound themselves.
         bounds: of connections and heads; None for the usual ones.
+        on_stop: called on the loop when the service is told to stop, before requests in hand are waited for.
 
     Raises:
         Exception: whatever the lifespan raised when it started.
@@ -46,6 +48,7 @@ def serve(
         bounds or Bounds(),
         keep_alive_seconds=keep_alive_seconds,
         in_hand_seconds=in_hand_seconds,
+        on_stop=on_stop,
     )
     try:
         with _ends_quietly():
@@ -60,11 +63,17 @@ def serve(
 
 
 def server_of(
-    asgi: ASGIApp, bounds: Bounds, *, keep_alive_seconds: int = 5, in_hand_seconds: int | None = None
+    asgi: ASGIApp,
+    bounds: Bounds,
+    *,
+    keep_alive_seconds: int = 5,
+    in_hand_seconds: int | None = None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
     """Return uvicorn's server within bounds, for `serve`."""
     protocol = partial(BoundedProtocol, bounds=bounds)
-    return uvicorn.Server(
+    return _Server(
+        on_stop,
         uvicorn.Config(
             asgi,
             loop="uvloop",
@@ -78,8 +87,21 @@ def server_of(
             proxy_headers=False,  # callers are known by a token or a signature, not by their address
             timeout_keep_alive=keep_alive_seconds,
             timeout_graceful_shutdown=in_hand_seconds,
-        )
+        ),
     )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it begins to stop: streams without an end would keep it from stopping."""
+
+    def __init__(self, on_stop: Callable[[], None], config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop as uvicorn does, once streams were told to end."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
 
 def _noting(asgi: ASGIApp, failures: list[Exception]) -> ASGIApp:

@@ -120,3 +120,10 @@ def test_a_viewer_that_gives_up_does_not_stop_the_others(readings, clock):
         return await second
 
     assert asyncio.run(run()) == "overview 1"
+
+
+def test_after_a_change_the_next_viewer_gets_a_new_reading(readings, clock):
+    shared = SharedOverview(readings.read, clock)
+    assert shared.get() == "overview 1"
+    shared.expire()
+    assert [shared.get(), shared.get()] == ["overview 2"] * 2

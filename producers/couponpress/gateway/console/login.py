@@ -1,0 +1,87 @@
+"""Log in, log out, and choose the language."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from couponpress.gateway.console.context import HOME, TheConsole, TheForm, TheSession, back_to, render
+from couponpress.gateway.console.session import COOKIE, LOGIN_SECONDS
+from couponpress.language import LANGUAGES, gettext
+from couponpress.ledger.attribution import Actor
+
+log = logging.getLogger(__name__)
+router = APIRouter()
+
+LANGUAGE_COOKIE = "couponpress_language"
+_YEAR_SECONDS = 365 * 86400
+
+
+@router.get("/login")
+def show_login(request: Request, session: TheSession, next: str = HOME) -> Response:  # noqa: A002 - a query's name
+    """Show the login form."""
+    if session is not None:
+        return RedirectResponse(HOME, 303)
+    return render(request, "login.html", wrong="", next=next)
+
+
+@router.post("/login")
+def log_in(request: Request, console: TheConsole, form: TheForm) -> Response:
+    """Log a person in by a token that has a role."""
+    token = console.tokens.tokens().holder(str(form.get("token", "")).strip())
+    if token is None or token.role == "app":
+        address = request.client.host if request.client else "an unknown address"
+        log.warning(
+            "a login to the console with %s failed, from %s", "no known token" if token is None else token.name, address
+        )
+        wrong = (
+            gettext("This token is not known here.")
+            if token is None
+            else gettext("This token is for an app: it has no role. Log in with one that has.")
+        )
+        actor = Actor(
+            "console", "nobody" if token is None else token.name, request.client.host if request.client else ""
+        )
+        console.denials.note(actor, "login", "POST", request.url.path)
+        return render(request, "login.html", status=403, wrong=wrong, next=str(form.get("next", HOME)))
+    answer = back_to(form)
+    wanted = str(form.get("next", HOME))
+    if wanted.startswith(HOME) and "//" not in wanted:
+        answer = RedirectResponse(wanted, 303)
+    answer.set_cookie(
+        COOKIE,
+        console.sessions.cookie(token.name, token.digest),
+        max_age=LOGIN_SECONDS,
+        path=HOME,
+        httponly=True,
+        samesite="lax",
+        secure=_is_https(request),
+    )
+    return answer
+
+
+@router.post("/logout")
+def log_out(form: TheForm) -> Response:
+    """Log out."""
+    del form
+    answer = RedirectResponse(f"{HOME}login", 303)
+    answer.delete_cookie(COOKIE, path=HOME)
+    return answer
+
+
+@router.post("/language")
+def choose_language(request: Request, form: TheForm) -> Response:
+    """Keep the language that was chosen, in a cookie."""
+    answer = back_to(form)
+    chosen = str(form.get("language", ""))
+    if chosen in LANGUAGES:
+        answer.set_cookie(
+            LANGUAGE_COOKIE, chosen, max_age=_YEAR_SECONDS, path=HOME, samesite="lax", secure=_is_https(request)
+        )
+    return answer
+
+
+def _is_https(request: Request) -> bool:
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"

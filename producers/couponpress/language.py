@@ -1,0 +1,94 @@
+"""Which language a person reads, English or Chinese, and how a message is said in it.
+
+Messages are gettext's: the English sentence is the key, and `locale/zh_CN/LC_MESSAGES/couponpress.po` says it in
+Chinese. The compiled catalog is made when the package is built or installed (`hatch_build.py`). Without it, or for a
+sentence that it does not hold, a person reads English.
+"""
+
+from __future__ import annotations
+
+import gettext as stdlib_gettext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+Language = Literal["en", "zh_CN"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh_CN")
+DOMAIN = "couponpress"
+LOCALE = Path(__file__).parent / "locale"
+
+_current: ContextVar[Language] = ContextVar("couponpress language", default="en")
+
+
+def current() -> Language:
+    """Return the language that messages are said in now."""
+    return _current.get()
+
+
+@contextmanager
+def speaking(language: Language) -> Iterator[None]:
+    """Say messages in a language until the block ends; in this thread or task alone."""
+    before = _current.set(language)
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+def gettext(message: str) -> str:
+    """Return a message in the current language."""
+    return _translations(_current.get()).gettext(message)
+
+
+def ngettext(singular: str, plural: str, number: int) -> str:
+    """Return the form of a message that fits a number, in the current language."""
+    return _translations(_current.get()).ngettext(singular, plural, number)
+
+
+def language_of_locale(environment: Mapping[str, str]) -> Language:
+    """Return the language that a process is asked to speak: the first that is set of the variables below.
+
+    COUPONPRESS_LANG, LC_ALL, LC_MESSAGES and LANG, in this order; every Chinese locale counts as Chinese.
+
+    >>> language_of_locale({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"})
+    'en'
+    >>> language_of_locale({"LANG": "zh_CN.UTF-8"})
+    'zh_CN'
+    """
+    names = ("COUPONPRESS_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    return _language_of(next((environment[name] for name in names if environment.get(name)), ""))
+
+
+def language_of_header(accept_language: str | None) -> Language:
+    """Return the language that a browser asks for by its Accept-Language header (RFC 9110, 12.5.4).
+
+    >>> language_of_header("zh-CN,zh;q=0.9,en;q=0.8")
+    'zh_CN'
+    >>> language_of_header("de,en;q=0.7,zh;q=0.3"), language_of_header(None)
+    ('en', 'en')
+    """
+    wanted: list[tuple[float, Language]] = []
+    for entry in (accept_language or "").split(","):
+        tag, _, parameter = entry.strip().partition(";")
+        if not tag.lower().startswith(("zh", "en")):
+            continue
+        try:
+            weight = float(parameter.strip().removeprefix("q=") or 1)
+        except ValueError:
+            continue
+        wanted.append((-weight, _language_of(tag)))
+    return min(wanted, key=lambda one: one[0])[1] if wanted else "en"
+
+
+def _language_of(tag: str) -> Language:
+    return "zh_CN" if tag.lower().startswith("zh") else "en"
+
+
+@cache
+def _translations(language: Language) -> stdlib_gettext.NullTranslations:
+    if language == "en":
+        return stdlib_gettext.NullTranslations()
+    return stdlib_gettext.translation(DOMAIN, LOCALE, [language], fallback=True)

@@ -1,0 +1,110 @@
+"""Which language a person reads, and that both languages say everything."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+
+from couponpress import language
+from couponpress.language import gettext, language_of_header, language_of_locale, ngettext, speaking
+
+ROOT = Path(__file__).resolve().parents[3]
+CATALOG = language.LOCALE / "zh_CN" / "LC_MESSAGES" / "couponpress.po"
+
+
+def catalog(path, read):
+    with path.open("rb") as stream:
+        return {tuple(one.id) if isinstance(one.id, list) else one.id: one for one in read(stream) if one.id}
+
+
+@cache
+def in_the_code():
+    """Every message of the code, as gettext's own extraction finds it."""
+    with (ROOT / "babel.cfg").open() as stream:
+        methods, options = parse_mapping_cfg(stream)
+    keywords = {"gettext": None, "_": None, "ngettext": (1, 2)}
+    found = set()
+    for package in ("producers", "worker"):
+        patterns = [(one.removeprefix(f"{package}/"), method) for one, method in methods if one.startswith(package)]
+        told = {one.removeprefix(f"{package}/"): of for one, of in options.items()}
+        found |= {message for _, _, message, _, _ in extract_from_dir(ROOT / package, patterns, told, keywords)}
+    return frozenset(found)
+
+
+def placeholders(text):
+    return sorted(part for part in text.replace("%%", "").split("%(")[1:] for part in [part.partition(")")[0]])
+
+
+def test_every_sentence_of_the_code_is_said_in_chinese_and_no_other():
+    said = catalog(CATALOG, read_po)
+    missing = {message for message in in_the_code() if message not in said}
+    assert not missing, "run `make messages`, and translate what is new in couponpress.po"
+    assert not said.keys() - in_the_code()
+    assert [message.id for message in said.values() if not message.string or message.fuzzy] == []
+
+
+def test_a_translation_has_the_same_places_for_values():
+    for message in catalog(CATALOG, read_po).values():
+        ids, strings = message.id, message.string
+        original = ids[-1] if isinstance(ids, tuple) else ids
+        translated = strings if isinstance(strings, str) else strings[0]
+        assert placeholders(original) == placeholders(translated), original
+
+
+def test_the_compiled_catalog_is_that_of_the_source():
+    compiled, source = catalog(CATALOG.with_suffix(".mo"), read_mo), catalog(CATALOG, read_po)
+    first = lambda text: text if isinstance(text, str) else text[0]  # noqa: E731
+    told = {first(key): first(message.string) for key, message in source.items()}
+    assert {first(key): first(message.string) for key, message in compiled.items()} == told, "run `make setup`"
+
+
+def test_messages_follow_the_language_of_their_block():
+    assert (gettext("Runs"), ngettext("Submit %(num)s row", "Submit %(num)s rows", 2)) == (
+        "Runs",
+        "Submit %(num)s rows",
+    )
+    with speaking("zh_CN"):
+        assert (gettext("Runs"), language.current()) == ("批次", "zh_CN")
+        assert gettext("a sentence that nobody translated") == "a sentence that nobody translated"
+        with speaking("en"):
+            assert gettext("Runs") == "Runs"
+    assert language.current() == "en"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh_CN"),
+        ({"LANG": "zh_TW.Big5"}, "zh_CN"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LC_MESSAGES": "zh_CN.GBK", "LANG": "en_US.UTF-8"}, "zh_CN"),
+        ({"LC_ALL": "", "LANG": "zh_CN"}, "zh_CN"),
+        ({"COUPONPRESS_LANG": "en", "LC_ALL": "zh_CN.UTF-8"}, "en"),
+        ({"COUPONPRESS_LANG": "zh", "LANG": "C"}, "zh_CN"),
+    ],
+)
+def test_the_environment_says_which(environment, expected):
+    assert language_of_locale(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh_CN"),
+        ("en-US,en;q=0.9,zh;q=0.1", "en"),
+        ("de,zh;q=0.5,en;q=0.1", "zh_CN"),
+        ("fr", "en"),
+        ("zh;q=x, en", "en"),
+        ("*", "en"),
+    ],
+)
+def test_a_browser_says_which(header, expected):
+    assert language_of_header(header) == expected
