@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from couponpress.overview.eta import Eta
+from couponpress.cli.run_lines import eta_text
 from couponpress.overview.send_rate import shown_rate
 from couponpress.overview.snapshot import Limit, Overview, RunOverview
 from couponpress.plurals import counted
@@ -41,20 +41,6 @@ def screen(overview: Overview) -> Group:
     if overview.runs:
         parts.append(_runs(overview))
     return Group(*parts)
-
-
-def eta_text(eta: Eta | None) -> str:
-    """Return when the rest of a run is sent: a range, or why nothing can be said.
-
-    >>> eta_text(None), eta_text(Eta(30.2, 95.0, "shared", "")), eta_text(Eta(None, None, "held", "held: by hand"))
-    ('', 'sent in 31 s to 95 s', 'held: by hand')
-    """
-    if eta is None:
-        return ""
-    if eta.soonest_seconds is None or eta.latest_seconds is None:
-        return eta.reason
-    soonest, latest = span(-int(-eta.soonest_seconds // 1)), span(-int(-eta.latest_seconds // 1))
-    return f"sent in {soonest}" if soonest == latest else f"sent in {soonest} to {latest}"
 
 
 def _rate_lines(overview: Overview) -> Iterator[str]:

@@ -7,7 +7,9 @@ import time
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterChunk, DeadLetterMessage
 from couponpress.ledger.rate import RateInForce
 from couponpress.outcome import RunStatus
+from couponpress.overview.eta import Eta
 from couponpress.plurals import counted
+from couponpress.uploads.forecast import span
 
 #: How many of the dead-letter chunks are named.
 _NAMED = 5
@@ -101,3 +103,17 @@ def summary(status: RunStatus, reasons: dict[str, int]) -> str:
 
 def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def eta_text(eta: Eta | None) -> str:
+    """Return when the rest of a run is sent: a range, or why nothing can be said.
+
+    >>> eta_text(None), eta_text(Eta(30.2, 95.0, "shared", "")), eta_text(Eta(None, None, "held", "held: by hand"))
+    ('', 'sent in 31 s to 95 s', 'held: by hand')
+    """
+    if eta is None:
+        return ""
+    if eta.soonest_seconds is None or eta.latest_seconds is None:
+        return eta.reason
+    soonest, latest = span(-int(-eta.soonest_seconds // 1)), span(-int(-eta.latest_seconds // 1))
+    return f"sent in {soonest}" if soonest == latest else f"sent in {soonest} to {latest}"

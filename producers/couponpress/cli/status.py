@@ -13,8 +13,7 @@ import typer
 
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
 from couponpress.cli.missing import missing
-from couponpress.cli.overview_lines import eta_text
-from couponpress.cli.run_lines import counts_line, dead_letter_lines, summary
+from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, summary
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.ledger.dead_letters import DeadLetterChunk

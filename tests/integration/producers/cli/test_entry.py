@@ -50,7 +50,7 @@ def test_a_status_loads_no_library_that_it_does_not_use(redis_url):
     loaded = loaded_by(redis_url, "status")
     assert "couponpress.cli.status" in loaded
     assert not loaded & {"celery", "kombu", "rich", "httpx", "aiohttp", "openpyxl", "fastapi", "starlette", "limits"}
-    assert not loaded & {"couponpress.asyncio_client", "couponpress.catalog", "couponpress.uploads"}
+    assert not loaded & {"couponpress.asyncio_client", "couponpress.catalog", "couponpress.uploads.catalog_upload"}
     assert {name for name in loaded if name.startswith("couponpress_worker.")} <= {
         "couponpress_worker.cli",
         "couponpress_worker.up",
