@@ -283,3 +283,38 @@ def test_a_failover_is_followed_by_producers_workers_and_celery(tmp_path, monkey
     assert seen["accepted"] == 1300
     assert log.count("Redis is away") <= 2
     assert "succeeded in" in log.partition("Redis is back")[2]  # Celery's hints and results follow as well
+
+
+def test_what_redis_refuses_a_fleet_is_one_sentence_and_ends_nobody(tmp_path):
+    port = redis_server.free_port()
+    server = redis_server.start(tmp_path, port)
+    refused = {  # a right that is missing, and what the log says of it
+        "-subscribe": "holds are heard of only every",
+        "-hgetall": "Redis is away (User limited has no permissions to run the 'hgetall' command)",
+        "-brpop": "Redis gives no hints (User limited has no permissions to run the 'brpop' command)",
+        "-evalsha": "Redis gives no hints (User limited has no permissions to run the 'evalsha' command)",
+    }
+    with redis.Redis(port=port) as admin:
+
+        def rights(*rules):
+            admin.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "&*", "+@all", *rules)
+
+        rights()
+        with fleet(tmp_path, redis_url=f"redis://limited:secret@127.0.0.1:{port}/0") as (services, env):
+            log = tmp_path / "worker.log"
+            wait_until(lambda: "ready." in log.read_text(), 60, "the worker")
+            own = env | {"COUPONPRESS_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+            with client_of(own) as client:
+                for rule, told in refused.items():
+                    rights(rule)
+                    wait_until(lambda told=told: told in log.read_text(), 30, f"what is said of {rule}")
+                    assert client.enqueue_many(bodies(40), run=rule).new == 40
+                    time.sleep(3)  # in which nothing more may be said
+                    rights()
+                    assert finished(client, rule).succeeded == 40
+            assert process_of(services, "worker").poll() is None
+            said = log.read_text()
+    redis_server.stop(server)
+    assert "Traceback" not in said
+    assert {told: said.count(told) for told in refused.values()} == dict.fromkeys(refused.values(), 1)
+    assert said.count("Redis is away") == said.count("Redis is back") == 1

@@ -87,6 +87,7 @@
         services          callback receiver and scheduler as foreground services
         schedules         nightly schedules, as a part of the scheduler
         beat              Celery's beat under redbeat's lock: which scheduler is active
+        key_reloader      reads the key files again when they change
         recovery          publishes what a crash, a lost message or a due retry left behind
         stall_detector    notices a process that makes no progress
         heartbeat         the sign of life that a process leaves

@@ -27,6 +27,7 @@ from couponpress_worker.wechatpay.key_files import (
     canonical_id,
     check_not_ours,
     content_of,
+    key_paths,
     merchant_certificate,
     more_platform_keys,
     platform_key,
@@ -161,6 +162,17 @@ class Settings(ProducerSettings):
     def base_urls(self) -> tuple[str, ...]:
         """The platform's hosts, in the order in which they are used."""
         return tuple(self.base_url.split(","))
+
+    def key_files(self) -> list[Path]:
+        """Return every file that keys are read from, also those that are not there."""
+        named = [
+            self.mch_private_key_file,
+            self.mch_certificate_file,
+            self.wechatpay_public_key_file,
+            self.apiv3_key_file,
+            self.hook_secret_file,
+        ]
+        return [*filter(None, named), *key_paths(self.wechatpay_more_keys_dir)]
 
     @field_validator("mch_serial_no")
     @classmethod

@@ -13,6 +13,7 @@ from itertools import islice
 from rich.console import Console
 
 from couponpress.cli.reading_progress import reading_progress
+from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress.uploads.forecast import Forecast
 from couponpress.uploads.picture_upload import check_files
@@ -46,7 +47,7 @@ def dry_run(
     console.print(upload.report())
     if upload.good:
         console.print(cost_line(upload.good, *ask_pace(), now=time.time()))
-    console.print(f"dry run: {upload.good} specs would be enqueued in run {run}; nothing was.")
+    console.print(f"dry run: {counted(upload.good, 'spec')} would be enqueued in run {run}; nothing was.")
     return not upload.broken and not refused
 
 
@@ -57,4 +58,4 @@ def cost_line(rows: int, rate: float, waiting: int, now: float) -> str:
     '312,000 rows, 10 min 33 s at 493/s'
     """
     behind = f" behind {waiting:,} that wait already" if waiting else ""
-    return f"{rows:,} rows{behind}, {Forecast(rows + waiting, rate, now).sentence}"
+    return f"{counted(rows, 'row')}{behind}, {Forecast(rows + waiting, rate, now).sentence}"

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
 
 #: How often a plain line is written where there is no terminal.
@@ -30,7 +31,7 @@ def reading_progress(
             task = progress.add_task("0 rows", total=None)
 
             def bar() -> None:
-                told = f"{upload.rows:,} rows, {_speed(upload, clock() - began)}"
+                told = f"{counted(upload.rows, 'row')}, {_speed(upload, clock() - began)}"
                 progress.update(task, completed=upload.bytes_read, total=upload.size, description=told)
 
             with _told(upload, bar):
@@ -50,7 +51,7 @@ def reading_progress(
 
 def reading_line(upload: CatalogUpload, seconds: float) -> str:
     """Return how far the catalogs are read after so many seconds, in one line."""
-    told = f"read {upload.rows:,} rows, {_speed(upload, seconds)}"
+    told = f"read {counted(upload.rows, 'row')}, {_speed(upload, seconds)}"
     if upload.size and upload.bytes_read:
         share = min(upload.bytes_read / upload.size, 1.0)
         told += f", {share:.0%}, {seconds / share - seconds:.0f} s to go"

@@ -16,6 +16,7 @@ from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.outcome import Outcome, RunStatus
+from couponpress.plurals import counted
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results, write_results_workbook
 from couponpress.settings import ProducerSettings
 from couponpress.uploads.joining import OutcomeTable, join_all
@@ -75,7 +76,9 @@ def results(
             header_row=header_row,
             empty=empty or (),
         ):
-            stderr().print(f"{rows} rows with their outcomes written to {path}")
+            stderr().print(
+                f"{counted(rows, 'row')} with {'its outcome' if rows == 1 else 'their outcomes'} written to {path}"
+            )
         return
     form = format_name or _SUFFIXES.get(output.suffix.lower() if output else "", "csv")
     if form == "xlsx" and output is None:
@@ -93,7 +96,7 @@ def results(
             write_results(client.outcomes(run), sys.stdout, cast(ResultFormat, form))
             return
         written = _write(client.outcomes(run), output, form)
-        stderr().print(f"{written} lines written to {output}")
+        stderr().print(f"{counted(written, 'line')} written to {output}")
         if download is not None:
             raise typer.Exit(_download(client, status, download))
 
@@ -126,13 +129,13 @@ def _download(client: Client, status: RunStatus, directory: Path) -> int:
         try:
             done = downloading.download(client.outcomes(status.run), directory, rule=rule, on_progress=count)
         except KeyboardInterrupt:
-            stderr().print(f"{settled:,} of {status.succeeded:,} pictures are there; the same command goes on")
+            stderr().print(f"{settled:,} of {counted(status.succeeded, 'picture')} are there; the same command goes on")
             raise
     for row_id, reason in done.failed[:20]:
         stderr().print(f"not fetched: {row_id}: {reason}")
-    told = [f"{done.fetched} pictures fetched into {directory}"]
+    told = [f"{counted(done.fetched, 'picture')} fetched into {directory}"]
     told += [f"{done.there} were there"] if done.there else []
-    told += [f"{done.without} specs have none (yet)"] if done.without else []
+    told += [f"{counted(done.without, 'spec has', 'specs have')} none (yet)"] if done.without else []
     told += [f"{len(done.failed)} could not be fetched; the same command tries them again"] if done.failed else []
     stderr().print(", ".join(told))
     return ENDED_BADLY if done.failed else DONE

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from couponpress.gateway.problems import Refusal
 from couponpress.gateway.quotas import AdmittingLedger, KeyedRequest
 from couponpress.gateway.rights import Token
+from couponpress.plurals import counted
 
 #: The backlog is counted at most this often. In between, what this gateway enqueued is added.
 COUNT_EVERY_SECONDS = 1.0
@@ -36,7 +37,8 @@ class Admission:
             self._backlog = self._ledger.backlog()
             self._counted_at = time.monotonic()
         if self._backlog >= self._backlog_limit:
-            detail = f"{self._backlog} specs wait to be submitted; the bound is {self._backlog_limit}"
+            waiting = counted(self._backlog, "spec waits", "specs wait")
+            detail = f"{waiting} to be submitted; the bound is {self._backlog_limit}"
             raise Refusal("backlog-full", detail, retry_after_seconds=BACKLOG_RETRY_SECONDS)
 
     def enqueued(self, specs: int) -> None:
@@ -77,7 +79,8 @@ class QuotaMeter:
         """Return the refusal, with the time until the next day."""
         quota = self._token.quota or 0
         left = self._ledger.take_quota(self._token.name, 0, quota).seconds
-        detail = f"token {self._token.name} may enqueue {quota} specs a day, and fewer are left than were asked for"
+        most = counted(quota, "spec")
+        detail = f"token {self._token.name} may enqueue {most} a day, and fewer are left than were asked for"
         return Refusal("quota-used-up", detail, retry_after_seconds=left)
 
     def settle(self, enqueued: int) -> None:

@@ -17,6 +17,7 @@ from couponpress.errors import DamagedChunkError
 from couponpress.keys import Keys, index_bucket, index_entry
 from couponpress.ledger.chunks import Row, digests_of_rows, unpack
 from couponpress.ledger.lost_records import digests_by_index
+from couponpress.plurals import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,6 @@ def standing_of(stored: bytes, states: bytes, tries: bytes, made: bytes) -> Stan
     """
     rows = unpack(stored)
     if len(rows) != len(states):
-        raise DamagedChunkError(f"it holds {len(rows)} rows and {len(states)} states")
+        raise DamagedChunkError(f"it holds {counted(len(rows), 'row')} and {counted(len(states), 'state')}")
     spent = [letter - ord("0") for letter in tries.ljust(len(rows), b"0")]
     return Standing(rows, states.decode(errors="replace"), spent, made)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from couponpress.plurals import counted
 from couponpress.uploads.forecast import Forecast
 
 #: What to do with a night that overlaps an earlier one or cannot meet its deadline.
@@ -81,7 +82,7 @@ class Plan:
     @property
     def sentence(self) -> str:
         """The plan for people."""
-        told = [f"{self.counts.rows:,} rows, {self.counts.changed:,} changed"]
+        told = [f"{counted(self.counts.rows, 'row')}, {self.counts.changed:,} changed"]
         if self.counts.under_way:
             told.append(f"{self.counts.under_way:,} under way in an earlier run")
         if self.counts.broken:

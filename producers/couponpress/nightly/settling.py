@@ -15,6 +15,7 @@ from couponpress.nightly.context import NightContext
 from couponpress.nightly.nights import Night, deadline_of
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.outcome import RunStatus
+from couponpress.plurals import counted
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def summary(record: NightRecord, status: RunStatus, *, deadline: datetime | None
     told = []
     if record.figures:
         found = json.loads(record.figures)
-        told.append(f"{found['rows']:,} rows, {found['unchanged']:,} unchanged")
+        told.append(f"{counted(found['rows'], 'row')}, {found['unchanged']:,} unchanged")
         told += [f"{found[name]:,} {name.replace('_', ' ')}" for name in ("under_way", "broken") if found[name]]
     told.append(f"{status.total:,} sent, {status.succeeded:,} succeeded")
     ended_badly = ("failed", "rejected", "expired", "cancelled")

@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 from couponpress.catalog import HeaderMapping, MerchantPictures
 from couponpress.errors import InputError, SpecError
 from couponpress.nightly.schedule_file import Schedule
+from couponpress.plurals import counted
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 from couponpress.uploads.catalog_upload import CatalogUpload
@@ -147,5 +148,5 @@ class GivenRows:
 
     def report(self) -> str:
         """Return how many rows there were, and the first that were broken."""
-        told = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
+        told = [counted(self.good, "good row") + (f", {counted(self.broken, 'broken one')}" if self.broken else "")]
         return "\n".join(told + self._problems)

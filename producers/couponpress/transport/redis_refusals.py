@@ -14,14 +14,15 @@ import redis.exceptions as redis_errors
 
 from couponpress.errors import RedisFullError, RedisRefusedError, RedisUnavailableError
 
-_RIGHTS = "give its user the right: ACL SETUSER NAME ~* &* +@all -@admin"
+#: What to do when Redis lets a user do too little.
+RIGHTS: Final = "give its user the right: ACL SETUSER NAME ~* &* +@all -@admin"
 _PASSWORD = "set user and password in COUPONPRESS_REDIS_URL: redis://USER:PASSWORD@host:6379/0"  # noqa: S105 - a form
 _PRIMARY = "name the primary in COUPONPRESS_REDIS_URL, or the Sentinels that know it"
 #: What an answer holds, in lower case, and the cure; the first that fits.
 _CURES: Final = (
-    ("noperm", _RIGHTS),
-    ("no permissions", _RIGHTS),
-    ("acl failure", _RIGHTS),
+    ("noperm", RIGHTS),
+    ("no permissions", RIGHTS),
+    ("acl failure", RIGHTS),
     ("noauth", _PASSWORD),
     ("authentication required", _PASSWORD),
     ("already authenticated", _PASSWORD),  # what HELLO says to who gave no password

@@ -14,6 +14,7 @@ from pathlib import Path
 from couponpress import catalog
 from couponpress.errors import CatalogError, InputError
 from couponpress.ledger.chunks import identified_in
+from couponpress.plurals import counted
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.uploads.conflicts import place_of, without_conflict
 from couponpress.uploads.file_names import default_run_name, error_path
@@ -144,8 +145,10 @@ class CatalogUpload:
                     yield from self._specs_of(part, one)
         if self._strict and self.broken:
             where = ", ".join(map(str, self.error_files))
+            of_all = counted(self.good + self.broken, "row")
             raise CatalogError(
-                f"{self.broken} of {self.good + self.broken} rows are broken (see {where}); nothing was enqueued. "
+                f"{self.broken:,} of {of_all} {'is' if self.broken == 1 else 'are'} broken (see {where}); nothing was "
+                "enqueued. "
                 "Mend them, or leave --strict out to let the good rows go on."
             )
 
@@ -231,13 +234,13 @@ class CatalogUpload:
 
     def report(self) -> str:
         """Return a report about the catalogs, in a few lines."""
-        lines = [f"{self.good} good rows" + (f", {self.broken} broken ones" if self.broken else "")]
+        lines = [counted(self.good, "good row") + (f", {counted(self.broken, 'broken one')}" if self.broken else "")]
         if self._reasons and not self.good:
             lines += [f"  {count:>8}  {reason}" for reason, count in self._reasons.most_common(_REASONS)]
         lines += [f"broken rows and their reasons: {path}" for path in self.error_files]
         lines += [f"{name}: {told}" for name, summary in self._summaries.items() for told in summary]
         lines += [f"not sent, columns of {name}: {_listed(unused)}" for name, unused in self._unused.items() if unused]
-        lines += [f"noted for {count} rows: {note}" for note, count in self._notes.most_common(_NAMED)]
+        lines += [f"noted for {counted(count, 'row')}: {note}" for note, count in self._notes.most_common(_NAMED)]
         if len(self._notes) > _NAMED:
             lines.append(f"and {len(self._notes) - _NAMED} other notes")
         return "\n".join(lines)

@@ -26,6 +26,7 @@ from couponpress.picture_files import (
     picture_suffix,
     read_picture_file,
 )
+from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
 
 #: How often a plain line is written without a terminal.
@@ -95,7 +96,7 @@ def check_files(pictures: MerchantPictures, console: Console) -> int:
             if refused <= _NAMED:
                 console.print(f"{source}: {error}")
     unseen = f", {refused} of them cannot be" if refused else ""
-    console.print(f"{len(pictures.sources)} pictures would be uploaded first{unseen}; URLs were not fetched")
+    console.print(f"{counted(len(pictures.sources), 'picture')} would be uploaded first{unseen}; URLs were not fetched")
     return refused
 
 

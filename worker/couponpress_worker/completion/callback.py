@@ -103,6 +103,10 @@ class CallbackReceiver:
         """Whether the last callback that came could be stored."""
         self._sparse = SparseLog(log)
 
+    def renew(self, apiv3_key: bytes) -> None:
+        """Open resources with another APIv3 key from now on."""
+        self._apiv3_key = apiv3_key
+
     async def receive(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer one callback. `headers` must ignore case; `body` is what came, byte for byte."""
         if objection := self._verifier.objection(headers, body, now=self._clock()):

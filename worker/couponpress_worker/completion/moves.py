@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
+from couponpress.plurals import counted
 from couponpress_worker.wechatpay.judgement import (
     Completed,
     Hold,
@@ -87,7 +88,7 @@ def move_when_overdue(
         case NotFound() if tries < MAX_TRIES:
             return Move(position, "absent", code="NOT_FOUND", message="accepted, yet the platform does not know it")
         case NotFound():
-            told = f"accepted, yet the platform does not know it after {tries} tries"
+            told = f"accepted, yet the platform does not know it after {counted(tries, 'try', 'tries')}"
             return Move(position, "expire", code=EXPIRED_CODE, message=told)
         case Throttled() | Hold(scope="partner"):
             return None
@@ -108,7 +109,7 @@ def move_when_absent(position: int, tries: int, code: str, message: str, request
         return Move(position, "reject", code=code, message=message, request_id=request_id)
     delay_seconds = delay_after_unknown_seconds(tries)
     if delay_seconds is None:
-        told = f"{tries} tries, the last one: {code} {message}"
+        told = f"{counted(tries, 'try', 'tries')}, the last one: {code} {message}"
         return Move(position, "reject", code=GAVE_UP_CODE, message=told, request_id=request_id)
     delay_ms = round(delay_seconds * 1000)
     return Move(position, "absent", delay_ms=delay_ms, code=code, message=message, request_id=request_id)

@@ -78,6 +78,10 @@ class HookSender:
             resolve=resolve,
         )
 
+    def renew(self, secret: bytes | None) -> None:
+        """Sign with another secret from now on."""
+        self._secret = secret
+
     async def round(self) -> None:
         """Tell of every run that is due; to be called about once a second."""
         await asyncio.gather(*map(self._tell, await self._ledger.due(AT_ONCE)))

@@ -22,6 +22,7 @@ from couponpress.cli.run_lines import summary
 from couponpress.cli.run_progress import watch
 from couponpress.client import Client
 from couponpress.outcome import Outcome, RunStatus
+from couponpress.plurals import counted
 from couponpress.results import BYTE_ORDER_MARK, write_results
 from couponpress.settings import ProducerSettings
 from couponpress.uploads.catalog_upload import CatalogUpload
@@ -85,7 +86,9 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
         values = {"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]}
         with Client(ProducerSettings.load(values)) as client, closing(upload.specs()) as specs:
             receipt = client.enqueue_many(specs, run=RUN)
-            console.print(f"{catalog}: {rows} rows\n{upload.report()}\n{receipt.new} specs enqueued")
+            console.print(
+                f"{catalog}: {counted(rows, 'row')}\n{upload.report()}\n{counted(receipt.new, 'spec')} enqueued"
+            )
 
             def ask() -> RunStatus:
                 services.check()
@@ -101,7 +104,7 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
         picture = directory / "rate.png"
         draw_rate(picture, seen["per_second"], LIMIT_PER_SECOND)
         console.print(
-            f"the sandbox saw at most {seen['most_in_any_second']} requests in any 1 s window (limit "
+            f"the sandbox saw at most {counted(seen['most_in_any_second'], 'request')} in any 1 s window (limit "
             f"{LIMIT_PER_SECOND}) and answered {seen['throttled']} with 429\n"
             f"results, one line per catalog row ({lines}): {results}\n"
             f"broken rows: {upload.error_files[0] if upload.error_files else 'none'}\n"

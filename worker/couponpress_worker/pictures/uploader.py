@@ -17,6 +17,7 @@ from typing import Final
 from couponpress.errors import PictureError
 from couponpress.ledger.pictures import PictureLedger
 from couponpress.picture_files import STORED_AT, Settled, picture_suffix
+from couponpress.plurals import counted
 from couponpress_worker.errors import PictureUploadError
 from couponpress_worker.events import Tell, unheard
 from couponpress_worker.periodic import rest
@@ -213,7 +214,7 @@ class PictureUploader:
                     f"{self._given_up} pictures in a row could not be uploaded, the last one: {why}",
                     "See that the platform can be reached (`couponpress doctor`), then submit again.",
                 )
-            raise PictureError(f"could not be uploaded in {tries} tries, the last one: {why}")
+            raise PictureError(f"could not be uploaded in {counted(tries, 'try', 'tries')}, the last one: {why}")
         log.info("a picture could not be uploaded and is tried again in %.0f s: %s", delay_seconds, why)
         await rest(self._stopped, delay_seconds)
         if self._stopped.is_set():

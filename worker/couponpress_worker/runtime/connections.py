@@ -10,7 +10,14 @@ import time
 from couponpress.keys import Keys
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.events import Answered, Tell
-from couponpress_worker.runtime.factories import limiter_redis_for, paced, platform_for, redis_for, trial_write
+from couponpress_worker.runtime.factories import (
+    limiter_redis_for,
+    paced,
+    platform_for,
+    redis_for,
+    signer_for,
+    trial_write,
+)
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.store.availability import RedisWatch
@@ -46,7 +53,8 @@ class Connections:
             self.redis, keys, lease_ms=round(timings.lease * 1000), take_up_ms=round(timings.take_up * 1000)
         )
         self.platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, self._certificates)
-        self.platform = platform_for(settings, secret_keys, self.platform_keys.keys)
+        self._settings, self._signer = settings, signer_for(settings, secret_keys)
+        self.platform = platform_for(settings, secret_keys, self.platform_keys.keys, self._signer)
         self.watch = RedisWatch(trial_write(settings), lambda: halt.stopping, tell)
         self.leases = Leases(self.ledger, self.watch)
         self.run_names = RunNames(self.ledger.queries)
@@ -59,6 +67,11 @@ class Connections:
         answer = await self.platform.certificates(verifier_of)
         self._tell(Answered("certificates", answer, None, time.monotonic() - began))
         return answer
+
+    def renew(self, secret_keys: Secrets) -> None:
+        """Sign, verify and open with keys that were read again from now on."""
+        self._signer.renew(secret_keys.serial_no(self._settings), secret_keys.private_key)
+        self.platform_keys.renew(secret_keys.public_keys, secret_keys.apiv3_key)
 
     async def hand_out_nothing(self) -> None:
         """Try Redis no more, and hand out no slot; slots in hand may still be used."""

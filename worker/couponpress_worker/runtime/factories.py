@@ -12,6 +12,7 @@ from limits import parse
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys
+from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.rate.slots import Slots
@@ -46,20 +47,38 @@ def trial_write(settings: Settings) -> Callable[[], Awaitable[None]]:
             reply = client.hdel(keys.holds, "")
             if not isinstance(reply, int):  # redis-py's types leave open whether it must be waited for
                 await reply
+            await FleetHolds(client, keys).holds()  # nothing may be sent while nobody knows what is held
 
     return write
 
 
-def platform_for(settings: Settings, keys: Secrets, held: Mapping[str, RSAPublicKey] | None = None) -> WeChatPay:
+def account_of(settings: Settings) -> Account:
+    """Return who calls: the partner, or a brand."""
+    return Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
+
+
+def signer_for(settings: Settings, keys: Secrets) -> Signer:
+    """Return what signs a process's requests."""
+    account = account_of(settings)
+    return Signer(settings.mchid, keys.serial_no(settings), keys.private_key, account.scheme, account.named)
+
+
+def platform_for(
+    settings: Settings,
+    keys: Secrets,
+    held: Mapping[str, RSAPublicKey] | None = None,
+    signer: Signer | None = None,
+) -> WeChatPay:
     """Return the platform's client of a process.
 
-    It verifies with the keys that are `held` at each moment; without them, with those that the settings name.
+    It verifies with the keys that are `held` at each moment; without them, with those that the settings name. It signs
+    by `signer`, which may be renewed; without one, by one of its own.
     """
-    account = Account.of_brand(settings.mchid) if settings.signs_as == "brand" else PARTNER
+    account = account_of(settings)
     first, *others = settings.base_urls
     return WeChatPay(
         first,
-        Signer(settings.mchid, keys.serial_no(settings), keys.private_key, account.scheme, account.named),
+        signer or signer_for(settings, keys),
         Verifier(keys.public_keys if held is None else held),
         fallback_urls=others,
         account=account,

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from couponpress.plurals import counted
 from couponpress.settings import ProducerSettings
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ class Health:
         for one in self.processes:
             told = f"{one['role']} {one['pid']}: {one['state']}"
             if one["role"] in SENDERS:
-                told += f", {one['sent']} sent, {one['in_hand']} chunks in hand"
+                told += f", {one['sent']} sent, {counted(int(str(one['in_hand'])), 'chunk')} in hand"
             yield f"FAIL {told}: {one['ailment']}" if one["ailment"] else f"ok   {told}"
         if not self.healthy and not any(one["ailment"] for one in self.processes):
             yield "FAIL no worker or scheduler of this partner runs on this machine"

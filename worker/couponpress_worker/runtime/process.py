@@ -34,6 +34,7 @@ from couponpress_worker.rate.send_log import FlightRecorder
 from couponpress_worker.runtime.connections import Connections
 from couponpress_worker.runtime.event_log import log_events
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix
+from couponpress_worker.runtime.key_reloader import KeyReloader
 from couponpress_worker.runtime.loop_thread import LoopThread
 from couponpress_worker.runtime.recovery import Recovery
 from couponpress_worker.runtime.self_check import SelfCheck
@@ -178,9 +179,11 @@ class Process:
         urgent = UrgentLane(opened.ledger.leases, self._submitter.submit_chunk, away, self._failures)
         durations = DurationRecorder(opened.redis, self._keys)
         self._events.listen(Answered, durations.answered)
+        key_files = KeyReloader(settings, opened.renew, lambda keys: self._hooks.renew(keys.hook_secret))
         strays = (opened.leases, opened.watch, self._owner, self._publish_again)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "hold listener": lambda: holds.run(stopped),
+            "key files": lambda: key_files.run(stopped),
             "limit teller": lambda: opened.pace.tell_configured(settings.rate, stopped),
             "query limit teller": lambda: opened.query_pace.tell_configured(settings.query_rate, stopped),
             "send log": lambda: flight.run(stopped),

@@ -35,8 +35,9 @@ from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.events import Events
 from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
-from couponpress_worker.runtime.factories import callback_redis_for, platform_for
+from couponpress_worker.runtime.factories import callback_redis_for, platform_for, signer_for
 from couponpress_worker.runtime.heartbeat import Beat, Heartbeat, directory, fleet_prefix
+from couponpress_worker.runtime.key_reloader import KeyReloader
 from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.certificates import PlatformKeys
@@ -63,7 +64,8 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     events = Events(failures)
     notices, ledger = NoticeLedger(redis_client, keys), WorkLedger(redis_client, keys)
     counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
-    platform = platform_for(settings, secret_keys)
+    signer = signer_for(settings, secret_keys)
+    platform = platform_for(settings, secret_keys, signer=signer)
     platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, platform.certificates)
     forward_url = settings.callback_forward_url
     forwarder = Forwarder(forward_url, rule=settings.proxy_rule) if forward_url else None
@@ -78,6 +80,12 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         tell=events.tell,
     )
 
+    def renew(read: Secrets) -> None:
+        signer.renew(read.serial_no(settings), read.private_key)
+        platform_keys.renew(read.public_keys, read.apiv3_key)
+        receiver.renew(read.apiv3_key)
+
+    key_files = KeyReloader(settings, renew)
     heartbeat = Heartbeat(directory(), fleet_prefix(settings))
 
     async def beat() -> None:
@@ -89,7 +97,8 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         with redis_errors_told(settings.redis_url_shown):
             await redis_client.ping()
         stopped = asyncio.Event()
-        loops = [keep_running("heartbeat", beat, stopped, failures, tick_seconds=TICK_SECONDS)]
+        loops = [keep_running("key files", lambda: key_files.run(stopped), stopped, failures)]
+        loops += [keep_running("heartbeat", beat, stopped, failures, tick_seconds=TICK_SECONDS)]
         if settings.signs_as == "partner":  # a brand verifies with the public key alone
             loops.append(keep_running("certificates", lambda: platform_keys.run(stopped), stopped, failures))
         running = [asyncio.create_task(loop) for loop in loops]

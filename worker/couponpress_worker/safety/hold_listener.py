@@ -1,23 +1,29 @@
 """Learns of holds that other processes or a person set or released.
 
 A message on a channel says at once that something changed. It is only a hint and may be lost, so the process also looks
-at the ledger regularly; what is held is what the ledger says.
-A hold whose end is there is taken away here, so that its chunks go on when no process but the workers runs.
+at the ledger regularly; what is held is what the ledger says. When Redis does not let the process subscribe, it only
+looks, and says so once. When Redis does not let it read the holds, Redis counts as away: nothing is sent while nobody
+knows what is held. A hold whose end has come is released here, so that its chunks go on when only workers run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
 
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.transport.redis_refusals import RIGHTS
 from couponpress_worker.events import Held, Released, Tell, unheard
 from couponpress_worker.periodic import rest
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.timings import REAL, Timings
+
+log = logging.getLogger(__name__)
 
 
 class HoldWatch:
@@ -58,19 +64,44 @@ class HoldWatch:
         self._look_seconds = timings.hold_look
         self._tell = tell
         self._publish = publish
+        self._refused = ""
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped."""
         while not stopped.is_set():
             try:
-                async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(self._channel)
-                    while not stopped.is_set():
-                        await self.look()
-                        await channel.get_message(timeout=self._look_seconds)
+                await self._listen(stopped)
             except REDIS_AWAY as error:  # no slot is given out meanwhile
                 self._away(error)
                 await rest(stopped, self._look_seconds)
+            except NoPermissionError as error:
+                await self._look_unheard(error)
+                await rest(stopped, self._look_seconds)
+
+    async def _listen(self, stopped: asyncio.Event) -> None:
+        """Look, and look again whenever somebody calls."""
+        async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(self._channel)
+            while not stopped.is_set():
+                await self.look()
+                await channel.get_message(timeout=self._look_seconds)
+                self._refused = ""  # a refusal to subscribe is read here
+
+    async def _look_unheard(self, refusal: NoPermissionError) -> None:
+        """Look without the channel."""
+        try:
+            await self.look()
+        except (NoPermissionError, *REDIS_AWAY) as error:
+            self._away(error)
+            return
+        if str(refusal) != self._refused:
+            log.warning(
+                "holds are heard of only every %g s, for Redis refuses: %s. Cure: %s",
+                self._look_seconds,
+                refusal,
+                RIGHTS,
+            )
+        self._refused = str(refusal)
 
     async def look(self) -> None:
         """Take over what the ledger says."""
@@ -91,5 +122,5 @@ class HoldWatch:
         """Return the scope as people know it; a run by its number while Redis does not tell its name."""
         try:
             return await self._holds.shown_scope(scope)
-        except REDIS_AWAY:
+        except RedisError:
             return scope

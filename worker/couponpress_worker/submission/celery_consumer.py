@@ -16,7 +16,9 @@ from billiard.exceptions import RestartFreqExceeded
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
+
+from couponpress.transport.redis_refusals import RIGHTS
 
 if TYPE_CHECKING:
     from kombu import Connection
@@ -26,6 +28,8 @@ log = get_logger(__name__)
 RETRY_SECONDS = 1
 #: What kombu logs with a traceback every second while Redis is full and no hint comes; it changes nothing for hints.
 CHATTER = "maybe_refresh_binding_expiry"
+#: A refusal that comes again within so long is the same one.
+SAME_REFUSAL_SECONDS = 10.0
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
@@ -49,7 +53,10 @@ class PatientConsumer(Consumer):
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base has it
         super().__init__(*args, **options)
         self._restart_state = UnhurriedRestarts(maxR=5, maxT=1)
+        self._refused_at, self._refusal = float("-inf"), ""
         logging.getLogger("kombu.transport.redis").addFilter(_is_worth_saying)
+        for part in ("consumer", "connection"):
+            logging.getLogger(f"celery.worker.consumer.{part}").addFilter(lambda _: not self._is_refused)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Return the connection once it stands and can be written to."""
@@ -64,8 +71,20 @@ class PatientConsumer(Consumer):
         self.first_connection_attempt = False
         return conn
 
+    @property
+    def _is_refused(self) -> bool:
+        """Whether Redis refused to give hints a moment ago: each new connection is refused as well."""
+        return time.monotonic() - self._refused_at < SAME_REFUSAL_SECONDS
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Let go of a broken connection."""
+        """Let go of a broken connection. What Redis refuses is said once, and tried again once a second."""
+        if isinstance(exc, NoPermissionError):
+            if not self._is_refused or str(exc) != self._refusal:
+                self._refused_at, self._refusal = float("-inf"), str(exc)  # else it would not be logged
+                log.error("Redis gives no hints (%s); without them chunks are found later. Cure: %s", exc, RIGHTS)
+            self._refused_at = time.monotonic()
+            maybe_shutdown()
+            time.sleep(RETRY_SECONDS)
         try:
             super().on_connection_error_after_connected(exc)
         except AttributeError as error:  # kombu 5.7 stumbles while it closes some of them, which would end the worker

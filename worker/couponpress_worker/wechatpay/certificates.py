@@ -63,6 +63,13 @@ class PlatformKeys:
         self._wanted = False
         self.told = ""
 
+    def renew(self, settled: Mapping[str, RSAPublicKey], apiv3_key: bytes) -> None:
+        """Take keys of the settings that were read again; those read before stay, unless a new one has their id."""
+        self._settled.update(settled)
+        self.keys.update(settled)
+        self._apiv3_key = apiv3_key
+        self._wanted = True  # what another APIv3 key could not open may open now
+
     def missing(self) -> None:
         """Say that a signature named a certificate that is not held: the list is asked for, once a minute at most."""
         self._wanted = True

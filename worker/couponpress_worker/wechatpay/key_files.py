@@ -84,6 +84,15 @@ def platform_key(path: Path, key_id: str) -> RSAPublicKey:
     return key
 
 
+def key_paths(directory: Path | None) -> list[Path]:
+    """Return the PEM files of a directory, in order; none of one that cannot be read."""
+    try:
+        paths = sorted(directory.iterdir()) if directory else []
+    except OSError:
+        return []
+    return [path for path in paths if path.suffix.lower() == ".pem" and not path.name.startswith(".")]
+
+
 def more_platform_keys(directory: Path | None) -> dict[str, RSAPublicKey]:
     """Read every PEM file of the directory; its name, without the suffix, is the key's id.
 
@@ -93,15 +102,13 @@ def more_platform_keys(directory: Path | None) -> dict[str, RSAPublicKey]:
     if directory is None:
         return {}
     try:
-        paths = sorted(directory.iterdir())
+        next(directory.iterdir(), None)
     except OSError:
         raise KeyFileError(
             f"{directory} is no directory that can be read; it should hold one PEM file for each key, named by its id."
         ) from None
     found = {}
-    for path in paths:
-        if path.suffix.lower() != ".pem" or path.name.startswith("."):
-            continue
+    for path in key_paths(directory):
         if not re.fullmatch(KEY_ID_PATTERN, path.stem):
             raise KeyFileError(
                 f"{path} is not named by the id of a key: rename it to PUB_KEY_ID_….pem, or for a certificate to its "

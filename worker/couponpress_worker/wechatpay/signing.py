@@ -77,25 +77,36 @@ def new_nonce() -> str:
     return secrets.token_hex(16)
 
 
-@dataclass(frozen=True, slots=True)
 class Signer:
     """Who signs: its id, the serial of its API certificate, and that certificate's private key.
 
     A brand that signs for itself has another `scheme`, in which its id is `named` otherwise.
     """
 
-    mchid: str
-    serial_no: str
-    key: RSAPrivateKey = field(repr=False)
-    scheme: str = SCHEME
-    named: str = "mchid"
+    __slots__ = ("_certified", "mchid", "named", "scheme")
+
+    def __init__(
+        self, mchid: str, serial_no: str, key: RSAPrivateKey, scheme: str = SCHEME, named: str = "mchid"
+    ) -> None:
+        self.mchid = mchid
+        self.scheme = scheme
+        self.named = named
+        self._certified = (serial_no, key)  # one value: threads sign while it is renewed
+
+    def __repr__(self) -> str:
+        return f"Signer(mchid={self.mchid!r}, serial_no={self._certified[0]!r})"
+
+    def renew(self, serial_no: str, key: RSAPrivateKey) -> None:
+        """Sign with another certificate's key from now on; safe while other threads sign."""
+        self._certified = (serial_no, key)
 
     def authorization(self, method: str, target: str, body: bytes, *, timestamp: int, nonce: str) -> str:
         """Return the Authorization header of one request. `timestamp` is in seconds since 1970."""
-        signature = sign(self.key, request_message(method, target, timestamp, nonce, body))
+        serial_no, key = self._certified
+        signature = sign(key, request_message(method, target, timestamp, nonce, body))
         return (
             f'{self.scheme} {self.named}="{self.mchid}",nonce_str="{nonce}",timestamp="{timestamp}",'
-            f'serial_no="{self.serial_no}",signature="{signature}"'
+            f'serial_no="{serial_no}",signature="{signature}"'
         )
 
 

@@ -60,7 +60,7 @@ def test_a_workbook_is_submitted_and_its_error_file_mended(couponpress, client, 
         text = (tmp_path / "may.xlsx").read_bytes()
         _, err = couponpress("submit", "-", "--format", "xlsx", "--run", "may", code=1, text=text)
         errors = tmp_path / "stdin.errors.xlsx"
-    assert "1 good rows, 2 broken ones" in err
+    assert "1 good row, 2 broken ones" in err
     assert sent(client, "may") == {"SP-1": "120344"}
     mended = openpyxl.load_workbook(errors)
     sheet = mended.active
@@ -119,7 +119,7 @@ def test_a_row_that_stands_twice_does_not_stop_the_others(couponpress, client, t
     with (tmp_path / "may.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([HEADER, *rows])
     _, err = couponpress("submit", "may.csv", code=1)
-    assert "301 good rows, 1 broken ones" in err
+    assert "301 good rows, 1 broken one" in err
     assert "run may: 300 enqueued, 1 known before (the same work)." in err
     assert "商品编号: stands in line 9 too" in (tmp_path / "may.errors.csv").read_text("utf-8")
 

@@ -226,7 +226,7 @@ def test_several_catalogs_are_one_run(couponpress, server, client, may, tmp_path
 def test_broken_rows_go_to_the_error_file_while_the_good_ones_go_on(couponpress, server, client, mixed, tmp_path):
     ran = couponpress("submit", mixed)
     assert ran.code == 1
-    assert "2 good rows, 1 broken ones" in ran.err
+    assert "2 good rows, 1 broken one" in ran.err
     assert f"broken rows and their reasons: {tmp_path / 'mixed.errors.csv'}" in ran.err
     assert client.run("mixed").total == 2
     with (tmp_path / "mixed.errors.csv").open(encoding="utf-8", newline="") as stream:
@@ -251,7 +251,7 @@ def test_the_mended_error_file_can_be_submitted(couponpress, server, client, mix
 def test_a_strict_catalog_with_a_broken_row_is_refused_whole(couponpress, server, client, mixed, tmp_path):
     ran = couponpress("submit", mixed, "--strict")
     assert is_one_sentence(ran)
-    assert "1 of 3 rows are broken" in ran.err
+    assert "1 of 3 rows is broken" in ran.err
     assert (tmp_path / "mixed.errors.csv").exists()
     assert client.runs() == []
     assert chunk_ids(server) == []
@@ -293,7 +293,7 @@ def test_a_dry_run_checks_every_row(couponpress, tmp_path):
     catalog(tmp_path / "may.csv", *(row(number) for number in range(9)), row(9, brand_id="no brand"))
     ran = couponpress("submit", "may.csv", "--dry-run")
     assert ran.code == 1
-    assert "9 good rows, 1 broken ones" in ran.err
+    assert "9 good rows, 1 broken one" in ran.err
 
 
 def test_a_dry_run_needs_no_setting_and_no_server(couponpress, may):
@@ -569,11 +569,11 @@ def test_pictures_are_downloaded_and_the_command_goes_on_where_it_stopped(coupon
         ran = couponpress("results", "may", "--download", "pictures")
         assert ran.code == 1
         assert "not fetched: row 2: " in ran.err
-        assert "1 pictures fetched into pictures, 1 specs have none (yet), 1 could not be fetched" in ran.err
+        assert "1 picture fetched into pictures, 1 spec has none (yet), 1 could not be fetched" in ran.err
         assert not ran.out
         answers["/2.png"] = answers["/1.png"]
         ran = couponpress("results", "may", "--download", "pictures", "-o", "may.csv")
-        assert (ran.code, "1 pictures fetched into pictures, 1 were there" in ran.err) == (0, True)
+        assert (ran.code, "1 picture fetched into pictures, 1 were there" in ran.err) == (0, True)
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [
         "row_1.cut-out-000001.png",
         "row_2.cut-out-000002.png",

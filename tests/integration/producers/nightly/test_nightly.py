@@ -123,7 +123,7 @@ def test_when_nothing_changed_there_is_no_run(shop):
     shop.succeeded({"a": 1})
     night, begun = shop.start()
     assert told(begun) == ("done", 0, 1, 0)
-    assert begun.told == "1 rows, 0 changed, nothing to send"
+    assert begun.told == "1 row, 0 changed, nothing to send"
     assert shop.context.status(night.run) is None
     assert shop.context.nights.open_nights() == []
 

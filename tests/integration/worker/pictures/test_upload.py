@@ -355,7 +355,7 @@ def test_a_dry_run_looks_at_files_and_uploads_nothing(sandbox, env, catalog):
 def test_without_uploading_such_rows_are_broken(sandbox, env, catalog):
     done = submit(env, catalog, "--no-upload")
     assert done.returncode == 1
-    assert "1 good rows, 2 broken ones" in done.stderr
+    assert "1 good row, 2 broken ones" in done.stderr
     assert received(sandbox) == 0
 
 

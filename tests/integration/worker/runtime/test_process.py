@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -19,6 +20,7 @@ from couponpress_worker.rate.send_log import FlightRecorder
 from couponpress_worker.runtime import recovery
 from couponpress_worker.runtime.factories import redis_for
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix, health
+from couponpress_worker.runtime.key_reloader import KeyReloader
 from couponpress_worker.runtime.process import Process
 from couponpress_worker.runtime.redis_server import free_port, start, stop
 from couponpress_worker.runtime.self_check import SelfCheck
@@ -27,11 +29,13 @@ from couponpress_worker.settings import Secrets
 from couponpress_worker.store.leases import Leases
 from couponpress_worker.submission.ledger_poller import Unhinted, UrgentLane
 from couponpress_worker.wechatpay.certificates import PlatformKeys
+from couponpress_worker.wechatpay.key_files import MerchantCertificate
 from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings
 
 #: Of each loop, what it calls at every turn.
 CALLED = {
     "hold listener": (HoldWatch, "look"),
+    "key files": (KeyReloader, "look"),
     "limit teller": (adaptive.Pace, "tell_configured"),
     "query limit teller": (adaptive.Pace, "tell_configured"),
     "send log": (FlightRecorder, "write"),
@@ -67,6 +71,15 @@ def until(condition, seconds=30):
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("days", "warns"), [(29, True), (31, False)])
+def test_a_certificate_that_expires_soon_is_warned_of_at_the_start(settings, caplog, days, warns):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    certificate = MerchantCertificate("5F1C72E2", datetime.now(UTC) + timedelta(days=days, hours=1))
+    secrets = Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY, certificate=certificate)
+    Process.start(settings, secrets, publish_nothing).close()
+    assert any("the merchant API certificate expires on" in message for message in caplog.messages) is warns
 
 
 @pytest.mark.parametrize("loop", sorted(CALLED))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from couponpress_worker.sandbox.credentials import Credentials
 from couponpress_worker.wechatpay.signing import answer_message, seal
 from tests.builders import KEYS, PICTURE, bring_to, states_of, stored
 from tests.serving import connected
+from tests.waiting import soon
 
 TASKS = 20
 
@@ -120,6 +122,29 @@ def test_callbacks_go_through_beside_a_hundred_slow_clients(env, credentials, cl
     finally:
         process.kill()
         process.wait()
+
+
+def test_keys_that_change_are_read_again_without_a_restart(env, credentials, client, redis_url, tmp_path):
+    """A new APIv3 key opens callbacks; a broken file changes nothing."""
+    chunk = stored(redis_url, 3)
+    bring_to(redis_url, chunk, [State.ACCEPTED] * 3)
+    log, key_file, renewed = tmp_path / "log", tmp_path / "apiv3.txt", replace(credentials, apiv3_key=b"k" * 32)
+    key_file.write_bytes(credentials.apiv3_key)
+    env = env | {"COUPONPRESS_APIV3_KEY_FILE": str(key_file)}
+    with service(env, log, "callback", "--port", "0", ready="receiving callbacks on") as url:
+
+        def posted(sender, number):
+            return httpx.post(url + CALLBACK_PATH, **callback(sender, task(number))).status_code
+
+        assert posted(credentials, 1) == 204
+        key_file.write_bytes(b"no key")
+        soon(lambda: "a key file changed and cannot be used" in log.read_text())
+        assert posted(credentials, 2) == 204
+        key_file.write_bytes(renewed.apiv3_key)
+        soon(lambda: "key files were read again" in log.read_text())
+        assert posted(renewed, 3) == 204
+    assert states_of(client, chunk) == [State.SUCCEEDED] * 3
+    assert log.read_text().count("cannot be used") == 1
 
 
 def test_the_log_says_why_callbacks_are_not_taken(env, credentials, tmp_path):

@@ -137,6 +137,58 @@ def test_a_broken_connection_is_followed_by_another(redis_url, client, holding):
     watched(redis_url, act)
 
 
+@pytest.fixture
+def limited(redis_url, client):
+    """The address of a user to whom rights can be given and taken."""
+    yield redis_url.replace("redis://", "redis://limited:secret@")
+    client.execute_command("ACL", "DELUSER", "limited")
+
+
+def rights(client, *rules):
+    client.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "&*", "+@all", *rules)
+
+
+def test_who_may_not_subscribe_looks_says_so_once_and_hears_again_when_he_may(limited, client, holding, caplog):
+    rights(client, "-subscribe")
+
+    async def run():
+        halt, stopped = Halt(), asyncio.Event()
+        async with Redis.from_url(limited, socket_timeout=5) as connection:
+            watch = HoldWatch(connection, KEYS.holds_changed, FleetHolds(connection, KEYS), halt, lambda _: None)
+            running = asyncio.create_task(watch.run(stopped))
+            for number in ("b1", "b2", "b3"):
+                await asyncio.to_thread(holding.hold, number, "reason", "cure")
+                await when(lambda number=number: halt.stops(number))
+            rights(client)
+            await when(lambda: client.pubsub_numsub(KEYS.holds_changed)[0][1])
+            stopped.set()
+            await asyncio.wait_for(running, 10)
+
+    asyncio.run(run())
+    told = [message for message in caplog.messages if "Redis refuses" in message]
+    assert len(told) == 1
+    assert "User limited has no permissions to run the 'subscribe' command" in told[0]
+    assert "ACL SETUSER" in told[0]
+
+
+def test_redis_counts_as_away_for_who_may_not_read_the_holds(limited, client):
+    rights(client, "-hgetall")
+    refusals = []
+
+    async def run():
+        stopped = asyncio.Event()
+        async with Redis.from_url(limited, socket_timeout=5) as connection:
+            holds = FleetHolds(connection, KEYS)
+            watch = HoldWatch(connection, KEYS.holds_changed, holds, Halt(), lambda _: None, refusals.append)
+            running = asyncio.create_task(watch.run(stopped))
+            await when(lambda: refusals)
+            stopped.set()
+            await asyncio.wait_for(running, 10)
+
+    asyncio.run(run())
+    assert "no permissions to run the 'hgetall' command" in str(refusals[0])
+
+
 def test_a_hold_that_this_process_sets_meanwhile_stays(redis_url, client):
     """The look was answered before the hold was stored; what is newer must not be overwritten by it."""
 

@@ -78,12 +78,12 @@ def test_rows_of_several_files(tmp_path):
 def test_every_reading_begins_anew(tmp_path):
     upload = CatalogUpload([table(tmp_path / "may.csv", f"a,,1,{URL}")])
     assert [len(list(upload.specs())) for _ in range(2)] == [1, 1]
-    assert upload.report() == "1 good rows"
+    assert upload.report() == "1 good row"
 
 
 def test_a_strict_upload_refuses_a_row_that_stands_twice(tmp_path):
     may = table(tmp_path / "may.csv", f"a,,1,{URL}", f"a,,2,{URL}")
-    with pytest.raises(catalog.reader.CatalogError, match="1 of 2 rows are broken"):
+    with pytest.raises(catalog.reader.CatalogError, match="1 of 2 rows is broken"):
         uploaded(may, strict=True)
 
 

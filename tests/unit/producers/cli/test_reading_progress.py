@@ -67,4 +67,4 @@ def test_where_the_size_is_not_known_no_rest_is_told(tmp_path, monkeypatch):
     upload = CatalogUpload(["-"], format_name="csv")
     list(upload.specs())
     assert upload.size is None
-    assert reading_line(upload, 1.0) == "read 1 rows, 1/s"
+    assert reading_line(upload, 1.0) == "read 1 row, 1/s"

@@ -142,7 +142,7 @@ def test_the_report_counts_rows_and_names_what_a_person_should_know(tmp_path):
     upload = CatalogUpload([str(catalog)])
     list(upload.specs())
     lines = upload.report().splitlines()
-    assert lines[0] == "1 good rows, 1 broken ones"
+    assert lines[0] == "1 good row, 1 broken one"
     assert lines[1] == f"broken rows and their reasons: {tmp_path / 'may.errors.csv'}"
     assert lines[2] == f"not sent, columns of {catalog}: remark"
 

@@ -169,3 +169,14 @@ def test_after_a_failure_it_is_asked_for_soon():
 def test_a_certificate_that_is_missing_is_asked_for_at_once_but_not_more_than_once_a_minute():
     times = asked_at(LISTED, missing_at=[1000, 1001, 1002, 1010, 2000], until=3000)
     assert times == [0, 1000, 1060, 2000]
+
+
+def test_keys_that_are_read_again_join_those_read_before_and_replace_their_own_kind():
+    async def fetch(_):
+        return NoAnswer("not_sent", "nobody is asked")
+
+    held = PlatformKeys({"PUB_KEY_ID_01": OLD.public_key()}, APIV3_KEY, fetch)
+    held.renew({"PUB_KEY_ID_02": NEW.public_key()}, APIV3_KEY)
+    assert held.keys == {"PUB_KEY_ID_01": OLD.public_key(), "PUB_KEY_ID_02": NEW.public_key()}
+    held.renew({"PUB_KEY_ID_01": NEW.public_key()}, APIV3_KEY)
+    assert held.keys == {"PUB_KEY_ID_01": NEW.public_key(), "PUB_KEY_ID_02": NEW.public_key()}

@@ -190,6 +190,15 @@ def test_a_repr_shows_no_key(key):
     assert repr(Verifier({"PUB_KEY_ID_01": key.public_key()})) == "Verifier()"
 
 
+def test_a_signer_that_is_renewed_signs_with_the_new_key_under_its_serial():
+    first, second = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    signer = Signer("1900000001", "5F1C72E2", first)
+    signer.renew("77AA", second)
+    told = signer.authorization("GET", "/v3/x", b"", timestamp=1, nonce="n")
+    assert told == Signer("1900000001", "77AA", second).authorization("GET", "/v3/x", b"", timestamp=1, nonce="n")
+    assert 'serial_no="77AA"' in told
+
+
 def test_nonces_are_32_characters_and_differ():
     nonces = {new_nonce() for _ in range(1000)}
     assert len(nonces) == 1000
