@@ -145,10 +145,8 @@ class CatalogUpload:
                     yield from self._specs_of(part, one)
         if self._strict and self.broken:
             where = ", ".join(map(str, self.error_files))
-            of_all = counted(self.good + self.broken, "row")
             raise CatalogError(
-                f"{self.broken:,} of {of_all} {'is' if self.broken == 1 else 'are'} broken (see {where}); nothing was "
-                "enqueued. "
+                f"{counted(self.broken, 'broken row')} of {self.good + self.broken:,} (see {where}); nothing enqueued. "
                 "Mend them, or leave --strict out to let the good rows go on."
             )
 

@@ -28,12 +28,12 @@ Stamp = tuple[int, int, int]
 class KeyReloader:
     """Hands over the keys of the settings' files each time that they changed; for one event loop."""
 
-    def __init__(self, settings: Settings, take: Callable[[Secrets], None]) -> None:
+    def __init__(self, settings: Settings, *take: Callable[[Secrets], None]) -> None:
         """Note how the files are now: their keys are in use.
 
         Args:
             settings: name the files.
-            take: is given the new keys, on the event loop.
+            take: are given the new keys, on the event loop.
         """
         self._settings = settings
         self._take = take
@@ -58,7 +58,8 @@ class KeyReloader:
         except KeyFileError as error:
             log.error("a key file changed and cannot be used, so the keys read before stay in use: %s", error)  # noqa: TRY400 - a sentence
             return
-        self._take(keys)
+        for take in self._take:
+            take(keys)
         log.info(
             "key files were read again: signing as serial %s, platform keys %s",
             keys.serial_no(self._settings),

@@ -251,7 +251,7 @@ def test_the_mended_error_file_can_be_submitted(couponpress, server, client, mix
 def test_a_strict_catalog_with_a_broken_row_is_refused_whole(couponpress, server, client, mixed, tmp_path):
     ran = couponpress("submit", mixed, "--strict")
     assert is_one_sentence(ran)
-    assert "1 of 3 rows is broken" in ran.err
+    assert "1 broken row of 3" in ran.err
     assert (tmp_path / "mixed.errors.csv").exists()
     assert client.runs() == []
     assert chunk_ids(server) == []

@@ -83,7 +83,7 @@ def test_every_reading_begins_anew(tmp_path):
 
 def test_a_strict_upload_refuses_a_row_that_stands_twice(tmp_path):
     may = table(tmp_path / "may.csv", f"a,,1,{URL}", f"a,,2,{URL}")
-    with pytest.raises(catalog.reader.CatalogError, match="1 of 2 rows is broken"):
+    with pytest.raises(catalog.reader.CatalogError, match="1 broken row of 2"):
         uploaded(may, strict=True)
 
 

@@ -48,7 +48,7 @@ def test_a_catalog_s_options_reach_it(tmp_path):
     assert [one.row_id for one in rows.specs()] == ["4"]
     (tmp_path / "rows.csv").write_text(HEADER + "r-1,120344,CUT_OUT,nonsense\n")
     rows = rows_of(schedule("rows.csv", strict=True, upload=False), tmp_path)
-    with pytest.raises(InputError, match="1 of 1 row is broken"):
+    with pytest.raises(InputError, match="1 broken row of 1"):
         list(rows.specs())
 
 
