@@ -363,6 +363,7 @@ MAY_BE_LONG = {
     "couponpress_worker.settings": "every setting of the fleet stands here with what checks it",
     "couponpress_worker.submission.submitter": "a chunk's way is told in order",
     "couponpress_worker.wechatpay.judgement": "the whole table of answers stands in one place",
+    "couponpress_worker.runtime.process": "everything of one process is wired in one place",
 }
 
 
