@@ -146,8 +146,8 @@ class CatalogUpload:
         if self._strict and self.broken:
             where = ", ".join(map(str, self.error_files))
             raise CatalogError(
-                f"{counted(self.broken, 'broken row')} of {self.good + self.broken:,} (see {where}); nothing enqueued. "
-                "Mend them, or leave --strict out to let the good rows go on."
+                f"{counted(self.broken, 'broken row')} of {self.good + self.broken:,} (see {where}); nothing was "
+                "enqueued. Mend them, or leave --strict out to let the good rows go on."
             )
 
     def _parts(self) -> list[catalog.Part]:

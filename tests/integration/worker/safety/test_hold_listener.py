@@ -154,7 +154,8 @@ def test_who_may_not_subscribe_looks_says_so_once_and_hears_again_when_he_may(li
     async def run():
         halt, stopped = Halt(), asyncio.Event()
         async with Redis.from_url(limited, socket_timeout=5) as connection:
-            watch = HoldWatch(connection, KEYS.holds_changed, FleetHolds(connection, KEYS), halt, lambda _: None)
+            holds = FleetHolds(connection, KEYS)
+            watch = HoldWatch(connection, KEYS.holds_changed, holds, halt, lambda _: None, publish=publishes_nothing)
             running = asyncio.create_task(watch.run(stopped))
             for number in ("b1", "b2", "b3"):
                 await asyncio.to_thread(holding.hold, number, "reason", "cure")

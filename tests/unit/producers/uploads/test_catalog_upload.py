@@ -84,7 +84,7 @@ def test_a_strict_upload_is_refused_at_its_end_when_the_error_file_is_complete(t
     upload = CatalogUpload([jsonl(tmp_path / "may.jsonl", BROKEN, good(1), BROKEN)], strict=True)
     specs = upload.specs()
     assert next(specs).row_id == "row 1"
-    with pytest.raises(CatalogError, match=r"2 broken rows of 3 \(see .*may\.errors\.jsonl\); nothing enqueued"):
+    with pytest.raises(CatalogError, match=r"2 broken rows of 3 \(see .*may\.errors\.jsonl\); nothing was enqueued"):
         next(specs)
     assert len((tmp_path / "may.errors.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
