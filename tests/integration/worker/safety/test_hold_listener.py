@@ -180,7 +180,15 @@ def test_redis_counts_as_away_for_who_may_not_read_the_holds(limited, client):
         stopped = asyncio.Event()
         async with Redis.from_url(limited, socket_timeout=5) as connection:
             holds = FleetHolds(connection, KEYS)
-            watch = HoldWatch(connection, KEYS.holds_changed, holds, Halt(), lambda _: None, refusals.append)
+            watch = HoldWatch(
+                connection,
+                KEYS.holds_changed,
+                holds,
+                Halt(),
+                lambda _: None,
+                refusals.append,
+                publish=publishes_nothing,
+            )
             running = asyncio.create_task(watch.run(stopped))
             await when(lambda: refusals)
             stopped.set()
