@@ -16,6 +16,7 @@ import redis
 
 from couponpress import Client, ProducerSettings
 from couponpress.ledger.chunks import CHUNK_SIZE
+from couponpress.overview.snapshot import Counts
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress_worker.demo.fleet import fleet, sample_catalog, statistics
 from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
@@ -83,6 +84,10 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
             second.wait()
             status = wait_until(lambda: (s := client.run("flow")).finished and s, 120, "the end of the run")
             outcomes = list(client.outcomes("flow"))
+            overview = client.overview()
+            timed = sum(
+                sum(one.counts) for one in client.request_durations() if one.operation == "submit" and one.status
+            )
         seen = statistics(env["COUPONPRESS_BASE_URL"])
         surely = surely_in_any_second(env["COUPONPRESS_BASE_URL"])
         picture = httpx.get(outcomes[0].image_url)
@@ -99,6 +104,13 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
     assert surely <= 500
     assert seen["throttled"] == 0 or seen["most_in_any_second"] > surely
     assert seen["accepted"] == upload.good
+    # The overview was kept by the scripts that moved the specs, through the crash as well.
+    assert overview.lane("bulk").counts == Counts(succeeded=upload.good)
+    assert [(one.outcome, one.count) for one in overview.totals.endings] == [("succeeded", upload.good)]
+    assert overview.lane("bulk").oldest_waiting_since is None
+    assert overview.bound.case == "no specs"
+    assert 0 < overview.sending.most <= 500
+    assert 500 < timed <= seen["received"]
     # Things did go wrong, and the query found what no callback told.
     assert {"errors", "resets_after"} <= seen["faults"].keys()
     assert seen["callbacks"]["lost"] > 0
