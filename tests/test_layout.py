@@ -105,7 +105,8 @@ ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
     "rate settings events wechatpay outbound periodic timings errors",
     "couponpress": "__main__ cli gateway metrics nightly asyncio_client client overview uploads catalog settings "
-    "transport ledger serialized_spec spec results picture_files outcome keys setting_names language plurals errors",
+    "transport ledger serialized_spec spec broken_rules results picture_files outcome keys setting_names plurals "
+    "errors language",
 }
 
 

@@ -21,7 +21,12 @@ CouponpressError            the root: catch this to catch them all
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from couponpress.language import current, gettext, joined, quoted
+
+#: A value of others is shown with so many letters.
+_SHOWN: Final = 80
 
 
 class CouponpressError(Exception):
@@ -40,20 +45,35 @@ class Problem:
     rule: str
     value: Any = None
 
+    @property
+    def broken(self) -> str:
+        """The field and the rule, without the value."""
+        return gettext("%(field)s: %(rule)s") % {"field": self._field_in_words, "rule": self.rule}
+
     def __str__(self) -> str:
         if self.value is None:
-            return f"{self.field}: {self.rule}"
+            return self.broken
         # Python refuses to write out an integer of more than 4300 digits.
         huge = isinstance(self.value, int) and self.value.bit_length() > 1000
-        shown = "a number of more than 300 digits" if huge else repr(self.value)
-        return f"{self.field}: {self.rule} (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
+        shown = gettext("a number of more than 300 digits") if huge else repr(self.value)
+        shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
+        if current() != "en" and isinstance(self.value, str):
+            shown = quoted(self.value if len(self.value) <= _SHOWN else self.value[: _SHOWN - 3] + "...")
+        # A sentence that tells what is allowed goes on otherwise than one that tells what is wrong.
+        allowed = self.rule.startswith(gettext("must be"))
+        told = gettext("%(allowed)s (got %(value)s)") if allowed else gettext("%(wrong)s (got %(value)s)")
+        return told % {"allowed" if allowed else "wrong": self.broken, "value": shown}
+
+    @property
+    def _field_in_words(self) -> str:
+        return gettext("row") if self.field == "row" else self.field
 
 
 class SpecError(InputError):
     """A spec breaks at least one rule; every broken rule is named at once."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(str(problem) for problem in problems))
+        super().__init__(joined(map(str, problems), "; "))
         self.problems = problems
 
 
@@ -65,7 +85,10 @@ class MerchantPictureFoundError(CatalogError):
     """A catalog names a picture that must be uploaded before its row can be enqueued."""
 
     def __init__(self, cell: str) -> None:
-        super().__init__(f"the picture {cell!r} is not at the platform yet; `couponpress submit` uploads it first.")
+        super().__init__(
+            gettext("the picture %(cell)s is not at the platform yet; `couponpress submit` uploads it first.")
+            % {"cell": quoted(cell)}
+        )
 
 
 class SettingsError(InputError):
@@ -78,15 +101,17 @@ class ConflictError(InputError):
     def __init__(self, task_id: str, known_run: str, rows: tuple[str, str] | None = None) -> None:
         """Tell where it is known: in a run, or with `rows` in two rows of the very same upload."""
         if rows is None:
-            told = (
-                f"task_id {task_id} is already known in run {known_run!r} with another body. Nothing was enqueued. "
-                "Give the changed spec another task_id, or submit under a new run name (--run NAME)."
-            )
+            told = gettext(
+                "task_id %(task_id)s is already known in run %(known_run)s with another body. Nothing "
+                "was enqueued. Give the changed spec another task_id, or submit under a new run name "
+                "(--run NAME)."
+            ) % {"task_id": task_id, "known_run": quoted(known_run)}
         else:
-            told = (
-                f"task_id {task_id} stands twice in this upload with different bodies, in the rows {rows[0]!r} and "
-                f"{rows[1]!r}. Nothing was enqueued. Give one of them another task_id, or take one of them out."
-            )
+            told = gettext(
+                "task_id %(task_id)s stands twice in this upload with different bodies, in the rows "
+                "%(rows)s and %(rows2)s. Nothing was enqueued. Give one of them another task_id, or take "
+                "one of them out."
+            ) % {"task_id": task_id, "rows": quoted(rows[0]), "rows2": quoted(rows[1])}
         super().__init__(told)
         self.task_id = task_id
         self.known_run = known_run
@@ -100,7 +125,10 @@ class UnknownRunError(CouponpressError):
     """No run of that name."""
 
     def __init__(self, run: str) -> None:
-        super().__init__(f"there is no run named {run!r}; `couponpress status` lists the runs that exist.")
+        super().__init__(
+            gettext("there is no run named %(run)s; `couponpress status` lists the runs that exist.")
+            % {"run": quoted(run)}
+        )
         self.run = run
 
 
@@ -109,7 +137,10 @@ class NightLostError(CouponpressError):
 
     def __init__(self, run: str) -> None:
         super().__init__(
-            f"night {run} was taken up by another process; `couponpress schedule list` shows what comes of it."
+            gettext(
+                "night %(run)s was taken up by another process; `couponpress schedule list` shows what comes of it."
+            )
+            % {"run": run}
         )
         self.run = run
 
@@ -123,8 +154,11 @@ class ListenError(CouponpressError):
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(
-            f"cannot listen on {host} port {port} ({reason}). Give it another port (--port) or address (--host), or "
-            "end the program that listens there."
+            gettext(
+                "cannot listen on %(host)s port %(port)s (%(reason)s). Give it another port (--port) or "
+                "address (--host), or end the program that listens there."
+            )
+            % {"host": host, "port": port, "reason": reason}
         )
 
 
@@ -133,8 +167,12 @@ class RedisUnavailableError(CouponpressError):
 
     def __init__(self, url: str, cause: object) -> None:
         super().__init__(
-            f"Redis at {url} does not answer ({cause}). Start it, or correct COUPONPRESS_REDIS_URL; "
-            "then give the same command again: what was already stored is not stored twice."
+            gettext(
+                "Redis at %(url)s does not answer (%(cause)s). Start it, or correct "
+                "COUPONPRESS_REDIS_URL; then give the same command again: what was already stored is not "
+                "stored twice."
+            )
+            % {"url": url, "cause": cause}
         )
 
 
@@ -144,8 +182,11 @@ class RedisRefusedError(RedisUnavailableError):
     def __init__(self, url: str, answer: object, cure: str) -> None:
         CouponpressError.__init__(
             self,
-            f"Redis at {url} refuses ({answer}). The cure: {cure}. Then give the same command again: what was already "
-            "stored is not stored twice.",
+            gettext(
+                "Redis at %(url)s refuses (%(answer)s). The cure: %(cure)s. Then give the same command "
+                "again: what was already stored is not stored twice."
+            )
+            % {"url": url, "answer": answer, "cure": cure},
         )
 
 
@@ -155,9 +196,13 @@ class RedisFullError(RedisUnavailableError):
     def __init__(self, url: str) -> None:
         CouponpressError.__init__(
             self,
-            f"Redis at {url} is full (maxmemory): nothing more was enqueued. What was enqueued before goes on. Raise "
-            "maxmemory, or wait until finished runs are forgotten (COUPONPRESS_RESULT_TTL); then give the same command "
-            "again: what was already stored is not stored twice.",
+            gettext(
+                "Redis at %(url)s is full (maxmemory): nothing more was enqueued. What was enqueued "
+                "before goes on. Raise maxmemory, or wait until finished runs are forgotten "
+                "(COUPONPRESS_RESULT_TTL); then give the same command again: what was already stored is "
+                "not stored twice."
+            )
+            % {"url": url},
         )
 
 
@@ -167,6 +212,10 @@ class RedisRestartedError(RedisUnavailableError):
     def __init__(self, url: str) -> None:
         CouponpressError.__init__(
             self,
-            f"Redis at {url} was restarted during this upload and may have forgotten a part of it, so nothing of it is "
-            "sent yet. Give the same command again: what is still known is not stored twice.",
+            gettext(
+                "Redis at %(url)s was restarted during this upload and may have forgotten a part of it, "
+                "so nothing of it is sent yet. Give the same command again: what is still known is not "
+                "stored twice."
+            )
+            % {"url": url},
         )

@@ -8,7 +8,7 @@ sentence that it does not hold, a person reads English.
 from __future__ import annotations
 
 import gettext as stdlib_gettext
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -20,12 +20,19 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh_CN")
 DOMAIN = "couponpress"
 LOCALE = Path(__file__).parent / "locale"
 
-_current: ContextVar[Language] = ContextVar("couponpress language", default="en")
+_current: ContextVar[Language | None] = ContextVar("couponpress language", default=None)
+_of_process: Language = "en"
 
 
 def current() -> Language:
     """Return the language that messages are said in now."""
-    return _current.get()
+    return _current.get() or _of_process
+
+
+def speak(language: Language) -> None:
+    """Say messages in a language from now on, in every thread of this process; `speaking` goes before it."""
+    global _of_process  # noqa: PLW0603 - the one setting of a process that runs one command
+    _of_process = language
 
 
 @contextmanager
@@ -40,12 +47,36 @@ def speaking(language: Language) -> Iterator[None]:
 
 def gettext(message: str) -> str:
     """Return a message in the current language."""
-    return _translations(_current.get()).gettext(message)
+    return _translations(current()).gettext(message)
+
+
+def gettext_noop(message: str) -> str:
+    """Mark a message for the catalog and return it as it is; whoever shows it passes it to `gettext`."""
+    return message
 
 
 def ngettext(singular: str, plural: str, number: int) -> str:
     """Return the form of a message that fits a number, in the current language."""
-    return _translations(_current.get()).ngettext(singular, plural, number)
+    return _translations(current()).ngettext(singular, plural, number)
+
+
+def quoted(value: object) -> str:
+    """Return a value of others as it stands in a sentence: in quotes, with escapes for what cannot be shown.
+
+    >>> quoted("may.csv")
+    "'may.csv'"
+    """
+    shown = repr(value)
+    return shown if current() == "en" or not isinstance(value, str) else f"“{shown[1:-1]}”"
+
+
+def joined(parts: Iterable[str], between: str = ", ") -> str:
+    """Return names (`, ` between them) or clauses (`; `) as one text.
+
+    >>> joined(["brand_id", "scope"])
+    'brand_id, scope'
+    """
+    return (between if current() == "en" else {", ": "、", "; ": "；"}[between]).join(parts)
 
 
 def language_of_locale(environment: Mapping[str, str]) -> Language:

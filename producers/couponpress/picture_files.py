@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from couponpress.errors import InputError, PictureError
+from couponpress.language import gettext
 
 PICTURE_LIMIT_BYTES: Final = 2 * 1024 * 1024
 #: Where the platform keeps pictures; what lies there needs no upload.
@@ -71,9 +72,11 @@ def joined_upload() -> PictureUpload:
     """
     if not _joined:
         raise InputError(
-            "this catalog names pictures of your own, and only couponpress[worker] can upload them: install that extra "
-            "and give the fleet's settings (deploy/README.md), or let such rows be broken with --no-upload, or in a "
-            "schedule with upload = false."
+            gettext(
+                "this catalog names pictures of your own, and only couponpress[worker] can upload them: "
+                "install that extra and give the fleet's settings (deploy/README.md), or let such rows "
+                "be broken with --no-upload, or in a schedule with upload = false."
+            )
         )
     return _joined[0]
 
@@ -86,7 +89,10 @@ def picture_suffix(content: bytes) -> str:
     """
     suffix = whole_picture_suffix(content)
     if len(content) > PICTURE_LIMIT_BYTES:
-        raise PictureError(f"has {len(content):,} bytes, and the platform takes at most {PICTURE_LIMIT_BYTES:,} (2 MB)")
+        raise PictureError(
+            gettext("has %(size)s bytes, and the platform takes at most %(most)s (2 MB)")
+            % {"size": f"{len(content):,}", "most": f"{PICTURE_LIMIT_BYTES:,}"}
+        )
     return suffix
 
 
@@ -98,9 +104,11 @@ def whole_picture_suffix(content: bytes) -> str:
     """
     suffix = _suffix(content)
     if suffix is None:
-        raise PictureError("is neither JPG nor PNG nor BMP")
+        raise PictureError(gettext("is neither JPG nor PNG nor BMP"))
     if not _is_whole(suffix, content):
-        raise PictureError(f"is a {suffix.upper()} without its end: save it or copy it again")
+        raise PictureError(
+            gettext("is a %(kind)s without its end: save it or copy it again") % {"kind": suffix.upper()}
+        )
     return suffix
 
 
@@ -116,13 +124,20 @@ def read_picture_file(path: str, limit_bytes: int) -> bytes:
         with os.fdopen(descriptor, "rb") as stream:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise PictureError("is no file")
+                raise PictureError(gettext("is no file"))
             content = stream.read(limit_bytes + 1)
     except (OSError, ValueError) as error:
-        raise PictureError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise PictureError(
+            gettext("cannot be read (%(reason)s)") % {"reason": getattr(error, "strerror", None) or error}
+        ) from None
     if len(content) > limit_bytes:
         raise PictureError(
-            f"has {found.st_size:,} bytes, and at most {limit_bytes:,} ({limit_bytes / 2**20:.0f} MB) are taken"
+            gettext("has %(size)s bytes, and at most %(most)s (%(megabytes)s MB) are taken")
+            % {
+                "size": f"{found.st_size:,}",
+                "most": f"{limit_bytes:,}",
+                "megabytes": f"{limit_bytes / 2**20:.0f}",
+            }
         )
     return content
 
@@ -136,10 +151,10 @@ def source_of(cell: str, home: Path) -> str:
     scheme, separator, rest = cell.partition("://")
     if separator and scheme.isalnum():
         if scheme.lower() not in {"http", "https"} or not rest:
-            raise PictureError("must be a file or an http(s) URL")
+            raise PictureError(gettext("must be a file or an http(s) URL"))
         return cell
     if not cell.isprintable():
-        raise PictureError("must be a file or an http(s) URL, without control characters")
+        raise PictureError(gettext("must be a file or an http(s) URL, without control characters"))
     return os.path.join(home.absolute(), cell)  # noqa: PTH118 - text to text, for every row
 
 

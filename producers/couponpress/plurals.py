@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
+from couponpress.language import current, gettext, gettext_noop
+
+#: What is counted in sentences for people; other languages have a form for each.
+_COUNTED: Final[Mapping[str, str]] = {
+    "spec": gettext_noop("%(number)s specs"),
+    "run": gettext_noop("%(number)s runs"),
+    "request": gettext_noop("%(number)s requests"),
+    "failed spec": gettext_noop("%(number)s failed specs"),
+    "more chunk": gettext_noop("%(number)s more chunks"),
+    "message": gettext_noop("%(number)s messages"),
+    "good row": gettext_noop("%(number)s good rows"),
+    "broken row": gettext_noop("%(number)s broken rows"),
+    "broken one": gettext_noop("%(number)s broken ones"),
+    "row": gettext_noop("%(number)s rows"),
+    "picture": gettext_noop("%(number)s pictures"),
+    "query": gettext_noop("%(number)s queries"),
+}
+
 
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun; thousands are set off by commas.
@@ -14,4 +35,6 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     >>> counted(1, "spec"), counted(0, "spec"), counted(12000, "picture"), counted(2, "query", "queries")
     ('1 spec', '0 specs', '12,000 pictures', '2 queries')
     """
+    if current() != "en" and one in _COUNTED:
+        return gettext(_COUNTED[one]) % {"number": f"{number:,}"}
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
 from couponpress.errors import InputError
+from couponpress.language import gettext
 from couponpress.outcome import Outcome
 
 #: What is written as text, line by line.
@@ -48,8 +49,11 @@ def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
         from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # noqa: PLC0415
     except ImportError:
         raise InputError(
-            f"a workbook needs openpyxl, which is not installed: pip install 'couponpress[excel]', or write "
-            f"{path.with_suffix('.csv')}."
+            gettext(
+                "a workbook needs openpyxl, which is not installed: pip install 'couponpress[excel]', or "
+                "write %(path)s."
+            )
+            % {"path": path.with_suffix(".csv")}
         ) from None
     book: Any = Workbook(write_only=True)
     sheet: Any = None

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
+from couponpress.broken_rules import broken, problems_of
 from couponpress.errors import Problem, SpecError
+from couponpress.language import gettext
 
 ImageGenerationType = Literal["COMBINE_IMAGE", "CUT_OUT"]
 Scope = Literal["ALL", "SINGLE", "CATEGORY"]
@@ -58,7 +59,7 @@ class NormalCoupon(_Part):
     @model_validator(mode="after")
     def _discount_within_threshold(self) -> Self:
         if self.threshold and self.discount_amount > self.threshold:
-            raise _broken("discount_amount", "must not exceed the threshold", self.discount_amount)
+            raise broken("discount_amount", gettext("must not exceed the threshold"), self.discount_amount)
         return self
 
 
@@ -92,9 +93,9 @@ class CombineImage(_Part):
         for coupon_type, name in RULE_OF_TYPE.items():
             present = getattr(self, name) is not None
             if coupon_type == self.type and not present:
-                raise _broken(name, f"is required when type is {self.type}")
+                raise broken(name, gettext("is required when type is %(type)s") % {"type": self.type})
             if coupon_type != self.type and present:
-                raise _broken(name, f"has no place when type is {self.type}")
+                raise broken(name, gettext("has no place when type is %(type)s") % {"type": self.type})
         return self
 
 
@@ -131,9 +132,13 @@ class TaskSpec(_Part):
         for kind, name in PART_OF_TYPE.items():
             present = getattr(self, name) is not None
             if kind == self.image_generation_type and not present:
-                raise _broken(name, f"is required when image_generation_type is {kind}")
+                raise broken(name, gettext("is required when image_generation_type is %(kind)s") % {"kind": kind})
             if kind != self.image_generation_type and present:
-                raise _broken(name, f"has no place when image_generation_type is {self.image_generation_type}")
+                raise broken(
+                    name,
+                    gettext("has no place when image_generation_type is %(image_generation_type)s")
+                    % {"image_generation_type": self.image_generation_type},
+                )
         return self
 
     @classmethod
@@ -151,19 +156,19 @@ class TaskSpec(_Part):
             SpecError: naming every broken rule.
         """
         if not isinstance(raw, Mapping):
-            raise SpecError((Problem("spec", "must be an object with the request's fields", raw),))
+            raise SpecError((Problem("spec", gettext("must be an object with the request's fields"), raw),))
         kept, left_out = _leave_out(raw)
-        notes = [f"{name}: left out, it has no place here" for name in left_out]
+        notes = [_noted(name, gettext("left out, it has no place here")) for name in left_out]
         try:
             spec = cls.model_validate(kept)
         except ValidationError as error:
             raise SpecError(problems_of(error)) from None
-        refused = [Problem(name, "has no place here") for name in left_out]
+        refused = [Problem(name, gettext("has no place here")) for name in left_out]
         combine = spec.combine_image
         if combine is not None and combine.type == "EXCHANGE" and combine.scope != "SINGLE":
-            rule = "an EXCHANGE coupon is known for scope SINGLE only"
+            rule = gettext("an EXCHANGE coupon is known for scope SINGLE only")
             refused.append(Problem("combine_image.scope", rule, combine.scope))
-            notes.append(f"combine_image.scope: {rule}")
+            notes.append(_noted("combine_image.scope", rule))
         if strict and refused:
             raise SpecError(tuple(refused))
         if combine is not None:
@@ -214,42 +219,6 @@ def task_ids_of(run: str) -> Callable[[str], str]:
     return task_id_of
 
 
-def problems_of(error: ValidationError) -> tuple[Problem, ...]:
-    """Turn a validation error into problems in this project's words, one for each broken rule."""
-    problems = []
-    for detail in error.errors(include_url=False):
-        path = [str(step) for step in detail["loc"]]
-        context = detail.get("ctx", {})
-        if detail["type"] == "broken_rule":
-            path.append(context["field"])
-            problems.append(Problem(".".join(path), context["rule"], context["value"]))
-        else:
-            value = None if detail["type"] == "missing" else detail["input"]
-            problems.append(Problem(".".join(path), rule_in_words(detail), value))
-    return tuple(problems)
-
-
-#: Rules whose pattern would tell a person nothing.
-_PATTERN_IN_WORDS = {
-    "task_id": "must be 6 to 40 digits, letters, _ or -",
-    "brand_id": "must be digits, letters, _ or -",
-    "background_color": "must be # and six hex digits, for example #ff5733",
-    "image_url": "must be a picture stored on https://wxpaylogo.qpic.cn/",
-}
-
-
-def rule_in_words(detail: Mapping[str, Any]) -> str:
-    """Return which rule a detail of a validation error says is broken."""
-    if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] in _PATTERN_IN_WORDS:
-        return _PATTERN_IN_WORDS[detail["loc"][-1]]
-    words = {"missing": "is required", "extra_forbidden": "is not a field of this request"}
-    return words.get(detail["type"]) or detail["msg"].replace("Input should", "must").replace("String should", "must")
-
-
-def _broken(field: str, rule: str, value: object = None) -> PydanticCustomError:
-    return PydanticCustomError("broken_rule", "{field} {rule}", {"field": field, "rule": rule, "value": value})
-
-
 def _leave_out(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Copy `raw` without nulls and without the objects that its own types do not use; say which those were."""
     kept, left_out = _keep_only(_without_nulls(raw), PART_OF_TYPE, raw.get("image_generation_type"), "")
@@ -285,7 +254,21 @@ def _doubts(combine: CombineImage) -> list[str]:
     """What the platform's pages make doubtful but do not forbid."""
     doubts = []
     if combine.scope == "SINGLE":
-        doubts.append("combine_image.scope: head pictures are meant for all-shop offers; a single item takes CUT_OUT")
+        doubts.append(
+            _noted(
+                "combine_image.scope",
+                gettext("head pictures are meant for all-shop offers; a single item takes CUT_OUT"),
+            )
+        )
     if combine.usage_mode == "PROGRESSIVE_BUNDLE":
-        doubts.append("combine_image.usage_mode: PROGRESSIVE_BUNDLE is listed, yet SINGLE may be all that is supported")
+        doubts.append(
+            _noted(
+                "combine_image.usage_mode",
+                gettext("PROGRESSIVE_BUNDLE is listed, yet SINGLE may be all that is supported"),
+            )
+        )
     return doubts
+
+
+def _noted(field: str, doubt: str) -> str:
+    return f"{field}: {doubt}"

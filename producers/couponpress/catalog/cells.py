@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 
+from couponpress.language import gettext
+
 #: At most 21 digits: more than any amount has, and Decimal stays exact. 050 may be what a comma has left of 1,050.
 _WHOLE = r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,6}|[1-9][0-9]{0,20}|0"
 _CENTS = re.compile(rf"({_WHOLE})\s*分?")
@@ -27,7 +29,8 @@ _HEX_COLOR = re.compile(r"#?([0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
 _RGB = re.compile(r"rgb\(\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*\)", re.IGNORECASE)
 _NO_THRESHOLD = {"无", "无门槛"}
 
-_WORDS: Mapping[str, Mapping[str, str]] = {
+#: Field -> a merchant's words -> the platform's; the first of several that mean the same is the usual one.
+WORDS: Mapping[str, Mapping[str, str]] = {
     "image_generation_type": {"拼图": "COMBINE_IMAGE", "头图": "COMBINE_IMAGE", "抠图": "CUT_OUT"},
     "scope": {
         "全场": "ALL",
@@ -105,7 +108,7 @@ def word(field: str, text: str) -> str:
     ('NORMAL', 'ALL', '周边')
     """
     plain = _plain(text)
-    return _WORDS[field].get(plain) or plain.upper().replace("-", "_").replace(" ", "_")
+    return WORDS[field].get(plain) or plain.upper().replace("-", "_").replace(" ", "_")
 
 
 def cents(text: str) -> int:
@@ -118,7 +121,7 @@ def cents(text: str) -> int:
     """
     found = _CENTS.fullmatch(_plain(text))
     if found is None:
-        raise CellError("must be a whole number of cents (分), for example 19990")
+        raise CellError(gettext("must be a whole number of cents (分), for example 19990"))
     return int(found[1].replace(",", ""))
 
 
@@ -133,10 +136,10 @@ def yuan(text: str) -> int:
     """
     found = _YUAN.fullmatch(_plain(text))
     if found is None:
-        raise CellError("must be an amount in yuan (元), for example 199.90")
+        raise CellError(gettext("must be an amount in yuan (元), for example 199.90"))
     whole, fraction = found[1].replace(",", ""), found[2] or ""
     if len(fraction) > 3:
-        raise CellError("must have at most two decimals, for the smallest amount is one cent (分)")
+        raise CellError(gettext("must have at most two decimals, for the smallest amount is one cent (分)"))
     return int(Decimal(whole + fraction).scaleb(2))
 
 
@@ -176,11 +179,14 @@ def discount(text: str) -> int:
     elif found := _PERCENT.fullmatch(plain):
         off = Decimal(found[1])
         if off > 50 and not found[2]:
-            raise CellError(f"may mean what is paid or what is taken off; write {(100 - off) / 10:f}折 or {off:f}% off")
+            raise CellError(
+                gettext("may mean what is paid or what is taken off; write %(shown)s折 or %(off)s%% off")
+                % {"shown": f"{(100 - off) / 10:f}", "off": f"{off:f}"}
+            )
     else:
-        raise CellError("must say what it means, for example 8折, 8.5折 or 20% off")
+        raise CellError(gettext("must say what it means, for example 8折, 8.5折 or 20% off"))
     if off != off.to_integral_value() or off < 0:
-        raise CellError("must come to whole percent off, for example 8.5折 (15 percent off)")
+        raise CellError(gettext("must come to whole percent off, for example 8.5折 (15 percent off)"))
     return int(off)
 
 
@@ -192,12 +198,12 @@ def _paid(number: str) -> Decimal:
     """
     paid = Decimal(number)
     if paid < 1:
-        raise CellError("must be at least 1折 (90 percent off); 8折 is 20 percent off, and 0.8折 would be 92")
+        raise CellError(gettext("must be at least 1折 (90 percent off); 8折 is 20 percent off, and 0.8折 would be 92"))
     if paid <= 10:
         return paid * 10
     # Nothing costs more than 10 折, so that 85折 is the short spelling of 8.5折.
     if "." in number or not _LEAST_SHORT_FOLD <= paid < 100:
-        raise CellError("is no usual discount; write it between 1折 and 9.9折, for example 8.5折")
+        raise CellError(gettext("is no usual discount; write it between 1折 and 9.9折, for example 8.5折"))
     return paid
 
 

@@ -16,6 +16,7 @@ from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.rows import ADDED
 from couponpress.catalog.vocabulary import CellReader, Meaning, folded, known, meaning_of, spellings
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, joined, quoted
 
 #: Fields without which no head picture, or no cut-out, can be described.
 _FOR_COMBINE: Final = ("scope", "type", "threshold")
@@ -80,8 +81,16 @@ def plan_of(header: Sequence[str], catalog: str, own: HeaderMapping | None = Non
             continue
         if field in position:
             raise CatalogError(
-                f"{catalog}: the columns {header[position[field]].strip()!r} and {name.strip()!r} both mean {field}; "
-                "remove one of them or give it another header."
+                gettext(
+                    "%(catalog)s: the columns %(first)s and %(second)s both mean %(field)s; remove one of "
+                    "them or give it another header."
+                )
+                % {
+                    "catalog": catalog,
+                    "first": quoted(header[position[field]].strip()),
+                    "second": quoted(name.strip()),
+                    "field": field,
+                }
             )
         position[field] = index
         if meaning:
@@ -136,22 +145,33 @@ def _check_usable(plan: Plan, catalog: str, line: int) -> None:
     """
     if missing := _missing(plan.position):
         raise CatalogError(
-            f"{catalog}: line {line} ({_in_short(plan.header)}) is no usable header; missing columns: "
-            f"{'; '.join(missing)}. docs/catalog.md lists every header that is understood, --map names your own, and "
-            "--header-row says which line it is."
+            gettext(
+                "%(catalog)s: line %(line)s (%(names)s) is no usable header; missing columns: "
+                "%(missing)s. docs/catalog.md lists every header that is understood, --map names your "
+                "own, and --header-row says which line it is."
+            )
+            % {"catalog": catalog, "line": line, "names": _in_short(plan.header), "missing": joined(missing, "; ")}
         )
     money = {name: plan.units[name] for name in _MONEY if name in plan.units}
     if len(set(money.values())) > 1:
-        read = ", ".join(f"{plan.column(name)!r} is read in {unit}" for name, unit in money.items())
+        read = joined(
+            gettext("%(column)s is read in %(unit)s") % {"column": quoted(plan.column(name)), "unit": unit}
+            for name, unit in money.items()
+        )
         raise CatalogError(
-            f"{catalog}: the amounts of a row are in two units: {read}. Name each column by its unit, for example "
-            "--map 'discount_amount=discount_yuan', and use one unit for all."
+            gettext(
+                "%(catalog)s: the amounts of a row are in two units: %(read)s. Name each column by its "
+                "unit, for example --map 'discount_amount=discount_yuan', and use one unit for all."
+            )
+            % {"catalog": catalog, "read": read}
         )
 
 
 def _in_short(header: Sequence[str]) -> str:
     names = [name.strip()[:_SHOWN_LETTERS] for name in header if name.strip()]
-    more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    more = (
+        gettext(" and %(more)s more") % {"more": f"{len(names) - _SHOWN_NAMES:,}"} if len(names) > _SHOWN_NAMES else ""
+    )
     return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
@@ -166,12 +186,16 @@ def _mapped(header: Sequence[str], own: HeaderMapping, catalog: str) -> dict[int
     names = [folded(name) for name in header]
     for name, field in own.columns.items():
         if names.count(folded(name)) > 1:
-            raise CatalogError(f"{catalog}: {name!r} is mapped, and two columns have that name; rename one of them.")
+            raise CatalogError(
+                gettext("%(catalog)s: %(name)s is mapped, and two columns have that name; rename one of them.")
+                % {"catalog": catalog, "name": quoted(name)}
+            )
         index = index_of.get(folded(name))
         if index is None:
             there = ", ".join([repr(one.strip()) for one in header if one.strip()][:20])
             raise CatalogError(
-                f"{catalog}: the mapping names a column {name!r}, which is not there; there are {there}."
+                gettext("%(catalog)s: the mapping names a column %(name)s, which is not there; there are %(there)s.")
+                % {"catalog": catalog, "name": quoted(name), "there": there}
             )
         mapped[index] = known(field)
     return mapped
@@ -183,8 +207,15 @@ def _fix(
     meaning = known(name)
     at = position.get(meaning.field)
     if at is not None:
-        what = f"the column {header[at].strip()!r}" if at < len(header) else "another fixed value"
-        raise CatalogError(f"{catalog}: {what} means {meaning.field}, which the mapping fixes; remove one of the two.")
+        what = (
+            gettext("the column %(name)s") % {"name": quoted(header[at].strip())}
+            if at < len(header)
+            else gettext("another fixed value")
+        )
+        raise CatalogError(
+            gettext("%(catalog)s: %(what)s means %(field)s, which the mapping fixes; remove one of the two.")
+            % {"catalog": catalog, "what": what, "field": meaning.field}
+        )
     position[meaning.field] = len(header) + sum(one >= len(header) for one in position.values())
     reader[meaning.field] = meaning.read
 
@@ -204,7 +235,10 @@ def _missing(fields: Container[str]) -> list[str]:
     missing = [] if "brand_id" in fields else [spellings("brand_id")]
     combine = [spellings(field) for field in _FOR_COMBINE if field not in fields]
     if not any(field in fields for field in _AMOUNTS):
-        combine.append("one of " + ", ".join(spellings(field) for field in _AMOUNTS))
+        combine.append(gettext("one of %(amounts)s") % {"amounts": joined(spellings(field) for field in _AMOUNTS)})
     if combine and not all(field in fields for field in _FOR_CUT_OUT):
-        missing.append(f"for head pictures {', '.join(combine)}, or for cut-outs {spellings(_FOR_CUT_OUT[0])}")
+        missing.append(
+            gettext("for head pictures %(combine)s, or for cut-outs %(picture)s")
+            % {"combine": joined(combine, ", "), "picture": spellings(_FOR_CUT_OUT[0])}
+        )
     return missing

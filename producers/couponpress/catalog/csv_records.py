@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
+from couponpress.language import gettext, gettext_noop
+
 #: In the order in which they are preferred, when a header reads equally well with several.
 DELIMITERS: Final = (",", ";", "\t", "|", "，", "；", "^")
 
@@ -33,8 +35,10 @@ _LONG_NUMBER: Final = re.compile(r"[0-9]{5,}")
 #: A first line by which a program tells Excel the delimiter.
 _SEP_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
 
-_UNCLOSED: Final = 'has a quote that does not close: a cell that begins with " ends with it, and writes " inside as ""'
-_TOO_LONG: Final = "has a cell of more than 16 million letters"
+_UNCLOSED: Final = gettext_noop(
+    'has a quote that does not close: a cell that begins with " ends with it, and writes " inside as ""'
+)
+_TOO_LONG: Final = gettext_noop("has a cell of more than 16 million letters")
 
 #: Takes the line on which a record begins and a later line of it; tells whether the later one is a row by itself.
 IsRow = Callable[[str, str], bool]
@@ -163,7 +167,7 @@ def records(
                 line += len(taken)
                 taken.clear()
         except (csv.Error, _SwallowingError) as error:
-            yield line, BadText(taken[0], _TOO_LONG if "field larger" in str(error) else _UNCLOSED)
+            yield line, BadText(taken[0], gettext(_TOO_LONG if "field larger" in str(error) else _UNCLOSED))
             line += 1
             again.extendleft(reversed(taken[1:]))
             taken.clear()

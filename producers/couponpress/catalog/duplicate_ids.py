@@ -16,8 +16,10 @@ from typing import Final, NamedTuple, Self
 from couponpress.catalog.id_table import SPILL_AFTER, IdTable
 from couponpress.catalog.rows import BrokenRow, Row
 from couponpress.errors import Problem
+from couponpress.language import gettext, gettext_noop
 
-REPEATED: Final = "row: stands twice; it is the same work"
+#: A note, as a person who reads English sees it.
+REPEATED: Final = gettext_noop("row: stands twice; it is the same work")
 
 
 class DuplicateIds:
@@ -74,7 +76,7 @@ class DuplicateIds:
                 if broken is not None:
                     yield broken
                     continue
-                notes[REPEATED] += 1
+                notes[gettext(REPEATED)] += 1
             yield row
 
     def _repeated(self, row: Row, firsts: Mapping[int, _First], columns: tuple[str, str]) -> BrokenRow | None:
@@ -82,7 +84,11 @@ class DuplicateIds:
         row_id, task_id, *_ = row.serialized_spec
         ids = ((hash(row_id or task_id), row_id or task_id), (hash((task_id,)), task_id))
         problems = [
-            Problem(column, f"stands in {self._place(firsts[key].line)} too, with other content", value)
+            Problem(
+                column,
+                gettext("stands in %(place)s too, with other content") % {"place": self._place(firsts[key].line)},
+                value,
+            )
             for (key, value), column in zip(ids, columns, strict=True)
             if key in firsts and not firsts[key].same
         ]
@@ -91,8 +97,12 @@ class DuplicateIds:
     def _place(self, number: int) -> str:
         """Return a line's name, seen from the catalog in hand."""
         at = bisect_right(self._starts, number - 1) - 1
-        line = f"line {number - self._starts[at]}"
-        return line if self._names[at] == self._names[-1] else f"{line} of {self._names[at]}"
+        line = gettext("line %(number)s") % {"number": number - self._starts[at]}
+        return (
+            line
+            if self._names[at] == self._names[-1]
+            else gettext("%(line)s of %(name)s") % {"line": line, "name": self._names[at]}
+        )
 
 
 class _First(NamedTuple):

@@ -19,6 +19,7 @@ from couponpress.catalog.json_lines import TEXT
 from couponpress.catalog.reader import Catalog
 from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Given, SheetCell
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, gettext_noop, joined
 
 
 class AddedRows:
@@ -29,7 +30,7 @@ class AddedRows:
         written: how many rows it holds.
     """
 
-    _called = "the file"
+    _called = gettext_noop("the file")
 
     def __init__(self, path: str | Path, catalog: Catalog, added: tuple[str, ...]) -> None:
         """Prepare a file for `catalog`, whose format, columns, encoding and delimiter it takes.
@@ -46,7 +47,10 @@ class AddedRows:
         whole = self.path.exists() and not self.path.is_file()
         self._unfinished = self.path if whole else self.path.with_name(f".{self.path.name}.part")
         if catalog.path and self.path.exists() and self.path.samefile(catalog.path):
-            raise CatalogError(f"{self.path} is the catalog itself; give the file with its rows another name.")
+            raise CatalogError(
+                gettext("%(path)s is the catalog itself; give the file with its rows another name.")
+                % {"path": self.path}
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -107,14 +111,15 @@ class AddedRows:
 
     def _unwritable(self, error: OSError) -> CatalogError:
         return CatalogError(
-            f"{self._called} {self.path} cannot be written ({error.strerror}); choose another place for it."
+            gettext("%(called)s %(path)s cannot be written (%(strerror)s); choose another place for it.")
+            % {"called": gettext(self._called), "path": self.path, "strerror": error.strerror}
         )
 
 
 class ErrorFile(AddedRows):
     """The broken rows of one catalog, one line each, with the reason."""
 
-    _called = "the error file"
+    _called = gettext_noop("the error file")
 
     def __init__(self, path: str | Path, catalog: Catalog) -> None:
         """Prepare an error file for `catalog`.
@@ -130,7 +135,7 @@ class ErrorFile(AddedRows):
         Raises:
             CatalogError: the file cannot be written.
         """
-        reason = {LINE: row.default_row_id, PROBLEM: "; ".join(map(str, row.problems))}
+        reason = {LINE: row.default_row_id, PROBLEM: joined(map(str, row.problems), "; ")}
         self.add(row.given, reason, {problem.field for problem in row.problems})
 
 

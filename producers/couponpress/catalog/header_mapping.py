@@ -16,6 +16,7 @@ from couponpress.catalog.cells import CellError
 from couponpress.catalog.mapping_file import edited
 from couponpress.catalog.vocabulary import Meaning, folded, known, meaning_of, own_names
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, joined, quoted
 from couponpress.spec import CouponType, ImageGenerationType, Scope, UsageMode
 
 _PARTS: Final = ("columns", "fixed", "words")
@@ -54,7 +55,10 @@ class HeaderMapping:
         """
         for part in raw:
             if part not in _PARTS:
-                raise CatalogError(f"{where}: there is no part {part!r}; the parts are {', '.join(_PARTS)}.")
+                raise CatalogError(
+                    gettext("%(where)s: there is no part %(part)s; the parts are %(parts)s.")
+                    % {"where": where, "part": quoted(part), "parts": joined(_PARTS, ", ")}
+                )
         columns, fixed = (_texts(raw.get(part, {}), f"{where}: [{part}]") for part in ("columns", "fixed"))
         words = {
             name: _texts(of_field, f"{where}: [words.{name}]")
@@ -62,7 +66,10 @@ class HeaderMapping:
         }
         for name in (*columns.values(), *fixed, *words):
             if meaning_of(name) is None:
-                raise CatalogError(f"{where}: there is no field {name!r}; the fields are {', '.join(own_names())}.")
+                raise CatalogError(
+                    gettext("%(where)s: there is no field %(name)s; the fields are %(own_names)s.")
+                    % {"where": where, "name": quoted(name), "own_names": joined(own_names(), ", ")}
+                )
         for name, cell in fixed.items():
             _check_fixed(known(name), name, cell, where)
         for name, of_field in words.items():
@@ -81,14 +88,22 @@ class HeaderMapping:
             try:
                 raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
             except OSError as error:
-                raise CatalogError(f"the mapping {path} cannot be read ({error.strerror}).") from None
+                raise CatalogError(
+                    gettext("the mapping %(path)s cannot be read (%(strerror)s).")
+                    % {"path": path, "strerror": error.strerror}
+                ) from None
             except ValueError as error:
-                raise CatalogError(f"the mapping {path} is not TOML: {error}.") from None
+                raise CatalogError(
+                    gettext("the mapping %(path)s is not TOML: %(error)s.") % {"path": path, "error": error}
+                ) from None
         said: dict[str, str] = {}
         for pair in pairs:
             header, sign, name = pair.rpartition("=")
             if not sign or not header.strip():
-                raise CatalogError(f"--map {pair!r} must read header=field, for example '门店品牌号=brand_id'.")
+                raise CatalogError(
+                    gettext("--map %(pair)s must read header=field, for example '门店品牌号=brand_id'.")
+                    % {"pair": quoted(pair)}
+                )
             said[header.strip()] = name.strip()
         of_file = cls.of(raw, str(path))
         of_pairs = cls.of({"columns": said}, "--map")
@@ -117,16 +132,22 @@ class HeaderMapping:
             unfinished.write_text(text, encoding="utf-8")
             unfinished.replace(path)
         except OSError as error:
-            raise CatalogError(f"the mapping {path} cannot be written ({error.strerror}).") from None
+            raise CatalogError(
+                gettext("the mapping %(path)s cannot be written (%(strerror)s).")
+                % {"path": path, "strerror": error.strerror}
+            ) from None
         except ValueError:
             raise CatalogError(
-                f"{origin} is there, and is no mapping that can be added to; save the mapping to a new file."
+                gettext("%(origin)s is there, and is no mapping that can be added to; save the mapping to a new file.")
+                % {"origin": origin}
             ) from None
 
 
 def _check_fixed(meaning: Meaning, name: str, cell: str, where: str) -> None:
     if meaning.field in _OF_ONE_ROW:
-        raise CatalogError(f"{where}: {name} cannot be fixed, for it is each row's own.")
+        raise CatalogError(
+            gettext("%(where)s: %(name)s cannot be fixed, for it is each row's own.") % {"where": where, "name": name}
+        )
     try:
         read = meaning.read(cell)
     except CellError as error:
@@ -139,14 +160,17 @@ def _check_fixed(meaning: Meaning, name: str, cell: str, where: str) -> None:
 def _check_words(meaning: Meaning, name: str, words: Mapping[str, str], where: str) -> None:
     if meaning.field in _AS_THEY_STAND:
         possible = [one for one in own_names() if known(one).field not in _AS_THEY_STAND]
-        raise CatalogError(f"{where}: {name} has no words; words are possible for {', '.join(possible)}.")
+        raise CatalogError(
+            gettext("%(where)s: %(name)s has no words; words are possible for %(possible)s.")
+            % {"where": where, "name": name, "possible": joined(possible, ", ")}
+        )
     for word, cell in words.items():
         _check_fixed(meaning, f"word {word!r} of {name}", cell, where)
 
 
 def _table(raw: object, where: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
-        raise CatalogError(f"{where} must be a table of names and texts.")
+        raise CatalogError(gettext("%(where)s must be a table of names and texts.") % {"where": where})
     return raw
 
 
@@ -154,8 +178,10 @@ def _texts(raw: object, where: str) -> dict[str, str]:
     made: dict[str, str] = {}
     for name, text in _table(raw, where).items():
         if not isinstance(text, str) or not text.strip():
-            raise CatalogError(f"{where}: {name!r} must be a text in quotes.")
+            raise CatalogError(
+                gettext("%(where)s: %(name)s must be a text in quotes.") % {"where": where, "name": quoted(name)}
+            )
         if any(folded(name) == folded(other) for other in made):
-            raise CatalogError(f"{where}: {name!r} stands twice.")
+            raise CatalogError(gettext("%(where)s: %(name)s stands twice.") % {"where": where, "name": quoted(name)})
         made[name] = text.strip()
     return made

@@ -14,6 +14,7 @@ from couponpress.catalog.columns import known_names, missing_columns
 from couponpress.catalog.csv_records import BadText
 from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.errors import CatalogError
+from couponpress.language import gettext
 
 #: Among so many records that are not empty the header is looked for.
 SEARCHED: Final = 20
@@ -39,7 +40,10 @@ def find_header(
     if wanted is not None:
         chosen = next((found for found in _up_to(records, wanted, damaged) if found[0] == wanted), None)
         if chosen is None:
-            raise CatalogError(f"{catalog} has no record on line {wanted}, which --header-row names.")
+            raise CatalogError(
+                gettext("%(catalog)s has no record on line %(wanted)s, which --header-row names.")
+                % {"catalog": catalog, "wanted": wanted}
+            )
         return chosen
     likeliest, most = None, -1
     for found in islice(_up_to(records, None, damaged), SEARCHED):
@@ -48,9 +52,9 @@ def find_header(
         if (known := known_names(found[1], own)) > most:
             likeliest, most = found, known
     if damaged:
-        raise CatalogError(f"{catalog}: the header {damaged[0].rule}.")
+        raise CatalogError(gettext("%(catalog)s: the header %(rule)s.") % {"catalog": catalog, "rule": damaged[0].rule})
     if likeliest is None:
-        raise CatalogError(f"{catalog} is empty.")
+        raise CatalogError(gettext("%(catalog)s is empty.") % {"catalog": catalog})
     return likeliest
 
 

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from couponpress.catalog.cells import CellError, visible
+from couponpress.language import gettext, gettext_noop
 
 #: What programs write where there is no value.
 _NO_VALUES: Final = (
@@ -63,7 +64,7 @@ _FORMULA_ERROR: Final = re.compile(
 )
 _TOO_NARROW: Final = re.compile(r"#{2,}")
 
-_AS_TEXT: Final = "format the column as text and write the id again"
+_AS_TEXT: Final = gettext_noop("format the column as text and write the id again")
 
 
 def identifier(text: str) -> str:
@@ -80,7 +81,8 @@ def identifier(text: str) -> str:
         plain = found[1].strip()
     elif re.fullmatch(_ROUNDED, plain):
         raise CellError(
-            f'ends in zeros from its 16th digit on, as a spreadsheet leaves it; {_AS_TEXT}, or as ="{plain}"'
+            gettext('ends in zeros from its 16th digit on, as a spreadsheet leaves it; %(as_text)s, or as ="%(plain)s"')
+            % {"as_text": gettext(_AS_TEXT), "plain": plain}
         )
     if len(plain) > 2 and plain[-1] == _QUOTES.get(plain[0]):
         plain = plain[1:-1].strip()
@@ -88,10 +90,13 @@ def identifier(text: str) -> str:
         plain = plain[1:].strip()
     if found := _DECIMAL.fullmatch(plain):
         if len(found[1]) > _KEPT_DIGITS:
-            raise CellError(f"is a long number with decimals, whose last digits may be lost; {_AS_TEXT}")
+            raise CellError(
+                gettext("is a long number with decimals, whose last digits may be lost; %(as_text)s")
+                % {"as_text": gettext(_AS_TEXT)}
+            )
         plain = found[1]
     elif plain.startswith("="):
-        raise CellError("is a formula, which only a spreadsheet can calculate; write the id itself")
+        raise CellError(gettext("is a formula, which only a spreadsheet can calculate; write the id itself"))
     check_id(plain)
     return plain
 
@@ -105,18 +110,24 @@ def check_id(text: str) -> None:
     if is_plain_id(text):
         return
     if _SHORTENED.fullmatch(text):
-        raise CellError(f"is a number that a spreadsheet has shortened, so that its digits are lost; {_AS_TEXT}")
+        raise CellError(
+            gettext("is a number that a spreadsheet has shortened, so that its digits are lost; %(as_text)s")
+            % {"as_text": gettext(_AS_TEXT)}
+        )
     if re.search(_ESCAPED, text):
         raise CellError(
-            "holds the trace of a letter that a program could not write, such as _x000D_; write the id itself"
+            gettext("holds the trace of a letter that a program could not write, such as _x000D_; write the id itself")
         )
     if _WITH_COMMAS.fullmatch(text):
-        raise CellError("is a number that a spreadsheet shows in groups; write the id itself")
+        raise CellError(gettext("is a number that a spreadsheet shows in groups; write the id itself"))
     if re.fullmatch(_AS_DATE, text):
-        raise CellError(f"is a date, which a spreadsheet may have made of an id; {_AS_TEXT}")
+        raise CellError(
+            gettext("is a date, which a spreadsheet may have made of an id; %(as_text)s")
+            % {"as_text": gettext(_AS_TEXT)}
+        )
     if _TOO_NARROW.fullmatch(text):
-        raise CellError("is what a spreadsheet shows in a column that is too narrow; write the id itself")
+        raise CellError(gettext("is what a spreadsheet shows in a column that is too narrow; write the id itself"))
     if _FORMULA_ERROR.fullmatch(text):
-        raise CellError("is a formula's error; mend the formula, or write the id itself")
+        raise CellError(gettext("is a formula's error; mend the formula, or write the id itself"))
     if _NO_VALUE.fullmatch(text):
-        raise CellError("is a program's word for no value; write the id, or leave the cell empty")
+        raise CellError(gettext("is a program's word for no value; write the id, or leave the cell empty"))

@@ -17,6 +17,7 @@ from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
 from couponpress.catalog.rows import LINE, PROBLEM, RESULT, BrokenRow, Row
 from couponpress.errors import CatalogError, Problem, SpecError
+from couponpress.language import gettext, quoted
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
@@ -142,9 +143,15 @@ def _check_first(text: str, name: str) -> None:
     """
     begun = text.strip().removeprefix("\ufeff")
     if begun == "{":
-        raise CatalogError(f"{name} is JSON over several lines; write each object on one line, as `jq -c .` does.")
+        raise CatalogError(
+            gettext("%(name)s is JSON over several lines; write each object on one line, as `jq -c .` does.")
+            % {"name": name}
+        )
     if _ARRAY.match(begun):
-        raise CatalogError(f"{name} is a JSON array; write each of its objects on one line, as `jq -c '.[]'` does.")
+        raise CatalogError(
+            gettext("%(name)s is a JSON array; write each of its objects on one line, as `jq -c '.[]'` does.")
+            % {"name": name}
+        )
 
 
 def _id_problems(raw: dict[str, Any]) -> list[Problem]:
@@ -172,7 +179,9 @@ def _depth(text: str) -> int:
 
 def _object_of(text: str) -> dict[str, Any]:
     if text.count("{") + text.count("[") > _DEEPEST and _depth(text) > _DEEPEST:
-        raise _UnreadableError(f"is not JSON that can be read: it nests more than {_DEEPEST} levels deep")
+        raise _UnreadableError(
+            gettext("is not JSON that can be read: it nests more than %(deepest)s levels deep") % {"deepest": _DEEPEST}
+        )
     try:
         found = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
     except _UnreadableError:
@@ -180,14 +189,20 @@ def _object_of(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         behind = text[error.pos :].strip() if error.msg == "Extra data" else ""
         if behind.startswith("{"):
-            raise _UnreadableError("holds more than one JSON object; write each on a line of its own") from None
+            raise _UnreadableError(
+                gettext("holds more than one JSON object; write each on a line of its own")
+            ) from None
         if behind == ",":
-            raise _UnreadableError("has a comma behind its JSON object; each line is one object by itself") from None
-        raise _UnreadableError(f"is not JSON: {error.msg} at character {error.colno}") from None
+            raise _UnreadableError(
+                gettext("has a comma behind its JSON object; each line is one object by itself")
+            ) from None
+        raise _UnreadableError(
+            gettext("is not JSON: %(reason)s at character %(number)s") % {"reason": error.msg, "number": error.colno}
+        ) from None
     except ValueError:
-        raise _UnreadableError("is not JSON that can be read: a number in it has too many digits") from None
+        raise _UnreadableError(gettext("is not JSON that can be read: a number in it has too many digits")) from None
     if not isinstance(found, dict):
-        raise _UnreadableError("is not a JSON object: each line is one request body")
+        raise _UnreadableError(gettext("is not a JSON object: each line is one request body"))
     return found
 
 
@@ -196,9 +211,9 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _UnreadableError(f"has the key {twice!r} twice")
+        raise _UnreadableError(gettext("has the key %(key)s twice") % {"key": quoted(twice)})
     return made
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _UnreadableError(f"is not JSON: there is no {name} in it")
+    raise _UnreadableError(gettext("is not JSON: there is no %(name)s in it") % {"name": name})

@@ -13,6 +13,7 @@ from typing import Final
 
 from couponpress.catalog.encodings import decoded, decoder_of, marked_encoding, told_encoding
 from couponpress.errors import CatalogError
+from couponpress.language import gettext
 
 #: How much is read at once, and how much is looked at from the first letter that is not ASCII.
 _CHUNK_BYTES: Final = 64 * 1024
@@ -71,7 +72,10 @@ class Lines:
                 raise trouble
             rest = text[cut:]
             if len(rest) > _LONGEST_LINE:
-                raise CatalogError(f"{self._name} has a line of more than 16 million letters; it is no catalog.")
+                raise CatalogError(
+                    gettext("%(name)s has a line of more than 16 million letters; it is no catalog.")
+                    % {"name": self._name}
+                )
 
     def _chunk(self) -> bytes:
         chunk = self._stream.read1(_CHUNK_BYTES)
@@ -92,8 +96,11 @@ class Lines:
             encoding = told_encoding(chunk[found.start() :], ended=ended_early)
             if encoding is None:
                 raise CatalogError(
-                    f"{self._name} could be UTF-8 or GB18030: its few letters that are not English read well as both. "
-                    "Say which it is: --encoding utf-8 or --encoding gb18030."
+                    gettext(
+                        "%(name)s could be UTF-8 or GB18030: its few letters that are not English read well as "
+                        "both. Say which it is: --encoding utf-8 or --encoding gb18030."
+                    )
+                    % {"name": self._name}
                 )
             self._settle(encoding)
             return self._text(chunk, ended)

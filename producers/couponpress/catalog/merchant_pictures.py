@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.picture_table import PictureTable
 from couponpress.errors import MerchantPictureFoundError, PictureError
+from couponpress.language import gettext
 from couponpress.picture_files import STORED_AT, Settled, source_of
 
 #: Stands in a body while pictures are gathered, or only checked.
@@ -69,7 +70,9 @@ class MerchantPictures:
         if self.phase == "gather":
             self._asked = source
             return NOT_UPLOADED_YET
-        found = self.sources.settled(source) or Settled(source, reason="was not there when the catalog was first read")
+        found = self.sources.settled(source) or Settled(
+            source, reason=gettext("was not there when the catalog was first read")
+        )
         if not found.url:
             raise CellError(found.reason)
         return found.url

@@ -33,6 +33,7 @@ from couponpress.catalog.table import Table
 from couponpress.catalog.workbook import Sheet, open_sheet
 from couponpress.catalog.workbook_cells import SheetRows, header_of
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, quoted
 
 
 class Catalog:
@@ -71,7 +72,11 @@ class Catalog:
         self._source = source
         of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
         self.path, self.format, self.bom = source.path, source.format, source.bom
-        self.name = source.name if sheet is None else f"{source.name}, sheet {sheet!r}"
+        self.name = (
+            source.name
+            if sheet is None
+            else gettext("%(name)s, sheet %(sheet)s") % {"name": source.name, "sheet": quoted(sheet)}
+        )
         self.notes: Counter[str] = Counter()
         self.good = self.broken = self._last_line = 0
         self.delimiter, self.sheet = ",", ""
@@ -86,9 +91,15 @@ class Catalog:
 
         plan = Plan((), {}, {}, ())
         if sheet is not None and source.format != "xlsx":
-            raise CatalogError(f"{source.name} is no workbook and has no sheet {sheet!r}.")
+            raise CatalogError(
+                gettext("%(name)s is no workbook and has no sheet %(sheet)s.")
+                % {"name": source.name, "sheet": quoted(sheet)}
+            )
         if headers is not None and source.format == "jsonl":
-            raise CatalogError(f"{self.name} is JSONL, which has no columns to map; leave --map and --mapping out.")
+            raise CatalogError(
+                gettext("%(name)s is JSONL, which has no columns to map; leave --map and --mapping out.")
+                % {"name": self.name}
+            )
         if source.format == "csv":
             found = self._records()
             plan = self._plan(found)
@@ -144,7 +155,7 @@ class Catalog:
         if self._opened is not None:
             self.summary.skipped_rows = self._opened.skipped
         if not self._last_line and self.format == "jsonl":
-            raise CatalogError(f"{self.name} is empty.")
+            raise CatalogError(gettext("%(name)s is empty.") % {"name": self.name})
 
     def __enter__(self) -> Self:
         return self

@@ -21,6 +21,7 @@ from couponpress.catalog.source import FORMATS, Source
 from couponpress.catalog.workbook import Sheet, open_sheet
 from couponpress.catalog.workbook_cells import header_of
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, quoted
 
 ALL: Final = "all"
 #: So many known names in one row look like a header.
@@ -74,7 +75,10 @@ def _sheets_of(name: str, prefix: str, headers: HeaderMapping) -> Iterator[Part]
             yield Part(name, ALL, prefix)
             return
         if twice := [title for title, count in Counter(first.titles).items() if count > 1]:
-            raise CatalogError(f"{name} has two sheets of the name {twice[0]!r}; give one another name.")
+            raise CatalogError(
+                gettext("%(name)s has two sheets of the name %(sheet)s; give one another name.")
+                % {"name": name, "sheet": quoted(twice[0])}
+            )
         read = [
             title
             for title in first.visible
@@ -84,7 +88,9 @@ def _sheets_of(name: str, prefix: str, headers: HeaderMapping) -> Iterator[Part]
         yield Part(name, None, prefix)
         return
     unread = tuple(
-        title if title in first.visible else f"{title} (hidden)" for title in first.titles if title not in read
+        title if title in first.visible else gettext("%(title)s (hidden)") % {"title": title}
+        for title in first.titles
+        if title not in read
     )
     for number, title in enumerate(read):
         yield Part(name, title, f"{prefix}{title}:", True, () if number else unread)

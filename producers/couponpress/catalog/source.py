@@ -18,6 +18,7 @@ from couponpress.catalog.encodings import MARKS, SHOWN, encoding_called
 from couponpress.catalog.first_bytes import OTHER_TABLES, PACKED, SAMPLE, other_table, trouble_of, utf16_of
 from couponpress.catalog.lines import Lines
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, joined, quoted
 
 #: Suffix -> format; the formats are also the values of `--format`.
 FORMATS: Final[Mapping[str, str]] = {
@@ -60,12 +61,12 @@ class Source:
         stream: BinaryIO
         if isinstance(origin, str | Path):
             if str(origin) == "-":
-                self.name, stream = "standard input", sys.stdin.buffer
+                self.name, stream = gettext("standard input"), sys.stdin.buffer
             else:
                 self.path = Path(origin)
                 self.name = str(self.path)
         else:
-            self.name, stream = "the stream", origin
+            self.name, stream = gettext("the stream"), origin
         self.format = _format_of(self.path, format_name, self.name)
         said = _encoding_of(encoding)
         self.closed = False
@@ -121,14 +122,20 @@ class Source:
 
 def unreadable(name: str, error: OSError) -> CatalogError:
     """Return the sentence for a catalog that the system does not give."""
-    return CatalogError(f"{name} cannot be read ({error.strerror}); check the path and who may read it.")
+    return CatalogError(
+        gettext("%(name)s cannot be read (%(strerror)s); check the path and who may read it.")
+        % {"name": name, "strerror": error.strerror}
+    )
 
 
 def no_temporary_file(reason: str) -> CatalogError:
     """Return the sentence for what is too long to be held in memory, and found no place on disk."""
     return CatalogError(
-        f"a catalog of this length needs a temporary file, which failed ({reason}): make room in the folder for "
-        "temporary files, or name another one in TMPDIR."
+        gettext(
+            "a catalog of this length needs a temporary file, which failed (%(reason)s): make room "
+            "in the folder for temporary files, or name another one in TMPDIR."
+        )
+        % {"reason": reason}
     )
 
 
@@ -136,8 +143,12 @@ def undecodable(name: str, error: UnicodeDecodeError, line: int) -> CatalogError
     """Return the sentence for text that does not decode. `line` is the line with the letter that is none."""
     shown = SHOWN.get(error.encoding, error.encoding)
     return CatalogError(
-        f"{name} is not {shown} text (line {line} holds bytes that are no letter of it); mend that line, save the file "
-        "again as UTF-8, in Excel as 'CSV UTF-8', or say what it is with --encoding."
+        gettext(
+            "%(name)s is not %(shown)s text (line %(line)s holds bytes that are no letter of it); "
+            "mend that line, save the file again as UTF-8, in Excel as 'CSV UTF-8', or say what it "
+            "is with --encoding."
+        )
+        % {"name": name, "shown": shown, "line": line}
     )
 
 
@@ -146,23 +157,33 @@ def _encoding_of(asked: str | None) -> str | None:
         return None
     found = encoding_called(asked)
     if found is None:
-        raise CatalogError(f"there is no encoding {asked!r} for catalogs; they are utf-8, gb18030, big5 or utf-16.")
+        raise CatalogError(
+            gettext("there is no encoding %(asked)s for catalogs; they are utf-8, gb18030, big5 or utf-16.")
+            % {"asked": quoted(asked)}
+        )
     return found
 
 
 def _format_of(path: Path | None, asked: str | None, name: str) -> str:
     if asked is not None:
         if asked not in _KNOWN:
-            raise CatalogError(f"there is no catalog format {asked!r}; the formats are {', '.join(_KNOWN)}.")
+            raise CatalogError(
+                gettext("there is no catalog format %(asked)s; the formats are %(known)s.")
+                % {"asked": quoted(asked), "known": joined(_KNOWN, ", ")}
+            )
         return asked
     found = FORMATS.get(path.suffix.lower()) if path else None
     if found is None and path and path.suffix.lower() in PACKED:
-        raise CatalogError(f"{name} is compressed; unpack it first, then submit {path.with_suffix('').name}.")
+        raise CatalogError(
+            gettext("%(name)s is compressed; unpack it first, then submit %(unpacked)s.")
+            % {"name": name, "unpacked": path.with_suffix("").name}
+        )
     if found is None and path and path.suffix.lower() in OTHER_TABLES:
-        raise CatalogError(f"{name} is {_other_table(path)}.")
+        raise CatalogError(gettext("%(name)s is %(other)s.") % {"name": name, "other": _other_table(path)})
     if found is None:
         raise CatalogError(
-            f"the format of {name} cannot be told by its name; add --format {', --format '.join(_KNOWN)}."
+            gettext("the format of %(name)s cannot be told by its name; add %(formats)s.")
+            % {"name": name, "formats": joined(f"--format {one}" for one in _KNOWN)}
         )
     return found
 

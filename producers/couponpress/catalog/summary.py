@@ -11,11 +11,16 @@ from typing import Final
 
 from couponpress.catalog.columns import Plan
 from couponpress.catalog.rows import Row
+from couponpress.language import gettext, gettext_noop, joined, quoted
 from couponpress.spec import TaskSpec
 
 #: How a body says that it is a head picture.
 _HAS_OFFER: Final = b'"combine_image"'
-_UNITS: Final[Mapping[str, str]] = {"yuan": "yuan (元)", "cents": "cents (分)", "percent": "percent off or 折"}
+_UNITS: Final[Mapping[str, str]] = {
+    "yuan": gettext_noop("yuan (元)"),
+    "cents": gettext_noop("cents (分)"),
+    "percent": gettext_noop("percent off or 折"),
+}
 
 
 def in_words(spec: TaskSpec) -> str:
@@ -63,27 +68,36 @@ class Summary:
         """Take the offer of a good row, if it has one; a cut-out has none."""
         self._has_rows = True
         if _HAS_OFFER in row.serialized_spec.head + row.serialized_spec.tail:
-            self.offer = f"line {row.line} is the offer {in_words(row.spec)}"
+            self.offer = gettext("line %(line)s is the offer %(in_words)s") % {
+                "line": row.line,
+                "in_words": in_words(row.spec),
+            }
 
     def lines(self) -> list[str]:
         """Return sentences for a report; at most five. Of units nothing is said where no row has an amount."""
         told = []
         if self.other_sheets:
-            told.append(f"read is the sheet {self.sheet!r}; not read: {', '.join(self.other_sheets[:8])}")
+            told.append(
+                gettext("read is the sheet %(sheet)s; not read: %(other_sheets)s")
+                % {"sheet": quoted(self.sheet), "other_sheets": joined(self.other_sheets[:8], ", ")}
+            )
         if self.skipped_rows:
-            told.append(f"hidden rows left out: {self.skipped_rows}")
+            told.append(gettext("hidden rows left out: %(skipped_rows)s") % {"skipped_rows": self.skipped_rows})
         if self.hidden_columns:
-            told.append(f"hidden columns that are read: {', '.join(self.hidden_columns[:8])}")
+            told.append(
+                gettext("hidden columns that are read: %(hidden_columns)s")
+                % {"hidden_columns": joined(self.hidden_columns[:8], ", ")}
+            )
         if (self.offer is not None or not self._has_rows) and (units := self._units()):
-            told.append(f"amounts are read in {units}")
+            told.append(gettext("amounts are read in %(units)s") % {"units": units})
         if self.offer is not None:
             told.append(self.offer)
         return told
 
     def _units(self) -> str:
         if self._plan is None:
-            return _UNITS["cents"] if self._has_rows else ""
+            return gettext(_UNITS["cents"]) if self._has_rows else ""
         columns: dict[str, list[str]] = {}
         for field, unit in self._plan.units.items():
             columns.setdefault(unit, []).append(self._plan.column(field))
-        return "; ".join(f"{_UNITS[unit]}: {', '.join(names)}" for unit, names in columns.items())
+        return joined((f"{gettext(_UNITS[unit])}: {joined(names)}" for unit, names in columns.items()), "; ")

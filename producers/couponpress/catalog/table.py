@@ -22,7 +22,9 @@ from couponpress.catalog.ids import identifier, is_plain_id
 from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.offers import Offers
 from couponpress.catalog.rows import LINE, BrokenRow, Row
+from couponpress.catalog.vocabulary import as_in_file
 from couponpress.errors import Problem, SpecError
+from couponpress.language import gettext, joined
 from couponpress.spec import RULE_OF_TYPE, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
 
 _RULE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -134,8 +136,12 @@ class Table:
         return any(_ENDS_IN_DIGIT(one) and _BEGINS_WITH_DIGIT(next_) for one, next_ in pairwise(cells))
 
     def _too_wide(self, cells: list[str]) -> str:
-        rule = f"has {len(cells)} cells under a header of {self._width} columns"
-        return f"{rule}; a number with a comma needs quotes around it" if self._is_shifted(cells) else rule
+        rule = gettext("has %(cells)s cells under a header of %(width)s columns") % {
+            "cells": len(cells),
+            "width": self._width,
+        }
+        quotes = gettext("a number with a comma needs quotes around it")
+        return joined((rule, quotes), "; ") if self._is_shifted(cells) else rule
 
     def _checked(self, own: Mapping[str, str | None], cells: list[str]) -> tuple[TaskSpec, tuple[str, ...]]:
         """Read every cell that the row's type uses, and validate the whole request.
@@ -148,17 +154,18 @@ class Table:
         reading = _Reading(plan, given)
         raw = {**own, **reading.request()}
         strays = reading.strays() if self._strict else reading.moved()
-        problems = [*reading.problems, *(Problem(plan.column(name), rule, given[name]) for name, rule in strays)]
+        problems = [*reading.problems, *(self._problem(name, rule, given[name]) for name, rule in strays)]
         try:
             spec, notes = TaskSpec.parse(raw, strict=self._strict)
         except SpecError as error:
             problems.extend(self._in_columns(error.problems, given, reading.unread))
         if problems:
             raise SpecError(tuple(problems))
-        told = [f"{plan.column(name)}: not sent, it {rule}" for name, rule in reading.strays()]
+        not_sent = gettext("%(column)s: not sent, it %(rule)s")
+        told = [not_sent % {"column": plan.column(name), "rule": rule} for name, rule in reading.strays()]
         for note in notes:
             path, _, text = note.partition(": ")
-            told.append(f"{plan.column(path.rpartition('.')[2])}: {text}")
+            told.append(self._problem(path.rpartition(".")[2], text).broken)
         return spec, tuple(told)
 
     def _in_columns(self, problems: Iterable[Problem], given: Mapping[str, str], unread: set[str]) -> Iterator[Problem]:
@@ -167,7 +174,12 @@ class Table:
             name = problem.field.rpartition(".")[2]
             if name not in unread:
                 value = None if problem.value is None else given.get(name, problem.value)
-                yield Problem(self._plan.column(name), problem.rule, value)
+                yield self._problem(name, problem.rule, value)
+
+    def _problem(self, field: str, rule: str, value: object = None) -> Problem:
+        """Return a problem under the column's header, with the words that stand in such a column."""
+        header = self._plan.column(field)
+        return Problem(header, as_in_file(header, field, rule), value)
 
 
 class _Reading:
@@ -202,7 +214,8 @@ class _Reading:
         """Return the fields that belong to another type, each with the rule; none while no type is known."""
         if not self._type:
             return []
-        rule = f"has no place in a {self._type} row"
+        rule = gettext("has no place in a %(type)s row") % {"type": self._type}
+        rule = as_in_file(self._plan.column("type"), "type", rule)
         return [
             (name, rule) for name in (*_OFFER_FIELDS, "image_url") if name in self._given and name not in self._used
         ]
@@ -212,7 +225,7 @@ class _Reading:
 
         A leftover of another type is seldom greater than the amount before it, and can be read.
         """
-        rule = "may be the end of a number with a comma, which needs quotes around it"
+        rule = gettext("may be the end of a number with a comma, which needs quotes around it")
         fields = {at: name for name, at in self._plan.position.items() if name in self._used and name in _MONEY_FIELDS}
         before = {name: fields.get(self._plan.position[name] - 1, "") for name, _ in self.strays()}
         return [(name, rule) for name, other in before.items() if self._is_end_of(self._given.get(other, ""), name)]

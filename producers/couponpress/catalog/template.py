@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, joined
 
 
 class Column(NamedTuple):
@@ -42,7 +43,9 @@ COLUMNS: Final = (
     Column("换购价(元)", "兑换券必填", "用多少元换购。"),
     Column("背景色", "选填", "#ff5733、rgb(255, 87, 51) 或 红色 这样的常用颜色名。"),
     Column(
-        "商品图", "抠图必填", "图片文件的路径、网址,或 https://wxpaylogo.qpic.cn/ 上的地址;JPG、PNG 或 BMP,最大 2 MB。"
+        "商品图",
+        "抠图必填",
+        "图片文件的路径、网址,或 https://wxpaylogo.qpic.cn/ 上的地址;JPG、PNG 或 BMP,最大 2 MB。",
     ),
 )
 
@@ -79,13 +82,21 @@ def write_template(path: Path) -> None:
     writers = {".xlsx": _write_workbook, ".csv": _write_csv, ".tsv": _write_csv}
     write = writers.get(path.suffix.lower())
     if write is None:
-        raise CatalogError(f"a template ends in {', '.join(writers)}, not as {path} does.")
+        raise CatalogError(
+            gettext("a template ends in %(writers)s, not as %(path)s does.")
+            % {"writers": joined(writers, ", "), "path": path}
+        )
     if path.exists():
-        raise CatalogError(f"{path} is there already; remove it, or name another file with -o.")
+        raise CatalogError(
+            gettext("%(path)s is there already; remove it, or name another file with -o.") % {"path": path}
+        )
     try:
         write(path)
     except OSError as error:
-        raise CatalogError(f"{path} cannot be written ({error.strerror}); choose another place for it.") from None
+        raise CatalogError(
+            gettext("%(path)s cannot be written (%(strerror)s); choose another place for it.")
+            % {"path": path, "strerror": error.strerror}
+        ) from None
 
 
 def _lines() -> list[list[str]]:
@@ -108,8 +119,11 @@ def _write_workbook(path: Path) -> None:
         from openpyxl.worksheet.datavalidation import DataValidation  # noqa: PLC0415
     except ImportError:
         raise CatalogError(
-            "a workbook needs openpyxl, which is not installed: pip install 'couponpress[excel]', or write "
-            f"{path.with_suffix('.csv')}."
+            gettext(
+                "a workbook needs openpyxl, which is not installed: pip install 'couponpress[excel]', or "
+                "write %(path)s."
+            )
+            % {"path": path.with_suffix(".csv")}
         ) from None
     book = Workbook()
     sheet: Any = book.active

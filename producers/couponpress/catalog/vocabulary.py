@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from couponpress.catalog import cells
+from couponpress.language import current
 
 CellReader = Callable[[str], str | int]
 
@@ -91,6 +92,21 @@ def spellings(field: str) -> str:
     return f"{field} ({next((name for name in chinese if '元' in name), chinese[0])})"
 
 
+def as_in_file(header: str, field: str, rule: str) -> str:
+    """Return a rule with the words that a person writes under a Chinese header; English is told with the platform's.
+
+    >>> as_in_file("优惠范围", "scope", "must be 'ALL' or 'SINGLE'")
+    "must be 'ALL' or 'SINGLE'"
+    """
+    if current() == "en" or header.isascii():
+        return rule
+    words = {
+        ours: theirs for known_words in cells.WORDS.values() for theirs, ours in reversed(list(known_words.items()))
+    }
+    words |= {ours: theirs for theirs, ours in reversed(list(cells.WORDS.get(field, {}).items()))}
+    return _PLATFORM_WORD.sub(lambda found: words.get(found[0], found[0]), rule)
+
+
 def folded(name: str) -> str:
     """Return a header without what makes no difference in it, such as a mark that its cells must be filled in.
 
@@ -103,4 +119,5 @@ def folded(name: str) -> str:
     return _MARKS.sub("", plain) or plain
 
 
+_PLATFORM_WORD: Final = re.compile(r"(?<![A-Za-z_])[A-Z]+(?:_[A-Z]+)*(?![A-Za-z_])")
 _MEANINGS: Final = {folded(name): meaning for meaning in VOCABULARY for name in meaning.names}

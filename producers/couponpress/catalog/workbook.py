@@ -21,6 +21,7 @@ from couponpress.catalog.xlsx_merged import Merged, Range, mentions_merged, merg
 from couponpress.catalog.xlsx_package import Package
 from couponpress.catalog.xlsx_rows import SheetParser
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, quoted
 
 #: Number in the sheet, cells, whether it is hidden.
 Record = tuple[int, tuple[SheetCell, ...], bool]
@@ -51,8 +52,11 @@ def open_sheet(source: Source, wanted: str | None, *, skip_hidden: bool) -> Shee
     """
     if find_spec("openpyxl") is None:
         raise CatalogError(
-            f"{source.name} is a workbook, and openpyxl, which writes its broken rows back, is not installed: "
-            "pip install 'couponpress[excel]', or save it in Excel as 'CSV UTF-8'."
+            gettext(
+                "%(name)s is a workbook, and openpyxl, which writes its broken rows back, is not "
+                "installed: pip install 'couponpress[excel]', or save it in Excel as 'CSV UTF-8'."
+            )
+            % {"name": source.name}
         )
     try:
         return Sheet(source.seekable(), source.name, wanted, skip_hidden=skip_hidden)
@@ -93,16 +97,21 @@ class Sheet:
             raise self._damaged(error) from None
         seen = [one for one in book.sheets if not one.is_hidden]
         if wanted is None and not seen:
-            raise CatalogError(f"{name}: every sheet is hidden; name one with --sheet.")
+            raise CatalogError(gettext("%(name)s: every sheet is hidden; name one with --sheet.") % {"name": name})
         chosen = [one for one in book.sheets if one.name == wanted] if wanted is not None else seen[:1]
         if not chosen:
             there = ", ".join(repr(one.name) for one in book.sheets)
-            raise CatalogError(f"{name} has no sheet {wanted!r}; its sheets are {there}.")
+            raise CatalogError(
+                gettext("%(name)s has no sheet %(wanted)s; its sheets are %(there)s.")
+                % {"name": name, "wanted": quoted(wanted), "there": there}
+            )
         self.title, self._path = chosen[0].name, chosen[0].path
         self.titles = tuple(one.name for one in book.sheets)
         self.visible = tuple(one.name for one in seen)
         self.others = tuple(
-            f"{one.name} (hidden)" if one.is_hidden else one.name for one in book.sheets if one is not chosen[0]
+            gettext("%(name)s (hidden)") % {"name": one.name} if one.is_hidden else one.name
+            for one in book.sheets
+            if one is not chosen[0]
         )
         self._parser = SheetParser(book)
 
@@ -161,5 +170,6 @@ class Sheet:
         told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         told = told if len(told) <= _LONGEST_REASON else f"{told[:_LONGEST_REASON]}..."
         return CatalogError(
-            f"{self._name} cannot be read as a workbook ({told}); open it in Excel and save it again as .xlsx."
+            gettext("%(name)s cannot be read as a workbook (%(told)s); open it in Excel and save it again as .xlsx.")
+            % {"name": self._name, "told": told}
         )

@@ -22,15 +22,16 @@ from couponpress.catalog.number_formats import Section, of_number, of_text
 from couponpress.catalog.rows import ADDED, LINE, NOT_CALCULATED, BrokenRow, Row, SheetCell
 from couponpress.catalog.table import Table
 from couponpress.errors import Problem
+from couponpress.language import Language, current, gettext, gettext_noop, quoted
 
 #: The note of a row that a person or a filter has hidden.
-HIDDEN: Final = "the row is hidden in the workbook, and was taken; --skip-hidden leaves such rows out"
+HIDDEN: Final = gettext_noop("the row is hidden in the workbook, and was taken; --skip-hidden leaves such rows out")
 
-_CURE: Final = "format the column as text and write it again"
-_PLAIN: Final = "format the cell as General"
+_CURE: Final = gettext_noop("format the column as text and write it again")
+_PLAIN: Final = gettext_noop("format the cell as General")
 #: Formats that change no text.
 _AS_IT_STANDS: Final = frozenset({"General", "@"})
-_PLAIN_TEXT: Final = "format the cell as text"
+_PLAIN_TEXT: Final = gettext_noop("format the cell as text")
 #: Amounts have two decimals, so that the digits that are left before the point are fewer.
 _TOO_LONG: Final = 1e15
 _TOO_LONG_WITH_DECIMALS: Final = 1e13
@@ -40,7 +41,11 @@ _SHOWN_WITH: Final[Mapping[str, re.Pattern[str]]] = {
     "cents": re.compile("(?:满|减|立减)?分?"),
     "percent": re.compile("(?:打?折|%(?:OFF)?)?"),
 }
-_UNIT_WORDS: Final[Mapping[str, str]] = {"yuan": "yuan (元)", "cents": "cents (分)", "percent": "percent or 折"}
+_UNIT_WORDS: Final[Mapping[str, str]] = {
+    "yuan": gettext_noop("yuan (元)"),
+    "cents": gettext_noop("cents (分)"),
+    "percent": gettext_noop("percent or 折"),
+}
 _EPOCH: Final = dt.datetime.fromisoformat("1899-12-30")
 _LAST_DAY: Final = 2_958_465
 
@@ -78,14 +83,16 @@ class SheetRows:
         if isinstance(row, Row) and not problems:
             notes = [self._zero_note(name) for at, name, unit in self._used if unit and cells[at].is_formula_zero]
             if is_hidden:
-                notes.append(HIDDEN)
+                notes.append(gettext(HIDDEN))
             return row._replace(given=cells, notes=(*row.notes, *notes) if notes else row.notes)
         told = {problem.field for problem in problems}
         more = [one for one in row.problems if one.field not in told] if isinstance(row, BrokenRow) else []
         return BrokenRow(line, row.default_row_id, cells, (*problems, *more))
 
     def _zero_note(self, name: str) -> str:
-        return f"{self._plan.column(name)}: the result of its formula is 0; check that the workbook was calculated"
+        return gettext("%(column)s: the result of its formula is 0; check that the workbook was calculated") % {
+            "column": self._plan.column(name)
+        }
 
 
 def header_of(cells: Sequence[SheetCell]) -> list[str]:
@@ -111,22 +118,27 @@ def text_of(cell: SheetCell, unit: str = "") -> str:
     if value is None:
         return ""
     if type(value) is str and not cell.is_error:
-        if changed := _text_is_changed(cell.number_format):
+        if changed := _text_is_changed(cell.number_format, current()):
             raise CellError(changed)
         return value
     return _known_text(cell, unit)
 
 
 @lru_cache(maxsize=4096)
-def _text_is_changed(number_format: str) -> str:
+def _text_is_changed(number_format: str, language: Language) -> str:  # noqa: ARG001 - the sentences are kept by it
     """Return what a format does to a text that it shows; empty if the text is shown as it stands."""
     section = of_text(number_format)
     if section is None:
         return ""
     if not section.is_text:
-        return f"is shown as nothing, by its format; {_PLAIN_TEXT}"
+        return gettext("is shown as nothing, by its format; %(plain_text)s") % {"plain_text": gettext(_PLAIN_TEXT)}
     letters = section.literal.strip()
-    return f"is shown with {letters!r} by its format; write the whole text, or {_PLAIN_TEXT}" if letters else ""
+    return (
+        gettext("is shown with %(letters)s by its format; write the whole text, or %(plain_text)s")
+        % {"letters": quoted(letters), "plain_text": gettext(_PLAIN_TEXT)}
+        if letters
+        else ""
+    )
 
 
 def shown(cell: SheetCell) -> str:
@@ -149,12 +161,16 @@ def _known_text(cell: SheetCell, unit: str) -> str:
     value = cell.value
     if cell.is_error:
         if value == NOT_CALCULATED:
-            raise CellError("holds a formula that was never calculated; open the workbook in Excel and save it again")
-        raise CellError("holds a formula's error; mend the formula, or write the value itself")
+            raise CellError(
+                gettext("holds a formula that was never calculated; open the workbook in Excel and save it again")
+            )
+        raise CellError(gettext("holds a formula's error; mend the formula, or write the value itself"))
     if isinstance(value, bool):
-        raise CellError(f"is {str(value).upper()} to Excel; {_CURE}")
+        raise CellError(
+            gettext("is %(upper)s to Excel; %(cure)s") % {"upper": str(value).upper(), "cure": gettext(_CURE)}
+        )
     if not isinstance(value, int | float):
-        raise CellError(f"is a date or a time to Excel; {_CURE}")
+        raise CellError(gettext("is a date or a time to Excel; %(cure)s") % {"cure": gettext(_CURE)})
     return _number_text(value, cell.number_format, unit)
 
 
@@ -164,7 +180,7 @@ def _number_text(value: float, number_format: str, unit: str) -> str:
     exact = _exact(value)
     section = of_number(number_format, exact)
     if section.is_date:
-        raise CellError(f"is a date or a time to Excel; {_CURE}")
+        raise CellError(gettext("is a date or a time to Excel; %(cure)s") % {"cure": gettext(_CURE)})
     return _amount_of(exact, section, unit) if unit else _id_of(exact, section)
 
 
@@ -178,25 +194,40 @@ def _amount_of(exact: Decimal, section: Section, unit: str) -> str:
     if exact == 0 and section.hides_zero and literal.endswith("-"):
         literal = literal[:-1]  # the accountants' format shows a zero as a dash
     elif not section.shows_number or (exact == 0 and section.hides_zero):
-        raise CellError(f"is shown as nothing, by its format; {_PLAIN}")
+        raise CellError(gettext("is shown as nothing, by its format; %(plain)s") % {"plain": gettext(_PLAIN)})
     if not _SHOWN_WITH[unit].fullmatch(literal):
-        where = _UNIT_WORDS[unit]
-        raise CellError(f"is shown with {literal!r} by its format, in a column of {where}; write it in that unit")
+        where = gettext(_UNIT_WORDS[unit])
+        raise CellError(
+            gettext("is shown with %(literal)s by its format, in a column of %(where)s; write it in that unit")
+            % {"literal": quoted(literal), "where": where}
+        )
     if section.is_scaled or section.is_power or section.is_redrawn or section.is_broken_up:
-        raise CellError(f"is shown as another number than it holds, by its format; {_PLAIN}")
+        raise CellError(
+            gettext("is shown as another number than it holds, by its format; %(plain)s") % {"plain": gettext(_PLAIN)}
+        )
     return _as_shown(exact, section, literal, unit)
 
 
 def _as_shown(exact: Decimal, section: Section, literal: str, unit: str) -> str:
     if section.percent and unit != "percent":
-        raise CellError(f"is shown as a percentage by its format, in a column of {_UNIT_WORDS[unit]}; {_PLAIN}")
+        raise CellError(
+            gettext("is shown as a percentage by its format, in a column of %(unit_words)s; %(plain)s")
+            % {"unit_words": gettext(_UNIT_WORDS[unit]), "plain": gettext(_PLAIN)}
+        )
     if section.percent > 1 or (section.percent and literal):
-        raise CellError(f"is shown as another number than it holds, by its format; {_PLAIN}")
+        raise CellError(
+            gettext("is shown as another number than it holds, by its format; %(plain)s") % {"plain": gettext(_PLAIN)}
+        )
     if unit == "cents" and "." in section.digits:
-        raise CellError(f"is shown with decimals by its format, in a column of cents (分), so it may be yuan; {_PLAIN}")
+        raise CellError(
+            gettext("is shown with decimals by its format, in a column of cents (分), so it may be yuan; %(plain)s")
+            % {"plain": gettext(_PLAIN)}
+        )
     exact *= 100**section.percent
     if section.digits and exact != round(exact, section.decimals):
-        raise CellError("is shown rounded by its format, so it is another amount than it looks; write what is meant")
+        raise CellError(
+            gettext("is shown rounded by its format, so it is another amount than it looks; write what is meant")
+        )
     if section.percent:
         return f"{exact.normalize():f}%"
     return f"{exact:f}{'折' if '折' in literal else '%' if '%' in literal else ''}"
@@ -206,9 +237,11 @@ def _id_of(exact: Decimal, section: Section) -> str:
     digits = section.digits.replace(",", "")
     redrawn = section.percent or section.is_broken_up or section.is_scaled or section.is_redrawn
     if section.literal.strip() or redrawn or not section.shows_number:
-        raise CellError(f"is shown with other letters than it holds, by its format; {_CURE}")
+        raise CellError(
+            gettext("is shown with other letters than it holds, by its format; %(cure)s") % {"cure": gettext(_CURE)}
+        )
     if digits and not section.is_power and exact != round(exact, section.decimals):
-        raise CellError(f"is shown rounded by its format; {_CURE}")
+        raise CellError(gettext("is shown rounded by its format; %(cure)s") % {"cure": gettext(_CURE)})
     text = f"{exact:f}"
     # 000000 shows 1234 as 001234.
     places = digits.partition(".")[0]
@@ -227,5 +260,8 @@ def _exact(value: float) -> Decimal:
     """
     whole = isinstance(value, int) or value.is_integer()
     if not math.isfinite(value) or abs(value) >= (_TOO_LONG if whole else _TOO_LONG_WITH_DECIMALS):
-        raise CellError(f"has more digits than Excel keeps of a number, so that the last ones may be wrong; {_CURE}")
+        raise CellError(
+            gettext("has more digits than Excel keeps of a number, so that the last ones may be wrong; %(cure)s")
+            % {"cure": gettext(_CURE)}
+        )
     return Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}") + 0  # a zero has no sign

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from couponpress.catalog.number_formats import BUILTIN
 from couponpress.catalog.xlsx_package import RELATIONSHIPS, DamagedPartError, Package, main
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, quoted
 
 _ESCAPED: Final = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
 _TRUE: Final = frozenset({"1", "true", "on"})
@@ -102,7 +103,7 @@ def book_of(package: Package) -> Book:
     package.parse(path, start)
     with_cells = [one for one in sheets if one.path]
     if not with_cells:
-        raise CatalogError(f"{package.name} has no sheet with cells.")
+        raise CatalogError(gettext("%(name)s has no sheet with cells.") % {"name": package.name})
     strings = next((target for _, kind, target in relations if kind == "sharedStrings"), None)
     styles = next((target for _, kind, target in relations if kind == "styles"), None)
     calculation = told.get("calcPr", {})
@@ -117,12 +118,20 @@ def book_of(package: Package) -> Book:
 
 def _other_file(package: Package, path: str) -> CatalogError:
     if path.lower().endswith(".bin"):
-        return CatalogError(f"{package.name} is a binary workbook (.xlsb); save it in Excel as .xlsx.")
+        return CatalogError(
+            gettext("%(name)s is a binary workbook (.xlsb); save it in Excel as .xlsx.") % {"name": package.name}
+        )
     if package.has("content.xml"):
-        return CatalogError(f"{package.name} is an OpenDocument file (.ods); save it as .xlsx.")
+        return CatalogError(
+            gettext("%(name)s is an OpenDocument file (.ods); save it as .xlsx.") % {"name": package.name}
+        )
     if package.has("index/document.iwa"):
-        return CatalogError(f"{package.name} is a document of Numbers; export it as Excel (.xlsx).")
-    return CatalogError(f"{package.name} is a zip file that holds no workbook; give the .xlsx itself.")
+        return CatalogError(
+            gettext("%(name)s is a document of Numbers; export it as Excel (.xlsx).") % {"name": package.name}
+        )
+    return CatalogError(
+        gettext("%(name)s is a zip file that holds no workbook; give the .xlsx itself.") % {"name": package.name}
+    )
 
 
 class _Strings:
@@ -184,5 +193,5 @@ def _formats(package: Package, path: str) -> dict[str, str]:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise DamagedPartError(f"a style has the number {text[:40]!r}")
+        raise DamagedPartError(gettext("a style has the number %(text)s") % {"text": quoted(text[:40])})
     return int(text)

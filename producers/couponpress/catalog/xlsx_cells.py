@@ -15,6 +15,7 @@ from couponpress.catalog.number_formats import of_number
 from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
 from couponpress.catalog.xlsx_book import Book, is_true, unescaped
 from couponpress.catalog.xlsx_package import DamagedPartError
+from couponpress.language import gettext, quoted
 
 _NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+-]?[0-9]{1,4}))?\s*")
 _DAYS_TO_1904: Final = 1462
@@ -64,21 +65,21 @@ class CellsOfBook:
             return SheetCell(text.strip(), number_format, is_error=True)
         if kind == "d":
             return SheetCell(_IsoDate(text.strip()), number_format)
-        raise DamagedPartError(f"holds a cell of the kind {kind[:40]!r}")
+        raise DamagedPartError(gettext("holds a cell of the kind %(kind)s") % {"kind": quoted(kind[:40])})
 
     def _shared(self, text: str) -> str:
         text = text.strip()
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise DamagedPartError(f"names the shared text {text[:40]!r}")
+            raise DamagedPartError(gettext("names the shared text %(text)s") % {"text": quoted(text[:40])})
         at = int(text)
         if at >= len(self._book.strings):
-            raise DamagedPartError(f"names the shared text {at}, which is not there")
+            raise DamagedPartError(gettext("names the shared text %(at)s, which is not there") % {"at": at})
         return self._book.strings[at]
 
     def _number_cell(self, text: str, number_format: str, *, is_formula: bool) -> SheetCell:
         found = _NUMBER.fullmatch(text)
         if found is None or len(text) > 400:
-            raise DamagedPartError(f"holds the number {text[:40]!r}")
+            raise DamagedPartError(gettext("holds the number %(text)s") % {"text": quoted(text[:40])})
         value: Any = float(text) if found[1] or found[2] or found[3] or len(text) > 30 else int(text)
         if abs(value) == math.inf:
             return SheetCell("#NUM!", number_format, is_error=True)
@@ -96,7 +97,7 @@ class CellsOfBook:
             return found
         if style == "0" or (not self._book.formats and style.isascii() and style.isdecimal()):
             return "General"
-        raise DamagedPartError(f"names the style {style[:40]!r}, which is not there")
+        raise DamagedPartError(gettext("names the style %(style)s, which is not there") % {"style": quoted(style[:40])})
 
 
 def _text_cell(text: str, number_format: str) -> SheetCell:

@@ -10,6 +10,7 @@ from typing import IO, Final
 from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
 from couponpress.catalog.xlsx_rows import COLUMNS
+from couponpress.language import gettext, quoted
 
 _MOST_MERGED: Final = 200_000
 _RANGE: Final = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,8})(?::\$?([A-Z]{1,3})\$?([0-9]{1,8}))?")
@@ -65,7 +66,9 @@ def merged_ranges(book_part: IO[bytes]) -> list[Range]:
         if name in _MERGED:
             found.append(_range(attributes.get("ref", "")))
             if len(found) > _MOST_MERGED:
-                raise DamagedPartError(f"more than {_MOST_MERGED} cells are merged")
+                raise DamagedPartError(
+                    gettext("more than %(most_merged)s cells are merged") % {"most_merged": _MOST_MERGED}
+                )
 
     parser = xml_parser()
     parser.StartElementHandler = start
@@ -89,6 +92,6 @@ def mentions_merged(part: IO[bytes]) -> bool:
 def _range(text: str) -> Range:
     found = _RANGE.fullmatch(text)
     if found is None or found[1] not in COLUMNS or (found[3] or "A") not in COLUMNS:
-        raise DamagedPartError(f"{text[:40]!r} is merged, which is no range of cells")
+        raise DamagedPartError(gettext("%(text)s is merged, which is no range of cells") % {"text": quoted(text[:40])})
     left, top = COLUMNS[found[1]] + 1, int(found[2])
     return left, top, (COLUMNS[found[3]] + 1 if found[3] else left), (int(found[4]) if found[4] else top)

@@ -13,6 +13,7 @@ from typing import IO, BinaryIO, Final
 from xml.parsers import expat
 
 from couponpress.errors import CatalogError
+from couponpress.language import gettext, gettext_noop, quoted
 
 #: Both namespaces of ECMA-376: the usual one, and that of "Strict Open XML".
 MAIN: Final = (
@@ -35,7 +36,7 @@ _BLOCK: Final = 1 << 16
 _LONGEST_TAG: Final = 1 << 20
 _ENCODINGS: Final = frozenset({"utf-8", "utf8", "utf-16", "us-ascii", "iso-8859-1"})
 
-_SAVE_AGAIN: Final = "open it in Excel and save it again as .xlsx"
+_SAVE_AGAIN: Final = gettext_noop("open it in Excel and save it again as .xlsx")
 
 Start = Callable[[str, dict[str, str]], object]
 
@@ -64,7 +65,10 @@ class Package:
         self._twice: set[str] = set()
         infos = self._zip.infolist()
         if len(infos) > _MOST_PARTS:
-            raise CatalogError(f"{name} has {len(infos)} parts, more than any workbook; {_SAVE_AGAIN}.")
+            raise CatalogError(
+                gettext("%(name)s has %(infos)s parts, more than any workbook; %(save_again)s.")
+                % {"name": name, "infos": len(infos), "save_again": gettext(_SAVE_AGAIN)}
+            )
         for info in infos:
             for key in {_key(info.filename), _key(info.filename).lower()}:
                 if key in self._parts and key == _key(info.filename):
@@ -74,16 +78,26 @@ class Package:
 
     def _check(self, info: zipfile.ZipInfo) -> None:
         if info.flag_bits & 0x41:
-            raise CatalogError(f"{self.name} has a password; save it in Excel without one.")
+            raise CatalogError(gettext("%(name)s has a password; save it in Excel without one.") % {"name": self.name})
         if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise CatalogError(
-                f"{self.name} is packed in a way that is not read (method {info.compress_type}, such as Deflate64); "
-                f"{_SAVE_AGAIN}."
+                gettext(
+                    "%(name)s is packed in a way that is not read (method %(compress_type)s, such as "
+                    "Deflate64); %(save_again)s."
+                )
+                % {"name": self.name, "compress_type": info.compress_type, "save_again": gettext(_SAVE_AGAIN)}
             )
         if info.file_size > _DENSITY_FROM and info.file_size > _DENSEST * info.compress_size:
             raise CatalogError(
-                f"{self.name} unpacks to {info.file_size >> 20:,} MB from {info.compress_size >> 10:,} KB, as no "
-                "workbook of rows does; nothing was unpacked. Copy the rows into a new workbook."
+                gettext(
+                    "%(name)s unpacks to %(file_size)s MB from %(compress_size)s KB, as no workbook of rows "
+                    "does; nothing was unpacked. Copy the rows into a new workbook."
+                )
+                % {
+                    "name": self.name,
+                    "file_size": f"{info.file_size >> 20:,}",
+                    "compress_size": f"{info.compress_size >> 10:,}",
+                }
             )
 
     def has(self, path: str) -> bool:
@@ -103,13 +117,21 @@ class Package:
         """
         info = self._find(path)
         if info is None:
-            raise DamagedPartError(f"the part {path} is missing")
+            raise DamagedPartError(gettext("the part %(path)s is missing") % {"path": path})
         if _key(info.filename) in self._twice:
-            raise DamagedPartError(f"the part {path} stands twice")
+            raise DamagedPartError(gettext("the part %(path)s stands twice") % {"path": path})
         if info.file_size > _LARGEST[kind]:
             raise CatalogError(
-                f"{self.name}: {path} unpacks to {info.file_size >> 20:,} MB, and {_LARGEST[kind] >> 20:,} MB is the "
-                "most that is read; split the workbook, or save it as 'CSV UTF-8'."
+                gettext(
+                    "%(name)s: %(path)s unpacks to %(file_size)s MB, and %(largest)s MB is the most that is "
+                    "read; split the workbook, or save it as 'CSV UTF-8'."
+                )
+                % {
+                    "name": self.name,
+                    "path": path,
+                    "file_size": f"{info.file_size >> 20:,}",
+                    "largest": f"{_LARGEST[kind] >> 20:,}",
+                }
             )
         return self._zip.open(info)
 
@@ -177,19 +199,19 @@ def fed(parser: expat.XMLParserType, part: IO[bytes]) -> Iterator[None]:
         parser.Parse(block, False)
         given += len(block)
         if given - max(parser.CurrentByteIndex, 0) > _LONGEST_TAG:
-            raise DamagedPartError("a tag is longer than a megabyte")
+            raise DamagedPartError(gettext("a tag is longer than a megabyte"))
         yield
     parser.Parse(b"", True)
     yield
 
 
 def _refuse_document_type(*_: object) -> None:
-    raise DamagedPartError("a part has a document type, which no workbook has")
+    raise DamagedPartError(gettext("a part has a document type, which no workbook has"))
 
 
 def _check_encoding(_version: str, encoding: str | None, _standalone: int) -> None:
     if encoding is not None and encoding.lower() not in _ENCODINGS:
-        raise DamagedPartError(f"a part is in the encoding {encoding[:40]!r}")
+        raise DamagedPartError(gettext("a part is in the encoding %(encoding)s") % {"encoding": quoted(encoding[:40])})
 
 
 def _key(path: str) -> str:

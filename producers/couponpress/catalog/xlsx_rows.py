@@ -16,6 +16,7 @@ from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.xlsx_book import Book, is_true
 from couponpress.catalog.xlsx_cells import CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
+from couponpress.language import gettext, quoted
 
 _MOST_COLUMNS: Final = 16_384
 _MOST_ROWS: Final = 1 << 24
@@ -141,15 +142,20 @@ class SheetParser:
             self._parts.append(data)
             self._length += len(data)
             if self._length > _LONGEST_CELL:
-                raise DamagedPartError(f"a cell of row {self._line} has more than a million letters")
+                raise DamagedPartError(
+                    gettext("a cell of row %(line)s has more than a million letters") % {"line": self._line}
+                )
 
     def _begin_column(self, attributes: dict[str, str]) -> None:
         if is_true(attributes.get("hidden")) or _NOTHING.fullmatch(attributes.get("width", "")):
             first, last = attributes.get("min", ""), attributes.get("max", "")
             if not (first.isascii() and first.isdecimal() and last.isascii() and last.isdecimal() and len(last) < 9):
-                raise DamagedPartError(f"the columns {first[:40]!r} to {last[:40]!r} are hidden, which are none")
+                raise DamagedPartError(
+                    gettext("the columns %(first)s to %(last)s are hidden, which are none")
+                    % {"first": quoted(first[:40]), "last": quoted(last[:40])}
+                )
             if len(self.hidden_columns) > _MOST_COLUMNS:
-                raise DamagedPartError("more columns are hidden than a sheet has")
+                raise DamagedPartError(gettext("more columns are hidden than a sheet has"))
             self.hidden_columns.append(range(int(first) - 1, int(last)))
 
     def _begin_row(self, attributes: dict[str, str]) -> None:
@@ -161,9 +167,11 @@ class SheetParser:
         elif number.isascii() and number.isdecimal() and len(number) < 9:
             line = int(number)
         else:
-            raise DamagedPartError(f"a row has the number {number[:40]!r}")
+            raise DamagedPartError(gettext("a row has the number %(number)s") % {"number": quoted(number[:40])})
         if not self._line < line <= _MOST_ROWS:
-            raise DamagedPartError(f"row {line} stands behind row {self._line}")
+            raise DamagedPartError(
+                gettext("row %(line)s stands behind row %(line2)s") % {"line": line, "line2": self._line}
+            )
         self._line, self._number = line, str(line)
         hidden, height = attributes.get("hidden"), attributes.get("ht")
         self._hidden = is_true(hidden) or (height is not None and _NOTHING.fullmatch(height) is not None)
@@ -180,10 +188,13 @@ class SheetParser:
         else:
             found = COLUMNS.get(reference.removesuffix(self._number))
             if found is None or not reference.endswith(self._number):
-                raise DamagedPartError(f"row {self._line} holds the cell {reference[:40]!r}")
+                raise DamagedPartError(
+                    gettext("row %(line)s holds the cell %(reference)s")
+                    % {"line": self._line, "reference": quoted(reference[:40])}
+                )
             at = found
         if at >= _MOST_COLUMNS or at in self._filled:
-            raise DamagedPartError(f"row {self._line} holds a cell twice, or too many cells")
+            raise DamagedPartError(gettext("row %(line)s holds a cell twice, or too many cells") % {"line": self._line})
         self._filled.add(at)
         self._at, self._next = at, at + 1
         self._of_cell = attributes
@@ -208,7 +219,7 @@ class SheetParser:
             else:  # with t="str" the result of a formula is an empty text
                 return
         except DamagedPartError as error:
-            raise DamagedPartError(f"row {self._line} {error}") from None
+            raise DamagedPartError(gettext("row %(line)s %(error)s") % {"line": self._line, "error": error}) from None
         cells = self._cells
         if len(cells) <= at:
             cells += [_NO_CELL] * (at + 1 - len(cells))

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from couponpress.broken_rules import rule_in_words
 from couponpress.errors import CouponpressError
 from couponpress.gateway.control import Caller, Control
 from couponpress.gateway.control_routes import router as control_router
@@ -36,7 +37,6 @@ from couponpress.gateway.selection_routes import router as selection_router
 from couponpress.gateway.selections import Selections
 from couponpress.keys import Lane
 from couponpress.ledger.attribution import Actor
-from couponpress.spec import rule_in_words
 
 log = logging.getLogger(__name__)
 

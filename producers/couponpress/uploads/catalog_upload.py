@@ -13,6 +13,7 @@ from pathlib import Path
 
 from couponpress import catalog
 from couponpress.errors import CatalogError, InputError
+from couponpress.language import gettext, joined
 from couponpress.ledger.chunks import identified_in
 from couponpress.plurals import counted
 from couponpress.serialized_spec import SerializedSpec
@@ -56,7 +57,7 @@ class CatalogUpload:
         pictures: catalog.MerchantPictures | None = None,
     ) -> None:
         if errors is not None and len(files) > 1:
-            raise InputError("--errors names one file, but several catalogs were given; leave it out.")
+            raise InputError(gettext("--errors names one file, but several catalogs were given; leave it out."))
         self._files = files
         self._known_parts: list[catalog.Part] = []
         self._format_name = format_name
@@ -144,10 +145,13 @@ class CatalogUpload:
                     self._opened_now = [one]
                     yield from self._specs_of(part, one)
         if self._strict and self.broken:
-            where = ", ".join(map(str, self.error_files))
+            where = joined(map(str, self.error_files))
             raise CatalogError(
-                f"{counted(self.broken, 'broken row')} of {self.good + self.broken:,} (see {where}); nothing was "
-                "enqueued. Mend them, or leave --strict out to let the good rows go on."
+                gettext(
+                    "%(broken)s of %(rows)s (see %(where)s); nothing was enqueued. Mend them, or leave --strict out "
+                    "to let the good rows go on."
+                )
+                % {"broken": counted(self.broken, "broken row"), "rows": f"{self.rows:,}", "where": where}
             )
 
     def _parts(self) -> list[catalog.Part]:
@@ -160,7 +164,7 @@ class CatalogUpload:
         if not self._known_parts:
             parts = catalog.parts_of(self._files, self._sheet, format_name=self._format_name, headers=self._headers)
             if self._errors is not None and len(parts) > 1:
-                raise InputError("--errors names one file, but several sheets are read; leave it out.")
+                raise InputError(gettext("--errors names one file, but several sheets are read; leave it out."))
             self._known_parts = parts
         return self._known_parts
 
@@ -200,7 +204,7 @@ class CatalogUpload:
                 if isinstance(row, catalog.BrokenRow):
                     self.broken += 1
                     errors.write(row)
-                    self._reasons.update(f"{problem.field}: {problem.rule}" for problem in row.problems)
+                    self._reasons.update(problem.broken for problem in row.problems)
                     self._on_broken(row)
                 else:
                     self.good += 1
@@ -232,19 +236,36 @@ class CatalogUpload:
 
     def report(self) -> str:
         """Return a report about the catalogs, in a few lines."""
-        lines = [counted(self.good, "good row") + (f", {counted(self.broken, 'broken one')}" if self.broken else "")]
+        lines = [counted(self.good, "good row")]
+        if self.broken:
+            lines[0] += gettext(", %(broken)s") % {"broken": counted(self.broken, "broken one")}
         if self._reasons and not self.good:
             lines += [f"  {count:>8}  {reason}" for reason, count in self._reasons.most_common(_REASONS)]
-        lines += [f"broken rows and their reasons: {path}" for path in self.error_files]
-        lines += [f"{name}: {told}" for name, summary in self._summaries.items() for told in summary]
-        lines += [f"not sent, columns of {name}: {_listed(unused)}" for name, unused in self._unused.items() if unused]
-        lines += [f"noted for {counted(count, 'row')}: {note}" for note, count in self._notes.most_common(_NAMED)]
+        lines += [gettext("broken rows and their reasons: %(path)s") % {"path": path} for path in self.error_files]
+        lines += [
+            gettext("%(name)s: %(told)s") % {"name": name, "told": told}
+            for name, summary in self._summaries.items()
+            for told in summary
+        ]
+        lines += [
+            gettext("not sent, columns of %(name)s: %(columns)s") % {"name": name, "columns": _listed(unused)}
+            for name, unused in self._unused.items()
+            if unused
+        ]
+        lines += [
+            gettext("noted for %(rows)s: %(note)s") % {"rows": counted(count, "row"), "note": note}
+            for note, count in self._notes.most_common(_NAMED)
+        ]
         if len(self._notes) > _NAMED:
-            lines.append(f"and {len(self._notes) - _NAMED} other notes")
+            lines.append(gettext("and %(number)s other notes") % {"number": len(self._notes) - _NAMED})
         return "\n".join(lines)
 
 
 def _listed(names: Sequence[str]) -> str:
     """Return the first names and the number of the others."""
-    shown = ", ".join(names[:_LISTED])
-    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED:,} more"
+    shown = joined(names[:_LISTED])
+    return (
+        shown
+        if len(names) <= _LISTED
+        else gettext("%(names)s and %(number)s more") % {"names": shown, "number": f"{len(names) - _LISTED:,}"}
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from couponpress import catalog
 from couponpress.errors import Problem
+from couponpress.language import gettext, quoted
 from couponpress.ledger.chunks import Identified
 from couponpress.serialized_spec import SerializedSpec
 
@@ -30,5 +31,9 @@ def place_of(rows: catalog.Catalog, task_id: str, identified: Identify) -> str |
         if isinstance(row, catalog.Row):
             one = identified(row.serialized_spec)
             if one.task_id == task_id:
-                return f"line {row.line} of {rows.name} (row {one.row.row_id!r})"
+                return gettext("line %(line)s of %(name)s (row %(row_id)s)") % {
+                    "line": row.line,
+                    "name": rows.name,
+                    "row_id": quoted(one.row.row_id),
+                }
     return None

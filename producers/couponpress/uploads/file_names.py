@@ -8,6 +8,7 @@ from pathlib import Path
 
 from couponpress import catalog
 from couponpress.errors import InputError
+from couponpress.language import gettext
 
 #: What the name of an error file has behind that of its catalog.
 ERRORS = ".errors"
@@ -29,7 +30,7 @@ def default_run_name(files: Sequence[str]) -> str:
         InputError: it comes from standard input, which has no name.
     """
     if files[0] == "-":
-        raise InputError("a catalog from standard input has no name: say --run NAME.")
+        raise InputError(gettext("a catalog from standard input has no name: say --run NAME."))
     stem = Path(files[0]).stem
     while stem.endswith(ERRORS) and stem != ERRORS:
         stem = stem.removesuffix(ERRORS)

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+from couponpress.language import gettext
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
@@ -44,7 +46,11 @@ class Forecast:
         '10 min 33 s at 493/s'
         """
         rate = f"{self.rate:,.0f}" if self.rate >= 10 else f"{self.rate:.2g}"
-        return f"{span(self.seconds)} at {rate}/s, done by {self.told(self.done_by)}"
+        return gettext("%(span)s at %(rate)s/s, done by %(moment)s") % {
+            "span": span(self.seconds),
+            "rate": rate,
+            "moment": self.told(self.done_by),
+        }
 
     def told(self, moment: datetime) -> str:
         """Return a time for people: hours and minutes, with the date if it is not today."""
@@ -61,7 +67,7 @@ def span(seconds: int) -> str:
     ('84 s', '10 min 33 s', '2 h 2 min')
     """
     if seconds < 120:
-        return f"{seconds} s"
+        return gettext("%(seconds)s s") % {"seconds": seconds}
     if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+        return gettext("%(minutes)s min %(seconds)s s") % {"minutes": seconds // 60, "seconds": seconds % 60}
+    return gettext("%(hours)s h %(minutes)s min") % {"hours": seconds // 3600, "minutes": seconds % 3600 // 60}

@@ -17,6 +17,7 @@ from couponpress import catalog
 from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.source import no_temporary_file
 from couponpress.errors import CatalogError, InputError
+from couponpress.language import gettext, gettext_noop, joined
 from couponpress.ledger.chunks import identified_in
 from couponpress.outcome import Outcome
 from couponpress.results import harmless
@@ -24,7 +25,7 @@ from couponpress.spec import task_ids_of
 from couponpress.uploads.file_names import results_path
 
 NOT_SUBMITTED: Final = "not submitted"
-_NOT_IN_RUN: Final = "the run holds no such row"
+_NOT_IN_RUN: Final = gettext_noop("the run holds no such row")
 
 _BEGIN: Final = (
     "PRAGMA journal_mode = OFF",
@@ -67,11 +68,16 @@ class OutcomeTable:
     def of_row(self, one: catalog.Catalog, row: catalog.Row | catalog.BrokenRow) -> Sequence[str]:
         """Return outcome, picture, code and message of a row."""
         if isinstance(row, catalog.Row):
-            return self._of(self._identified(row.serialized_spec).task_id) or (NOT_SUBMITTED, "", "", _NOT_IN_RUN)
+            return self._of(self._identified(row.serialized_spec).task_id) or (
+                NOT_SUBMITTED,
+                "",
+                "",
+                gettext(_NOT_IN_RUN),
+            )
         # A broken row may have been mended in its error file, which is submitted under the same ids.
         row_id, task_id = _own_ids(one, row.given)
         known = self._of(task_id or self._task_id_of(row_id or row.default_row_id))
-        return known or (NOT_SUBMITTED, "", "", "; ".join(map(str, row.problems)))
+        return known or (NOT_SUBMITTED, "", "", joined(map(str, row.problems), "; "))
 
     def _of(self, task_id: str) -> Sequence[str] | None:
         try:
@@ -115,7 +121,9 @@ def join(one: catalog.Catalog, path: Path, table: OutcomeTable) -> int:
         joined.discard()
         raise
     if not joined.written:
-        raise CatalogError(f"{one.name} has no row below its header; there is nothing to join.")
+        raise CatalogError(
+            gettext("%(name)s has no row below its header; there is nothing to join.") % {"name": one.name}
+        )
     joined.close()
     return joined.written
 
@@ -139,7 +147,7 @@ def join_all(
     parts = catalog.parts_of(files, sheet, headers=headers)
     if output is not None and len(parts) > 1:
         table.close()
-        raise InputError("-o names one file, but several sheets are joined; leave it out.")
+        raise InputError(gettext("-o names one file, but several sheets are joined; leave it out."))
     with closing(table), catalog.DuplicateIds() as seen:
         for part in parts:
             with catalog.read(
@@ -156,8 +164,11 @@ def join_all(
                 path = output or results_path(one, part)
                 if one.path and path.suffix.lower() != results_path(one).suffix.lower():
                     raise CatalogError(
-                        f"{path} would hold the rows of {one.name} under another format's name; give it the suffix "
-                        f"{results_path(one).suffix}."
+                        gettext(
+                            "%(path)s would hold the rows of %(name)s under another format's name; give it the "
+                            "suffix %(suffix)s."
+                        )
+                        % {"path": path, "name": one.name, "suffix": results_path(one).suffix}
                     )
                 written.append((path, join(one, path, table)))
     return written

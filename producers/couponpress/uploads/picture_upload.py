@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from couponpress.catalog import MerchantPictures
 from couponpress.errors import InputError, PictureError
+from couponpress.language import gettext, joined
 from couponpress.picture_files import (
     PICTURE_LIMIT_BYTES,
     PictureChoices,
@@ -74,8 +75,10 @@ def gather_pictures(upload: CatalogUpload) -> MerchantPictures:
     """
     if upload.from_standard_input:
         raise InputError(
-            "a catalog that names pictures of your own is read more than once, and standard input cannot be: "
-            "save it to a file first."
+            gettext(
+                "a catalog that names pictures of your own is read more than once, and standard input "
+                "cannot be: save it to a file first."
+            )
         )
     upload.pictures.phase = "gather"
     for _ in upload.specs():
@@ -95,8 +98,11 @@ def check_files(pictures: MerchantPictures, console: Console) -> int:
             refused += 1
             if refused <= _NAMED:
                 console.print(f"{source}: {error}")
-    unseen = f", {refused} of them cannot be" if refused else ""
-    console.print(f"{counted(len(pictures.sources), 'picture')} would be uploaded first{unseen}; URLs were not fetched")
+    unseen = gettext(", %(refused)s of them cannot be") % {"refused": refused} if refused else ""
+    console.print(
+        gettext("%(pictures)s would be uploaded first%(unseen)s; URLs were not fetched")
+        % {"pictures": counted(len(pictures.sources), "picture"), "unseen": unseen}
+    )
     return refused
 
 
@@ -116,14 +122,14 @@ def picture_lines(tell: Callable[[str], None], total: int) -> Iterator[Callable[
             told = count(one)
             if time.monotonic() - last_line_at >= LINE_EVERY_SECONDS:
                 last_line_at = time.monotonic()
-                tell(f"pictures, of {total}: {told}")
+                tell(gettext("pictures, of %(total)s: %(told)s") % {"total": total, "told": told})
 
         yield line
 
 
 @contextmanager
 def _bar(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
-    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (TextColumn(gettext("pictures")), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with (
         _counted(console.print, total) as count,
         Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
@@ -135,14 +141,18 @@ def _bar(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
 @contextmanager
 def _counted(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], str]]:
     """Count the settled pictures and print the total at the end, also after an interruption."""
-    counts = {"uploaded": 0, "known before": 0, "refused": 0}
+    counts = {gettext("uploaded"): 0, gettext("known before"): 0, gettext("refused"): 0}
 
     def count(one: Settled) -> str:
-        counts["refused" if not one.url else "known before" if one.known else "uploaded"] += 1
-        return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+        name = gettext("refused") if not one.url else gettext("known before") if one.known else gettext("uploaded")
+        counts[name] += 1
+        return joined(f"{name} {number:,}" for name, number in counts.items())
 
     try:
         yield count
     finally:
-        told = ", ".join(f"{name} {number}" for name, number in counts.items() if number) or "none settled"
-        tell(f"{sum(counts.values())} of {total} pictures: {told}")
+        told = joined(f"{name} {number}" for name, number in counts.items() if number) or gettext("none settled")
+        tell(
+            gettext("%(settled)s of %(total)s pictures: %(told)s")
+            % {"settled": sum(counts.values()), "total": total, "told": told}
+        )
