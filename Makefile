@@ -49,10 +49,12 @@ check: $(STAMP) ## format, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+LOCALE := producers/couponpress/locale
 messages: $(STAMP) ## bring the Chinese catalog up to date with the sentences in the code, and compile it
-	@$(BIN)/pybabel -q extract -F babel.cfg -k gettext -k ngettext:1,2 --no-location --sort-output --omit-header -o build/messages.pot .
-	@$(BIN)/pybabel -q update -D couponpress -d producers/couponpress/locale -i build/messages.pot --omit-header --no-fuzzy-matching --ignore-obsolete
-	@$(BIN)/pybabel -q compile -D couponpress -d producers/couponpress/locale
+	@$(BIN)/pybabel -q extract -F babel.cfg -k gettext -k gettext_noop -k ngettext:1,2 --no-location --sort-output --omit-header -o build/messages.pot .
+	@$(BIN)/pybabel -q update -D couponpress -d $(LOCALE) -i build/messages.pot -w 120 --no-fuzzy-matching --ignore-obsolete
+	@sed -i -E '/./,$$!d;1,20{/^"(Project|Report|POT|PO-|Last|Language-T|MIME|Content-Tr|Generated)/d}' $(LOCALE)/zh_CN/LC_MESSAGES/couponpress.po
+	@$(BIN)/pybabel -q compile -D couponpress -d $(LOCALE)
 
 format: $(STAMP) ## write the formatter's and the linter's own fixes
 	@$(BIN)/ruff format .

@@ -36,6 +36,7 @@ order in which a spec meets them:
     ledger            the one data model in Redis
     keys              every name in Redis
     transport         how Redis and Celery are reached, how services listen
+    stored_sentences  says stored sentences, such as why something is held, in the reader's language
     results           outcomes as CSV or JSON lines
     plurals           counts with their nouns: `1 row`, `2 rows`
 """

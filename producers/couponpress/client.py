@@ -30,6 +30,7 @@ from couponpress.errors import (
     RedisUnavailableError,
 )
 from couponpress.keys import Keys, Lane
+from couponpress.language import gettext, quoted
 from couponpress.ledger.attribution import Actor, Attribution, checked_why, this_user
 from couponpress.ledger.audit import Act, ActName, AuditEntry, AuditLog
 from couponpress.ledger.cancel import CancellingLedger
@@ -316,7 +317,9 @@ class Client:
         try:
             return checked_hook_url(url)
         except ValueError as error:
-            raise InputError(f"a hook {error}, got {shown_url(url)!r}.") from None
+            raise InputError(
+                gettext("a hook %(error)s, got %(url)s.") % {"error": error, "url": quoted(shown_url(url))}
+            ) from None
 
     def run(self, name: str) -> RunStatus:
         """Return the progress of a run.
@@ -474,7 +477,9 @@ class Client:
         now = seconds + micros / 1e6
         end = now + until.total_seconds() if isinstance(until, timedelta) else until.timestamp()
         if not now < end <= now + LONGEST.total_seconds():
-            raise InputError(f"what ends by itself does so within a year from now, not {until}.")
+            raise InputError(
+                gettext("what ends by itself does so within a year from now, not %(until)s.") % {"until": until}
+            )
         return end
 
     def resume(self, run: str | None = None, *, brand: str | None = None, why: str = "") -> bool:
@@ -526,9 +531,11 @@ class Client:
     def _one_scope(self, run: str | None, brand: str | None) -> str | None:
         """Return the number of the run if one is given, otherwise None. A run and a brand together are refused."""
         if run is not None and brand is not None:
-            raise InputError("give a run or a brand, not both: a brand is held in every run.")
+            raise InputError(gettext("give a run or a brand, not both: a brand is held in every run."))
         if brand is not None and not re.fullmatch("[0-9A-Za-z_-]+", brand):
-            raise InputError(f"a brand's id is digits, letters, _ or -, got {brand!r}.")
+            raise InputError(
+                gettext("a brand's id is digits, letters, _ or -, got %(brand)s.") % {"brand": quoted(brand)}
+            )
         return None if run is None else self._ledger.number_of(run)
 
     def _release(self, number: str | None, act: Act) -> bool:
@@ -613,7 +620,13 @@ class Client:
         selection = chosen.selection
         with self._asking():
             about = str(selection)
-            note = Act(chosen.act, self._by(why), selection.run or "", selection.brand or "", f"all that match {about}")
+            note = Act(
+                chosen.act,
+                self._by(why),
+                selection.run or "",
+                selection.brand or "",
+                f"all that match {about}",
+            )
             self._audit.add(note, f"begun, {chosen.specs} specs match")
             done, ended = 0, False
             try:
@@ -624,7 +637,10 @@ class Client:
                         on_progress(done)
                 ended = True
             finally:
-                self._audit.add(note, f"{done} specs" if ended else f"stopped after {done} specs")
+                self._audit.add(
+                    note,
+                    f"{done} specs" if ended else f"stopped after {done} specs",
+                )
             return done
 
     def dead_letter_chunks(self) -> list[DeadLetterChunk]:
@@ -713,7 +729,10 @@ def _written(spec: AnySpec) -> SerializedSpec:
 
 def _checked_name(run: str) -> str:
     if not run or len(run) > _RUN_NAME_MAX or not run.isprintable() or run != run.strip():
-        raise InputError(f"a run's name is 1 to {_RUN_NAME_MAX} printable characters, got {run!r}.")
+        raise InputError(
+            gettext("a run's name is 1 to %(most)s printable characters, got %(run)s.")
+            % {"most": _RUN_NAME_MAX, "run": quoted(run)}
+        )
     return run
 
 

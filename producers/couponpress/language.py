@@ -8,7 +8,7 @@ sentence that it does not hold, a person reads English.
 from __future__ import annotations
 
 import gettext as stdlib_gettext
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -21,18 +21,27 @@ DOMAIN = "couponpress"
 LOCALE = Path(__file__).parent / "locale"
 
 _current: ContextVar[Language | None] = ContextVar("couponpress language", default=None)
-_of_process: Language = "en"
+
+
+def _english() -> Language:
+    return "en"
+
+
+_of_process: Callable[[], Language] = _english
 
 
 def current() -> Language:
     """Return the language that messages are said in now."""
-    return _current.get() or _of_process
+    return _current.get() or _of_process()
 
 
-def speak(language: Language) -> None:
-    """Say messages in a language from now on, in every thread of this process; `speaking` goes before it."""
+def speak(asked: Callable[[], Language]) -> None:
+    """Say messages from now on, in every thread of this process, in the language that `asked` returns.
+
+    It is asked once, when the first message is said. A block of `speaking` goes before it.
+    """
     global _of_process  # noqa: PLW0603 - the one setting of a process that runs one command
-    _of_process = language
+    _of_process = cache(asked)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ _COUNTED: Final[Mapping[str, str]] = {
     "good row": gettext_noop("%(number)s good rows"),
     "broken row": gettext_noop("%(number)s broken rows"),
     "broken one": gettext_noop("%(number)s broken ones"),
+    "line": gettext_noop("%(number)s lines"),
+    "spec has none (yet)": gettext_noop("%(number)s specs have none (yet)"),
     "row": gettext_noop("%(number)s rows"),
     "picture": gettext_noop("%(number)s pictures"),
     "query": gettext_noop("%(number)s queries"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
 from couponpress.errors import InputError
 from couponpress.language import gettext
 from couponpress.outcome import Outcome
+from couponpress.stored_sentences import in_words
 
 #: What is written as text, line by line.
 ResultFormat = Literal["csv", "jsonl"]
@@ -71,7 +72,7 @@ def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
             sheet = book.create_sheet("results" if not rows else f"results {rows // SHEET_ROWS + 1}")
             sheet.freeze_panes = "A2"
             sheet.append(COLUMNS)
-        sheet.append([cell_of(getattr(outcome, name)) for name in COLUMNS])
+        sheet.append([cell_of(value) for value in _for_people(outcome)])
         rows += 1
     if sheet is None:
         book.create_sheet("results").append(COLUMNS)
@@ -95,8 +96,14 @@ def result_lines(outcomes: Iterable[Outcome], format_name: ResultFormat) -> Iter
     writer.writerow(COLUMNS)
     yield written.pop()
     for outcome in outcomes:
-        writer.writerow(harmless(getattr(outcome, name)) for name in COLUMNS)
+        writer.writerow(map(harmless, _for_people(outcome)))
         yield written.pop()
+
+
+def _for_people(outcome: Outcome) -> list[str | int]:
+    """Return the cells of a line; the reason in the reader's language, where it is a known one."""
+    told = replace(outcome, message=in_words(outcome.message)) if outcome.message else outcome
+    return [getattr(told, name) for name in COLUMNS]
 
 
 class _Lines:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
+from couponpress.language import gettext
+
 ENV_PREFIX = "COUPONPRESS_"
 
 #: Every setting of both packages, without the prefix: an environment is often shared by all services.
@@ -31,6 +33,7 @@ SETTING_NAMES = frozenset(
         "GATEWAY_TOKENS_FILE",
         "HOOK_SECRET_FILE",
         "HOOK_URL",
+        "LANG",
         "LATENESS_MS",
         "LOG",
         "MCHID",
@@ -66,16 +69,20 @@ def troubles_of(environment: Mapping[str, str]) -> Iterator[str]:
         own = shouted.removeprefix(ENV_PREFIX)
         if own not in SETTING_NAMES:
             if not _OF_ORCHESTRATORS.fullmatch(own):
-                yield f"{name} is no setting{_suggestion(own)}"
+                yield gettext("%(name)s is no setting%(suggestion)s") % {"name": name, "suggestion": _suggestion(own)}
         elif value.endswith("\r"):
-            yield f"{name} ends with a carriage return: its env file has Windows line ends, save it with Unix ones"
+            yield gettext(
+                "%(name)s ends with a carriage return: its env file has Windows line ends, save it with Unix ones"
+            ) % {"name": name}
         elif len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            yield f"{name} stands in quotes, which belong to the value here: take them off in the env file"
+            yield gettext(
+                "%(name)s stands in quotes, which belong to the value here: take them off in the env file"
+            ) % {"name": name}
 
 
 def _suggestion(name: str) -> str:
     near = get_close_matches(name, SETTING_NAMES, n=1, cutoff=0.75)
-    return f", did you mean {ENV_PREFIX}{near[0]}?" if near else ""
+    return gettext(", did you mean %(name)s?") % {"name": ENV_PREFIX + near[0]} if near else ""
 
 
 def shown_value(value: object) -> str:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from couponpress.errors import SettingsError
+from couponpress.language import Language, gettext, joined, language_of_locale
 from couponpress.setting_names import ENV_PREFIX, shown_value, troubles_of
 from couponpress.transport.proxy import EXPLICIT, Proxy, ProxyRule
 from couponpress.transport.redis_address import RedisAddress
@@ -41,7 +42,7 @@ def checked_hook_url(url: str) -> str:
     Raises:
         ValueError: it is none, or names an address that is never called. The message does not repeat the URL.
     """
-    wrong = ValueError("must be an http(s) URL of up to 1024 characters, without a user name in it")
+    wrong = ValueError(gettext("must be an http(s) URL of up to 1024 characters, without a user name in it"))
     if len(url) > 1024 or not re.fullmatch(r"https?://[^\s/?#@]+([/?][!-~]*)?", url):
         raise wrong
     try:
@@ -52,7 +53,10 @@ def checked_hook_url(url: str) -> str:
         raise wrong
     address = literal(host)
     if address is not None and (what := never_called(address)):
-        raise ValueError(f"must lead to a server of yours: {address} is {what}, which is never called")
+        raise ValueError(
+            gettext("must lead to a server of yours: %(address)s is %(what)s, which is never called")
+            % {"address": address, "what": what}
+        )
     return url
 
 
@@ -83,14 +87,21 @@ class ProducerSettings(BaseSettings):
         description="HTTP proxy for every call out, `http://user:password@host:port`; else HTTPS_PROXY or HTTP_PROXY.",
     )
     schedule_file: Path | None = Field(
-        None, description="TOML file that says what the scheduler submits by itself, and when: docs/nightly.md."
+        None,
+        description="TOML file that says what the scheduler submits by itself, and when: docs/nightly.md.",
     )
     log: Literal["text", "json"] = Field(
         "text", description="How services log: `text`, lines for people, or `json`, one JSON object per line."
     )
+    lang: str | None = Field(
+        None,
+        description="The language of commands, `en` or `zh_CN`; else LC_ALL, LC_MESSAGES or LANG tells it.",
+    )
     result_ttl: int = Field(7 * 86400, ge=60, description="Seconds for which a finished run's results are kept.")
     audit_ttl: int = Field(
-        400 * 86400, ge=86400, description="Seconds for which the audit log keeps an entry; all services alike."
+        400 * 86400,
+        ge=86400,
+        description="Seconds for which the audit log keeps an entry; all services alike.",
     )
 
     @classmethod
@@ -107,8 +118,11 @@ class ProducerSettings(BaseSettings):
             hidden = {name for name, field in cls.model_fields.items() if not field.repr}
             troubles = _troubles(error, hidden) + troubles
         if troubles:
-            told = "; ".join(troubles)
-            raise SettingsError(f"{told}. Set them in the environment; deploy/README.md says what each one is.")
+            told = joined(troubles, "; ")
+            raise SettingsError(
+                gettext("%(told)s. Set them in the environment; deploy/README.md says what each one is.")
+                % {"told": told}
+            )
         return settings
 
     @property
@@ -126,7 +140,10 @@ class ProducerSettings(BaseSettings):
         try:
             return ProxyRule.of({**os.environ, EXPLICIT: self.proxy or ""})
         except ValueError as error:
-            raise SettingsError(f"{error}. Correct it in the environment; deploy/README.md says what it is.") from None
+            raise SettingsError(
+                gettext("%(error)s. Correct it in the environment; deploy/README.md says what it is.")
+                % {"error": error}
+            ) from None
 
     @property
     def redis_url_shown(self) -> str:
@@ -142,6 +159,11 @@ def configured_rate() -> str:
 def configured_log() -> Literal["text", "json"]:
     """Return COUPONPRESS_LOG before the settings are read; text for a wrong value, which reading them refuses."""
     return "json" if os.environ.get(f"{ENV_PREFIX}LOG") == "json" else "text"
+
+
+def configured_language() -> Language:
+    """Return the language that the environment asks for."""
+    return language_of_locale(os.environ)
 
 
 def configured() -> dict[str, str]:
@@ -173,4 +195,4 @@ def _troubles(error: ValidationError, hidden: set[str]) -> list[str]:
             rule = detail["msg"].replace("Input should", "must").replace("String should", "must")
             value = "" if field in hidden else shown_value(detail["input"])
             wrong.append(f"{name} {rule.removeprefix('Value error, ')}{value}".strip())
-    return ([f"missing settings: {', '.join(missing)}"] if missing else []) + wrong
+    return ([gettext("missing settings: %(missing)s") % {"missing": joined(missing, ", ")}] if missing else []) + wrong

@@ -167,7 +167,8 @@ def records(
                 line += len(taken)
                 taken.clear()
         except (csv.Error, _SwallowingError) as error:
-            yield line, BadText(taken[0], gettext(_TOO_LONG if "field larger" in str(error) else _UNCLOSED))
+            rule = _TOO_LONG if "field larger" in str(error) else _UNCLOSED
+            yield line, BadText(taken[0], gettext(rule))
             line += 1
             again.extendleft(reversed(taken[1:]))
             taken.clear()

@@ -72,11 +72,9 @@ class Catalog:
         self._source = source
         of_catalog = pictures.of_catalog(source.path.parent if source.path else Path()) if pictures else None
         self.path, self.format, self.bom = source.path, source.format, source.bom
-        self.name = (
-            source.name
-            if sheet is None
-            else gettext("%(name)s, sheet %(sheet)s") % {"name": source.name, "sheet": quoted(sheet)}
-        )
+        self.name = source.name
+        if sheet is not None:
+            self.name = gettext("%(name)s, sheet %(sheet)s") % {"name": source.name, "sheet": quoted(sheet)}
         self.notes: Counter[str] = Counter()
         self.good = self.broken = self._last_line = 0
         self.delimiter, self.sheet = ",", ""
@@ -91,15 +89,11 @@ class Catalog:
 
         plan = Plan((), {}, {}, ())
         if sheet is not None and source.format != "xlsx":
-            raise CatalogError(
-                gettext("%(name)s is no workbook and has no sheet %(sheet)s.")
-                % {"name": source.name, "sheet": quoted(sheet)}
-            )
+            told = gettext("%(name)s is no workbook and has no sheet %(sheet)s.")
+            raise CatalogError(told % {"name": source.name, "sheet": quoted(sheet)})
         if headers is not None and source.format == "jsonl":
-            raise CatalogError(
-                gettext("%(name)s is JSONL, which has no columns to map; leave --map and --mapping out.")
-                % {"name": self.name}
-            )
+            told = gettext("%(name)s is JSONL, which has no columns to map; leave --map and --mapping out.")
+            raise CatalogError(told % {"name": self.name})
         if source.format == "csv":
             found = self._records()
             plan = self._plan(found)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from couponpress.catalog.template import write_template
+from couponpress.language import gettext
 
 app = typer.Typer(help="Make a catalog: an example to fill in.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -25,4 +26,8 @@ def template(
 ) -> None:
     """Write an example catalog with Chinese headers, a row of every kind, and what each column takes."""
     write_template(output)
-    typer.echo(f"{output} is written; replace its rows by yours, then: couponpress submit --dry-run {output}", err=True)
+    typer.echo(
+        gettext("%(output)s is written; replace its rows by yours, then: couponpress submit --dry-run %(output)s")
+        % {"output": output},
+        err=True,
+    )

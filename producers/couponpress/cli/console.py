@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from couponpress.errors import InputError
+from couponpress.language import gettext
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,4 +63,7 @@ def open_output(path: Path) -> Iterator[TextIO]:
 
 def unwritable(path: Path, error: OSError) -> InputError:
     """Return the sentence for a file that the system does not let be written."""
-    return InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.")
+    return InputError(
+        gettext("%(path)s cannot be written (%(strerror)s); choose another place for it.")
+        % {"path": path, "strerror": error.strerror}
+    )

@@ -15,6 +15,7 @@ from couponpress.cli.counters import row_counter
 from couponpress.cli.selecting import DryRunOption, LaneOption, OlderOption, StateOption, act_on_all, filter_of
 from couponpress.client import Client
 from couponpress.errors import InputError
+from couponpress.language import gettext, ngettext, quoted
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.redrive import KNOWN_TO_PLATFORM, RedrivenOutcome
@@ -35,11 +36,14 @@ def pause(
     end = read_end(until, lasting, datetime.now().astimezone())
     with _client() as client:
         held = client.pause(run, brand=brand, until=end, why=why)
-        stderr().print("paused" if held else "it was held already; `couponpress status` says why")
+        stderr().print(gettext("paused") if held else gettext("it was held already; `couponpress status` says why"))
         if brand is not None and not brand.isdecimal():
             stderr().print(
-                f"a brand's id usually has digits only, and {brand!r} has not: if it is misspelled, nothing else is "
-                f"held. `couponpress resume --brand {brand}` takes it back"
+                gettext(
+                    "a brand's id usually has digits only, and %(brand)s has not: if it is misspelled, "
+                    "nothing else is held. `couponpress resume --brand %(id)s` takes it back"
+                )
+                % {"brand": quoted(brand), "id": brand}
             )
 
 
@@ -47,7 +51,9 @@ def resume(run: RunArgument = None, brand: BrandOption = None, why: WhyOption = 
     """Let a run, a brand, or everything, go on from where it stopped."""
     with _client() as client:
         released = client.resume(run, brand=brand, why=why)
-        stderr().print("goes on" if released else "nothing was held there; `couponpress status` shows holds")
+        stderr().print(
+            gettext("goes on") if released else gettext("nothing was held there; `couponpress status` shows holds")
+        )
 
 
 def cancel(
@@ -72,11 +78,14 @@ def cancel(
             act_on_all(client, "cancel", selection, dry_run=dry_run, yes=yes, why=why)
             return
         if run is None and not (yes or _confirmed(client)):
-            stderr().print("nothing was cancelled")
+            stderr().print(gettext("nothing was cancelled"))
             return
         with _counter() as on_progress:
             cancelled = client.cancel(run, why=why, on_progress=on_progress)
-    stderr().print(f"{counted(cancelled, 'spec')} cancelled; what was accepted before goes on to completion")
+    stderr().print(
+        gettext("%(cancelled)s cancelled; what was accepted before goes on to completion")
+        % {"cancelled": counted(cancelled, "spec")}
+    )
 
 
 def redrive(
@@ -107,19 +116,34 @@ def redrive(
         before = client.run(run)
         with _counter() as on_progress:
             again = client.redrive(run, outcome=outcome, code=code, why=why, on_progress=on_progress)
-    verb = "goes" if again == 1 else "go"
-    more = f"`couponpress watch {run}` shows its progress." if again else f"`couponpress status {run}` says why."
-    stderr().print(f"run {run}: {counted(again, 'spec')} {verb} again. {more}")
+    more = (
+        gettext("`couponpress watch %(run)s` shows its progress.") % {"run": run}
+        if again
+        else gettext("`couponpress status %(run)s` says why.") % {"run": run}
+    )
+    stderr().print(
+        ngettext("run %(run)s: %(again)s goes again. %(more)s", "run %(run)s: %(again)s go again. %(more)s", again)
+        % {"run": run, "again": counted(again, "spec"), "more": more}
+    )
     if again and (outcome in KNOWN_TO_PLATFORM or (outcome is None and before.expired)):
         stderr().print(
-            "The platform may not call back again for what it accepted before: what became of those specs is known "
-            "when they are queried, COUPONPRESS_CALLBACK_SPAN (13 minutes unless set) after it accepts them again."
+            gettext(
+                "The platform may not call back again for what it accepted before: what became of those "
+                "specs is known when they are queried, COUPONPRESS_CALLBACK_SPAN (13 minutes unless set) "
+                "after it accepts them again."
+            )
         )
     if outcome is None and before.failed:
         left_out = counted(before.failed, "failed spec")
         stderr().print(
-            f"{left_out} {'was' if before.failed == 1 else 'were'} left out, for the platform most likely keeps them "
-            f"failed; ask for them with `couponpress redrive {run} --outcome failed`"
+            ngettext(
+                "%(left_out)s was left out, for the platform most likely keeps them failed; ask "
+                "for them with `couponpress redrive %(run)s --outcome failed`",
+                "%(left_out)s were left out, for the platform most likely keeps them failed; ask "
+                "for them with `couponpress redrive %(run)s --outcome failed`",
+                before.failed,
+            )
+            % {"left_out": left_out, "run": run}
         )
 
 
@@ -130,10 +154,13 @@ def _client() -> Client:
 def _confirmed(client: Client) -> bool:
     open_runs = [one for one in client.runs() if not one.finished]
     specs = sum(one.waiting + one.retrying + one.looking for one in open_runs)
-    what = f"{counted(specs, 'spec')} of {counted(len(open_runs), 'run')}"
+    what = gettext("%(specs)s of %(runs)s") % {
+        "specs": counted(specs, "spec"),
+        "runs": counted(len(open_runs), "run"),
+    }
     if not sys.stdin.isatty():
-        raise InputError(f"that would cancel {what}; name one run, or give --yes.")
-    return typer.confirm(f"Cancel {what}?", err=True)
+        raise InputError(gettext("that would cancel %(what)s; name one run, or give --yes.") % {"what": what})
+    return typer.confirm(gettext("Cancel %(what)s?") % {"what": what}, err=True)
 
 
 def _counter() -> AbstractContextManager[Callable[[int], None] | None]:

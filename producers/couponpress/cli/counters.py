@@ -16,11 +16,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from couponpress.language import gettext
+
 
 @contextmanager
 def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
     """Show how many rows were stored, for a terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn(gettext("%(number)s rows") % {"number": "{task.completed:,.0f}"}),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("rows", total=None)
         yield lambda rows: progress.update(task, completed=rows)
@@ -29,7 +35,7 @@ def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]]:
     """Show how many of a run's pictures are fetched, for a terminal."""
-    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(gettext("pictures")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         yield lambda: progress.update(task, advance=1)

@@ -17,6 +17,7 @@ from typing import Final
 
 from couponpress.cli.picture_http import Way, content_of
 from couponpress.errors import InputError, PictureError
+from couponpress.language import gettext
 from couponpress.outcome import Outcome, State
 from couponpress.picture_files import whole_picture_suffix
 from couponpress.transport.proxy import ProxyRule
@@ -136,7 +137,10 @@ def _stems(directory: Path) -> set[str]:
 
 
 def _unwritable(directory: Path, error: OSError) -> InputError:
-    return InputError(f"{directory} cannot be written ({error.strerror}); choose another place.")
+    return InputError(
+        gettext("%(directory)s cannot be written (%(strerror)s); choose another place.")
+        % {"directory": directory, "strerror": error.strerror}
+    )
 
 
 def _fetch(way: Way, url: str, target: Path, stopped: threading.Event) -> None:
@@ -166,4 +170,4 @@ def _kind(content: bytes) -> str:
     try:
         return whole_picture_suffix(content)
     except PictureError as error:
-        raise PictureError(f"what was sent {error}") from None
+        raise PictureError(gettext("what was sent %(error)s") % {"error": error}) from None

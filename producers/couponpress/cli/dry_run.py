@@ -13,6 +13,7 @@ from itertools import islice
 from rich.console import Console
 
 from couponpress.cli.reading_progress import reading_progress
+from couponpress.language import gettext
 from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress.uploads.forecast import Forecast
@@ -47,7 +48,10 @@ def dry_run(
     console.print(upload.report())
     if upload.good:
         console.print(cost_line(upload.good, *ask_pace(), now=time.time()))
-    console.print(f"dry run: {counted(upload.good, 'spec')} would be enqueued in run {run}; nothing was.")
+    console.print(
+        gettext("dry run: %(good)s would be enqueued in run %(run)s; nothing was.")
+        % {"good": counted(upload.good, "spec"), "run": run}
+    )
     return not upload.broken and not refused
 
 
@@ -57,5 +61,9 @@ def cost_line(rows: int, rate: float, waiting: int, now: float) -> str:
     >>> cost_line(312_000, 493.0, 0, now=0.0).partition(", done")[0]
     '312,000 rows, 10 min 33 s at 493/s'
     """
-    behind = f" behind {waiting:,} that wait already" if waiting else ""
-    return f"{counted(rows, 'row')}{behind}, {Forecast(rows + waiting, rate, now).sentence}"
+    behind = gettext(" behind %(waiting)s that wait already") % {"waiting": f"{waiting:,}"} if waiting else ""
+    return gettext("%(rows)s%(behind)s, %(sentence)s") % {
+        "rows": counted(rows, "row"),
+        "behind": behind,
+        "sentence": Forecast(rows + waiting, rate, now).sentence,
+    }

@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 
 from couponpress.cli.console import BAD_INPUT, stderr
-from couponpress.cli.entry import INTERRUPTED
+from couponpress.cli.entry import INTERRUPTED, ends_at_once
 from couponpress.cli.lazy_group import lazy_group, show_whole_sentences
 from couponpress.cli.output import written_output
 from couponpress.errors import CouponpressError
+from couponpress.language import Language, gettext, speak
 
 #: Where each command stands; it is imported when it is called.
 PLACES = {
@@ -53,15 +54,29 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+#: Commands that run for long: what they log and store is English, for whoever reads it.
+_SERVICES = {"callback", "gateway", "sandbox", "scheduler", "up", "worker"}
+
+
 @app.callback()
 def options(
+    context: typer.Context,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     """Take the options that every command shares."""
+    if context.invoked_subcommand in _SERVICES:
+        speak(lambda: "en")
+
+
+def _configured_language() -> Language:
+    with ends_at_once():
+        from couponpress.settings import configured_language  # noqa: PLC0415 - slow to load
+    return configured_language()
 
 
 def main() -> None:
     """Run the command; every error that couponpress raises on purpose is one sentence and exit code 2."""
+    speak(_configured_language)
     try:
         with written_output():
             for entry in entry_points(group="couponpress.commands"):
@@ -72,5 +87,5 @@ def main() -> None:
         stderr().print(f"couponpress: {error}")
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
-        stderr().print("couponpress: interrupted")
+        stderr().print(gettext("couponpress: interrupted"))
         sys.exit(INTERRUPTED)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from couponpress.language import gettext
 from couponpress.ledger.outage import PlatformDown
 from couponpress.ledger.presence import Present
 from couponpress.outcome import RunStatus
+from couponpress.stored_sentences import in_words
 
 #: Workers also look after retries, recovery and late specs, as a scheduler does.
 _SUBMITTING = {"worker"}
@@ -26,17 +28,25 @@ def missing(
     roles = {one.role for one in present}
     told = []
     if any(run.waiting + run.retrying + run.looking for run in runs) and not roles & _SUBMITTING:
-        told.append("no worker runs, so nothing is submitted: start one with `couponpress worker`")
+        told.append(gettext("no worker runs, so nothing is submitted: start one with `couponpress worker`"))
         if not present:
             told.append(
-                f"nobody is heard on {redis_url}: if a fleet does run, it has another COUPONPRESS_REDIS_URL, or"
-                " another COUPONPRESS_MCHID"
+                gettext(
+                    "nobody is heard on %(redis_url)s: if a fleet does run, it has another "
+                    "COUPONPRESS_REDIS_URL, or another COUPONPRESS_MCHID"
+                )
+                % {"redis_url": redis_url}
             )
     if any(run.accepted for run in runs) and "callback" not in roles:
         told.append(
-            "no callback receiver runs here, so pictures are found by queries alone, after COUPONPRESS_CALLBACK_SPAN:"
-            " start one with `couponpress callback`"
+            gettext(
+                "no callback receiver runs here, so pictures are found by queries alone, after "
+                "COUPONPRESS_CALLBACK_SPAN: start one with `couponpress callback`"
+            )
         )
     if outage is not None:
-        told.append(f"the platform seems to be down: {outage.reason}; the fleet tries again by itself")
+        told.append(
+            gettext("the platform seems to be down: %(reason)s; the fleet tries again by itself")
+            % {"reason": in_words(outage.reason)}
+        )
     return told

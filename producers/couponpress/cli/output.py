@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from couponpress.cli.console import ENDED_BADLY, unwritable
+from couponpress.language import gettext
 
 
 class _Output(TextIOWrapper):
@@ -71,7 +72,7 @@ def written_output() -> Iterator[None]:
         _write_nowhere(output.fileno())
         if isinstance(output.refusal, BrokenPipeError):
             sys.exit(ENDED_BADLY)
-        raise unwritable(Path("standard output"), output.refusal) from None
+        raise unwritable(Path(gettext("standard output")), output.refusal) from None
     finally:
         sys.stdout = usual
         output.detach()  # else it would close what others go on with

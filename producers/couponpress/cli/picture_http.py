@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from couponpress.errors import PictureError
+from couponpress.language import gettext, quoted
 from couponpress.transport.proxy import Proxy, ProxyRule, connect_objection
 
 TRIES: Final = 3
@@ -82,13 +83,13 @@ def content_of(way: Way, url: str, stopped: threading.Event) -> bytes:
     try:
         proxy = way.rule.proxy_for(url)
     except ValueError:
-        raise PictureError(f"{url!r} is no http(s) URL") from None
+        raise PictureError(gettext("%(url)s is no http(s) URL") % {"url": quoted(url)}) from None
     for number in range(1, TRIES + 1):
         try:
             return b"".join(_parts(way, url, stopped))
         except urllib.error.HTTPError as error:
             error.close()
-            what = f"status {error.code}"
+            what = gettext("status %(code)s") % {"code": error.code}
             if error.code == 407 and proxy is not None:
                 what = connect_objection(proxy, b"HTTP/1.1 407\r\n") or what
             if error.code < 500 and error.code not in {408, 429}:
@@ -97,7 +98,7 @@ def content_of(way: Way, url: str, stopped: threading.Event) -> bytes:
             what = _named(error, proxy)
         if number < TRIES and stopped.wait(number):
             break
-    raise PictureError(f"{url} could not be fetched ({what})")
+    raise PictureError(gettext("%(url)s could not be fetched (%(what)s)") % {"url": url, "what": what})
 
 
 def _parts(way: Way, url: str, stopped: threading.Event) -> Iterator[bytes]:
@@ -108,12 +109,16 @@ def _parts(way: Way, url: str, stopped: threading.Event) -> Iterator[bytes]:
         while part := answer.read(_PART_BYTES):
             size += len(part)
             if size > LIMIT_BYTES:
-                raise PictureError(f"{url} has more than {LIMIT_BYTES / 2**20:.0f} MB")
+                raise PictureError(
+                    gettext("%(url)s has more than %(most)s MB") % {"url": url, "most": f"{LIMIT_BYTES / 2**20:.0f}"}
+                )
             if stopped.is_set() or time.monotonic() > deadline:
-                raise TimeoutError(f"no whole picture within {FETCH_SECONDS:g} s")
+                raise TimeoutError(gettext("no whole picture within %(seconds)s s") % {"seconds": f"{FETCH_SECONDS:g}"})
             yield part
         if told is not None and told.isdigit() and size < int(told):
-            raise OSError(f"the connection ended after {size} of {told} bytes")
+            raise OSError(
+                gettext("the connection ended after %(size)s of %(told)s bytes") % {"size": size, "told": told}
+            )
 
 
 def _named(error: Exception, proxy: Proxy | None) -> str:

@@ -14,6 +14,7 @@ from couponpress.cli.console import ForOption, JsonOption, UntilOption, WhyOptio
 from couponpress.cli.run_lines import rate_lines
 from couponpress.client import Client
 from couponpress.errors import InputError
+from couponpress.language import gettext
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.rate import PLATFORM_PER_SECOND, per_second
@@ -49,21 +50,28 @@ def limit(
     """
     end = read_end(until, lasting, datetime.now().astimezone())
     if end is not None and rate in {None, "default"}:
-        raise InputError("only a rate that is set by hand ends by itself: give the rate as well.")
+        raise InputError(gettext("only a rate that is set by hand ends by itself: give the rate as well."))
     with Client(actor=this_user("cli")) as client:
         if rate is not None:
             client.set_rate(None if rate == "default" else rate, until=end, why=why)
             if rate != "default" and per_second(rate) > PLATFORM_PER_SECOND:
                 stderr().print(
-                    f"{rate} is above the {PLATFORM_PER_SECOND} a second that the platform grants by its manual: it "
-                    "refuses more with 429, and the fleet then slows down by itself. `couponpress limit default` takes "
-                    "it back"
+                    gettext(
+                        "%(rate)s is above the %(most)s a second that the platform grants by its "
+                        "manual: it refuses more with 429, and the fleet then slows down by itself. `couponpress "
+                        "limit default` takes it back"
+                    )
+                    % {"rate": rate, "most": PLATFORM_PER_SECOND}
                 )
         if proof is not None:
             sent = client.flight_record()
             with open_output(proof) as stream:
                 most = write_proof(sent, stream)
-            stderr().print(f"{counted(len(sent), 'request')}, at most {most} in any 1 s window: {proof}", markup=False)
+            stderr().print(
+                gettext("%(sent)s, at most %(most)s in any 1 s window: %(proof)s")
+                % {"sent": counted(len(sent), "request"), "most": most, "proof": proof},
+                markup=False,
+            )
         told = client.rate()
         if as_json:
             typer.echo(json.dumps({**asdict(told), "in_force": told.in_force, "why": told.why}))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from couponpress.language import gettext
 from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
 
@@ -28,10 +29,13 @@ def reading_progress(
     if console.is_terminal:
         columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-            task = progress.add_task("0 rows", total=None)
+            task = progress.add_task(gettext("0 rows"), total=None)
 
             def bar() -> None:
-                told = f"{counted(upload.rows, 'row')}, {_speed(upload, clock() - began)}"
+                told = gettext("%(rows)s, %(speed)s") % {
+                    "rows": counted(upload.rows, "row"),
+                    "speed": _speed(upload, clock() - began),
+                }
                 progress.update(task, completed=upload.bytes_read, total=upload.size, description=told)
 
             with _told(upload, bar):
@@ -51,10 +55,13 @@ def reading_progress(
 
 def reading_line(upload: CatalogUpload, seconds: float) -> str:
     """Return how far the catalogs are read after so many seconds, in one line."""
-    told = f"read {counted(upload.rows, 'row')}, {_speed(upload, seconds)}"
+    told = gettext("read %(rows)s, %(speed)s") % {"rows": counted(upload.rows, "row"), "speed": _speed(upload, seconds)}
     if upload.size and upload.bytes_read:
         share = min(upload.bytes_read / upload.size, 1.0)
-        told += f", {share:.0%}, {seconds / share - seconds:.0f} s to go"
+        told += gettext(", %(share)s, %(seconds)s s to go") % {
+            "share": f"{share:.0%}",
+            "seconds": f"{seconds / share - seconds:.0f}",
+        }
     return told
 
 

@@ -15,6 +15,7 @@ from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr, unwr
 from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
+from couponpress.language import gettext, ngettext
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.plurals import counted
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results, write_results_workbook
@@ -60,9 +61,9 @@ def results(
     """Write one line per spec: row id, task id, outcome, picture URL or reason."""
     if join:
         if format_name is not None or download is not None:
-            raise InputError("--join writes the catalog's own format; leave --format and --download out.")
+            raise InputError(gettext("--join writes the catalog's own format; leave --format and --download out."))
         if output is not None and len(join) > 1:
-            raise InputError("-o names one file, but several catalogs are joined; leave it out.")
+            raise InputError(gettext("-o names one file, but several catalogs are joined; leave it out."))
         headers = HeaderMapping.load(mapping, maps or ()) if mapping or maps else None
         with Client() as client:
             table = OutcomeTable(run, client.outcomes(run))
@@ -77,15 +78,21 @@ def results(
             empty=empty or (),
         ):
             stderr().print(
-                f"{counted(rows, 'row')} with {'its outcome' if rows == 1 else 'their outcomes'} written to {path}"
+                ngettext(
+                    "%(rows)s with its outcome written to %(path)s",
+                    "%(rows)s with their outcomes written to %(path)s",
+                    rows,
+                )
+                % {"rows": counted(rows, "row"), "path": path}
             )
         return
     form = format_name or _SUFFIXES.get(output.suffix.lower() if output else "", "csv")
     if form == "xlsx" and output is None:
-        raise InputError("a workbook cannot be written to standard output; name a file with -o.")
+        raise InputError(gettext("a workbook cannot be written to standard output; name a file with -o."))
     if form != "xlsx" and output is not None and output.suffix.lower() == ".xlsx":
         raise InputError(
-            f"{output} would hold {form} under a workbook's name; leave --format out, or name another file."
+            gettext("%(output)s would hold %(form)s under a workbook's name; leave --format out, or name another file.")
+            % {"output": output, "form": form}
         )
     with Client() as client:
         status = client.run(run)  # an unknown run must not leave an empty file behind
@@ -96,7 +103,9 @@ def results(
             write_results(client.outcomes(run), sys.stdout, cast(ResultFormat, form))
             return
         written = _write(client.outcomes(run), output, form)
-        stderr().print(f"{counted(written, 'line')} written to {output}")
+        stderr().print(
+            gettext("%(written)s written to %(output)s") % {"written": counted(written, "line"), "output": output}
+        )
         if download is not None:
             raise typer.Exit(_download(client, status, download))
 
@@ -129,13 +138,23 @@ def _download(client: Client, status: RunStatus, directory: Path) -> int:
         try:
             done = downloading.download(client.outcomes(status.run), directory, rule=rule, on_progress=count)
         except KeyboardInterrupt:
-            stderr().print(f"{settled:,} of {counted(status.succeeded, 'picture')} are there; the same command goes on")
+            stderr().print(
+                gettext("%(settled)s of %(succeeded)s are there; the same command goes on")
+                % {"settled": f"{settled:,}", "succeeded": counted(status.succeeded, "picture")}
+            )
             raise
     for row_id, reason in done.failed[:20]:
-        stderr().print(f"not fetched: {row_id}: {reason}")
-    told = [f"{counted(done.fetched, 'picture')} fetched into {directory}"]
-    told += [f"{done.there} were there"] if done.there else []
-    told += [f"{counted(done.without, 'spec has', 'specs have')} none (yet)"] if done.without else []
-    told += [f"{len(done.failed)} could not be fetched; the same command tries them again"] if done.failed else []
-    stderr().print(", ".join(told))
+        stderr().print(gettext("not fetched: %(row_id)s: %(reason)s") % {"row_id": row_id, "reason": reason})
+    told = [
+        gettext("%(fetched)s fetched into %(directory)s")
+        % {"fetched": counted(done.fetched, "picture"), "directory": directory}
+    ]
+    told += [gettext("%(number)s were there") % {"number": done.there}] if done.there else []
+    told += [counted(done.without, "spec has none (yet)", "specs have none (yet)")] if done.without else []
+    told += (
+        [gettext("%(failed)s could not be fetched; the same command tries them again") % {"failed": len(done.failed)}]
+        if done.failed
+        else []
+    )
+    stderr().print(gettext(", ").join(told))
     return ENDED_BADLY if done.failed else DONE

@@ -18,7 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from couponpress.cli.run_lines import progress_line, rare_counts, rate_text
+from couponpress.cli.run_lines import held_text, progress_line, rare_counts, rate_text, usual_counts
+from couponpress.language import gettext
 from couponpress.outcome import RunStatus
 
 #: How often the ledger is asked.
@@ -159,23 +160,17 @@ def picture(sight: Sight, limit_per_second: float | None) -> Group:
         Text(status.run),
         ProgressBar(total=max(status.total, 1), completed=status.ended, width=40),
     ]
-    told += [Text(f"{share:4.0%}"), Text(f"{status.ended:,}/{status.total:,} ended")]
+    told += [
+        Text(f"{share:4.0%}"),
+        Text(gettext("%(ended)s/%(total)s ended") % {"ended": f"{status.ended:,}", "total": f"{status.total:,}"}),
+    ]
     told += [Text(_left(sight.seconds_left))] if sight.seconds_left and not status.finished else []
     bar.add_row(*told)
-    counts = {
-        "waiting": status.waiting,
-        "retrying": status.retrying + status.looking,
-        "accepted": status.accepted,
-        "succeeded": status.succeeded,
-        "failed": status.failed,
-        "rejected": status.rejected,
-    }
-    shown = "  ".join(
-        f"{name} {count:,}" for name, count in [*counts.items(), *rare_counts(status)] if count or name in counts
-    )
+    rare = [(name, count) for name, count in rare_counts(status) if count]
+    shown = "  ".join(f"{name} {count:,}" for name, count in [*usual_counts(status), *rare])
     lines = [Text(f"{shown}  {rate_text(sight.rate, limit_per_second)}")]
     if status.hold:
-        lines.append(Text(f"HELD: {status.hold}"))
+        lines.append(Text(held_text(status.hold)))
     return Group(bar, *lines, *map(Text, sight.notes))
 
 
@@ -183,5 +178,9 @@ def _left(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return f"about {hours} h {minutes:02} min left"
-    return f"about {minutes} min left" if minutes else f"about {rest} s left"
+        return gettext("about %(hours)s h %(minutes)s min left") % {"hours": hours, "minutes": f"{minutes:02}"}
+    return (
+        gettext("about %(minutes)s min left") % {"minutes": minutes}
+        if minutes
+        else gettext("about %(seconds)s s left") % {"seconds": rest}
+    )

@@ -13,6 +13,7 @@ from couponpress.cli.console import stderr
 from couponpress.cli.counters import row_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
+from couponpress.language import gettext
 from couponpress.ledger.chosen import BulkAct, Chosen
 from couponpress.ledger.moments import read_length
 from couponpress.ledger.selection import Selection
@@ -62,33 +63,48 @@ def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: b
     for line in count_lines(chosen):
         stderr().print(line)
     if dry_run:
-        stderr().print("dry run: nothing was changed")
+        stderr().print(gettext("dry run: nothing was changed"))
         return
     if not chosen.specs:
         return
     if chosen.specs > UNASKED_SPECS and not yes and not _confirmed(chosen):
-        stderr().print("nothing was changed")
+        stderr().print(gettext("nothing was changed"))
         return
     with _counter() as on_progress:
         done = client.act_on(chosen, why=why, on_progress=on_progress)
-    told = "cancelled" if act == "cancel" else "to be sent again"
-    stderr().print(f"{counted(done, 'spec')} {told}; what has moved on since it was counted was left alone")
+    told = gettext("cancelled") if act == "cancel" else gettext("to be sent again")
+    stderr().print(
+        gettext("%(done)s %(told)s; what has moved on since it was counted was left alone")
+        % {"done": counted(done, "spec"), "told": told}
+    )
 
 
 def count_lines(chosen: Chosen) -> list[str]:
     """Return how much matches, and in which runs."""
-    lines = [f"{counted(chosen.specs, 'spec')} of {counted(len(chosen.runs), 'run')} match {chosen.selection}"]
+    lines = [
+        gettext("%(specs)s of %(runs)s match %(selection)s")
+        % {
+            "specs": counted(chosen.specs, "spec"),
+            "runs": counted(len(chosen.runs), "run"),
+            "selection": chosen.selection,
+        }
+    ]
     lines += [f"  {count:>8}  {run}" for run, count in chosen.runs.most_common(NAMED_RUNS)]
     more = len(chosen.runs) - NAMED_RUNS
-    return lines + ([f"  and {counted(more, 'run')} more"] if more > 0 else [])
+    return lines + ([gettext("  and %(more)s more") % {"more": counted(more, "run")}] if more > 0 else [])
 
 
 def _confirmed(chosen: Chosen) -> bool:
     """Ask for the run's name, or for the number of specs when they are of several runs."""
     word = next(iter(chosen.runs)) if len(chosen.runs) == 1 else str(chosen.specs)
     if not sys.stdin.isatty():
-        raise InputError(f"that would change {counted(chosen.specs, 'spec')}; give --yes if that is meant.")
-    typed: str = typer.prompt(f"Type {word} to go on", default="", show_default=False, err=True)
+        raise InputError(
+            gettext("that would change %(specs)s; give --yes if that is meant.")
+            % {"specs": counted(chosen.specs, "spec")}
+        )
+    typed: str = typer.prompt(
+        gettext("Type %(word)s to go on") % {"word": word}, default="", show_default=False, err=True
+    )
     return typed == word
 
 

@@ -13,13 +13,15 @@ import typer
 
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
 from couponpress.cli.missing import missing
-from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, summary
+from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, summary
 from couponpress.client import Client
 from couponpress.errors import InputError
+from couponpress.language import gettext
 from couponpress.ledger.dead_letters import DeadLetterChunk
 from couponpress.ledger.progress import Hold
 from couponpress.outcome import RunStatus
 from couponpress.plurals import counted
+from couponpress.stored_sentences import in_words
 
 #: What else is told of the time that a run takes, and of what binds the fleet; the rest has lines of its own.
 _ETAS_TOLD: Final = frozenset({"uploading", "no rate", "alone", "shared"})
@@ -50,27 +52,34 @@ def _status_lines(client: Client, run: str | None) -> Iterator[str]:
     # The newest run stands last, where a terminal's eye is.
     shown = [one.status for one in reversed(overview.runs)] if run is None else [client.run(run)]
     if run is None and (more := overview.runs_kept - len(shown)):
-        yield f"{counted(more, 'older run')} not shown; `couponpress status RUN` shows one, `--json` all of them"
+        yield gettext("%(more)s not shown; `couponpress status RUN` shows one, `--json` all of them") % {
+            "more": counted(more, "older run")
+        }
     for one in shown:
         yield counts_line(one)
         if one.hook_trouble:
-            yield f"  hook: {one.hook_trouble}; it is tried again as long as the run is kept"
+            yield gettext("  hook: %(hook_trouble)s; it is tried again as long as the run is kept") % {
+                "hook_trouble": in_words(one.hook_trouble)
+            }
         if run is not None:
-            yield from (f"  {count:>8}  {reason}" for reason, count in client.reasons(run).items())
+            yield from (f"  {count:>8}  {in_words(reason)}" for reason, count in client.reasons(run).items())
         eta = etas.get(one.run)
         if eta is not None and eta.case in _ETAS_TOLD:
             yield f"  {eta_text(eta)}" + (f": {eta.reason}" if eta.soonest_seconds is not None else "")
     for hold in overview.holds:
-        yield hold.lines
+        yield hold_text(hold)
     if down := overview.platform_down:
         since = time.strftime("%H:%M:%S", time.localtime(down.since))
-        yield f"the platform seems to be down since {since} ({down.reason}): only probes are sent"
+        yield gettext("the platform seems to be down since %(since)s (%(reason)s): only probes are sent") % {
+            "since": since,
+            "reason": in_words(down.reason),
+        }
     yield from missing(shown, overview.processes, None, client.redis_url_shown)
     chunks = client.dead_letter_chunks() if overview.dead_letter_chunks else []
     messages = client.dead_letter_messages() if overview.dead_letter_messages else (0, [])
     yield from dead_letter_lines(chunks, *messages, run)
     if not shown:
-        yield "no run yet; `couponpress submit FILE` makes one"
+        yield gettext("no run yet; `couponpress submit FILE` makes one")
     elif overview.bound.case in _BOUNDS_TOLD:
         yield f"{overview.bound.kind}: {overview.bound.sentence}"
 
@@ -81,7 +90,7 @@ def watch(run: RunArgument = None) -> None:
         if run is None:
             runs = client.runs()
             if not runs:
-                raise InputError("there is no run yet; `couponpress submit FILE` makes one.")
+                raise InputError(gettext("there is no run yet; `couponpress submit FILE` makes one."))
             run = runs[-1].run
         ended_badly = watch_run(client, run)
     raise typer.Exit(ENDED_BADLY if ended_badly else DONE)
@@ -94,7 +103,7 @@ def watch_run(client: Client, run: str) -> int:
     try:
         last = shown(lambda: client.run(run), stderr(), notes=partial(_notes, client))
     except KeyboardInterrupt:
-        stderr().print(f"the run goes on; `couponpress watch {run}` shows its progress again")
+        stderr().print(gettext("the run goes on; `couponpress watch %(run)s` shows its progress again") % {"run": run})
         raise
     stderr().print(summary(last, client.reasons(run)))
     return last.ended_badly
@@ -103,7 +112,7 @@ def watch_run(client: Client, run: str) -> int:
 def _notes(client: Client, status: RunStatus) -> list[str]:
     """Return what a run waits for, with the cure: holds, services that nobody started, an outage of the platform."""
     holds = [hold for hold in client.holds() if hold.kind != "run" or hold.scope == status.run]
-    told = [hold.lines for hold in holds]
+    told = [hold_text(hold) for hold in holds]
     return told + missing([status], client.present(), client.outage(), client.redis_url_shown)
 
 

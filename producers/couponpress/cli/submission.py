@@ -20,6 +20,7 @@ from couponpress.cli.status import watch_run
 from couponpress.client import Client, Receipt
 from couponpress.errors import ConflictError, CouponpressError, InputError, MerchantPictureFoundError
 from couponpress.keys import Lane
+from couponpress.language import gettext, quoted
 from couponpress.ledger.rate import per_second
 from couponpress.picture_files import PictureChoices
 from couponpress.settings import configured_rate
@@ -95,7 +96,7 @@ def submit(
     upload.check()
     if save_mapping:
         (headers or HeaderMapping()).save(save_mapping, mapping)
-        stderr().print(f"the mapping is saved: --mapping {save_mapping}")
+        stderr().print(gettext("the mapping is saved: --mapping %(save_mapping)s") % {"save_mapping": save_mapping})
     if dry_run:
         good = show_dry_run(upload, run, stderr(), typer.echo, _pace)
         raise typer.Exit(DONE if good else ENDED_BADLY)
@@ -108,11 +109,14 @@ def submit(
             receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
         stderr().print(upload.report())
         for line in upload.next_commands(run):
-            stderr().print(f"mend its rows, then: {line}")
-        known = f", {receipt.known} known before (the same work)" if receipt.known else ""
+            stderr().print(gettext("mend its rows, then: %(line)s") % {"line": line})
+        known = gettext(", %(known)s known before (the same work)") % {"known": receipt.known} if receipt.known else ""
         enqueued = receipt.new + receipt.known > 0
-        more = f" `couponpress watch {run}` shows its progress." if enqueued else ""
-        stderr().print(f"run {run}: {receipt.new} enqueued{known}.{more}")
+        more = gettext(" `couponpress watch %(run)s` shows its progress.") % {"run": run} if enqueued else ""
+        stderr().print(
+            gettext("run %(run)s: %(new)s enqueued%(known)s.%(more)s")
+            % {"run": run, "new": receipt.new, "known": known, "more": more}
+        )
         ended_badly = watch_run(client, run) if watch_it and enqueued else 0
     raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
 
@@ -134,10 +138,10 @@ def _enqueue_rows(
             where = upload.row_of(error.task_id)
             if strict or where is None or len(upload.conflicts) >= _MOST_CONFLICTS:
                 raise InputError(f"{where}: {error}" if where else str(error)) from None
-            upload.conflicts[error.task_id] = (
-                f"its task_id {error.task_id} is known in run {error.known_run!r} with another body; give the row "
+            upload.conflicts[error.task_id] = gettext(
+                "its task_id %(task_id)s is known in run %(known_run)s with another body; give the row "
                 "another id, or submit it under a new run name"
-            )
+            ) % {"task_id": error.task_id, "known_run": quoted(error.known_run)}
 
 
 def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:
@@ -148,10 +152,12 @@ def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: 
                 run=run,
                 lane=lane,
                 hook=hook,
-                on_wait=lambda: stderr().print("another upload into this run was just under way; waiting for its end"),
+                on_wait=lambda: stderr().print(
+                    gettext("another upload into this run was just under way; waiting for its end")
+                ),
             )
     except KeyboardInterrupt:
-        stderr().print("interrupted; give the same command again, nothing is done twice")
+        stderr().print(gettext("interrupted; give the same command again, nothing is done twice"))
         raise
 
 

@@ -18,6 +18,7 @@ import redis
 
 from couponpress.errors import ConflictError, DamagedChunkError, InputError
 from couponpress.keys import Keys, Lane, lane_of, run_of, run_scope
+from couponpress.language import gettext, quoted
 from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
 from couponpress.ledger.lost_records import digests_in_index
 from couponpress.ledger.scripts import ALLOW_OOM, script
@@ -77,7 +78,10 @@ class UploadLedger:
         reply = self._open_run([self._keys.run_numbers, self._keys.runs], [name, lane, self._keys.run("")])
         number = bytes(cast(bytes, reply)).decode()
         if lane_of(number) != lane:
-            raise InputError(f"run {name!r} exists in lane {lane_of(number)}; use that lane, or another run name.")
+            raise InputError(
+                gettext("run %(name)s exists in lane %(lane)s; use that lane, or another run name.")
+                % {"name": quoted(name), "lane": lane_of(number)}
+            )
         return number
 
     def lock_upload(self, number: str, on_wait: Callable[[], None] | None = None) -> str | None:
@@ -95,7 +99,9 @@ class UploadLedger:
         names = [self._keys.run(number), self._keys.upload_lock(number)]
         while not (locked := cast(int, self._lock_upload(names, [token, UPLOAD_LOCK_SECONDS]))):
             if time.monotonic() > deadline:
-                raise InputError("another producer is uploading into this run; wait for it, or use another run name.")
+                raise InputError(
+                    gettext("another producer is uploading into this run; wait for it, or use another run name.")
+                )
             if on_wait is not None:
                 on_wait()
                 on_wait = None
@@ -110,7 +116,7 @@ class UploadLedger:
         """
         stored = self._store(number, token, specs)
         if stored is None:
-            raise InputError("another producer took over the upload into this run; nothing more was stored.")
+            raise InputError(gettext("another producer took over the upload into this run; nothing more was stored."))
         return stored
 
     def enqueue_open(self, number: str, specs: Sequence[Identified]) -> Enqueued | None:
@@ -195,7 +201,7 @@ class UploadLedger:
                 [number, SEAL_BATCH, keys.chunk(""), token, UPLOAD_LOCK_SECONDS],
             )
             if released is None:
-                raise InputError("another producer took over the upload into this run, and will finish it.")
+                raise InputError(gettext("another producer took over the upload into this run, and will finish it."))
             if not released:
                 break
             yield [chunk_id.decode() for chunk_id in cast(list[bytes], released)]

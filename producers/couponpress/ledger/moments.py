@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 
 from couponpress.errors import InputError
+from couponpress.language import gettext, quoted
 
 #: A hold or a limit that ends by itself does so within a year.
 LONGEST = timedelta(days=366)
@@ -26,7 +27,9 @@ def read_length(text: str) -> timedelta:
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
     length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if not timedelta() < length <= LONGEST:
-        raise InputError(f"a length of time looks like 30m, 2h or 1d12h, up to 366d; got {text!r}.")
+        raise InputError(
+            gettext("a length of time looks like 30m, 2h or 1d12h, up to 366d; got %(text)s.") % {"text": quoted(text)}
+        )
     return length
 
 
@@ -42,7 +45,10 @@ def read_past(text: str, now: datetime) -> datetime:
     try:
         moment = _moment(text, now)
     except ValueError:
-        raise InputError(f"a moment looks like 06:00, 2026-11-30T06:00 or 2d (two days ago), got {text!r}.") from None
+        raise InputError(
+            gettext("a moment looks like 06:00, 2026-11-30T06:00 or 2d (two days ago), got %(text)s.")
+            % {"text": quoted(text)}
+        ) from None
     return moment - timedelta(days=1) if _DAY_TIME.fullmatch(text) and moment > now else moment
 
 
@@ -53,7 +59,7 @@ def read_end(until: str | None, lasting: str | None, now: datetime) -> datetime 
         InputError: both were given, or one of them is none.
     """
     if until is not None and lasting is not None:
-        raise InputError("say until when or for how long, not both.")
+        raise InputError(gettext("say until when or for how long, not both."))
     if until is not None:
         return read_moment(until, now)
     return None if lasting is None else read_length(lasting)
@@ -69,11 +75,15 @@ def read_moment(text: str, now: datetime) -> datetime:
     try:
         moment = _moment(text, now)
     except ValueError:
-        raise InputError(f"a moment looks like 06:00 or 2026-11-30T06:00, got {text!r}.") from None
+        raise InputError(
+            gettext("a moment looks like 06:00 or 2026-11-30T06:00, got %(text)s.") % {"text": quoted(text)}
+        ) from None
     if _DAY_TIME.fullmatch(text) and moment <= now:
         moment += timedelta(days=1)
     if not timedelta() < moment - now <= LONGEST:
-        raise InputError(f"{text} is not within a year from now; give a moment that lies ahead.")
+        raise InputError(
+            gettext("%(text)s is not within a year from now; give a moment that lies ahead.") % {"text": text}
+        )
     return moment
 
 

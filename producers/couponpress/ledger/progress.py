@@ -91,15 +91,6 @@ class Hold:
         why = f": {self.why}" if self.why else ""
         return f"{self.reason}{why}{f', until {self.ends}' if self.ends else ''}"
 
-    @property
-    def lines(self) -> str:
-        """All that a person needs to know of it, in two or three lines."""
-        told = f"held: {self.shown}: {self.because}\n      cure: {self.cure}"
-        if self.by is None or self.by.door == "fleet":
-            return told
-        since = datetime.fromtimestamp(self.since).astimezone()
-        return f"{told}\n      by: {self.by.shown} since {since:%Y-%m-%d %H:%M:%S}"
-
     def in_force(self, now: float) -> bool:
         """Whether it still holds at a moment, seconds since 1970 on Redis's clock."""
         return self.until is None or self.until > now

@@ -16,6 +16,7 @@ import redis
 
 from couponpress.errors import InputError
 from couponpress.keys import Keys
+from couponpress.language import gettext, quoted
 from couponpress.ledger.attribution import Attribution, this_user
 from couponpress.ledger.audit import Act, AuditLog
 
@@ -160,5 +161,8 @@ def rate_in_force(pace: dict[bytes, bytes], spacing: bytes | None, now_us: int) 
 
 def _parts(rate: str) -> tuple[int, int]:
     if not (found := re.fullmatch(r"([1-9]\d{0,5})/(second|minute)", rate)):
-        raise InputError(f'a rate reads like "500/second" or "600/minute", not {rate!r}; `default` takes it back.')
+        raise InputError(
+            gettext('a rate reads like "500/second" or "600/minute", not %(rate)s; `default` takes it back.')
+            % {"rate": quoted(rate)}
+        )
     return int(found[1]), _WINDOWS_US[found[2]]

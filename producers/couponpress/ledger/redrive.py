@@ -12,6 +12,7 @@ import redis
 
 from couponpress.errors import InputError
 from couponpress.keys import Keys, lane_of
+from couponpress.language import gettext, joined
 from couponpress.ledger.progress import CANCELLED_WORDS
 from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.outcome import LETTERS, State
@@ -48,7 +49,8 @@ class RedriveLedger:
         outcomes = UNASKED if outcome is None else (outcome,)
         if not set(outcomes) <= set(get_args(RedrivenOutcome)):
             raise InputError(
-                f"specs are sent again that ended as {', '.join(get_args(RedrivenOutcome))}, not {outcome}."
+                gettext("specs are sent again that ended as %(outcomes)s, not %(outcome)s.")
+                % {"outcomes": joined(get_args(RedrivenOutcome), ", "), "outcome": outcome}
             )
         letters = "".join(LETTERS[State(one)] for one in outcomes)
         keys = self._keys

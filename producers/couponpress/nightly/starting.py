@@ -17,6 +17,7 @@ from threading import Event
 from typing import cast
 
 from couponpress.errors import CouponpressError, MerchantPictureFoundError, NightLostError, RedisUnavailableError
+from couponpress.language import speaking
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.claims import Claim, NightState
 from couponpress.nightly.context import NightContext
@@ -59,6 +60,7 @@ class _SkippedError(Exception):
     """Ends an upload of which nothing is to be sent."""
 
 
+@speaking("en")  # what comes of a night is stored
 def planned(context: NightContext, schedule: Schedule, night: Night, *, full: bool) -> Begun:
     """Read a night's source and say what would be done; nothing is claimed, enqueued or taken back."""
     context.remember_earlier(schedule.name, night.run)
@@ -73,6 +75,7 @@ def planned(context: NightContext, schedule: Schedule, night: Night, *, full: bo
     return _with_pictures(start, read, partial(settle_as_known, schedule, context.picture_url))
 
 
+@speaking("en")
 def start_night(
     context: NightContext, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None = None
 ) -> Begun:

@@ -13,6 +13,7 @@ from typing import Final
 import redis.exceptions as redis_errors
 
 from couponpress.errors import RedisFullError, RedisRefusedError, RedisUnavailableError
+from couponpress.language import gettext, gettext_noop
 
 #: What to do when Redis lets a user do too little.
 RIGHTS: Final = "give its user the right: ACL SETUSER NAME ~* &* +@all -@admin"
@@ -29,25 +30,34 @@ _CURES: Final = (
     ("wrongpass", _PASSWORD),
     ("invalid username-password", _PASSWORD),
     ("invalid password", _PASSWORD),
-    ("without any password configured", "take the password out of COUPONPRESS_REDIS_URL: the server has none"),
+    (
+        "without any password configured",
+        gettext_noop("take the password out of COUPONPRESS_REDIS_URL: the server has none"),
+    ),
     ("wrong number of arguments for 'auth'", _PASSWORD),
-    ("max number of clients", "raise its maxclients, or end clients that are not needed"),
-    ("loading", "it reads its data from disk: wait until it has"),
-    ("misconf", "it cannot write to its disk: make room there; its log says more"),
+    ("max number of clients", gettext_noop("raise its maxclients, or end clients that are not needed")),
+    ("loading", gettext_noop("it reads its data from disk: wait until it has")),
+    ("misconf", gettext_noop("it cannot write to its disk: make room there; its log says more")),
     ("readonly", _PRIMARY),
     ("read only replica", _PRIMARY),
-    ("noreplicas", "start the replicas that it asks for (min-replicas-to-write)"),
+    ("noreplicas", gettext_noop("start the replicas that it asks for (min-replicas-to-write)")),
     ("masterdown", _PRIMARY),
     ("unblocked", _PRIMARY),
-    ("db index", "it has no database of that number: correct the end of COUPONPRESS_REDIS_URL, such as /0"),
-    ("select is not allowed", "use a single server: no Redis Cluster"),
-    ("cluster support", "use a single server: no Redis Cluster"),
-    ("clusterdown", "use a single server: no Redis Cluster"),
-    ("moved ", "use a single server: no Redis Cluster"),
-    ("crossslot", "use a single server: no Redis Cluster"),
-    ("busy redis is busy", "another program's script keeps it busy: end that (SCRIPT KILL)"),
-    ("unknown command", "use Redis 7 or newer, or Valkey, with its commands not renamed"),
-    ("denied redis is running in protected mode", "set a password on the server, and in COUPONPRESS_REDIS_URL"),
+    (
+        "db index",
+        gettext_noop("it has no database of that number: correct the end of COUPONPRESS_REDIS_URL, such as /0"),
+    ),
+    ("select is not allowed", gettext_noop("use a single server: no Redis Cluster")),
+    ("cluster support", gettext_noop("use a single server: no Redis Cluster")),
+    ("clusterdown", gettext_noop("use a single server: no Redis Cluster")),
+    ("moved ", gettext_noop("use a single server: no Redis Cluster")),
+    ("crossslot", gettext_noop("use a single server: no Redis Cluster")),
+    ("busy redis is busy", gettext_noop("another program's script keeps it busy: end that (SCRIPT KILL)")),
+    ("unknown command", gettext_noop("use Redis 7 or newer, or Valkey, with its commands not renamed")),
+    (
+        "denied redis is running in protected mode",
+        gettext_noop("set a password on the server, and in COUPONPRESS_REDIS_URL"),
+    ),
 )
 
 
@@ -63,7 +73,7 @@ def redis_unavailable(url: str, error: redis_errors.RedisError) -> RedisUnavaila
     words = str(error).lower()
     cure = next((cure for part, cure in _CURES if part in words), None)
     if cure is not None and not isinstance(error, redis_errors.TimeoutError):
-        return RedisRefusedError(url, error, cure)
+        return RedisRefusedError(url, error, gettext(cure))
     if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | redis_errors.InvalidResponse):
         return RedisUnavailableError(url, error)
     return None

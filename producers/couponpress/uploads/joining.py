@@ -22,6 +22,7 @@ from couponpress.ledger.chunks import identified_in
 from couponpress.outcome import Outcome
 from couponpress.results import harmless
 from couponpress.spec import task_ids_of
+from couponpress.stored_sentences import in_words
 from couponpress.uploads.file_names import results_path
 
 NOT_SUBMITTED: Final = "not submitted"
@@ -51,7 +52,7 @@ class OutcomeTable:
             for statement in _BEGIN:
                 self._table.execute(statement)
             self._table.execute("BEGIN")
-            lines = ((one.task_id, one.outcome, one.image_url, one.code, one.message) for one in outcomes)
+            lines = ((one.task_id, one.outcome, one.image_url, one.code, in_words(one.message)) for one in outcomes)
             self._table.executemany(_ADD, lines)
             self._table.execute("COMMIT")
         except sqlite3.Error as error:

@@ -26,7 +26,7 @@ def in_the_code():
     """Every message of the code, as gettext's own extraction finds it."""
     with (ROOT / "babel.cfg").open() as stream:
         methods, options = parse_mapping_cfg(stream)
-    keywords = {"gettext": None, "_": None, "ngettext": (1, 2)}
+    keywords = {"gettext": None, "gettext_noop": None, "_": None, "ngettext": (1, 2)}
     found = set()
     for package in ("producers", "worker"):
         patterns = [(one.removeprefix(f"{package}/"), method) for one, method in methods if one.startswith(package)]
