@@ -20,6 +20,7 @@ _COUNTED: Final[Mapping[str, str]] = {
     "broken one": gettext_noop("%(number)s broken ones"),
     "line": gettext_noop("%(number)s lines"),
     "spec has none (yet)": gettext_noop("%(number)s specs have none (yet)"),
+    "older run": gettext_noop("%(number)s older runs"),
     "row": gettext_noop("%(number)s rows"),
     "picture": gettext_noop("%(number)s pictures"),
     "query": gettext_noop("%(number)s queries"),

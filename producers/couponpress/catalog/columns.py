@@ -172,7 +172,7 @@ def _in_short(header: Sequence[str]) -> str:
     more = (
         gettext(" and %(more)s more") % {"more": f"{len(names) - _SHOWN_NAMES:,}"} if len(names) > _SHOWN_NAMES else ""
     )
-    return ", ".join(names[:_SHOWN_NAMES]) + more
+    return joined(names[:_SHOWN_NAMES]) + more
 
 
 def _mapped(header: Sequence[str], own: HeaderMapping, catalog: str) -> dict[int, Meaning]:

@@ -18,7 +18,7 @@ from typing import Protocol, Self, TextIO
 from couponpress.catalog.json_lines import TEXT
 from couponpress.catalog.reader import Catalog
 from couponpress.catalog.rows import LINE, PROBLEM, BrokenRow, Given, SheetCell
-from couponpress.errors import CatalogError
+from couponpress.errors import CatalogError, system_error
 from couponpress.language import gettext, gettext_noop, joined
 
 
@@ -111,8 +111,8 @@ class AddedRows:
 
     def _unwritable(self, error: OSError) -> CatalogError:
         return CatalogError(
-            gettext("%(called)s %(path)s cannot be written (%(strerror)s); choose another place for it.")
-            % {"called": gettext(self._called), "path": self.path, "strerror": error.strerror}
+            gettext("%(called)s %(path)s cannot be written (%(reason)s); choose another place for it.")
+            % {"called": gettext(self._called), "path": self.path, "reason": system_error(error)}
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Self, get_args
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.mapping_file import edited
 from couponpress.catalog.vocabulary import Meaning, folded, known, meaning_of, own_names
-from couponpress.errors import CatalogError
+from couponpress.errors import CatalogError, system_error
 from couponpress.language import gettext, joined, quoted
 from couponpress.spec import CouponType, ImageGenerationType, Scope, UsageMode
 
@@ -89,8 +89,8 @@ class HeaderMapping:
                 raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
             except OSError as error:
                 raise CatalogError(
-                    gettext("the mapping %(path)s cannot be read (%(strerror)s).")
-                    % {"path": path, "strerror": error.strerror}
+                    gettext("the mapping %(path)s cannot be read (%(reason)s).")
+                    % {"path": path, "reason": system_error(error)}
                 ) from None
             except ValueError as error:
                 raise CatalogError(
@@ -133,8 +133,8 @@ class HeaderMapping:
             unfinished.replace(path)
         except OSError as error:
             raise CatalogError(
-                gettext("the mapping %(path)s cannot be written (%(strerror)s).")
-                % {"path": path, "strerror": error.strerror}
+                gettext("the mapping %(path)s cannot be written (%(reason)s).")
+                % {"path": path, "reason": system_error(error)}
             ) from None
         except ValueError:
             raise CatalogError(

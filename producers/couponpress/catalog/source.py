@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from couponpress.catalog.encodings import MARKS, SHOWN, encoding_called
 from couponpress.catalog.first_bytes import OTHER_TABLES, PACKED, SAMPLE, other_table, trouble_of, utf16_of
 from couponpress.catalog.lines import Lines
-from couponpress.errors import CatalogError
+from couponpress.errors import CatalogError, system_error
 from couponpress.language import gettext, joined, quoted
 
 #: Suffix -> format; the formats are also the values of `--format`.
@@ -123,8 +123,8 @@ class Source:
 def unreadable(name: str, error: OSError) -> CatalogError:
     """Return the sentence for a catalog that the system does not give."""
     return CatalogError(
-        gettext("%(name)s cannot be read (%(strerror)s); check the path and who may read it.")
-        % {"name": name, "strerror": error.strerror}
+        gettext("%(name)s cannot be read (%(reason)s); check the path and who may read it.")
+        % {"name": name, "reason": system_error(error)}
     )
 
 

@@ -100,4 +100,6 @@ class Summary:
         columns: dict[str, list[str]] = {}
         for field, unit in self._plan.units.items():
             columns.setdefault(unit, []).append(self._plan.column(field))
-        return joined((f"{gettext(_UNITS[unit])}: {joined(names)}" for unit, names in columns.items()), "; ")
+        told = gettext("%(unit)s: %(columns)s")
+        units = ({"unit": gettext(_UNITS[unit]), "columns": joined(names)} for unit, names in columns.items())
+        return joined((told % one for one in units), "; ")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from couponpress.errors import CatalogError
+from couponpress.errors import CatalogError, system_error
 from couponpress.language import gettext, joined
 
 
@@ -94,8 +94,8 @@ def write_template(path: Path) -> None:
         write(path)
     except OSError as error:
         raise CatalogError(
-            gettext("%(path)s cannot be written (%(strerror)s); choose another place for it.")
-            % {"path": path, "strerror": error.strerror}
+            gettext("%(path)s cannot be written (%(reason)s); choose another place for it.")
+            % {"path": path, "reason": system_error(error)}
         ) from None
 
 

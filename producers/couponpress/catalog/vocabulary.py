@@ -87,9 +87,10 @@ def own_names() -> list[str]:
 
 
 def spellings(field: str) -> str:
-    """A field's own name and its first Chinese one, preferring money in yuan."""
+    """A field's own name and its first Chinese one, preferring money in yuan; in Chinese that one alone."""
     chinese = [name for meaning in VOCABULARY if meaning.field == field for name in meaning.names if not name.isascii()]
-    return f"{field} ({next((name for name in chinese if '元' in name), chinese[0])})"
+    usual = next((name for name in chinese if "元" in name), chinese[0])
+    return f"{field} ({usual})" if current() == "en" else usual
 
 
 def as_in_file(header: str, field: str, rule: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
-from couponpress.errors import InputError
+from couponpress.errors import InputError, system_error
 from couponpress.language import gettext
 
 if TYPE_CHECKING:
@@ -64,6 +64,6 @@ def open_output(path: Path) -> Iterator[TextIO]:
 def unwritable(path: Path, error: OSError) -> InputError:
     """Return the sentence for a file that the system does not let be written."""
     return InputError(
-        gettext("%(path)s cannot be written (%(strerror)s); choose another place for it.")
-        % {"path": path, "strerror": error.strerror}
+        gettext("%(path)s cannot be written (%(reason)s); choose another place for it.")
+        % {"path": path, "reason": system_error(error)}
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from couponpress.cli.picture_http import Way, content_of
-from couponpress.errors import InputError, PictureError
+from couponpress.errors import InputError, PictureError, system_error
 from couponpress.language import gettext
 from couponpress.outcome import Outcome, State
 from couponpress.picture_files import whole_picture_suffix
@@ -138,8 +138,8 @@ def _stems(directory: Path) -> set[str]:
 
 def _unwritable(directory: Path, error: OSError) -> InputError:
     return InputError(
-        gettext("%(directory)s cannot be written (%(strerror)s); choose another place.")
-        % {"directory": directory, "strerror": error.strerror}
+        gettext("%(directory)s cannot be written (%(reason)s); choose another place.")
+        % {"directory": directory, "reason": system_error(error)}
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
@@ -16,10 +16,11 @@ from couponpress.cli.missing import missing
 from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, summary
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.dead_letters import DeadLetterChunk
 from couponpress.ledger.progress import Hold
 from couponpress.outcome import RunStatus
+from couponpress.overview.bound import BoundKind
 from couponpress.plurals import counted
 from couponpress.stored_sentences import in_words
 
@@ -28,6 +29,14 @@ _ETAS_TOLD: Final = frozenset({"uploading", "no rate", "alone", "shared"})
 _BOUNDS_TOLD: Final = frozenset(
     {"no worker works", "too few workers", "retries only", "quiet", "found", "by hand", "configured"}
 )
+
+_KINDS: Final[Mapping[BoundKind, str]] = {
+    "limit": gettext_noop("limit"),
+    "workers": gettext_noop("workers"),
+    "paused": gettext_noop("paused"),
+    "platform": gettext_noop("platform"),
+    "nothing to do": gettext_noop("nothing to do"),
+}
 
 
 def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
@@ -52,9 +61,8 @@ def _status_lines(client: Client, run: str | None) -> Iterator[str]:
     # The newest run stands last, where a terminal's eye is.
     shown = [one.status for one in reversed(overview.runs)] if run is None else [client.run(run)]
     if run is None and (more := overview.runs_kept - len(shown)):
-        yield gettext("%(more)s not shown; `couponpress status RUN` shows one, `--json` all of them") % {
-            "more": counted(more, "older run")
-        }
+        told = gettext("%(runs)s not shown; `couponpress status RUN` shows one, `--json` all of them")
+        yield told % {"runs": counted(more, "older run")}
     for one in shown:
         yield counts_line(one)
         if one.hook_trouble:
@@ -81,7 +89,10 @@ def _status_lines(client: Client, run: str | None) -> Iterator[str]:
     if not shown:
         yield gettext("no run yet; `couponpress submit FILE` makes one")
     elif overview.bound.case in _BOUNDS_TOLD:
-        yield f"{overview.bound.kind}: {overview.bound.sentence}"
+        yield gettext("%(bound)s: %(sentence)s") % {
+            "bound": gettext(_KINDS[overview.bound.kind]),
+            "sentence": overview.bound.sentence,
+        }
 
 
 def watch(run: RunArgument = None) -> None:

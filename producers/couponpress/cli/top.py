@@ -19,6 +19,7 @@ from couponpress.cli.overview_lines import screen
 from couponpress.cli.top_prompt import Act, Prompt
 from couponpress.client import Client
 from couponpress.errors import CouponpressError, InputError, RedisUnavailableError
+from couponpress.language import speaking
 from couponpress.ledger.attribution import this_user
 from couponpress.overview.snapshot import Overview
 
@@ -40,7 +41,8 @@ def top(
     console = Console(highlight=False, markup=False, emoji=False)
     with Client(actor=this_user("cli")) as client:
         if as_json:
-            typer.echo(json.dumps(client.overview().as_json(), ensure_ascii=False))
+            with speaking("en"):
+                typer.echo(json.dumps(client.overview().as_json(), ensure_ascii=False))
         elif once:
             console.print(screen(client.overview()))
         elif not (console.is_terminal and sys.stdin.isatty()):

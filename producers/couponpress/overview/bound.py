@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from couponpress.language import gettext, joined, ngettext
 from couponpress.ledger.outage import PlatformDown
 from couponpress.ledger.presence import Present
 from couponpress.ledger.progress import Hold
 from couponpress.overview.send_rate import shown_rate
 from couponpress.plurals import counted
+from couponpress.stored_sentences import in_words
 
 #: What a worker says of itself while it cannot work at all; see `couponpress health`.
 _CANNOT_WORK: Final = frozenset({"Redis away", "Redis full", "stuck", "stopping"})
@@ -93,18 +95,30 @@ def _idle(facts: Facts) -> Bound | None:
     if facts.waiting or facts.delayed:
         return None
     if facts.accepted:
-        told = f"everything is sent; the platform draws {counted(facts.accepted, 'spec')}"
+        told = gettext("everything is sent; the platform draws %(accepted)s") % {
+            "accepted": counted(facts.accepted, "spec")
+        }
         return Bound("nothing to do", "all accepted", told)
-    return Bound("nothing to do", "no specs", "no spec is open")
+    return Bound("nothing to do", "no specs", gettext("no spec is open"))
 
 
 def _paused(facts: Facts) -> Bound | None:
     for hold in facts.holds:
         if hold.kind == "partner":
-            return Bound("paused", "partner held", f"everything is held: {hold.reason}. Cure: {hold.cure}")
+            return Bound(
+                "paused",
+                "partner held",
+                gettext("everything is held: %(reason)s. Cure: %(cure)s")
+                % {
+                    "reason": in_words(hold.reason),
+                    "cure": in_words(hold.cure),
+                },
+            )
     if facts.holds and facts.waiting and facts.held_chunks and facts.held_chunks >= facts.chunks:
-        held = ", ".join(hold.shown for hold in facts.holds[:3])
-        told = f"all that waits is held ({held}); `couponpress status` says why and how to go on"
+        held = joined(in_words(hold.shown) for hold in facts.holds[:3])
+        told = gettext("all that waits is held (%(held)s); `couponpress status` says why and how to go on") % {
+            "held": held
+        }
         return Bound("paused", "all held", told)
     return None
 
@@ -112,45 +126,68 @@ def _paused(facts: Facts) -> Bound | None:
 def _workers(facts: Facts) -> Bound | None:
     open_specs = facts.waiting + facts.delayed
     if not facts.workers:
-        verb = "waits" if open_specs == 1 else "wait"
-        told = f"{counted(open_specs, 'spec')} {verb} and no worker runs: start one with `couponpress worker`"
+        told = ngettext(
+            "%(specs)s waits and no worker runs: start one with `couponpress worker`",
+            "%(specs)s wait and no worker runs: start one with `couponpress worker`",
+            open_specs,
+        ) % {"specs": counted(open_specs, "spec")}
         return Bound("workers", "no worker", told)
     states = {one.state for one in facts.workers}
     if states <= _CANNOT_WORK:
-        return Bound("workers", "no worker works", f"no worker can go on: {', '.join(sorted(states))}")
+        return Bound(
+            "workers",
+            "no worker works",
+            gettext("no worker can go on: %(states)s") % {"states": joined(sorted(states), ", ")},
+        )
     return None
 
 
 def _platform(facts: Facts) -> Bound | None:
     if facts.platform_down is not None:
-        reason = facts.platform_down.reason
-        return Bound("platform", "down", f"the platform seems to be down ({reason}); only probes are sent")
-    if not facts.waiting:
-        told = (
-            f"all that is left, {counted(facts.delayed, 'spec')}, waits for its next try after errors of the platform"
+        reason = in_words(facts.platform_down.reason)
+        return Bound(
+            "platform",
+            "down",
+            gettext("the platform seems to be down (%(reason)s); only probes are sent") % {"reason": reason},
         )
+    if not facts.waiting:
+        told = gettext("all that is left, %(delayed)s, waits for its next try after errors of the platform") % {
+            "delayed": counted(facts.delayed, "spec")
+        }
         return Bound("platform", "retries only", told)
     return None
 
 
 def _limit(facts: Facts) -> Bound | None:
     if facts.quiet_seconds:
-        told = f"the platform said that this is too fast; nothing is sent for {facts.quiet_seconds:.0f} s"
+        told = gettext("the platform said that this is too fast; nothing is sent for %(seconds)s s") % {
+            "seconds": f"{facts.quiet_seconds:.0f}"
+        }
         return Bound("limit", "quiet", told)
     allowed = facts.effective_per_second
     if allowed is None or not facts.fills_limit:
         return None
-    sent = f"{shown_rate(facts.sent_per_second)} requests a second leave of {shown_rate(allowed)} that"
+    rates = {"sent": shown_rate(facts.sent_per_second), "allowed": shown_rate(allowed)}
     if facts.why_rate == "throttled":
-        return Bound("limit", "found", f"{sent} the platform was found to take")
+        told = gettext("%(sent)s requests a second leave of %(allowed)s that the platform was found to take")
+        return Bound("limit", "found", told % rates)
     if facts.why_rate == "by hand":
-        return Bound("limit", "by hand", f"{sent} the limit set by hand allows; `couponpress limit default` ends it")
-    return Bound("limit", "configured", f"{sent} the configured limit allows")
+        told = gettext(
+            "%(sent)s requests a second leave of %(allowed)s that the limit set by hand allows; `couponpress limit "
+            "default` ends it"
+        )
+        return Bound("limit", "by hand", told % rates)
+    told = gettext("%(sent)s requests a second leave of %(allowed)s that the configured limit allows")
+    return Bound("limit", "configured", told % rates)
 
 
 def _slow(facts: Facts) -> Bound:
     effective = facts.effective_per_second
-    allowed = "" if effective is None else f" of {shown_rate(effective)} that the limit allows"
-    told = f"{shown_rate(facts.sent_per_second)} requests a second leave{allowed}"
-    cure = "workers that just began need some seconds, else start another one"
-    return Bound("workers", "too few workers", f"{told}; {cure}")
+    sent = shown_rate(facts.sent_per_second)
+    if effective is None:
+        told = gettext("%(sent)s requests a second leave") % {"sent": sent}
+    else:
+        told = gettext("%(sent)s requests a second leave of %(allowed)s that the limit allows")
+        told %= {"sent": sent, "allowed": shown_rate(effective)}
+    cure = gettext("workers that just began need some seconds, else start another one")
+    return Bound("workers", "too few workers", joined((told, cure), "; "))

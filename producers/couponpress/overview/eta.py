@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from couponpress.language import gettext
 from couponpress.outcome import RunStatus
 from couponpress.overview.bound import Bound
 from couponpress.overview.send_rate import shown_rate
 from couponpress.plurals import counted
+from couponpress.stored_sentences import in_words
 
 #: A fleet seldom keeps its rate to the last spec: slots are given up, retries wait for their moment.
 _SLACK: Final = 1.1
@@ -51,15 +53,20 @@ def eta_of(
     """
     left = status.waiting + status.retrying + status.looking
     if status.uploading:
-        return Eta(None, None, "uploading", f"{counted(status.uploading, 'spec')} stored; the upload is not finished")
+        return Eta(
+            None,
+            None,
+            "uploading",
+            gettext("%(specs)s stored; the upload is not finished") % {"specs": counted(status.uploading, "spec")},
+        )
     if not left:
         return None
     if status.hold:
-        return Eta(None, None, "held", f"held: {status.hold}")
+        return Eta(None, None, "held", gettext("held: %(reason)s") % {"reason": in_words(status.hold)})
     if bound.kind in {"paused", "platform"} or bound.case in {"no worker", "no worker works"}:
         return Eta(None, None, "bound", bound.sentence)
     if not effective_per_second:
-        return Eta(None, None, "no rate", "no worker has told its limit yet")
+        return Eta(None, None, "no rate", gettext("no worker has told its limit yet"))
     slow = sent_per_second if bound.case == "too few workers" and sent_per_second else effective_per_second
     return _range(left, others, effective_per_second, min(slow, effective_per_second))
 
@@ -67,6 +74,15 @@ def eta_of(
 def _range(left: int, others: int, fast: float, slow: float) -> Eta:
     soonest, latest = left / fast, (left + others) / slow * _SLACK
     if others:
-        reason = f"{counted(left, 'spec')} at {shown_rate(slow)} a second, among {others:,} of other runs"
+        reason = gettext("%(left)s at %(rate)s a second, among %(others)s of other runs") % {
+            "left": counted(left, "spec"),
+            "rate": shown_rate(slow),
+            "others": f"{others:,}",
+        }
         return Eta(soonest, latest, "shared", reason)
-    return Eta(soonest, latest, "alone", f"{counted(left, 'spec')} at {shown_rate(slow)} a second")
+    return Eta(
+        soonest,
+        latest,
+        "alone",
+        gettext("%(left)s at %(rate)s a second") % {"left": counted(left, "spec"), "rate": shown_rate(slow)},
+    )

@@ -257,7 +257,7 @@ def test_a_hold_says_who_set_it_and_why(client, holding):
     (hold,) = ReadingLedger(client, KEYS).holds()
     assert (hold.by, hold.why) == (by.actor, "maintenance")
     told = "held: partner: paused by hand: maintenance\n      cure: cure\n      by: ops (gateway, 10.0.0.7) since 20"
-    assert hold.lines.startswith(told)
+    assert hold_text(hold).startswith(told)
 
 
 def test_a_hold_whose_end_is_there_holds_nothing(redis_url, client, holding, chunks):

@@ -1,0 +1,163 @@
+"""A marketing colleague whose machine speaks Chinese: from the template to the results, no English sentence is seen."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+
+import openpyxl
+import pytest
+
+from couponpress import Client
+from tests.builders import MCHID, producer_settings
+
+#: What stays as it is in every language: names of commands, files, settings, columns, codes and the platform's words.
+NAMES = re.compile(
+    r"`[^`]*`|couponpress [ -~]+|--[a-z-]+|COUPONPRESS_[A-Z_]+|https?://\S+|redis://\S+|docs/\S+"
+    r"|\S*\.(?:xlsx|csv|jsonl|md|et)|\b_?[a-z]+(?:_[a-z]+)+\b|#[0-9a-f]{3,6}|rgb\([^)]*\)|“[^”]*”|% off"
+    r"|(?<![A-Za-z])(?:ID|may|gone|CSV|XML|WPS|UTF-8|JSONL?|JPG|PNG|BMP|MB|GB18030|Excel|Redis|openpyxl|API|IP|worker|OFF|CUT_OUT|COMBINE_IMAGE)(?![A-Za-z])"
+)
+WORD = re.compile(r"[A-Za-z]{2,}")
+HEADER = (
+    "商品编号",
+    "品牌ID",
+    "图片类型",
+    "优惠范围",
+    "券类型",
+    "门槛(元)",
+    "减免(元)",
+    "折扣",
+    "换购价(元)",
+    "商品图",
+    "备注",
+)
+#: One mistake in each, with what the colleague reads of it.
+MISTAKES = [
+    (("1", "", "拼图", "全场", "满减券", "100", "20"), "品牌ID：必填"),
+    (("2", "品牌 344", "拼图", "全场", "满减券", "100", "20"), "品牌ID：应为数字、字母、_ 或 -，而不是“品牌 344”"),
+    (("3", "1.20E+15", "拼图", "全场", "满减券", "100", "20"), "品牌ID：是电子表格缩写的数字，位数已丢失"),
+    (("4", "120344", "拼图", "全店", "满减券", "100", "20"), "优惠范围：应为 全场、单品 或 品类，而不是“全店”"),
+    (("5", "120344", "拼图", "全场", "代金券", "100", "20"), "券类型：应为 满减券、折扣券 或 兑换券，而不是“代金券”"),
+    (
+        ("6", "120344", "拼图", "全场", "满减券", "一百", "20"),
+        "门槛(元)：应为以元为单位的金额，例如 199.90，而不是“一百”",
+    ),
+    (("7", "120344", "拼图", "全场", "满减券", "10", "20"), "减免(元)：不能超过门槛（现为“20”）"),
+    (("8", "120344", "拼图", "全场", "满减券", "100", "0"), "减免(元)：应为 0.01 元或以上，而不是“0”"),
+    (("9", "120344", "拼图", "全场", "折扣券", "100", "", "85%"), "折扣：可能指实付，也可能指优惠"),
+    (("10", "120344", "拼图", "全场", "折扣券", "100", "", "10折"), "折扣：应为 9.9折 或更低"),
+    (("11", "120344", "抠图", "", "", "", "", "", "", "https://shop.example/1.jpg"), "商品图：应为存放在"),
+    (("12", "120344", "拼贴", "全场", "满减券", "100", "20"), "图片类型：应为 拼图 或 抠图，而不是“拼贴”"),
+]
+GOOD = ("13", "120344", "拼图", "单品", "满减券", "100", "20", "8折", "", "", "新品")
+
+
+def english(text):
+    """The words of a text that are no names."""
+    return WORD.findall(NAMES.sub(" ", text))
+
+
+@pytest.fixture
+def couponpress(redis_url, tmp_path):
+    """Run the command as the colleague does, and look at what is said."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+    env = given | {"LANG": "zh_CN.UTF-8", "COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
+
+    def run(*words, code=0, **more):
+        command = [sys.executable, "-X", "utf8", "-m", "couponpress", *words]
+        done = subprocess.run(
+            command, capture_output=True, cwd=tmp_path, env=env | more, timeout=120, encoding="utf-8", check=False
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout, done.stderr
+
+    return run
+
+
+def written(path, rows):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for cell in book.active["B"]:
+        cell.number_format = "@"
+    book.save(path)
+
+
+def test_a_colleague_reads_no_english_sentence(couponpress, redis_url, tmp_path):
+    out, err = couponpress("catalog", "template", "-o", "coupons.xlsx")
+    assert "已生成 coupons.xlsx" in err
+    assert not english(out + err)
+    said = [err]
+
+    written(tmp_path / "may.xlsx", [HEADER, *(row for row, _ in MISTAKES), GOOD])
+    said += couponpress("submit", "may.xlsx", "--dry-run", "--no-upload", code=1)[1:]
+    _, err = couponpress("submit", "may.xlsx", "--no-upload", code=1)
+    said.append(err)
+    assert "1 行没有问题，12 行有问题" in err
+    assert "第 14 行的优惠为 满100元减20元" in err
+
+    errors = openpyxl.load_workbook(tmp_path / "may.errors.xlsx")
+    reasons = [row[1].value for row in errors.active.iter_rows(min_row=2)]
+    for reason, (_, expected) in zip(reasons, MISTAKES, strict=True):
+        assert reason.startswith(expected), reason
+    said += reasons
+
+    for number in range(2, 2 + len(MISTAKES)):
+        for column, value in zip(
+            "DEFGHIJKL", ("120344", "拼图", "全场", "满减券", "100", "20", None, None, None), strict=True
+        ):
+            errors.active[f"{column}{number}"] = value
+    errors.save(tmp_path / "may.errors.xlsx")
+    said.append(couponpress("submit", "may.errors.xlsx", "--run", "may")[1])
+    assert "新提交 12 个任务" in said[-1]
+
+    couponpress("pause", "may")
+    out, err = couponpress("status")
+    said += [out, err]
+    assert "已暂停：批次 may：手动暂停" in out
+    assert "没有 worker 在运行" in out
+    said += couponpress("status", "may")
+    said += couponpress("resume", "may")
+    said += couponpress("cancel", "may")
+    said += couponpress("status", "may")
+    out, err = couponpress("results", "may", "-o", "may.results.csv")
+    said += [out, err]
+    with (tmp_path / "may.results.csv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["outcome"], row["message"]) for row in rows} == {("cancelled", "平台受理前已用 `cancel` 取消")}
+    said += [row["message"] for row in rows]
+    for text in said:
+        assert not english(text), text
+
+
+def test_what_cannot_be_read_is_said_in_chinese(couponpress, tmp_path):
+    (tmp_path / "empty.csv").write_bytes(b"")
+    (tmp_path / "other.csv").write_text("名称,价格\n券,5\n", encoding="utf-8")
+    (tmp_path / "page.xlsx").write_text("<html><table></table></html>", encoding="utf-8")
+    for name in ("empty.csv", "other.csv", "page.xlsx", "gone.csv", "table.et"):
+        _, err = couponpress("submit", name, code=2)
+        assert not english(err.removeprefix("couponpress: ")), err
+    for words in (["status", "gone"], ["results", "gone"], ["watch"]):
+        _, err = couponpress(*words, code=2)
+        assert not english(err.removeprefix("couponpress: ")), err
+
+
+def test_programs_read_the_same_in_every_language(couponpress, redis_url, tmp_path):
+    with Client(producer_settings(redis_url)) as client:
+        client.pause()
+    assert couponpress("status", "--json") == couponpress("status", "--json", LANG="C")
+    chinese, _ = couponpress("top", "--json")
+    assert json.loads(chinese)["bound"]["sentence"].isascii()
+
+
+def test_a_terminal_without_chinese_letters_shows_no_trace(couponpress, tmp_path):
+    (tmp_path / "other.csv").write_text("名称,价格\n券,5\n", encoding="utf-8")
+    for encoding in ("ascii", "gbk"):
+        command = [sys.executable, "-m", "couponpress", "submit", "other.csv"]
+        env = os.environ | {"COUPONPRESS_LANG": "zh_CN", "PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=env, timeout=60, check=False)
+        assert done.returncode == 2
+        assert b"Traceback" not in done.stderr
+        assert ("表头" in done.stderr.decode("gbk")) == (encoding == "gbk")
