@@ -77,9 +77,9 @@ class Problem:
         # Python refuses to write out an integer of more than 4300 digits.
         huge = isinstance(self.value, int) and self.value.bit_length() > 1000
         shown = gettext("a number of more than 300 digits") if huge else repr(self.value)
+        if current() != "en":
+            shown = f"“{shown[1:-1] if isinstance(self.value, str) else shown}”"
         shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
-        if current() != "en" and isinstance(self.value, str):
-            shown = quoted(self.value if len(self.value) <= _SHOWN else self.value[: _SHOWN - 3] + "...")
         # A sentence that tells what is allowed goes on otherwise than one that tells what is wrong.
         allowed = self.rule.startswith(gettext("must be"))
         told = gettext("%(allowed)s (got %(value)s)") if allowed else gettext("%(wrong)s (got %(value)s)")
