@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from couponpress.cli.run_lines import hold_text
 from couponpress.keys import HELD_SCORE, lane_of
 from couponpress.ledger.attribution import Actor, Attribution
 from couponpress.ledger.holds import HoldingLedger
