@@ -13,6 +13,7 @@ from tests.benchmarks import (
     callbacks,
     catalogs,
     completion,
+    console,
     cost,
     enqueue,
     gateway,
@@ -35,6 +36,7 @@ FIGURES = {
     "catalogs": catalogs.measure,
     "memory": memory.measure,
     "overview": overview.measure,
+    "console": console.measure,
     "callbacks": callbacks.measure,
     "completion": completion.measure,
     "uploads": uploads.measure,
@@ -62,7 +64,7 @@ def main():
         parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
     names = options.figures or list(FIGURES)
     out = options.out or (None if options.figures else Path("docs/benchmarks"))
-    console = Console(soft_wrap=True, highlight=False)
+    terminal = Console(soft_wrap=True, highlight=False)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="couponpress-bench-") as directory:
         bench = Bench(
@@ -72,7 +74,7 @@ def main():
             waiting=options.waiting or (20_000 if options.quick else 200_000),
             backlog=options.backlog or (100_000 if options.quick else 1_000_000),
             lateness_ms=options.lateness_ms,
-            say=console.print,
+            say=terminal.print,
         )
         machine = Machine.look()
         lines, failed = [], []
@@ -81,13 +83,13 @@ def main():
             try:
                 lines += FIGURES[name](bench)
             except Exception as error:  # noqa: BLE001 - the other figures are worth having; the run ends with 1
-                console.print_exception()
+                terminal.print_exception()
                 failed.append(f"{name}: {type(error).__name__}")
         machine = machine.at_the_end(seconds=time.monotonic() - began)
     Console(width=max(console.width, 150), highlight=False).print(report.table(lines))
     if out is not None:
         report.write(out, lines, failed, machine, bench)
-        console.print(f"written to {out}/")
+        terminal.print(f"written to {out}/")
     return 1 if failed else 0
 
 

@@ -1,0 +1,149 @@
+"""What people who look at the console cost: the gateway's CPU by viewer, the weight of a page, the first paint."""
+
+import http.client
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from functools import partial
+from statistics import median
+from typing import Self
+
+from couponpress.gateway.tokens import add_token
+from couponpress_worker.runtime.redis_server import free_port
+from tests.benchmarks.bench import Bench, Line
+from tests.benchmarks.processes import cpu_seconds_of
+from tests.benchmarks.stage import Stage, stage
+
+SMALL = 1_000
+VIEWERS = 50
+SECONDS = 8.0
+GOAL_RATIO = 1.10
+GOAL_CORE = 0.10
+GOAL_KB = 150.0
+GOAL_PAINT_MS = 1000.0
+_FORM_TOKEN = re.compile(r'name="form_token" value="(\w+)"')
+
+
+def measure(bench: Bench) -> list[Line]:
+    """Let 50 viewers look at the first page, of a small run and of a large one in turns; then load the page once."""
+    with stage(bench, "console-small", tls=False) as small, stage(bench, "console-large", tls=False) as large:
+        small.enqueue(bench, SMALL)
+        large.enqueue(bench, bench.backlog)
+        few, many = Site(small), Site(large)
+        idle, loads = [], {few: [], many: []}
+        for _ in range(bench.windows):
+            idle.append(many.core(0))
+            for one in (few, many):
+                loads[one].append(one.core(VIEWERS))
+        kilobytes = many.page_kilobytes()
+        paint = [many.paint_ms() for _ in range(bench.windows)] if CHROMIUM else []
+    ratio = median(loads[many]) / median(loads[few])
+    line = partial(Line, "console")
+    return [
+        line("CPU of the gateway while nobody looks", "core", idle),
+        line(f"the same with {VIEWERS} viewers, a run of {SMALL}", "core", loads[few]),
+        line(f"the same with {VIEWERS} viewers, a run of {bench.backlog}", "core", loads[many], GOAL_CORE),
+        line("large by small", "ratio", [ratio], GOAL_RATIO),
+        line("weight of the first page with all that it loads", "kB", [kilobytes], GOAL_KB, note="not compressed"),
+        *([line(f"first paint, a run of {bench.backlog}", "ms", paint, GOAL_PAINT_MS)] if paint else []),
+    ]
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+class Site:
+    """A gateway over a stage, with a viewer's login."""
+
+    def __init__(self, one: Stage) -> None:
+        path = one.directory / "tokens.toml"
+        self._port = free_port()
+        token = add_token(path, "ops", brands=None, quota=None, namespace="*", role="viewer")
+        words = [sys.executable, "-m", "couponpress", "gateway", "--port", str(self._port)]
+        (self._process,) = one.start(words, 1, "taking requests", COUPONPRESS_GATEWAY_TOKENS_FILE=str(path))
+        page, _ = self._get("/console/login")
+        form = f"token={token}&form_token={_FORM_TOKEN.search(page.decode())[1]}"
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/console/login", form, headers)
+        self._cookie = connection.getresponse().getheader("Set-Cookie").partition(";")[0]
+        connection.close()
+
+    def _get(self, path: str) -> tuple[bytes, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        headers = {"Accept": "text/html", "Cookie": getattr(self, "_cookie", "")}
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return body, answer.getheader("Content-Type", "")
+
+    def core(self, viewers: int) -> float:
+        """Return the share of a core that the gateway takes while so many look, for a few seconds."""
+        with ExitStack() as streams:
+            for _ in range(viewers):
+                streams.enter_context(_Stream(self._port, self._cookie))
+            time.sleep(2.0)  # each is given the whole page first
+            began, before = time.monotonic(), cpu_seconds_of(self._process.pid)
+            time.sleep(SECONDS)
+            return (cpu_seconds_of(self._process.pid) - before) / (time.monotonic() - began)
+
+    def page_kilobytes(self) -> float:
+        """Return the size of the first page and of every file that it names."""
+        page, _ = self._get("/console/")
+        files = set(re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page.decode()))
+        return (len(page) + sum(len(self._get(one)[0]) for one in files)) / 1000
+
+    def paint_ms(self) -> float:
+        """Return when the first page was painted first, in a browser that has nothing of it."""
+        script = (
+            "import sys\n"
+            "from playwright.sync_api import sync_playwright\n"
+            "url, name, value, chromium = sys.argv[1:]\n"
+            "with sync_playwright() as play:\n"
+            "    flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking']\n"
+            "    browser = play.chromium.launch(executable_path=chromium, args=flags)\n"
+            "    context = browser.new_context()\n"
+            "    context.add_cookies([{'name': name, 'value': value, 'url': url}])\n"
+            "    page = context.new_page()\n"
+            "    page.goto(url)\n"
+            "    look = 'performance.getEntriesByName(\"first-contentful-paint\")[0].startTime'\n"
+            "    print(page.evaluate(look))\n"
+        )
+        name, _, value = self._cookie.partition("=")
+        url = f"http://127.0.0.1:{self._port}/console/"
+        told = subprocess.run(
+            [sys.executable, "-c", script, url, name, value, CHROMIUM], check=True, capture_output=True, timeout=120
+        )
+        return float(told.stdout)
+
+
+class _Stream:
+    """One viewer: reads its stream in a thread until the block ends."""
+
+    def __init__(self, port: int, cookie: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._cookie = cookie
+
+    def __enter__(self) -> Self:
+        self._connection.request("GET", "/console/live?part=now&part=fleet", headers={"Cookie": self._cookie})
+        self._answer = self._connection.getresponse()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        return self
+
+    def _read(self) -> None:
+        try:
+            while self._answer.readline():
+                pass
+        except (OSError, ValueError, AttributeError):  # the block has ended
+            return
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.sock.shutdown(2)
+        self._thread.join(5)
+        self._connection.close()
