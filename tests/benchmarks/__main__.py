@@ -86,7 +86,7 @@ def main():
                 terminal.print_exception()
                 failed.append(f"{name}: {type(error).__name__}")
         machine = machine.at_the_end(seconds=time.monotonic() - began)
-    Console(width=max(console.width, 150), highlight=False).print(report.table(lines))
+    Console(width=max(terminal.width, 150), highlight=False).print(report.table(lines))
     if out is not None:
         report.write(out, lines, failed, machine, bench)
         terminal.print(f"written to {out}/")
