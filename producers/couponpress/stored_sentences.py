@@ -7,10 +7,10 @@ here and are translated where they are shown. Others, such as the platform's own
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
-from couponpress.language import current, gettext, gettext_noop
+from couponpress.language import Language, current, gettext, gettext_noop, speaking
 
 #: Each as it is stored; `%(name)s` stands for any text, which may be a known sentence itself. The first that fits.
 KNOWN: Final = (
@@ -128,11 +128,15 @@ _PLACE: Final = re.compile(r"%\((\w+)\)s")
 
 def in_words(stored: str) -> str:
     """Return a stored sentence in the current language; as it is stored where it is not known."""
-    if current() == "en" or not stored:
-        return stored
+    return stored if current() == "en" or not stored else _translated(stored, current())
+
+
+@lru_cache(maxsize=1024)  # a run ends for few reasons
+def _translated(stored: str, language: Language) -> str:
     for sentence, pattern in _patterns():
         if found := pattern.fullmatch(stored):
-            return gettext(sentence) % {name: in_words(text) for name, text in found.groupdict().items()}
+            with speaking(language):
+                return gettext(sentence) % {name: in_words(text) for name, text in found.groupdict().items()}
     return stored
 
 

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from couponpress.catalog.template import write_template
-from couponpress.language import gettext
+from couponpress.language import gettext, gettext_noop
 
-app = typer.Typer(help="Make a catalog: an example to fill in.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help=gettext_noop("Make a catalog: an example to fill in."), no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
@@ -20,9 +22,9 @@ def _commands() -> None:
 
 @app.command()
 def template(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write it: .xlsx, .csv or .tsv.")] = Path(
-        "coupons.xlsx"
-    ),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help=gettext_noop("Where to write it: .xlsx, .csv or .tsv."))
+    ] = Path("coupons.xlsx"),
 ) -> None:
     """Write an example catalog with Chinese headers, a row of every kind, and what each column takes."""
     write_template(output)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from couponpress.errors import InputError, system_error
-from couponpress.language import gettext
+from couponpress.language import gettext, gettext_noop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,19 +24,27 @@ DONE: Final = 0
 ENDED_BADLY: Final = 1
 BAD_INPUT: Final = 2
 
-RunArgument = Annotated[str | None, typer.Argument(help="The run's name.", show_default=False)]
+RunArgument = Annotated[str | None, typer.Argument(help=gettext_noop("The run's name."), show_default=False)]
 WhyOption = Annotated[
-    str, typer.Option("--why", help="The reason, for whoever looks later.", metavar="TEXT", show_default=False)
+    str,
+    typer.Option(
+        "--why", help=gettext_noop("The reason, for whoever looks later."), metavar="TEXT", show_default=False
+    ),
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option(help="Until when, such as 06:00 or 2026-11-30T06:00.", metavar="MOMENT", show_default=False),
+    typer.Option(
+        help=gettext_noop("Until when, such as 06:00 or 2026-11-30T06:00."), metavar="MOMENT", show_default=False
+    ),
 ]
 ForOption = Annotated[
-    str | None, typer.Option("--for", help="For how long, such as 30m or 2h.", metavar="LENGTH", show_default=False)
+    str | None,
+    typer.Option("--for", help=gettext_noop("For how long, such as 30m or 2h."), metavar="LENGTH", show_default=False),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-BrandOption = Annotated[str | None, typer.Option(help="A brand's id, instead of a run.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help=gettext_noop("Print JSON, for scripts."))]
+BrandOption = Annotated[
+    str | None, typer.Option(help=gettext_noop("A brand's id, instead of a run."), show_default=False)
+]
 
 
 @cache

@@ -15,7 +15,7 @@ from couponpress.cli.counters import row_counter
 from couponpress.cli.selecting import DryRunOption, LaneOption, OlderOption, StateOption, act_on_all, filter_of
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext, ngettext, quoted
+from couponpress.language import gettext, gettext_noop, ngettext, quoted
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.redrive import KNOWN_TO_PLATFORM, RedrivenOutcome
@@ -58,13 +58,17 @@ def resume(run: RunArgument = None, brand: BrandOption = None, why: WhyOption = 
 
 def cancel(
     run: RunArgument = None,
-    brand: Annotated[str | None, typer.Option(help="Only specs of this brand.", show_default=False)] = None,
+    brand: Annotated[
+        str | None, typer.Option(help=gettext_noop("Only specs of this brand."), show_default=False)
+    ] = None,
     state: StateOption = None,
-    code: Annotated[str | None, typer.Option(help="Only specs with this code.", show_default=False)] = None,
+    code: Annotated[
+        str | None, typer.Option(help=gettext_noop("Only specs with this code."), show_default=False)
+    ] = None,
     lane: LaneOption = None,
     older_than: OlderOption = None,
     dry_run: DryRunOption = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=gettext_noop("Do not ask, for scripts."))] = False,
     why: WhyOption = "",
 ) -> None:
     """Take back what the platform has not accepted, of a run, of every run, or of all that match; the rest goes on.
@@ -90,16 +94,18 @@ def cancel(
 
 def redrive(
     run: RunArgument = None,
-    code: Annotated[str | None, typer.Option(help="Only specs whose reason has this code.")] = None,
+    code: Annotated[str | None, typer.Option(help=gettext_noop("Only specs whose reason has this code."))] = None,
     outcome: Annotated[
         RedrivenOutcome | None,
-        typer.Option(help="Only specs that ended so; default: all that ended badly, except failed ones."),
+        typer.Option(help=gettext_noop("Only specs that ended so; default: all that ended badly, except failed ones.")),
     ] = None,
-    brand: Annotated[str | None, typer.Option(help="Only specs of this brand.", show_default=False)] = None,
+    brand: Annotated[
+        str | None, typer.Option(help=gettext_noop("Only specs of this brand."), show_default=False)
+    ] = None,
     lane: LaneOption = None,
     older_than: OlderOption = None,
     dry_run: DryRunOption = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=gettext_noop("Do not ask, for scripts."))] = False,
     why: WhyOption = "",
 ) -> None:
     """Send ended specs again, of a run or all that match: same task_id and bytes; failed ones only when asked for.

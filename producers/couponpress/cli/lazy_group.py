@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from couponpress.cli.entry import ends_at_once
+from couponpress.language import current, gettext
 
 
 def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
@@ -31,6 +32,10 @@ def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
             if place := self._to_load.pop(cmd_name, None):
                 self.commands[cmd_name] = _loaded(cmd_name, place)
             return cast(TyperCommand | TyperGroup | None, super().get_command(ctx, cmd_name))
+
+        def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - likewise
+            say_help(self)
+            super().format_help(ctx, formatter)
 
     return LazyGroup
 
@@ -56,4 +61,20 @@ def _loaded(name: str, place: str) -> TyperCommand | TyperGroup:
     else:
         root.command(name)(found)
     show_whole_sentences(root)
-    return cast(TyperCommand | TyperGroup, get_group(root).commands[name])
+    command = cast(TyperCommand | TyperGroup, get_group(root).commands[name])
+    say_help(command)
+    return command
+
+
+def say_help(command: Any) -> None:  # noqa: ANN401 - what Typer made, a command or a group
+    """Put the help of a command, of its options and of the commands below it into the reader's language."""
+    if current() == "en":
+        return
+    command.help = gettext(command.help) if command.help else command.help
+    if command.help:
+        command.short_help = command.help.partition("\n\n")[0].replace("\n", "")
+    for option in command.params:
+        option.help = gettext(option.help) if getattr(option, "help", None) else None
+    for below in getattr(command, "commands", {}).values():
+        if below.help:
+            say_help(below)

@@ -17,7 +17,7 @@ from couponpress.cli.entry import INTERRUPTED, ends_at_once
 from couponpress.cli.lazy_group import lazy_group, show_whole_sentences
 from couponpress.cli.output import written_output
 from couponpress.errors import CouponpressError
-from couponpress.language import Language, gettext, speak
+from couponpress.language import Language, gettext, gettext_noop, speak
 
 #: Where each command stands; it is imported when it is called.
 PLACES = {
@@ -40,7 +40,7 @@ PLACES = {
 
 app = typer.Typer(
     cls=lazy_group(PLACES),
-    help="Submits product-coupon picture tasks at just under the platform's limit.",
+    help=gettext_noop("Submits product-coupon picture tasks at just under the platform's limit."),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -61,7 +61,9 @@ _SERVICES = {"callback", "gateway", "sandbox", "scheduler", "up", "worker"}
 @app.callback()
 def options(
     context: typer.Context,
-    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help=gettext_noop("Show the version."))
+    ] = False,
 ) -> None:
     """Take the options that every command shares."""
     if context.invoked_subcommand in _SERVICES:

@@ -14,7 +14,7 @@ from couponpress.cli.console import ForOption, JsonOption, UntilOption, WhyOptio
 from couponpress.cli.run_lines import rate_lines
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.rate import PLATFORM_PER_SECOND, per_second
@@ -26,7 +26,8 @@ def limit(
     rate: Annotated[
         str | None,
         typer.Argument(
-            help="The new rate, such as 300/second or 600/minute; `default` for the configured one.", show_default=False
+            help=gettext_noop("The new rate, such as 300/second or 600/minute; `default` for the configured one."),
+            show_default=False,
         ),
     ] = None,
     until: UntilOption = None,
@@ -36,7 +37,8 @@ def limit(
     proof: Annotated[
         Path | None,
         typer.Option(
-            help="Write a CSV file of when each request of the last ten minutes was sent.", show_default=False
+            help=gettext_noop("Write a CSV file of when each request of the last ten minutes was sent."),
+            show_default=False,
         ),
     ] = None,
 ) -> None:

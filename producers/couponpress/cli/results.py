@@ -15,7 +15,7 @@ from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr, unwr
 from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext, ngettext
+from couponpress.language import gettext, gettext_noop, ngettext
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.plurals import counted
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results, write_results_workbook
@@ -26,16 +26,20 @@ _SUFFIXES: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx
 
 
 def results(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
+    run: Annotated[str, typer.Argument(help=gettext_noop("The run's name."))],
     format_name: Annotated[
         Literal["csv", "jsonl", "xlsx"] | None,
-        typer.Option("--format", help="Default: by the file's suffix, else csv.", show_default=False),
+        typer.Option("--format", help=gettext_noop("Default: by the file's suffix, else csv."), show_default=False),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file; default: standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=gettext_noop("A file; default: standard output."))
+    ] = None,
     download: Annotated[
         Path | None,
         typer.Option(
-            help="Fetch the pictures into this folder; what is there is skipped. With -o, lines are written as well.",
+            help=gettext_noop(
+                "Fetch the pictures into this folder; what is there is skipped. With -o, lines are written as well."
+            ),
             show_default=False,
         ),
     ] = None,
@@ -43,20 +47,31 @@ def results(
         list[str] | None,
         typer.Option(
             metavar="CATALOG",
-            help="Write this catalog's own rows with their outcomes, as STEM.results.SUFFIX or -o; repeatable.",
+            help=gettext_noop(
+                "Write this catalog's own rows with their outcomes, as STEM.results.SUFFIX or -o; repeatable."
+            ),
             show_default=False,
         ),
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="With --join, as for submit.", show_default=False)] = None,
-    sheet: Annotated[str | None, typer.Option(help="With --join, as for submit.", show_default=False)] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help=gettext_noop("With --join, as for submit."), show_default=False)
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help=gettext_noop("With --join, as for submit."), show_default=False)
+    ] = None,
     header_row: Annotated[
-        int | None, typer.Option(min=1, help="With --join, as for submit.", show_default=False)
+        int | None, typer.Option(min=1, help=gettext_noop("With --join, as for submit."), show_default=False)
     ] = None,
     maps: Annotated[
-        list[str] | None, typer.Option("--map", metavar="HEADER=FIELD", help="With --join, as for submit.")
+        list[str] | None,
+        typer.Option("--map", metavar="HEADER=FIELD", help=gettext_noop("With --join, as for submit.")),
     ] = None,
-    mapping: Annotated[Path | None, typer.Option(help="With --join, as for submit.", show_default=False)] = None,
-    empty: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="With --join, as for submit.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help=gettext_noop("With --join, as for submit."), show_default=False)
+    ] = None,
+    empty: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help=gettext_noop("With --join, as for submit."))
+    ] = None,
 ) -> None:
     """Write one line per spec: row id, task id, outcome, picture URL or reason."""
     if join:

@@ -13,7 +13,7 @@ from couponpress.cli.console import stderr
 from couponpress.cli.counters import row_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.chosen import BulkAct, Chosen
 from couponpress.ledger.moments import read_length
 from couponpress.ledger.selection import Selection
@@ -25,14 +25,18 @@ UNASKED_SPECS = 10_000
 NAMED_RUNS = 10
 
 StateOption = Annotated[
-    list[str] | None, typer.Option(help="Only specs in this state; repeatable.", show_default=False)
+    list[str] | None, typer.Option(help=gettext_noop("Only specs in this state; repeatable."), show_default=False)
 ]
-LaneOption = Annotated[str | None, typer.Option(help="Only specs of this lane, urgent or bulk.", show_default=False)]
+LaneOption = Annotated[
+    str | None, typer.Option(help=gettext_noop("Only specs of this lane, urgent or bulk."), show_default=False)
+]
 OlderOption = Annotated[
     str | None,
-    typer.Option(help="Only specs enqueued longer ago, such as 2h.", metavar="LENGTH", show_default=False),
+    typer.Option(
+        help=gettext_noop("Only specs enqueued longer ago, such as 2h."), metavar="LENGTH", show_default=False
+    ),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Count what matches; change nothing.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help=gettext_noop("Count what matches; change nothing."))]
 
 
 def filter_of(

@@ -20,7 +20,7 @@ from couponpress.cli.status import watch_run
 from couponpress.client import Client, Receipt
 from couponpress.errors import ConflictError, CouponpressError, InputError, MerchantPictureFoundError
 from couponpress.keys import Lane
-from couponpress.language import gettext, quoted
+from couponpress.language import gettext, gettext_noop, quoted
 from couponpress.ledger.rate import per_second
 from couponpress.picture_files import PictureChoices
 from couponpress.settings import configured_rate
@@ -33,47 +33,79 @@ _MOST_CONFLICTS = 20
 
 
 def submit(
-    files: Annotated[list[str], typer.Argument(help="Catalogs; - for standard input.", metavar="FILE...")],
-    run: Annotated[str | None, typer.Option(help="The run's name; default: the first file's stem.")] = None,
-    lane: Annotated[Lane, typer.Option(help="urgent overtakes bulk.")] = "bulk",
+    files: Annotated[
+        list[str], typer.Argument(help=gettext_noop("Catalogs; - for standard input."), metavar="FILE...")
+    ],
+    run: Annotated[
+        str | None, typer.Option(help=gettext_noop("The run's name; default: the first file's stem."))
+    ] = None,
+    lane: Annotated[Lane, typer.Option(help=gettext_noop("urgent overtakes bulk."))] = "bulk",
     format_name: Annotated[
-        str | None, typer.Option("--format", help="csv, jsonl or xlsx; default: by the file's suffix.")
+        str | None, typer.Option("--format", help=gettext_noop("csv, jsonl or xlsx; default: by the file's suffix."))
     ] = None,
     encoding: Annotated[
         str | None,
-        typer.Option(help="utf-8, gb18030, big5 or utf-16; default: told by the content.", show_default=False),
+        typer.Option(
+            help=gettext_noop("utf-8, gb18030, big5 or utf-16; default: told by the content."), show_default=False
+        ),
     ] = None,
-    sheet: Annotated[str | None, typer.Option(help="A workbook's sheet, or all; default: the first visible.")] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help=gettext_noop("A workbook's sheet, or all; default: the first visible."))
+    ] = None,
     header_row: Annotated[
-        int | None, typer.Option(min=1, help="The line of the header; default: found among the first lines.")
+        int | None,
+        typer.Option(min=1, help=gettext_noop("The line of the header; default: found among the first lines.")),
     ] = None,
-    skip_hidden: Annotated[bool, typer.Option(help="Leave out rows of a workbook that are hidden.")] = False,
+    skip_hidden: Annotated[
+        bool, typer.Option(help=gettext_noop("Leave out rows of a workbook that are hidden."))
+    ] = False,
     maps: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="HEADER=FIELD", help="What a header of your own means; repeatable."),
+        typer.Option(
+            "--map", metavar="HEADER=FIELD", help=gettext_noop("What a header of your own means; repeatable.")
+        ),
     ] = None,
     mapping: Annotated[
-        Path | None, typer.Option(help="A TOML file of your own headers, fixed values and words; see docs/catalog.md.")
+        Path | None,
+        typer.Option(
+            help=gettext_noop("A TOML file of your own headers, fixed values and words; see docs/catalog.md.")
+        ),
     ] = None,
-    save_mapping: Annotated[Path | None, typer.Option(help="Save what --map and --mapping say to a file.")] = None,
-    strict: Annotated[bool, typer.Option(help="Refuse the whole catalog if any row is broken or doubtful.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Check everything and show the first bodies; enqueue nothing.")] = False,
-    watch_it: Annotated[bool, typer.Option("--watch", help="Show progress until every spec has its outcome.")] = False,
+    save_mapping: Annotated[
+        Path | None, typer.Option(help=gettext_noop("Save what --map and --mapping say to a file."))
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option(help=gettext_noop("Refuse the whole catalog if any row is broken or doubtful."))
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help=gettext_noop("Check everything and show the first bodies; enqueue nothing."))
+    ] = False,
+    watch_it: Annotated[
+        bool, typer.Option("--watch", help=gettext_noop("Show progress until every spec has its outcome."))
+    ] = False,
     empty: Annotated[
         list[str] | None,
-        typer.Option("--empty", metavar="TEXT", help="A cell of this text counts as empty, such as NULL; repeatable."),
+        typer.Option(
+            "--empty",
+            metavar="TEXT",
+            help=gettext_noop("A cell of this text counts as empty, such as NULL; repeatable."),
+        ),
     ] = None,
     errors: Annotated[
-        Path | None, typer.Option(help="Where broken rows go; default: beside the catalog, as STEM.errors.SUFFIX.")
+        Path | None,
+        typer.Option(help=gettext_noop("Where broken rows go; default: beside the catalog, as STEM.errors.SUFFIX.")),
     ] = None,
     hook: Annotated[
-        str | None, typer.Option(help="A URL that is told when the run is finished.", show_default=False)
+        str | None, typer.Option(help=gettext_noop("A URL that is told when the run is finished."), show_default=False)
     ] = None,
     own_pictures: Annotated[
-        bool, typer.Option("--upload/--no-upload", help="Upload the pictures that rows name as files or URLs.")
+        bool,
+        typer.Option("--upload/--no-upload", help=gettext_noop("Upload the pictures that rows name as files or URLs.")),
     ] = True,
-    convert: Annotated[bool, typer.Option(help="Scale and convert pictures that the platform would refuse.")] = False,
-    private_urls: Annotated[bool, typer.Option(help="Fetch pictures from private networks too.")] = False,
+    convert: Annotated[
+        bool, typer.Option(help=gettext_noop("Scale and convert pictures that the platform would refuse."))
+    ] = False,
+    private_urls: Annotated[bool, typer.Option(help=gettext_noop("Fetch pictures from private networks too."))] = False,
 ) -> None:
     """Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."""
     run = run or default_run_name(files)

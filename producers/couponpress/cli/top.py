@@ -19,7 +19,7 @@ from couponpress.cli.overview_lines import screen
 from couponpress.cli.top_prompt import Act, Prompt
 from couponpress.client import Client
 from couponpress.errors import CouponpressError, InputError, RedisUnavailableError
-from couponpress.language import speaking
+from couponpress.language import gettext_noop, speaking
 from couponpress.ledger.attribution import this_user
 from couponpress.overview.snapshot import Overview
 
@@ -30,7 +30,7 @@ _TOLD_SECONDS = 10.0
 
 
 def top(
-    once: Annotated[bool, typer.Option("--once", help="Print one picture and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help=gettext_noop("Print one picture and end."))] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the whole fleet live: rate, limits, lanes, workers, runs, and what the fleet is bound by.
