@@ -64,8 +64,8 @@ format: $(STAMP) ## write the formatter's and the linter's own fixes
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-annotate --no-header --quiet
 lock: ## resolve the dependencies again (needs uv)
-	$(LOCK) --extra demo --group dev -o requirements/dev.txt
-	$(LOCK) --extra worker --extra excel --extra gateway --extra metrics --extra nightly -o requirements/worker.txt
+	$(LOCK) --extra demo --extra otel --group dev -o requirements/dev.txt
+	$(LOCK) --extra worker --extra excel --extra gateway --extra metrics --extra nightly --extra otel -o requirements/worker.txt
 
 clean: ## remove the .venv and every cache
 	rm -rf $(VENV) build dist demo chaos-run .pytest_cache .mypy_cache .ruff_cache .hypothesis

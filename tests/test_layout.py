@@ -166,6 +166,7 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",
     },
+    ("opentelemetry",): {"couponpress_worker.runtime.traces"},
     ("structlog",): {
         "couponpress.gateway.request_ids",
         "couponpress.transport.log_lines",

@@ -48,6 +48,7 @@ SETTING_NAMES = frozenset(
         "SCHEDULE_FILE",
         "SIGNS_AS",
         "TIMING_SCALE",
+        "TRACES",
         "UPLOAD_RATE",
         "WECHATPAY_MORE_KEYS_DIR",
         "WECHATPAY_PUBLIC_KEY_FILE",

@@ -97,6 +97,9 @@ class ProducerSettings(BaseSettings):
         None,
         description="The language of commands, `en` or `zh_CN`; else LC_ALL, LC_MESSAGES or LANG tells it.",
     )
+    traces: bool = Field(
+        False, description="Send traces of specs by OpenTelemetry; on as well where OTEL_EXPORTER_OTLP_ENDPOINT is set."
+    )
     result_ttl: int = Field(7 * 86400, ge=60, description="Seconds for which a finished run's results are kept.")
     audit_ttl: int = Field(
         400 * 86400,
@@ -144,6 +147,11 @@ class ProducerSettings(BaseSettings):
                 gettext("%(error)s. Correct it in the environment; deploy/README.md says what it is.")
                 % {"error": error}
             ) from None
+
+    @property
+    def traced(self) -> bool:
+        """Whether traces are to be sent."""
+        return self.traces or bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
 
     @property
     def redis_url_shown(self) -> str:

@@ -90,6 +90,7 @@
         key_reloader      reads the key files again when they change
         recovery          publishes what a crash, a lost message or a due retry left behind
         stall_detector    notices a process that makes no progress
+        traces            spans of specs and chunks, by OpenTelemetry
         heartbeat         the sign of life that a process leaves
         watchdog          ends a process that is stuck
         shutdown          bounds how long a stop may take

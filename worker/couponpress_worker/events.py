@@ -11,7 +11,7 @@ must not wait. An error in a listener is logged and counted as a failure of the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -113,6 +113,25 @@ class Unsent(Event):
     kind: CallKind
     reason: Reason
     place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTaken(Event):
+    """This process has a chunk in hand.
+
+    Attributes:
+        chunk_id: which one.
+        run: the name of its run.
+        made_us: when it was enqueued, on Redis's clock, microseconds since 1970; 0 when the record does not tell.
+        waiting: the positions of the specs that are to be sent.
+        unsent: of those that were never sent, the task_id by the position.
+    """
+
+    chunk_id: str
+    run: str
+    made_us: int
+    waiting: tuple[int, ...]
+    unsent: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)

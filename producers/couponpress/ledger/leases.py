@@ -39,6 +39,12 @@ class Leased:
     tries: list[int]
     made: bytes = b""
 
+    @property
+    def made_us(self) -> int:
+        """When the chunk was made, on Redis's clock, microseconds since 1970; 0 when its record does not tell."""
+        seconds, _, microseconds = self.made.partition(b".")
+        return int(seconds or 0) * 1_000_000 + int(microseconds or 0)
+
     def waiting(self) -> list[int]:
         """Return the positions that are to be sent."""
         return [position for position, letter in enumerate(self.states) if letter == "w"]

@@ -7,6 +7,7 @@ platform refused or did not answer, one of each kind has a line every ten second
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,8 @@ from couponpress_worker.events import (
     RedisBack,
     Released,
 )
+from couponpress_worker.runtime.factories import traces_of
+from couponpress_worker.settings import Settings
 from couponpress_worker.wechatpay.judgement import Answer
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,16 @@ def log_events(events: Events) -> None:
     events.listen(Released, _released)
     events.listen(BreakerOpened, _breaker_opened)
     events.listen(BreakerClosed, _breaker_closed)
+
+
+def log_and_trace(settings: Settings, role: str, events: Events) -> Callable[[], None]:
+    """Write the log lines, and send traces where they are wanted; returns what ends the traces.
+
+    Raises:
+        ServiceError: OpenTelemetry is not installed.
+    """
+    log_events(events)
+    return traces_of(settings, role, events)
 
 
 def _answered(sparse: SparseLog, event: Answered[Any]) -> None:

@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 
 from couponpress.keys import Keys
 from couponpress.ledger.fleet_holds import FleetHolds
+from couponpress_worker.errors import ServiceError
+from couponpress_worker.events import Events
 from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.rate.slots import Slots
@@ -111,3 +113,20 @@ def paced(
     pace = Pace(client, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
     acquire = pace.acquire if patient is None else patient(pace.acquire)
     return pace, Slots(acquire, lateness_seconds=lateness_seconds, pace=pace)
+
+
+def traces_of(settings: Settings, role: str, events: Events) -> Callable[[], None]:
+    """Send traces of this process, where they are wanted; returns what sends the last of them and ends it.
+
+    Raises:
+        ServiceError: OpenTelemetry is not installed.
+    """
+    if not settings.traced:
+        return lambda: None
+    try:
+        from couponpress_worker.runtime.traces import begin_traces  # noqa: PLC0415 - its packages are of an extra
+    except ModuleNotFoundError as error:
+        raise ServiceError(
+            f"traces need the package {error.name}; install it with: pip install 'couponpress[otel]'"
+        ) from None
+    return begin_traces(role, settings.mchid, events)

@@ -32,7 +32,7 @@ from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
 from couponpress_worker.rate.request_durations import DurationRecorder
 from couponpress_worker.rate.send_log import FlightRecorder
 from couponpress_worker.runtime.connections import Connections
-from couponpress_worker.runtime.event_log import log_events
+from couponpress_worker.runtime.event_log import log_and_trace
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.key_reloader import KeyReloader
 from couponpress_worker.runtime.loop_thread import LoopThread
@@ -123,8 +123,8 @@ class Process:
         self.stop_sending()
         self._announcer.close()
         self._loop.call(self._close()).result()
-        self._watchdog.close()
-        self._loop.close()
+        for end in (self._watchdog.close, self._loop.close, self._end_traces):
+            end()
 
     async def _open(self) -> None:
         """Open what requests need: the clients, the slots, the submitter; then what runs beside it."""
@@ -167,7 +167,7 @@ class Process:
         )
         flight = FlightRecorder(opened.redis, keys, self._owner)
         self._events.listen(Sent, flight.sent)
-        log_events(self._events)
+        self._end_traces = log_and_trace(settings, self._role, self._events)
         self._background = [asyncio.create_task(loop) for loop in [*self._own_loops(flight), *self._leaders_loops()]]
 
     def _own_loops(self, flight: FlightRecorder) -> list[Coroutine[None, None, None]]:

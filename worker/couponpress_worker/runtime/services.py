@@ -35,7 +35,7 @@ from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.events import Events
 from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
-from couponpress_worker.runtime.factories import callback_redis_for, platform_for, signer_for
+from couponpress_worker.runtime.factories import callback_redis_for, platform_for, signer_for, traces_of
 from couponpress_worker.runtime.heartbeat import Beat, Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.key_reloader import KeyReloader
 from couponpress_worker.runtime.shutdown import bound_shutdown
@@ -115,7 +115,9 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         await redis_client.aclose()
 
     with Announcer(settings.redis_address, keys, "callback"):
+        end_traces = traces_of(settings, "callback", events)
         serve(CallbackService(receiver.receive, lifetime(), tell=events.tell), sockets)
+        end_traces()
 
 
 async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:

@@ -23,7 +23,7 @@ from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.leases import GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress_worker.events import Answered, ChunkLeft, Tell, Unsent, unheard
+from couponpress_worker.events import Answered, ChunkLeft, ChunkTaken, Tell, Unsent, unheard
 from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.safety.auto_hold import Fault
@@ -135,6 +135,9 @@ class Submitter:
         chunk = ChunkInHand(
             leased, asked_at + self._timings.lease, returns, self._timings.hand_on, rank=next(self._ranks)
         )
+        unsent = {one: chunk.task_ids[one] for one in chunk.to_sign if not chunk.tries[one]}
+        run = await self._run_name(chunk.run_number)
+        self._tell(ChunkTaken(chunk_id, run, leased.made_us, tuple(chunk.to_sign), unsent))
         renewal = asyncio.create_task(self._renew(chunk))
         if self._only_brand is not None:
             self._refuse_other_brands(chunk, self._only_brand)
