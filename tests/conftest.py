@@ -18,6 +18,8 @@ hypothesis.settings.register_profile("quick", max_examples=25)
 # A developer's own settings must not leak into the tests.
 for name in [name for name in os.environ if name.startswith("COUPONPRESS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]
+# Nor their language.
+os.environ["LC_ALL"] = "C.UTF-8"
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every process that a test starts inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

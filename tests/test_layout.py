@@ -70,6 +70,7 @@ def within(names, *homes):
 
 #: All that the fleet may know of the producers' package, by its rooms and top modules.
 GROUND_FLOOR = {
+    "language",
     "spec",
     "outcome",
     "keys",
@@ -365,6 +366,7 @@ MAY_BE_LONG = {
     "couponpress.uploads.catalog_upload": WHOLE_SENTENCES,
     "couponpress_worker.completion.status_poller": "choosing, querying and booking share one round",
     "couponpress_worker.events": "every event stands in one place",
+    "couponpress_worker.pictures.uploader": WHOLE_SENTENCES,
     "couponpress_worker.rate.bucket": "the strategy of `limits` and the asyncio client share one script",
     "couponpress_worker.rate.slots": "handing out, asking and giving up share one state",
     "couponpress_worker.settings": "every setting of the fleet stands here with what checks it",

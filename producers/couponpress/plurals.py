@@ -22,6 +22,7 @@ _COUNTED: Final[Mapping[str, str]] = {
     "spec has none (yet)": gettext_noop("%(number)s specs have none (yet)"),
     "older run": gettext_noop("%(number)s older runs"),
     "row": gettext_noop("%(number)s rows"),
+    "try": gettext_noop("%(number)s tries"),
     "picture": gettext_noop("%(number)s pictures"),
     "query": gettext_noop("%(number)s queries"),
 }

@@ -10,6 +10,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from couponpress.errors import InputError, PictureError
+from couponpress.language import gettext
 from couponpress.picture_files import PICTURE_LIMIT_BYTES, picture_suffix
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def require_converter() -> None:
     try:
         import PIL.Image  # noqa: F401, PLC0415 - an optional extra
     except ImportError:
-        raise InputError("--convert needs Pillow: install couponpress[convert].") from None
+        raise InputError(gettext("--convert needs Pillow: install couponpress[convert].")) from None
 
 
 def fitting(content: bytes) -> bytes:
@@ -55,12 +56,15 @@ def _converted(content: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(content)) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
-                raise PictureError(f"has {opened.width} x {opened.height} pixels, too many to convert")
+                raise PictureError(
+                    gettext("has %(width)s x %(height)s pixels, too many to convert")
+                    % {"width": opened.width, "height": opened.height}
+                )
             picture = ImageOps.exif_transpose(opened)
             transparent = picture.has_transparency_data
             picture = picture.convert("RGBA" if transparent else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PictureError(f"cannot be converted ({error})") from None
+        raise PictureError(gettext("cannot be converted (%(error)s)") % {"error": error}) from None
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     made = _file(picture, transparent=transparent)
     while len(made) > PICTURE_LIMIT_BYTES:

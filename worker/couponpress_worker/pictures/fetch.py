@@ -17,6 +17,7 @@ from urllib.parse import urljoin
 import httpx
 
 from couponpress.errors import PictureError
+from couponpress.language import gettext, gettext_noop, quoted
 from couponpress.transport.proxy import ProxyRule
 from couponpress.transport.web_address import not_public
 from couponpress_worker.outbound.checked_backend import Forbids, RefusedAddressError, Resolve
@@ -30,7 +31,7 @@ TO_ONE_HOST: Final = 8
 _REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 #: Servers that do not know the type of a file send one of the last two.
 _CONTENT_TYPES: Final = ("image/", "application/octet-stream", "binary/octet-stream")
-_ALLOWED_BY: Final = "--private-urls allows it, or private_urls = true in a schedule"
+_ALLOWED_BY: Final = gettext_noop("--private-urls allows it, or private_urls = true in a schedule")
 _HEADERS: Final = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "couponpress"}
 
 
@@ -80,16 +81,18 @@ class Fetcher:
                 async with asyncio.timeout(self._seconds):
                     return await self._followed(url, limit_bytes)
             except RefusedAddressError as error:
-                raise PictureError(f"is not fetched: {error}; {_ALLOWED_BY}") from None
+                raise PictureError(
+                    gettext("is not fetched: %(error)s; %(cure)s") % {"error": error, "cure": gettext(_ALLOWED_BY)}
+                ) from None
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-                raise PictureError(f"is no URL that can be fetched ({error})") from None
+                raise PictureError(gettext("is no URL that can be fetched (%(error)s)") % {"error": error}) from None
             except (TimeoutError, httpx.TimeoutException):
-                what = f"no whole picture within {self._seconds:g} s"
+                what = gettext("no whole picture within %(seconds)s s") % {"seconds": f"{self._seconds:g}"}
             except (_TryAgainError, httpx.HTTPError, OSError) as error:
                 what = f"{error}" or type(error).__name__
             if number < TRIES:
                 await asyncio.sleep(number)
-        raise PictureError(f"cannot be fetched ({what})")
+        raise PictureError(gettext("cannot be fetched (%(what)s)") % {"what": what})
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -103,7 +106,9 @@ class Fetcher:
             if isinstance(found, bytes):
                 return found
             url = urljoin(url, found)
-        raise PictureError(f"leads from one address to another more than {REDIRECTS} times")
+        raise PictureError(
+            gettext("leads from one address to another more than %(times)s times") % {"times": REDIRECTS}
+        )
 
     async def _answer(self, url: httpx.URL, limit_bytes: int) -> bytes | str:
         """Return the picture, or where the answer redirects to."""
@@ -112,12 +117,14 @@ class Fetcher:
             if status in _REDIRECT_STATUSES and "Location" in headers:
                 return headers["Location"]
             if status >= 500 or status in {408, 429}:
-                raise _TryAgainError(f"answered with status {status}")
+                raise _TryAgainError(gettext("answered with status %(status)s") % {"status": status})
             if status != 200:
-                raise PictureError(f"cannot be fetched (answered with status {status})")
+                raise PictureError(gettext("cannot be fetched (answered with status %(status)s)") % {"status": status})
             content_type = headers.get("Content-Type", "application/octet-stream").lower()
             if not content_type.startswith(_CONTENT_TYPES):
-                raise PictureError(f"is no picture: it is answered as {content_type[:60]!r}")
+                raise PictureError(
+                    gettext("is no picture: it is answered as %(kind)s") % {"kind": quoted(content_type[:60])}
+                )
             coding = headers.get("Content-Encoding", "identity").strip().lower() or "identity"
             length = headers.get("Content-Length", "")
             if coding == "identity" and length.isdigit() and int(length) > limit_bytes:
@@ -128,9 +135,9 @@ class Fetcher:
 def _checked(url: str) -> httpx.URL:
     parsed = httpx.URL(url)
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise PictureError("must be an http(s) URL, also where it is redirected to")
+        raise PictureError(gettext("must be an http(s) URL, also where it is redirected to"))
     if parsed.userinfo:
-        raise PictureError("must not hold a user name or a password")
+        raise PictureError(gettext("must not hold a user name or a password"))
     return parsed
 
 
@@ -141,7 +148,10 @@ async def _content(response: httpx.Response, coding: str, limit_bytes: int) -> b
         PictureError: it has more bytes, another coding than gzip, or is cut or damaged.
     """
     if coding not in {"identity", "gzip", "x-gzip"}:
-        raise PictureError(f"cannot be fetched (its content coding is {coding[:40]!r}; serve it without one)")
+        raise PictureError(
+            gettext("cannot be fetched (its content coding is %(coding)s; serve it without one)")
+            % {"coding": quoted(coding[:40])}
+        )
     decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if coding != "identity" else None
     content = bytearray()
     try:
@@ -150,9 +160,11 @@ async def _content(response: httpx.Response, coding: str, limit_bytes: int) -> b
             if len(content) > limit_bytes:
                 raise _too_large(limit_bytes)
     except zlib.error as error:
-        raise PictureError(f"cannot be fetched (its gzip coding is damaged: {error})") from None
+        raise PictureError(
+            gettext("cannot be fetched (its gzip coding is damaged: %(error)s)") % {"error": error}
+        ) from None
     if decoder is not None and not decoder.eof:
-        raise PictureError("cannot be fetched (its gzip coding is cut)")
+        raise PictureError(gettext("cannot be fetched (its gzip coding is cut)"))
     return bytes(content)
 
 
@@ -161,4 +173,4 @@ class _TryAgainError(Exception):
 
 
 def _too_large(limit_bytes: int) -> PictureError:
-    return PictureError(f"has more than {limit_bytes / 2**20:.0f} MB")
+    return PictureError(gettext("has more than %(most)s MB") % {"most": f"{limit_bytes / 2**20:.0f}"})

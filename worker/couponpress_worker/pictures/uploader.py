@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from couponpress.errors import PictureError
+from couponpress.language import gettext
 from couponpress.ledger.pictures import PictureLedger
 from couponpress.picture_files import STORED_AT, Settled, picture_suffix
 from couponpress.plurals import counted
@@ -191,8 +192,9 @@ class PictureUploader:
             self._throttled_since = now
         elif now - self._throttled_since >= self._throttled_seconds:
             raise PictureUploadError(
-                f"for {self._throttled_seconds:.0f} s the platform answered nothing but {said}",
-                "If the day's quota is used up, submit again tomorrow; the upload goes on where it ended.",
+                gettext("for %(seconds)s s the platform answered nothing but %(said)s")
+                % {"seconds": f"{self._throttled_seconds:.0f}", "said": said},
+                gettext("If the day's quota is used up, submit again tomorrow; the upload goes on where it ended."),
             )
         if now - self._throttled_told >= TOLD_EVERY_SECONDS:
             self._throttled_told = now
@@ -211,10 +213,14 @@ class PictureUploader:
             self._given_up += 1
             if self._given_up >= GIVEN_UP_IN_A_ROW:
                 raise PictureUploadError(
-                    f"{self._given_up} pictures in a row could not be uploaded, the last one: {why}",
-                    "See that the platform can be reached (`couponpress doctor`), then submit again.",
+                    gettext("%(number)s pictures in a row could not be uploaded, the last one: %(why)s")
+                    % {"number": self._given_up, "why": why},
+                    gettext("See that the platform can be reached (`couponpress doctor`), then submit again."),
                 )
-            raise PictureError(f"could not be uploaded in {counted(tries, 'try', 'tries')}, the last one: {why}")
+            raise PictureError(
+                gettext("could not be uploaded in %(tries)s, the last one: %(why)s")
+                % {"tries": counted(tries, "try", "tries"), "why": why}
+            )
         log.info("a picture could not be uploaded and is tried again in %.0f s: %s", delay_seconds, why)
         await rest(self._stopped, delay_seconds)
         if self._stopped.is_set():
@@ -238,8 +244,10 @@ def _why_again(judgement: Judgement) -> str:
         case Hold(code=code, message=message, cure=cure):
             raise PictureUploadError(f"{code} {message}", cure)
         case Rejected(code=code, message=message):
-            raise PictureError(f"is refused by the platform: {code} {message}")
+            raise PictureError(
+                gettext("is refused by the platform: %(code)s %(message)s") % {"code": code, "message": message}
+            )
         case Retry(code=code, message=message):
             return f"{code} {message}"
         case _:
-            return f"the answer holds no image_url that begins {STORED_AT}"
+            return gettext("the answer holds no image_url that begins %(start)s") % {"start": STORED_AT}
