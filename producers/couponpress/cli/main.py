@@ -55,7 +55,7 @@ def _version(wanted: bool) -> None:
 
 
 #: Commands that run for long: what they log and store is English, for whoever reads it.
-_SERVICES = {"callback", "gateway", "sandbox", "scheduler", "up", "worker"}
+_SERVICES = {"callback", "gateway", "metrics", "sandbox", "scheduler", "up", "worker"}
 
 
 @app.callback()
