@@ -39,7 +39,7 @@ class RunningGateway:
 
 
 @contextmanager
-def running_gateway(directory, redis_url, **env):
+def running_gateway(directory, redis_url, program=("-m", "couponpress"), **env):
     """`shop` is for two brands, `other` for all; `small` shares the runs of `shop`, for one brand and 5 specs a day.
 
     Of the roles, `viewer`, `operator` and `auditor` see the specs of one brand in every run, `chief` and `admin` all.
@@ -58,7 +58,7 @@ def running_gateway(directory, redis_url, **env):
     settings = {"REDIS_URL": redis_url, "MCHID": MCHID, "GATEWAY_TOKENS_FILE": str(path)} | env
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "couponpress", "gateway", "--port", str(port)],
+            [sys.executable, *program, "gateway", "--port", str(port)],
             env=os.environ | {f"COUPONPRESS_{name}": text for name, text in settings.items()},
             stdout=output,
             stderr=subprocess.STDOUT,

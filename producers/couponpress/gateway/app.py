@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from couponpress.broken_rules import rule_in_words
 from couponpress.errors import CouponpressError
+from couponpress.gateway.body import TimedReceive
 from couponpress.gateway.control import Caller, Control
 from couponpress.gateway.control_routes import router as control_router
 from couponpress.gateway.denials import Denials
@@ -41,6 +42,10 @@ from couponpress.ledger.attribution import Actor
 log = logging.getLogger(__name__)
 
 SPEC_PATH = re.compile(f"/v1/runs/({RUN_PATTERN})/specs")
+#: Paths whose bodies have a bound of their own: a stream's, and that of the console's uploads.
+OWN_BOUND = re.compile(f"/v1/runs/{RUN_PATTERN}/catalog|/console/.*", re.DOTALL)
+#: The most bytes of any other body; the longest that any path needs has a few hundred.
+BODY_LIMIT_BYTES = 16 * 1024
 #: Query strings that need no parser.
 LANE_OF_QUERY: dict[bytes, Lane] = {b"": "urgent", b"lane=urgent": "urgent", b"lane=bulk": "bulk"}
 
@@ -77,6 +82,8 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process."""
+        if scope["type"] == "http":
+            receive = TimedReceive(receive, None if OWN_BOUND.fullmatch(scope["path"]) else BODY_LIMIT_BYTES)
         if scope["type"] == "http" and scope["method"] == "POST":
             found = SPEC_PATH.fullmatch(scope["path"])
             lane = LANE_OF_QUERY.get(scope["query_string"])
@@ -157,6 +164,8 @@ async def _tell(request: Request, error: Exception) -> Response:
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, Refusal):  # FastAPI makes this of whatever ends the reading of a body
+        return error.__cause__.response()
     status = getattr(error, "status_code", 500)
     kind = {404: "no-such-path", 405: "wrong-method", 400: "not-json"}.get(status, "internal")
     headers = {"Allow": ", ".join(_methods(request))} if status == 405 else {}

@@ -1,7 +1,7 @@
 """Reads the bytes of a request, bounded in size and in time.
 
-A caller that is silent for too long is refused. The rest of a refused body is not read here: uvicorn reads it and
-drops it, so that its sender can read the refusal.
+A caller that is silent for too long, or sends too slowly on the whole, is refused. The rest of a refused body is not
+read here: uvicorn reads it and drops it, so that its sender can read the refusal.
 """
 
 from __future__ import annotations
@@ -9,14 +9,68 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from couponpress.gateway.problems import Refusal
 
 #: A caller that sends nothing for this long gets a timeout.
 SILENCE_SECONDS = 30.0
+#: The gateway waits so long for a whole body, and a second more for each so many bytes of it that came. A program
+#: that reads rows one by one while it sends them is far above this rate.
+BODY_SECONDS = 30.0
+BYTES_PER_SECOND = 1024
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class TimedReceive:
+    """ASGI's `receive` of one request, for a limited time and, if asked, for so many bytes.
+
+    Only the time counts in which the gateway waits for the caller: a stream may take long to be stored.
+
+    Args:
+        receive: what the server gave.
+        limit: the most bytes that the body may have; None where whoever reads it looks at that.
+    """
+
+    def __init__(self, receive: Receive, limit: int | None = None) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._seen = 0
+        self._waited = 0.0
+        self._ended = False
+
+    async def __call__(self) -> Message:
+        """Return the next message.
+
+        Raises:
+            Refusal: the body did not come in time, or is too large.
+        """
+        if self._ended:  # nothing but the end of the connection is awaited now
+            return await self._receive()
+        message = await self._next_message()
+        self._seen += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)
+        if self._limit is not None and self._seen > self._limit:
+            raise Refusal("too-large", f"the body may have {self._limit} bytes")
+        return message
+
+    async def _next_message(self) -> Message:
+        now = asyncio.get_running_loop().time
+        since = now()
+        allowed = BODY_SECONDS + self._seen / BYTES_PER_SECOND
+        left = allowed - self._waited
+        try:
+            async with asyncio.timeout(min(SILENCE_SECONDS, left)):
+                return await self._receive()
+        except TimeoutError:
+            if self._seen == 0 or left > SILENCE_SECONDS:
+                told = f"nothing came for {SILENCE_SECONDS:g} s"
+            else:
+                told = f"{self._seen} bytes of it came in {allowed:.0f} s"
+            raise Refusal("too-slow", told) from None
+        finally:
+            self._waited += now() - since
 
 
 class Body:
@@ -58,11 +112,7 @@ class Body:
         return b"".join(pieces)
 
     async def _next_message(self) -> bytes:
-        try:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                message = await self._receive()
-        except TimeoutError:
-            raise Refusal("too-slow", f"nothing came for {SILENCE_SECONDS:g} s") from None
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             raise Refusal("cut-off", "the connection ended before the body did")
         self._ended = not message.get("more_body", False)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from couponpress.gateway import body as body_module
-from couponpress.gateway.body import Body, lines_of
+from couponpress.gateway.body import BODY_SECONDS, BYTES_PER_SECOND, SILENCE_SECONDS, Body, TimedReceive, lines_of
 from couponpress.gateway.problems import Refusal
 from tests.builders import run_fast
 
@@ -65,13 +64,77 @@ def test_a_body_is_refused_when_it_is_cut_or_too_large():
     assert kind_of(asgi(*request(b"a" * 60, b"a" * 60))) == "too-large"
 
 
+def slow(seconds, piece, *, times=10**9):
+    """Send a piece again and again, so many seconds apart."""
+    left = times
+
+    async def receive():
+        nonlocal left
+        await asyncio.sleep(seconds)
+        left -= 1
+        return {"type": "http.request", "body": piece, "more_body": left > 0}
+
+    return receive
+
+
+async def told_to(receive, limit=100_000):
+    """The refusal of a body, and how long it took on the loop's clock."""
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    with pytest.raises(Refusal) as caught:
+        await Body(TimedReceive(receive), limit).whole()
+    return caught.value.kind, caught.value.detail, loop.time() - since
+
+
 def test_a_silent_caller_is_given_up():
-    async def silent():
-        await asyncio.sleep(body_module.SILENCE_SECONDS * 2)
+    kind, detail, took = run_fast(told_to(slow(SILENCE_SECONDS * 2, b"x")))
+    assert (kind, detail) == ("too-slow", "nothing came for 30 s")
+    assert took == pytest.approx(SILENCE_SECONDS, abs=1)
 
+
+def test_a_byte_a_second_is_too_slow():
+    kind, detail, took = run_fast(told_to(slow(1, b"x")))
+    assert kind == "too-slow"
+    assert detail.endswith("bytes of it came in 30 s")
+    assert took == pytest.approx(BODY_SECONDS, abs=1)
+
+
+def test_a_long_body_has_time_by_what_came_of_it():
+    line = b"x" * (2 * BYTES_PER_SECOND)
+    body = run_fast(Body(TimedReceive(slow(1, line, times=200)), 10**6).whole())
+    assert len(body) == 200 * len(line)
+    kind, _, took = run_fast(told_to(slow(2, b"x" * BYTES_PER_SECOND), 10**6))
+    assert kind == "too-slow"
+    assert took == pytest.approx(2 * BODY_SECONDS, abs=3)
+
+
+def test_the_time_of_storing_does_not_count():
     async def read():
-        with pytest.raises(Refusal, match="nothing came") as caught:
-            await Body(silent, 100).whole()
-        return caught.value.kind
+        receive = TimedReceive(slow(1, b"x", times=20))
+        pieces = 0
+        while (await receive())["more_body"]:
+            pieces += 1
+            await asyncio.sleep(10)
+        return pieces
 
-    assert run_fast(read()) == "too-slow"
+    assert run_fast(read()) == 19
+
+
+def test_after_the_body_the_end_of_the_connection_is_awaited_for_any_time():
+    async def read():
+        receive = TimedReceive(slow(0, b"x", times=1))
+        await receive()
+        receive._receive = slow(1000, b"")
+        return await receive()
+
+    assert run_fast(read())["body"] == b""
+
+
+def test_a_body_may_have_a_limit_where_nobody_else_looks():
+    async def read():
+        receive = TimedReceive(slow(0, b"x" * 60), 100)
+        await receive()
+        await receive()
+
+    with pytest.raises(Refusal, match="may have 100 bytes"):
+        run_fast(read())
