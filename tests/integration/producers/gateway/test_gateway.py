@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -281,6 +282,58 @@ def test_a_stream_that_is_cut_leaves_nothing_enqueued(gateway, shop, client):
     until(lambda: chunk_ids(client) == [] and client.hlen(KEYS.run_numbers) == 1)
     assert "nothing of it was enqueued: the connection ended before the body did" in gateway.log.read_text()
     assert refused(shop.get("/runs/night"), 404, "no-such-run")
+
+
+#: The gateway's own time for a body is half a minute.
+IMPATIENT = """
+from couponpress.cli.entry import main
+from couponpress.gateway import body
+body.BODY_SECONDS = 2.0
+main()
+"""
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_refused_on_every_path(tmp_path, redis_url, client):
+    def dribble(one, path, media_type):
+        address = urlsplit(one.url)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.tokens['admin']}\r\n"
+        head += f"Content-Type: {media_type}\r\nContent-Length: 1000\r\n\r\n"
+        with socket.create_connection((address.hostname, address.port), 0.25) as connection:
+            connection.sendall(head.encode())
+            since = time.monotonic()
+            while time.monotonic() - since < 20:
+                connection.sendall(b"{")
+                with suppress(TimeoutError):
+                    response = HTTPResponse(connection)
+                    connection.recv(1, socket.MSG_PEEK)
+                    connection.settimeout(10)
+                    response.begin()
+                    return response.status, response.read().decode()
+        return 0, "no answer"
+
+    paths = {
+        "/v1/runs/may/specs": "application/json",
+        "/v1/runs/may/specs?lane=urgent&x=1": "application/json",
+        "/v1/runs/may/catalog": "application/x-ndjson",
+        "/v1/pause": "application/json",
+        "/v1/selections": "application/json",
+        "/console/login": "application/x-www-form-urlencoded",
+    }
+    with running_gateway(tmp_path, redis_url, program=("-c", IMPATIENT)) as one, ThreadPoolExecutor(6) as threads:
+        answers = dict(zip(paths, threads.map(lambda path: dribble(one, path, paths[path]), paths), strict=True))
+        assert {path: status for path, (status, _) in answers.items()} == dict.fromkeys(paths, 408)
+        told = [body for path, (_, body) in answers.items() if path.startswith("/v1")]
+        assert all("/docs#too-slow" in body for body in told), told
+        assert "Traceback" not in one.log.read_text()
+    assert client.hlen(KEYS.run_numbers) == 1
+
+
+@pytest.mark.parametrize("path", ["/pause", "/selections", "/runs/may/cancel", "/runs/may/specs?x=1"])
+@pytest.mark.parametrize("token", [None, "shop"])
+def test_no_path_takes_a_large_body_into_memory(gateway, client, path, token):
+    with gateway.caller(token) as caller:
+        answer = caller.post(path, content=b"{" * 2_000_000, headers={"Content-Type": "application/json"})
+    assert answer.status_code in ({413} if token else {401, 413})
 
 
 def test_a_stream_under_a_key_gives_the_same_answer(shop, client):
