@@ -166,8 +166,9 @@ class FastLoop(asyncio.SelectorEventLoop):
         return super().time() + self._jumped
 
     def _run_once(self):
-        if self._scheduled and not self._ready:
-            self._jumped += max(0.0, self._scheduled[0].when() - self.time())
+        awaited = [timer.when() for timer in self._scheduled if not timer.cancelled()]
+        if awaited and not self._ready:
+            self._jumped += max(0.0, min(awaited) - self.time())
         super()._run_once()
 
 

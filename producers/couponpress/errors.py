@@ -201,6 +201,7 @@ class RedisRefusedError(RedisUnavailableError):
     """Redis answered that it will not do what was asked; the sentence holds its words and the cure."""
 
     def __init__(self, url: str, answer: object, cure: str) -> None:
+        self.cure = cure
         CouponpressError.__init__(
             self,
             gettext(

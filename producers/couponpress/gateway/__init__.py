@@ -3,6 +3,7 @@
     settings     the gateway's own settings
     tokens       who may use it: bearer tokens, their brands, their quota, the namespace of their runs
     problems     every refusal as a problem document (RFC 9457)
+    store_troubles log lines for a Redis that is away or refuses, once a minute for each kind
     admission    checks backlog, quota and Idempotency-Key before anything is enqueued
     quotas       keeps quotas and Idempotency-Keys in Redis
     writing      turns a request body into a serialized spec, or a refusal that names field and rule
@@ -12,6 +13,7 @@
     ingest       handles every request that enqueues
     queries      status, results, one spec; cancel, pause, resume
     document     the OpenAPI document, and a page of it that loads nothing from other servers
+    schema_page  fields, types, rules and an example of each body and answer, as HTML
     routes       paths and parameters, with FastAPI
     request_ids  an id for each request, in its log lines and its answer
     app          the ASGI application, with a fast path for single specs

@@ -36,6 +36,7 @@ from couponpress.gateway.queries import Queries
 from couponpress.gateway.routes import RUN_PATTERN, metrics, router
 from couponpress.gateway.selection_routes import router as selection_router
 from couponpress.gateway.selections import Selections
+from couponpress.gateway.store_troubles import store_troubles
 from couponpress.keys import Lane
 from couponpress.ledger.attribution import Actor
 
@@ -107,6 +108,7 @@ class Gateway:
 def answered(error: Exception) -> Response:
     """Return the answer to a request that failed."""
     refusal = refusal_of(error)
+    store_troubles.note(error)
     if refusal is None:
         log.error("a request failed", exc_info=error)
         refusal = Refusal("internal", "the gateway failed; its log says more")

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from couponpress.gateway.problems import KINDS, MEDIA_TYPE
+from couponpress.gateway.schema_page import model_of, shown_model
 from couponpress.spec import TaskSpec
 
 _REF = "#/components/schemas/"
@@ -200,28 +201,46 @@ def page_of(document: dict[str, Any]) -> str:
     shown.append('<p>For programs: <a href="/openapi.json">openapi.json</a>.</p>')
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            shown += _operation(method, path, operation)
+            shown += _operation(method, path, operation, document["components"]["schemas"])
+    schemas = document["components"]["schemas"]
     shown.append("<h2>Fields of a spec</h2>")
-    task_spec = document["components"]["schemas"]["TaskSpec"]
-    shown.append(f"<pre>{escape(task_spec['description'])}</pre>")
-    shown.append("<h2>Refusals</h2><dl>")
+    shown.append(f"<pre>{escape(schemas['TaskSpec']['description'])}</pre>")
+    shown.append(shown_model(schemas["TaskSpec"], schemas))
+    shown.append("<h2>Refusals</h2>")
+    shown.append(f"<p>The body of each:</p>{shown_model(schemas['ProblemDocument'], schemas)}<dl>")
     for name, kind in KINDS.items():
         shown.append(f'<dt id="{name}"><code>{name}</code>, {kind.status}: {escape(kind.title)}</dt>')
         shown.append(f"<dd>{escape(kind.cure)}</dd>")
     shown.append("</dl>")
     style = "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}dt{margin-top:.5em}"
+    style += "table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.1em .8em .1em 0}"
+    style += "td{overflow-wrap:anywhere}pre{background:#f4f4f4;padding:.5em;overflow:auto}"
     head = f'<meta charset="utf-8"><title>{escape(document["info"]["title"])}</title><style>{style}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(shown)}</body></html>'
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> list[str]:
+def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
     shown = [f"<h2>{method.upper()} <code>{escape(path)}</code></h2>"]
     shown.append(f"<p>{escape(operation['summary'])}. {escape(operation.get('description', ''))}</p><ul>")
     for parameter in operation.get("parameters", []):
         told = escape(json.dumps(parameter["schema"], ensure_ascii=False))
         shown.append(f"<li>{parameter['in']} <code>{escape(parameter['name'])}</code>: <code>{told}</code></li>")
     media_types = operation.get("requestBody", {}).get("content", {})
-    shown += [f"<li>body: <code>{media_type}</code></li>" for media_type in media_types]
+    for media_type, content in media_types.items():
+        shown.append(f"<li>body: <code>{media_type}</code>{_details(content['schema'], schemas)}</li>")
     for status, response in operation["responses"].items():
-        shown.append(f"<li>{status}: {escape(response['description'])}</li>")
+        shown.append(f"<li>{status}: {escape(response['description'])}")
+        if int(status) < 400:
+            contents = response.get("content", {}).values()
+            shown += [_details(content["schema"], schemas) for content in contents]
+        shown.append("</li>")
     return [*shown, "</ul>"]
+
+
+def _details(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """Return the fields of a body or an answer, to be unfolded; nothing where it is lines of text."""
+    model = model_of(schema, schemas)
+    if model is None:
+        return ""
+    summary = f"<code>{escape(model['title'])}</code>: fields and an example"
+    return f"<details><summary>{summary}</summary>{shown_model(model, schemas)}</details>"

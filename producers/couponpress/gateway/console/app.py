@@ -31,6 +31,7 @@ from couponpress.gateway.console.context import HOME, Console, LoginNeededError,
 from couponpress.gateway.console.login import LANGUAGE_COOKIE
 from couponpress.gateway.console.rendering import STATIC
 from couponpress.gateway.problems import Refusal, refusal_of
+from couponpress.gateway.store_troubles import store_troubles
 from couponpress.language import LANGUAGES, Language, gettext, language_of_header, speaking
 from couponpress.ledger.attribution import Actor
 
@@ -156,6 +157,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     refusal = refusal_of(error)
+    store_troubles.note(error)
     if refusal is None:
         log.error("a page of the console failed", exc_info=error)
         heading, detail, status = gettext("The console failed"), gettext("Its log says more."), 500

@@ -25,6 +25,7 @@ from couponpress.gateway.console.context import (
 from couponpress.gateway.console.now import LATEST_SECONDS, columns
 from couponpress.gateway.console.parts import part_of
 from couponpress.gateway.console.viewer import Viewer
+from couponpress.gateway.store_troubles import store_troubles
 from couponpress.language import current, gettext
 
 router = APIRouter()
@@ -62,7 +63,8 @@ async def stream_parts(
         except LoginNeededError:
             yield ServerSentEvent(event="ended", data="login")
             return
-        except (CouponpressError, redis.RedisError, OSError):
+        except (CouponpressError, redis.RedisError, OSError) as error:
+            store_troubles.note(error)
             shown.clear()
             words = gettext("Redis does not answer; what this page shows may be old.")
             yield ServerSentEvent(event="trouble", data=words)
