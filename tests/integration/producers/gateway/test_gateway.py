@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import redis
 
 from couponpress import Client
 from couponpress.ledger.moves import Move
@@ -498,6 +499,28 @@ def test_everything_but_health_and_documents_takes_a_token(gateway):
             assert told.headers["www-authenticate"].startswith("Bearer")
         assert nobody.get(f"{gateway.url}/docs").status_code == 200
         assert nobody.get(f"{gateway.url}/openapi.json").json()["openapi"].startswith("3.")
+
+
+def test_nobody_gives_an_address_of_his_own_choice_to_the_audit_log(gateway, client):
+    chosen = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
+    refused(httpx.get(f"{gateway.url}/v1/runs", headers=chosen), 401, "no-token")
+    with gateway.caller("admin") as admin:
+        (entry,) = admin.get("/audit").json()["entries"]
+    assert (entry["act"], entry["address"]) == ("denied", "127.0.0.1")
+
+
+def test_a_redis_that_takes_no_writes_is_told_once_with_its_cure(tmp_path):
+    with redis_server.running(tmp_path / "redis") as url, running_gateway(tmp_path, url) as one:
+        with redis.Redis.from_url(url) as store, one.caller() as caller:
+            store.execute_command("REPLICAOF", "127.0.0.1", "1")
+            for number in range(20):
+                told = refused(caller.post("/runs/may/specs", json=cut_out_body(number)), 503, "redis-away")
+                assert told["detail"].startswith("the store did not answer")
+            store.execute_command("REPLICAOF", "NO", "ONE")
+            assert caller.post("/runs/may/specs", json=cut_out_body(1)).status_code == 202
+        lines = [line for line in one.log.read_text().splitlines() if "a request failed" in line]
+    assert len(lines) == 1
+    assert "name the primary in COUPONPRESS_REDIS_URL" in lines[0]
 
 
 def test_other_paths_and_methods_are_refused_alike(shop):
