@@ -307,6 +307,7 @@ def test_what_redis_refuses_a_fleet_is_one_sentence_and_ends_nobody(tmp_path):
             with client_of(own) as client:
                 for rule, told in refused.items():
                     rights(rule)
+                    admin.execute_command("CLIENT", "KILL", "USER", "limited")  # a subscription outlives its right
                     wait_until(lambda told=told: told in log.read_text(), 30, f"what is said of {rule}")
                     assert client.enqueue_many(bodies(40), run=rule).new == 40
                     time.sleep(3)  # in which nothing more may be said

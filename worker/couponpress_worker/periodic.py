@@ -14,7 +14,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from traceback import walk_tb
 
+from redis.exceptions import NoPermissionError
+
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.transport.redis_refusals import RIGHTS
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,9 @@ class Failures:
         now = self._monotonic()
         if now - self._told.get(same, float("-inf")) >= TELL_AGAIN_SECONDS:
             self._told[same] = now
+            if isinstance(error, NoPermissionError):  # not unforeseen: a person takes rights away, and gives them
+                log.error("%s waits, for Redis refuses: %s. Cure: %s", loop, error, RIGHTS)
+                return
             log.error("%s failed and goes on (failure %d)", loop, self.counts[loop], exc_info=error)
         if self.heard is not None:
             self.heard(loop, error, self.counts[loop])

@@ -3,6 +3,7 @@
 import asyncio
 
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError
 
 from couponpress_worker.periodic import LONGEST_REST_SECONDS, TELL_AGAIN_SECONDS, Failures, keep_running
 from tests.builders import run_fast
@@ -135,3 +136,13 @@ def test_an_unforeseen_error_of_a_turn_is_counted_once_and_rests_longer_each_tim
     begun, counts = turns([ValueError("one"), ValueError("two"), ValueError("three"), None])
     assert counts == {"lane": 3}
     assert begun == [0.0, 0.5, 1.5, 3.5]
+
+
+def test_a_right_that_is_missing_is_one_sentence_with_its_cure(caplog):
+    failures = Failures()
+    for _ in range(3):
+        fails(failures, NoPermissionError)
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert record.message.startswith("lane waits, for Redis refuses: unforeseen. Cure: give its user the right")
+    assert failures.counts == {"lane": 3}

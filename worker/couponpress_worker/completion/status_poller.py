@@ -136,6 +136,7 @@ class OverdueQuery:
         share = ceil(ROUND / len(runs)) if runs else 0
         chosen = {}
         for run in runs:
+            await self._run_name(run)  # known by now, so that no question waits for it and loses its turn
             found = await self._looks(looks[run][:share])
             chosen[run] = found + await self._overdue(chunks[run], share - len(found))
         return list(islice(in_turns(chosen), ROUND))

@@ -17,7 +17,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import TypeVar
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress_worker.events import RedisAway, RedisBack, Tell, unheard
@@ -81,6 +81,8 @@ class RedisWatch:
     async def until_answered(self, act: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat an act that may be repeated until Redis answers.
 
+        A right that is missing is waited for in silence: the loops that miss it too tell of it, with the cure.
+
         Raises:
             redis.RedisError: it does not, and the process is about to end.
         """
@@ -91,6 +93,10 @@ class RedisWatch:
                 if self._stopping():
                     raise
                 await self.back(error)
+            except NoPermissionError:
+                if self._stopping():
+                    raise
+                await asyncio.sleep(TRY_EVERY_SECONDS)
 
     async def back(self, error: Exception) -> None:
         """Note that Redis did not answer somebody, and wait until it does."""
