@@ -28,7 +28,9 @@ def is_well(env, process):
 
 
 def beats(env):
-    return list(heartbeat.living(heartbeat.directory(), heartbeat.fleet_prefix(settings_of(env))))
+    """The signs of life of the workers."""
+    living = heartbeat.living(heartbeat.directory(), heartbeat.fleet_prefix(settings_of(env)))
+    return [one for one in living if one.role == "worker"]
 
 
 def fed(env, client, count):

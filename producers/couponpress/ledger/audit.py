@@ -15,6 +15,7 @@ import redis
 
 from couponpress.keys import Keys
 from couponpress.ledger.attribution import Attribution
+from couponpress.ledger.scripts import ALLOW_OOM, script
 
 #: How long entries are kept when no setting says otherwise.
 KEPT_SECONDS = 400 * 86400
@@ -98,6 +99,7 @@ class AuditLog:
         self._client = client
         self._key = keys.audit
         self._kept_ms = kept_seconds * 1000
+        self._note = client.register_script(ALLOW_OOM + script("note"))
 
     def arguments(self, act: Act) -> tuple[list[str], list[str | int]]:
         """Return the last names and the last values of a script that does this act."""
@@ -105,10 +107,8 @@ class AuditLog:
 
     def add(self, act: Act, result: str, client: redis.client.Pipeline | None = None) -> None:
         """Add an entry, in the transaction of a pipeline if one is given."""
-        seconds, _ = self._client.time()
-        minimum = str(max(seconds * 1000 - self._kept_ms, 0))
-        fields: dict[Any, Any] = {**act.fields(), "result": result}
-        (client or self._client).xadd(self._key, fields, minid=minimum, approximate=True)
+        names, values = self.arguments(act)
+        self._note(names, [result, *values], client)
 
     def noted(self) -> int:
         """Return how many entries were ever added; those that were dropped since count too."""
