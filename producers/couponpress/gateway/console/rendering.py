@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from couponpress.language import current, gettext, ngettext
+from couponpress.stored_sentences import in_words
 
 HOME = Path(__file__).parent
 STATIC = HOME / "static"
@@ -80,6 +81,6 @@ def environment() -> Environment:
     )
     install: Any = made
     install.install_gettext_callables(gettext, ngettext, newstyle=True)
-    made.filters |= {"number": number, "moment": moment, "span": span, "ago": ago, "size": size}
+    made.filters |= {"number": number, "moment": moment, "span": span, "ago": ago, "size": size, "in_words": in_words}
     made.globals |= {"share": share, "static_version": static_version, "language": current}
     return made
