@@ -336,6 +336,11 @@ class Client:
         with self._asking():
             return [self._ledger.status(number) for number in self._ledger.run_numbers()]
 
+    @property
+    def shared_overview(self) -> SharedOverview:
+        """The overview that all callers of this client share, for pages that are read again and again."""
+        return self._overview
+
     def overview(self) -> Overview:
         """Return the whole fleet as it is now: limits, rate, lanes, workers, the newest runs, and what it is bound by.
 

@@ -12,7 +12,15 @@ import typer
 
 from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, stderr
 from couponpress.cli.counters import row_counter
-from couponpress.cli.selecting import DryRunOption, LaneOption, OlderOption, StateOption, act_on_all, filter_of
+from couponpress.cli.selecting import (
+    DryRunOption,
+    LaneOption,
+    OlderOption,
+    OnlyBrandOption,
+    StateOption,
+    act_on_all,
+    filter_of,
+)
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop, ngettext, quoted
@@ -58,9 +66,7 @@ def resume(run: RunArgument = None, brand: BrandOption = None, why: WhyOption = 
 
 def cancel(
     run: RunArgument = None,
-    brand: Annotated[
-        str | None, typer.Option(help=gettext_noop("Only specs of this brand."), show_default=False)
-    ] = None,
+    brand: OnlyBrandOption = None,
     state: StateOption = None,
     code: Annotated[
         str | None, typer.Option(help=gettext_noop("Only specs with this code."), show_default=False)
@@ -99,9 +105,7 @@ def redrive(
         RedrivenOutcome | None,
         typer.Option(help=gettext_noop("Only specs that ended so; default: all that ended badly, except failed ones.")),
     ] = None,
-    brand: Annotated[
-        str | None, typer.Option(help=gettext_noop("Only specs of this brand."), show_default=False)
-    ] = None,
+    brand: OnlyBrandOption = None,
     lane: LaneOption = None,
     older_than: OlderOption = None,
     dry_run: DryRunOption = False,

@@ -27,6 +27,9 @@ NAMED_RUNS = 10
 StateOption = Annotated[
     list[str] | None, typer.Option(help=gettext_noop("Only specs in this state; repeatable."), show_default=False)
 ]
+OnlyBrandOption = Annotated[
+    str | None, typer.Option(help=gettext_noop("Only specs of this brand."), show_default=False)
+]
 LaneOption = Annotated[
     str | None, typer.Option(help=gettext_noop("Only specs of this lane, urgent or bulk."), show_default=False)
 ]

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from couponpress.broken_rules import rule_in_words
 from couponpress.errors import CouponpressError
 from couponpress.gateway.body import TimedReceive
-from couponpress.gateway.control import Caller, Control
+from couponpress.gateway.control import Caller, Control, address_of
 from couponpress.gateway.control_routes import router as control_router
 from couponpress.gateway.denials import Denials
 from couponpress.gateway.document import document_of, page_of
@@ -119,7 +119,7 @@ async def note_denial(denials: Denials, request: Request, error: Exception) -> N
     """Note a request that was refused for want of a token or a right."""
     if isinstance(error, Refusal) and error.status in {401, 403}:
         token = getattr(request.state, "token", None)
-        actor = Actor("gateway", token.name if token else "nobody", request.client.host if request.client else "")
+        actor = Actor("gateway", token.name if token else "nobody", address_of(request))
         await asyncio.to_thread(denials.note, actor, error.kind, request.method, request.url.path)
 
 

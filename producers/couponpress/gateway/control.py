@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from starlette.requests import HTTPConnection
+
 from couponpress.client import Client
 from couponpress.gateway.problems import Refusal
 from couponpress.gateway.rights import Right, Token
@@ -57,6 +59,11 @@ class Caller:
         if not self.token.sees_everything:
             detail = f"token {self.token.name} is not for all brands and all runs, and this would reach all of them"
             raise Refusal("brand-not-allowed", detail)
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Return the address that a request came from; empty when it is not known."""
+    return request.client.host if request.client else ""
 
 
 class Control:

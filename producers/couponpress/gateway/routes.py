@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
-from couponpress.gateway.control import Caller
+from couponpress.gateway.control import Caller, address_of
 from couponpress.gateway.document import (
     ONE_SPEC,
     STREAM,
@@ -70,7 +70,7 @@ TheQueries = Annotated[Queries, Depends(_queries)]
 async def _caller(request: Request, ingest: TheIngest, credentials: Credentials) -> Caller:
     token = ingest.holder(f"Bearer {credentials.credentials}" if credentials else None)
     request.state.token = token  # for the audit log, when the request is refused
-    return Caller(token, request.client.host if request.client else "")
+    return Caller(token, address_of(request))
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]

@@ -41,8 +41,6 @@ from couponpress.gateway.tokens import TokensFile
 from couponpress.gateway.visibility import Visibility
 from couponpress.keys import Keys
 from couponpress.ledger.audit import AuditLog
-from couponpress.overview.reading import OverviewReader
-from couponpress.overview.sharing import SharedOverview
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.log_lines import log_to_stderr
@@ -142,7 +140,7 @@ def console_of(
             selections=selections,
             denials=denials,
             uploads=uploads,
-            overview=SharedOverview(OverviewReader(redis_client, keys).read),
+            overview=client.shared_overview,
         )
     finally:
         uploads.close()

@@ -23,6 +23,16 @@ class FoundSpec:
     line: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedSpec:
+    """Where the index says that a spec is: its chunk, its place there, the chunk's record, and its run's name."""
+
+    chunk_id: str
+    position: int
+    fields: dict[bytes, bytes]
+    run: str
+
+
 class FindingLedger:
     """The searching side of the ledger, over a blocking client that answers in bytes."""
 
@@ -30,8 +40,8 @@ class FindingLedger:
         self._client = client
         self._keys = keys
 
-    def spec(self, task_id: str) -> FoundSpec | None:
-        """Return the spec of a task_id; None when it is not known, or its chunk cannot be read."""
+    def placed(self, task_id: str) -> PlacedSpec | None:
+        """Return where the spec of a task_id is, with its chunk's record; None when nothing is known of it."""
         entry = index_entry(task_id)
         indexed = cast(bytes | None, self._client.hget(self._keys.index + index_bucket(entry), cast(str, entry)))
         if indexed is None:
@@ -41,10 +51,17 @@ class FindingLedger:
             pipeline.hgetall(self._keys.chunk(chunk_id))
             pipeline.hget(self._keys.run(run_of(chunk_id)), "name")
             fields, name = cast(tuple[dict[bytes, bytes], bytes | None], pipeline.execute())
-        line = next(islice(outcomes_of_chunk(fields), int(position), None), None)
-        if line is None or line.task_id != task_id or name is None:
+        return None if name is None else PlacedSpec(chunk_id, int(position), fields, name.decode())
+
+    def spec(self, task_id: str) -> FoundSpec | None:
+        """Return the spec of a task_id; None when it is not known, or its chunk cannot be read."""
+        placed = self.placed(task_id)
+        if placed is None:
             return None
-        return FoundSpec(name.decode(), STATE_OF_LETTER[fields[b"s"].decode()[int(position)]], line)
+        line = next(islice(outcomes_of_chunk(placed.fields), placed.position, None), None)
+        if line is None or line.task_id != task_id:
+            return None
+        return FoundSpec(placed.run, STATE_OF_LETTER[placed.fields[b"s"].decode()[placed.position]], line)
 
     def run_numbers(self, prefix: str) -> list[str]:
         """Return the numbers of the runs whose name begins with `prefix`, the youngest first.

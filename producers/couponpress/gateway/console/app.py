@@ -30,6 +30,7 @@ from couponpress.gateway.console import (
 from couponpress.gateway.console.context import HOME, Console, LoginNeededError, RefusedError, render, the_console
 from couponpress.gateway.console.login import LANGUAGE_COOKIE
 from couponpress.gateway.console.rendering import STATIC
+from couponpress.gateway.control import address_of
 from couponpress.gateway.problems import Refusal, refusal_of
 from couponpress.gateway.store_troubles import store_troubles
 from couponpress.language import LANGUAGES, Language, gettext, language_of_header, speaking
@@ -137,8 +138,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _note_denial(request: Request, kind: str) -> None:
     """Note in the audit log what was refused to whom."""
     viewer = getattr(request.state, "viewer", None)
-    address = request.client.host if request.client else ""
-    actor = viewer.actor if viewer else Actor("console", "nobody", address)
+    actor = viewer.actor if viewer else Actor("console", "nobody", address_of(request))
     console = the_console(request)
     await asyncio.to_thread(console.denials.note, actor, kind, request.method, request.url.path)
 

@@ -28,6 +28,7 @@ from couponpress.gateway.console.words import (
     states,
     told_messages,
 )
+from couponpress.gateway.control import address_of
 from couponpress.gateway.denials import Denials
 from couponpress.gateway.selections import Selections
 from couponpress.gateway.settings import GatewaySettings
@@ -118,8 +119,7 @@ def viewer_of(request: Request, console: TheConsole, session: TheSession) -> Vie
     token = console.tokens.tokens().named(session.name) if session is not None else None
     if token is None or token.role == "app":
         raise LoginNeededError
-    address = request.client.host if request.client else ""
-    viewer = Viewer(token, address)
+    viewer = Viewer(token, address_of(request))
     request.state.viewer = viewer
     return viewer
 

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from couponpress.gateway.console.context import HOME, TheConsole, TheForm, TheSession, back_to, render
 from couponpress.gateway.console.session import COOKIE, LOGIN_SECONDS
+from couponpress.gateway.control import address_of
 from couponpress.language import LANGUAGES, gettext
 from couponpress.ledger.attribution import Actor
 
@@ -32,18 +33,15 @@ def log_in(request: Request, console: TheConsole, form: TheForm) -> Response:
     """Log a person in by a token that has a role."""
     token = console.tokens.tokens().holder(str(form.get("token", "")).strip())
     if token is None or token.role == "app":
-        address = request.client.host if request.client else "an unknown address"
-        log.warning(
-            "a login to the console with %s failed, from %s", "no known token" if token is None else token.name, address
-        )
+        address = address_of(request)
+        with_what = "no known token" if token is None else token.name
+        log.warning("a login to the console with %s failed, from %s", with_what, address or "an unknown address")
         wrong = (
             gettext("This token is not known here.")
             if token is None
             else gettext("This token is for an app: it has no role. Log in with one that has.")
         )
-        actor = Actor(
-            "console", "nobody" if token is None else token.name, request.client.host if request.client else ""
-        )
+        actor = Actor("console", "nobody" if token is None else token.name, address)
         console.denials.note(actor, "login", "POST", request.url.path)
         return render(request, "login.html", status=403, wrong=wrong, next=str(form.get("next", HOME)))
     answer = back_to(form)

@@ -39,6 +39,8 @@ router = APIRouter()
 #: Lines of results that are sent at a time.
 _LINES_AT_ONCE = 500
 
+#: Where a page of specs begins: a chunk, counted from 1, and a position in it.
+Cursor = Annotated[str, Query(pattern=r"^([1-9]\d{0,8}\.\d{1,3})?$")]
 RunNumber = Annotated[str, InPath(pattern=f"^{RUN_PATTERN}$")]
 
 
@@ -82,7 +84,7 @@ def show_specs(
     code: str = "",
     brand: str = "",
     text: str = "",
-    cursor: Annotated[str, Query(pattern=r"^(\d{1,9}\.\d{1,3})?$")] = "",
+    cursor: Cursor = "",
 ) -> Response:
     """Show the specs of a run that fit a filter."""
     run = the_run(console, viewer, number)
@@ -114,7 +116,7 @@ def show_gallery(
     console: TheConsole,
     viewer: Looking,
     number: RunNumber,
-    cursor: Annotated[str, Query(pattern=r"^(\d{1,9}\.\d{1,3})?$")] = "",
+    cursor: Cursor = "",
 ) -> Response:
     """Show the pictures of a run; the browser fetches them only from hosts that the operator allows."""
     run = the_run(console, viewer, number)

@@ -68,20 +68,20 @@ def run_values(console: Console, viewer: Viewer, number: str) -> dict[str, Any]:
     """Return one run, and why specs of it ended badly."""
     run = the_run(console, viewer, number)
     seen = next((one for one in console.overview.get().runs if one.number == number), None)
-    if seen is not None:
-        reasons = [_reason(one) for one in seen.reasons]
-        return {
-            "run": run,
-            "run_number": number,
-            "phases": PHASES,
-            "reasons": reasons,
-            "eta": eta_shown(seen.eta),
-        }
-    reasons = []
-    for text, count in console.reading.reasons(number).items():
-        outcome, _, code = text.partition(" ")
-        reasons.append(_reason(Reason(outcome, code, count, None, None)))
-    return {"run": run, "run_number": number, "phases": PHASES, "reasons": reasons, "eta": ""}
+    reasons = seen.reasons if seen is not None else _reasons(console, number)
+    return {
+        "run": run,
+        "run_number": number,
+        "phases": PHASES,
+        "reasons": [_shown(one) for one in reasons],
+        "eta": eta_shown(seen.eta if seen is not None else None),
+    }
+
+
+def _reasons(console: Console, number: str) -> list[Reason]:
+    """Return why specs of a run ended badly that is too old for the overview."""
+    counts = ((text.partition(" "), count) for text, count in console.reading.reasons(number).items())
+    return [Reason(outcome, code, count, None, None) for (outcome, _, code), count in counts]
 
 
 def the_run(console: Console, viewer: Viewer, number: str) -> RunStatus:
@@ -96,7 +96,7 @@ def the_run(console: Console, viewer: Viewer, number: str) -> RunStatus:
     return status
 
 
-def _reason(reason: Reason) -> ReasonShown:
+def _shown(reason: Reason) -> ReasonShown:
     helps = {
         "expired": gettext("yes, once the cause is gone"),
         "failed": gettext("only if the platform had a fault"),

@@ -14,8 +14,9 @@ from typing import Any, cast
 import redis
 
 from couponpress.errors import DamagedChunkError
-from couponpress.keys import Keys, index_bucket, index_entry, run_of
-from couponpress.ledger.chunks import DIGEST_BYTES, unpack
+from couponpress.keys import Keys, run_of
+from couponpress.ledger.chunks import unpack
+from couponpress.ledger.lookup import FindingLedger
 from couponpress.ledger.progress import outcomes_of_chunk
 from couponpress.outcome import STATE_OF_LETTER, Outcome, State
 
@@ -140,25 +141,19 @@ class SpecReader:
 
     def history(self, task_id: str) -> SpecHistory | None:
         """Return what is known of a task_id; None when nothing is."""
-        entry = index_entry(task_id)
-        indexed = cast(bytes | None, self._client.hget(self._keys.index + index_bucket(entry), cast(str, entry)))
-        if indexed is None:
+        placed = FindingLedger(self._client, self._keys).placed(task_id)
+        if placed is None:
             return None
-        chunk_id, _, place = indexed[DIGEST_BYTES:].decode().partition("/")
-        run, position = run_of(chunk_id), int(place)
-        with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(self._keys.chunk(chunk_id))
-            pipeline.hget(self._keys.run(run), "name")
-            fields, name = cast(tuple[dict[bytes, bytes], bytes | None], pipeline.execute())
+        fields, position = placed.fields, placed.position
         lines = _lines(fields)
-        if name is None or position >= len(lines) or lines[position].line.task_id != task_id:
+        if position >= len(lines) or lines[position].line.task_id != task_id:
             return None
         return SpecHistory(
-            run=run,
-            run_name=name.decode(),
+            run=run_of(placed.chunk_id),
+            run_name=placed.run,
             state=lines[position].state,
             line=lines[position].line,
-            chunk_id=chunk_id,
+            chunk_id=placed.chunk_id,
             body=_body(fields, position),
             accepted_at=int(fields.get(b"accepted_ms", 0)) / 1000,
             looked_for_since=int(fields.get(f"l{position}".encode(), 0)) / 1000,

@@ -26,8 +26,8 @@ def states() -> dict[str, str]:
     }
 
 
-def navigation(viewer: Viewer) -> list[tuple[str, str, bool]]:
-    """Return the pages that a person may see: path, name, and True."""
+def navigation(viewer: Viewer) -> list[tuple[str, str]]:
+    """Return the pages that a person may see: path and name."""
     every = [
         ("", gettext("Now"), viewer.sees_all),
         ("runs", gettext("Runs"), True),
@@ -37,7 +37,7 @@ def navigation(viewer: Viewer) -> list[tuple[str, str, bool]]:
         ("audit", gettext("Audit"), viewer.may("admin") and viewer.sees_all),
         ("dead-letters", gettext("Dead letters"), viewer.sees_all),
     ]
-    return [one for one in every if one[2]]
+    return [(path, name) for path, name, seen in every if seen]
 
 
 def told_messages() -> dict[str, str]:

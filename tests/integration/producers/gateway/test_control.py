@@ -13,27 +13,6 @@ from tests.running_gateway import running_gateway
 OWN, FOREIGN = "120344", "120345"
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory, redis_server_url):
-    with running_gateway(tmp_path_factory.mktemp("gateway"), redis_server_url) as one:
-        yield one
-        assert one.stop() == 0, one.log.read_text()
-
-
-@pytest.fixture
-def call(gateway, client):
-    """Call as a token: `call("viewer", "GET", "/runs")`."""
-    with ExitStack() as stack:
-        callers = {}
-
-        def call(token, method, path, **options):
-            if token not in callers:
-                callers[token] = stack.enter_context(gateway.caller(token))
-            return callers[token].request(method, path, **options)
-
-        yield call
-
-
 @pytest.fixture
 def runs(redis_url, client):
     """A run of the own brand, one of another brand, one of both, and one with a name that no gateway gives."""

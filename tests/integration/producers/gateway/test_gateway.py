@@ -39,13 +39,6 @@ from tests.running_gateway import running_gateway
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory, redis_server_url):
-    with running_gateway(tmp_path_factory.mktemp("gateway"), redis_server_url) as one:
-        yield one
-        assert one.stop() == 0, one.log.read_text()
-
-
 @pytest.fixture
 def shop(gateway, client):
     with gateway.caller() as shop:

@@ -1,35 +1,12 @@
 """Acts on all specs that match a filter, over HTTP: a real gateway."""
 
-from contextlib import ExitStack
-
 import pytest
 
 from couponpress import Client
 from tests.builders import cut_out_body, producer_settings
-from tests.running_gateway import running_gateway
 from tests.waiting import soon
 
 OWN, FOREIGN = "120344", "120345"
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory, redis_server_url):
-    with running_gateway(tmp_path_factory.mktemp("gateway"), redis_server_url) as one:
-        yield one
-        assert one.stop() == 0, one.log.read_text()
-
-
-@pytest.fixture
-def call(gateway, client):
-    with ExitStack() as stack:
-        callers = {}
-
-        def call(token, method, path, **options):
-            if token not in callers:
-                callers[token] = stack.enter_context(gateway.caller(token))
-            return callers[token].request(method, path, **options)
-
-        yield call
 
 
 @pytest.fixture

@@ -364,7 +364,7 @@ def test_specs_come_by_filter_and_page(gateway, client, redis_url):
         assert len(rows("state=rejected")) == 2
         assert rows("text=120344-77") == ["77"]
         assert rows("brand=1") == []
-        for wrong in ("cursor=x", "cursor=1.-1", "cursor=9999999999.0"):
+        for wrong in ("cursor=x", "cursor=1.-1", "cursor=0.0", "cursor=9999999999.0"):
             assert one.get(f"/console/runs/{number}/specs?{wrong}").status_code in (404, 422)
 
 
