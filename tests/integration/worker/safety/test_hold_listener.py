@@ -97,7 +97,7 @@ def test_the_log_names_the_run_and_the_cure(redis_url, client, holding, caplog):
         await when(lambda: "submitting goes on" in caplog.text)
 
     watched(redis_url, act, told=Logged())
-    held, goes_on = (one.message for one in caplog.records if one.message.startswith("submitting "))
+    held, goes_on = (one.getMessage() for one in caplog.records if one.getMessage().startswith("submitting "))
     assert held == "submitting is held: run may: paused by hand. Cure: `couponpress resume may` lets it go on"
     assert goes_on == "submitting goes on: run may"
 

@@ -100,7 +100,7 @@ def test_a_changed_file_is_read_again_and_a_broken_one_is_not(tmp_path, monkeypa
     path.write_text("broken")
     assert "shop" in file.tokens()
     assert "shop" in file.tokens()
-    assert [record.message for record in caplog.records if "former tokens" in record.message][1:] == []
+    assert [record.getMessage() for record in caplog.records if "former tokens" in record.getMessage()][1:] == []
     path.unlink()
     assert "shop" in file.tokens()
     path.write_text("[tokens]\n")
