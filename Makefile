@@ -33,7 +33,7 @@ test: $(STAMP) ## all tests, on a real Redis-compatible server that they start t
 	@$(BIN)/python -m pytest -n 3 $(PYTEST)
 
 test-quick: $(STAMP) ## the unit tests alone, with fewer examples of what is generated
-	@$(BIN)/python -m pytest -n 2 --hypothesis-profile=quick tests/unit tests/test_layout.py $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --hypothesis-profile=quick tests/unit tests/test_layout.py tests/test_translated_pages.py $(PYTEST)
 
 bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmarks; BENCH="cost rate" or --quick for less
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

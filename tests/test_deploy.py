@@ -27,7 +27,13 @@ from couponpress_worker.wechatpay.retry import LAST_DELAYS_SECONDS, MAX_TRIES, R
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
-DOCUMENTS = [ROOT / "README.md", DEPLOY / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "README.zh-CN.md",
+    DEPLOY / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "zh-CN").glob("*.md")),
+]
 USAGE_ERROR = typer.BadParameter.__base__
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
@@ -311,7 +317,7 @@ def test_the_checks_above_can_fail():
 
 def test_the_documents_show_the_path_and_the_port_of_the_receiver():
     (port,) = (param for param in commands()["callback"].params if param.name == "port")
-    for path in (ROOT / "README.md", DEPLOY / "README.md"):
+    for path in (ROOT / "README.md", ROOT / "README.zh-CN.md", DEPLOY / "README.md"):
         shown = re.findall(r"(?::(\d+))?(/wechatpay/\w+)", path.read_text("utf-8"))
         assert shown
         assert {place for _, place in shown} == {CALLBACK_PATH}
@@ -399,8 +405,9 @@ def test_the_sandbox_page_names_every_kind_of_fault():
     assert [name for name in Faults.model_fields if f"`{name}`" not in page] == []
 
 
-def test_the_first_success_takes_sixty_lines():
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_first_success_takes_sixty_lines(readme):
+    lines = (ROOT / readme).read_text("utf-8").splitlines()
     first_results = next(number for number, line in enumerate(lines, 1) if line.startswith("couponpress results"))
     assert first_results <= 60
     assert [line for line in lines if line.startswith("make ")][:2] == ["make demo", "make test"]

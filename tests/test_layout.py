@@ -411,10 +411,10 @@ def test_the_map_names_every_room_and_module(package):
 
 def documents():
     return [
-        ROOT / "README.md",
-        ROOT / "CHANGELOG.md",
+        *sorted(ROOT.glob("*.md")),
         ROOT / "deploy" / "README.md",
         *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs" / "zh-CN").glob("*.md")),
     ]
 
 
