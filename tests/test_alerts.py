@@ -84,11 +84,11 @@ CASES = {
 def known_names():
     """Every name that a scrape can show."""
     names = set()
-    for family in families_of(overview(), [], 0):
-        if family.kind == "histogram":
+    for family in families_of(overview(), [], {}):
+        if family.type == "histogram":
             names |= {f"{family.name}_{end}" for end in ("bucket", "sum", "count")}
         else:
-            names.add(family.name + ("_total" if family.kind == "counter" else ""))
+            names.add(family.name + ("_total" if family.type == "counter" else ""))
     return names
 
 

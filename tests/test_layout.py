@@ -168,6 +168,7 @@ SPOKEN_BY = {
         "couponpress_worker.sandbox",
     },
     ("opentelemetry",): {"couponpress_worker.runtime.traces"},
+    ("prometheus_client",): {"couponpress.metrics"},
     ("structlog",): {
         "couponpress.gateway.request_ids",
         "couponpress.transport.log_lines",

@@ -353,8 +353,8 @@ class Client:
         with self._asking():
             return self._overview.get()
 
-    def acts_noted(self) -> int:
-        """Return how many acts of people, and denials, the audit log has ever taken.
+    def acts_noted(self) -> dict[ActName, int]:
+        """Return how often each act of people, and denials, came into the audit log.
 
         Raises:
             RedisUnavailableError: Redis did not answer.

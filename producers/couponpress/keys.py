@@ -244,6 +244,11 @@ class Keys:
         return f"{self.prefix}audit"
 
     @property
+    def acts(self) -> str:
+        """HASH: an act, as the audit log names it -> how often it was noted. TTL: none; nothing in it ever shrinks."""
+        return f"{self.prefix}acts"
+
+    @property
     def outage(self) -> str:
         """STRING: since when and why a process finds the platform down, JSON. TTL: 5 s, renewed meanwhile."""
         return f"{self.prefix}outage"

@@ -45,7 +45,7 @@ class Queries:
         """Ask Redis for a sign of life."""
         self._redis.ping()
 
-    def metrics(self, token: Token) -> str:
+    def metrics(self, token: Token) -> bytes:
         """Return the whole fleet's metrics for Prometheus.
 
         Raises:

@@ -30,7 +30,7 @@ from couponpress.gateway.ingest import KEY_PATTERN, Ingest
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.rights import Token
 from couponpress.keys import Lane
-from couponpress.metrics.text_format import MEDIA_TYPE
+from couponpress.metrics.exposition import MEDIA_TYPE
 from couponpress.results import ResultFormat
 from couponpress.spec import TaskId
 

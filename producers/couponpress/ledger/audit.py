@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import redis
 
@@ -97,28 +97,23 @@ class AuditLog:
 
     def __init__(self, client: redis.Redis, keys: Keys, kept_seconds: int = KEPT_SECONDS) -> None:
         self._client = client
-        self._key = keys.audit
+        self._keys = keys
         self._kept_ms = kept_seconds * 1000
         self._note = client.register_script(ALLOW_OOM + script("note"))
 
     def arguments(self, act: Act) -> tuple[list[str], list[str | int]]:
         """Return the last names and the last values of a script that does this act."""
-        return note_arguments(self._key, act, self._kept_ms)
+        return note_arguments(self._keys, act, self._kept_ms)
 
     def add(self, act: Act, result: str, client: redis.client.Pipeline | None = None) -> None:
         """Add an entry, in the transaction of a pipeline if one is given."""
         names, values = self.arguments(act)
         self._note(names, [result, *values], client)
 
-    def noted(self) -> int:
-        """Return how many entries were ever added; those that were dropped since count too."""
-        try:
-            told = self._client.xinfo_stream(self._key)
-        except redis.ResponseError as error:
-            if "no such key" in str(error):  # nobody has done anything yet
-                return 0
-            raise
-        return int(told.get("entries-added") or told["length"])
+    def noted(self) -> dict[ActName, int]:
+        """Return how often each act was ever noted; entries that were dropped since count too."""
+        stored = cast(dict[bytes, bytes], self._client.hgetall(self._keys.acts))
+        return {name: int(stored.get(name.encode(), 0)) for name in get_args(ActName)}
 
     def entries(
         self,
@@ -143,7 +138,7 @@ class AuditLog:
         last = f"({before}" if before is not None else latest
         first = "-" if since is None else str(int(since * 1000))
         while True:
-            found = cast(list[Any], self._client.xrevrange(self._key, last, first, READ_BATCH))
+            found = cast(list[Any], self._client.xrevrange(self._keys.audit, last, first, READ_BATCH))
             for entry_id, fields in found:
                 entry = _entry(entry_id.decode(), {name.decode(): value.decode() for name, value in fields.items()})
                 late = until is not None and entry.at >= until
@@ -154,9 +149,9 @@ class AuditLog:
             last = f"({found[-1][0].decode()}"
 
 
-def note_arguments(key: str, act: Act, kept_ms: int = 0) -> tuple[list[str], list[str | int]]:
+def note_arguments(keys: Keys, act: Act, kept_ms: int = 0) -> tuple[list[str], list[str | int]]:
     """Return what `note_act.lua` needs at the end of a script's names and values; 0 drops no old entry."""
-    return [key], [kept_ms, json.dumps(act.fields(), ensure_ascii=False)]
+    return [keys.acts, keys.audit], [kept_ms, json.dumps(act.fields(), ensure_ascii=False)]
 
 
 def _entry(entry_id: str, fields: dict[str, str]) -> AuditEntry:

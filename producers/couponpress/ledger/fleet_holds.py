@@ -78,7 +78,7 @@ class FleetHolds:
         kind, _, named = scope.partition(":")
         run = await self._run_name(named) if kind == "run" else ""
         act = Act(name, Attribution(_FLEET, why), run, named if kind == "brand" else "")
-        return note_arguments(self._keys.audit, act)
+        return note_arguments(self._keys, act)
 
 
 _FLEET = Actor("fleet", "fleet")

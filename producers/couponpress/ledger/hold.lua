@@ -1,7 +1,7 @@
 -- Stop submitting for a scope, and tell every process at once.
 -- Needs in_force.lua
 -- Needs note_act.lua
--- KEYS[1] holds   KEYS[2] channel of changed holds   KEYS[3] audit log
+-- KEYS[1] holds   KEYS[2] channel of changed holds   KEYS[3] and KEYS[4]: see note_act.lua
 -- ARGV[1] scope: partner, run:NUMBER or brand:ID   ARGV[2] the hold in JSON   ARGV[3] and ARGV[4]: see note_act.lua
 -- Returns 1; 2 when it was held already and now is for longer; or 0 when it is held for as long already: the first
 -- reason stays.

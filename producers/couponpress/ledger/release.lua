@@ -2,7 +2,7 @@
 -- Needs in_force.lua
 -- Needs note_act.lua
 -- KEYS[1] holds   KEYS[2] open urgent chunks   KEYS[3] open bulk chunks   KEYS[4] channel of changed holds
--- KEYS[5] audit log
+-- KEYS[5] and KEYS[6]: see note_act.lua
 -- ARGV[1] scope: partner, run:NUMBER or brand:ID   ARGV[2] score of held chunks   ARGV[3] prefix of chunk keys
 -- ARGV[4] prefix of run keys   ARGV[5] 'ended' to release it only if its time is over, else ''
 -- ARGV[6] and ARGV[7]: see note_act.lua

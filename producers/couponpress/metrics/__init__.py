@@ -2,7 +2,6 @@
 
     families     an overview as metric families: names, labels, help (pure)
     codes        the closed set of codes that a label may show (pure)
-    text_format  Prometheus's text format (pure)
     exposition   what GET /metrics answers, read when it is scraped and only then
     service      the service `couponpress metrics`
     commands     its command, which imports the rest when it is called

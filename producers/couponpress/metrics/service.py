@@ -15,8 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from couponpress.client import Client
-from couponpress.metrics.exposition import exposition
-from couponpress.metrics.text_format import MEDIA_TYPE
+from couponpress.metrics.exposition import MEDIA_TYPE, exposition
 from couponpress.settings import ProducerSettings
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.log_lines import log_to_stderr

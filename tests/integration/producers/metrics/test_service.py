@@ -49,10 +49,13 @@ def test_a_scrape_tells_the_fleet(redis_url, server):
 
 def test_acts_of_people_are_counted_and_denials_too(redis_url, server):
     with scraped(redis_url) as http, Client(producer_settings(redis_url)) as client:
-        assert samples(http.get("/metrics").text)["couponpress_operator_acts_total"] == 0
+        name = 'couponpress_operator_acts_total{act="%s"}'
+        assert samples(http.get("/metrics").text)[name % "pause"] == 0
         client.pause(why="lunch")
         client.resume()
-        assert samples(http.get("/metrics").text)["couponpress_operator_acts_total"] == 2
+        client.pause(why="lunch is not over")
+        told = samples(http.get("/metrics").text)
+    assert [told[name % act] for act in ("pause", "resume", "cancel")] == [2, 1, 0]
 
 
 def test_a_redis_that_is_away_is_told_and_nothing_else():
@@ -93,7 +96,7 @@ def test_the_command_serves_until_it_is_told_to_stop(redis_url, server, tmp_path
         while "metrics on http://127.0.0.1" not in log.read_text() and time.monotonic() < deadline:
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
-        assert "couponpress_redis_up 1\n" in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+        assert "couponpress_redis_up 1.0\n" in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
     finally:
         process.terminate()
         assert process.wait(30) == 0

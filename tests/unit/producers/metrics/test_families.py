@@ -2,9 +2,11 @@
 
 import json
 import re
+from typing import get_args
 
 import pytest
 
+from couponpress.ledger.audit import ActName
 from couponpress.ledger.request_durations import Durations, histograms_of
 from couponpress.metrics.codes import CODES, OTHER
 from couponpress.metrics.families import families_of
@@ -43,7 +45,7 @@ NAMES = {
     "couponpress_redis_memory_max_bytes": ("gauge", set()),
     "couponpress_redis_troubles": ("gauge", set()),
     "couponpress_runs": ("gauge", {"state"}),
-    "couponpress_operator_acts": ("counter", set()),
+    "couponpress_operator_acts": ("counter", {"act"}),
 }
 
 
@@ -91,23 +93,23 @@ def durations():
 
 
 def families(told=None):
-    return {family.name: family for family in families_of(told or busy(), durations(), 4)}
+    return {family.name: family for family in families_of(told or busy(), durations(), {"pause": 3, "denied": 1})}
 
 
 def value(found, name, **labels):
-    (sample,) = [one for one in found.samples if found.name + one.suffix == name and one.labels == labels]
+    (sample,) = [one for one in found.samples if one.name == name and one.labels == labels]
     return sample.value
 
 
 def test_the_names_are_those_that_dashboards_rely_on():
     found = families()
     assert {
-        name: (one.kind, set().union(*(set(s.labels) for s in one.samples)) - {"le"}) for name, one in found.items()
+        name: (one.type, set().union(*(set(s.labels) for s in one.samples)) - {"le"}) for name, one in found.items()
     } == NAMES
 
 
 def test_each_family_says_what_it_tells():
-    assert all(re.fullmatch(r"[A-Z0-9].*\.", one.help_text) for one in families().values())
+    assert all(re.fullmatch(r"[A-Z0-9].*\.", one.documentation) for one in families().values())
 
 
 def test_states_are_those_of_both_lanes_and_never_below_nothing():
@@ -151,6 +153,13 @@ def test_the_histogram_adds_up():
     assert value(found, f"{found.name}_count", **lost) == 1
 
 
+def test_acts_are_told_each_by_its_name():
+    found = families()["couponpress_operator_acts"]
+    assert value(found, "couponpress_operator_acts_total", act="pause") == 3
+    assert value(found, "couponpress_operator_acts_total", act="denied") == 1
+    assert {one.labels["act"] for one in found.samples} == set(get_args(ActName))
+
+
 def test_exactly_one_cause_binds_the_fleet():
     found = families()["couponpress_bound_by"]
     assert sorted(one.value for one in found.samples) == [0, 0, 0, 0, 1]
@@ -162,7 +171,7 @@ def test_no_label_tells_a_machine_a_process_a_brand_or_a_run():
         records={"b1": (record, {b"rejected NO_AUTH": b"1"}, {})}, now=NOW, present={b"a": present("worker", "sending")}
     )
     shown = {
-        text for family in families_of(told, durations(), 4) for one in family.samples for text in one.labels.values()
+        text for family in families_of(told, durations(), {}) for one in family.samples for text in one.labels.values()
     }
     assert not [text for text in shown if re.search(r"node-7|120344|autumn|b1|://", text)]
 
