@@ -1,4 +1,4 @@
-"""Catalogs: what a merchant's file becomes, what is refused and in which words, and the page that tells it."""
+"""Catalogs: what a merchant's file becomes, what is refused, and in which words."""
 
 import csv
 import io
@@ -16,7 +16,6 @@ from couponpress import catalog
 from couponpress.catalog import cells, offers
 from couponpress.catalog.csv_records import BadText, records
 from couponpress.catalog.offers import Offers
-from couponpress.catalog.vocabulary import VOCABULARY
 from couponpress.errors import CatalogError
 from couponpress.ledger.chunks import identified_in
 from couponpress.serialized_spec import SerializedSpec
@@ -1119,58 +1118,6 @@ def test_the_catalog_itself_is_no_error_file(tmp_path):
 def test_an_error_file_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(CatalogError, match=r"the error file .* cannot be written \(No such file or directory\)"):
         errors_of(table(HEADER, row_with(NORMAL_ROW, 品牌ID="")), tmp_path / "missing" / "errors.csv")
-
-
-# --- the reader's page -----------------------------------------------------------------------------------------------
-
-PAGE = (Path(__file__).parents[4] / "docs" / "catalog.md").read_text("utf-8")
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-
-
-def table_under(title):
-    section = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def test_the_pages_first_catalog_is_the_same_in_both_formats():
-    _, from_csv = read_all(blocks("csv")[0])
-    _, from_jsonl = read_all(blocks("jsonl")[0], "jsonl")
-    assert [sent(row) for row in from_csv] == [sent(row) for row in from_jsonl]
-    assert len(from_csv) == 3
-    assert not any(row.notes for row in from_csv)
-
-
-def test_the_page_lists_every_header_that_is_understood():
-    listed = [re.findall(r"`([^`]+)`", headers) for _, headers, _ in table_under("Columns")]
-    assert {frozenset(names) for names in listed} == {frozenset(meaning.names) for meaning in VOCABULARY}
-
-
-def test_the_pages_words_are_understood():
-    columns = {re.findall(r"`([^`]+)`", headers)[0]: text for _, headers, text in table_under("Columns")}
-    for field in ("image_generation_type", "scope", "type", "usage_mode"):
-        pairs = re.findall(r"`([^`]+)` \(([A-Z_]+)", columns[field])
-        assert len(pairs) >= 2
-        assert all(cells.word(field, chinese) == own for chinese, own in pairs)
-
-
-@pytest.mark.parametrize(("cell", "column", "becomes"), table_under("Money and discounts"))
-def test_the_pages_money_and_discounts(cell, column, becomes):
-    meaning = next(meaning for meaning in VOCABULARY if column.strip("`") in meaning.names)
-    if becomes.startswith("refused: "):
-        with pytest.raises(cells.CellError, match=re.escape(becomes.removeprefix("refused: "))):
-            meaning.read(cell.strip("`"))
-    else:
-        assert meaning.read(cell.strip("`")) == int(becomes)
-
-
-def test_the_pages_error_file_is_what_is_written(tmp_path):
-    _, before, after = blocks("csv")
-    errors_of(before, tmp_path / "errors.csv")
-    assert (tmp_path / "errors.csv").read_text("utf-8") == after
 
 
 # --- quotes and commas that move cells --------------------------------------------------------------------------------
