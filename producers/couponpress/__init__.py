@@ -37,6 +37,8 @@ order in which a spec meets them:
     keys              every name in Redis
     transport         how Redis and Celery are reached, how services listen
     stored_sentences  says stored sentences, such as why something is held, in the reader's language
+    sentence_patterns  translates sentences that were put together in English
+    pydantic_sentences  says which rule pydantic found broken
     results           outcomes as CSV or JSON lines
     plurals           counts with their nouns: `1 row`, `2 rows`
 """

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from couponpress.errors import Problem
 from couponpress.language import current, gettext, gettext_noop, joined, ngettext
+from couponpress.pydantic_sentences import rule_told
 
 #: Rules whose pattern would tell a person nothing.
 _PATTERN_IN_WORDS: Final[Mapping[object, str]] = {
@@ -67,7 +68,7 @@ def rule_in_words(detail: Mapping[str, Any]) -> str:
         return gettext("must be %(words)s") % {"words": _alternatives(context["expected"])}
     if kind in {"greater_than_equal", "less_than_equal"}:
         return _bound(field, context["ge"] if "ge" in context else context["le"], at_least="ge" in context)
-    return _length(context) or str(detail["msg"]).replace("Input should", "must").replace("String should", "must")
+    return _length(context) or rule_told(str(detail["msg"]))
 
 
 def _alternatives(expected: str) -> str:

@@ -40,6 +40,10 @@ _OF_SYSTEM: Final = frozenset(
         gettext_noop("File name too long"),
         gettext_noop("Broken pipe"),
         gettext_noop("Input/output error"),
+        gettext_noop("Address already in use"),
+        gettext_noop("Cannot assign requested address"),
+        gettext_noop("Name or service not known"),
+        gettext_noop("Connection refused"),
     }
 )
 

@@ -44,6 +44,14 @@ def speak(asked: Callable[[], Language]) -> None:
     _of_process = cache(asked)
 
 
+def serve_in_english() -> None:
+    """Say messages in English from now on: a service that has started logs and stores English.
+
+    Until then it speaks the language of whoever starts it, so that they read why it does not start.
+    """
+    speak(_english)
+
+
 @contextmanager
 def speaking(language: Language) -> Iterator[None]:
     """Say messages in a language until the block ends; in this thread or task alone."""

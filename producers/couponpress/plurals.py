@@ -24,6 +24,13 @@ _COUNTED: Final[Mapping[str, str]] = {
     "row": gettext_noop("%(number)s rows"),
     "try": gettext_noop("%(number)s tries"),
     "picture": gettext_noop("%(number)s pictures"),
+    "more scope": gettext_noop("%(number)s more scopes"),
+    "chunk": gettext_noop("%(number)s chunks"),
+    "message that was no hint": gettext_noop("%(number)s messages that were no hints"),
+    "worker": gettext_noop("%(number)s workers"),
+    "scheduler": gettext_noop("%(number)s schedulers"),
+    "callback receiver": gettext_noop("%(number)s callback receivers"),
+    "gateway": gettext_noop("%(number)s gateways"),
     "query": gettext_noop("%(number)s queries"),
 }
 

@@ -100,4 +100,4 @@ def shown_value(value: object) -> str:
     if "@" in text or "?" in text or "-----BEGIN" in text or len(text.strip()) == 32:
         return ""
     shown = repr(text)
-    return f" (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
+    return gettext(" (got %(value)s)") % {"value": shown if len(shown) <= 80 else shown[:77] + "..."}

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from couponpress.errors import SettingsError
 from couponpress.language import Language, gettext, joined, language_of_locale
+from couponpress.pydantic_sentences import rule_told
 from couponpress.setting_names import ENV_PREFIX, shown_value, troubles_of
 from couponpress.transport.proxy import EXPLICIT, Proxy, ProxyRule
 from couponpress.transport.redis_address import RedisAddress
@@ -200,7 +201,6 @@ def _troubles(error: ValidationError, hidden: set[str]) -> list[str]:
         if detail["type"] == "missing":
             missing.append(name)
         else:
-            rule = detail["msg"].replace("Input should", "must").replace("String should", "must")
             value = "" if field in hidden else shown_value(detail["input"])
-            wrong.append(f"{name} {rule.removeprefix('Value error, ')}{value}".strip())
+            wrong.append(f"{name} {rule_told(detail['msg'])}{value}".strip())
     return ([gettext("missing settings: %(missing)s") % {"missing": joined(missing, ", ")}] if missing else []) + wrong

@@ -6,11 +6,10 @@ here and are translated where they are shown. Others, such as the platform's own
 
 from __future__ import annotations
 
-import re
-from functools import cache, lru_cache
 from typing import Final
 
-from couponpress.language import Language, current, gettext, gettext_noop, speaking
+from couponpress.language import gettext_noop
+from couponpress.sentence_patterns import SentencePatterns
 
 #: Each as it is stored; `%(name)s` stands for any text, which may be a known sentence itself. The first that fits.
 KNOWN: Final = (
@@ -79,6 +78,25 @@ KNOWN: Final = (
         "API security page. Correct them, start the workers again, then `couponpress resume`."
     ),
     gettext_noop("%(count)s answers in a row did not verify, and none before did: %(reason)s"),
+    # What a process says of itself.
+    gettext_noop("sending"),
+    gettext_noop("receiving"),
+    gettext_noop("waiting"),
+    gettext_noop("idle"),
+    gettext_noop("held"),
+    gettext_noop("platform down"),
+    gettext_noop("platform unreached"),
+    gettext_noop("Redis away"),
+    gettext_noop("Redis full"),
+    gettext_noop("stopping"),
+    gettext_noop("stuck"),
+    # What is wrong with Redis.
+    gettext_noop("it deletes keys when it is full (%(policy)s): set maxmemory-policy noeviction"),
+    gettext_noop("%(share)s of its memory is used: raise maxmemory, or cancel what is not needed"),
+    gettext_noop("it may forget the last writes when it restarts: set appendonly yes"),
+    gettext_noop("it could not write its %(what)s: look at its disk and its log"),
+    gettext_noop("append-only file"),
+    gettext_noop("snapshot"),
     # How often a spec ended so, and with which code.
     gettext_noop("failed %(code)s"),
     gettext_noop("rejected %(code)s"),
@@ -123,28 +141,9 @@ KNOWN: Final = (
     gettext_noop("no answer within %(seconds)s s"),
     gettext_noop("status %(status)s, and redirects are not followed"),
 )
-_PLACE: Final = re.compile(r"%\((\w+)\)s")
+_PATTERNS: Final = SentencePatterns(KNOWN)
 
 
 def in_words(stored: str) -> str:
     """Return a stored sentence in the current language; as it is stored where it is not known."""
-    return stored if current() == "en" or not stored else _translated(stored, current())
-
-
-@lru_cache(maxsize=1024)  # a run ends for few reasons
-def _translated(stored: str, language: Language) -> str:
-    for sentence, pattern in _patterns():
-        if found := pattern.fullmatch(stored):
-            with speaking(language):
-                return gettext(sentence) % {name: in_words(text) for name, text in found.groupdict().items()}
-    return stored
-
-
-@cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    found = []
-    for sentence in KNOWN:
-        parts = _PLACE.split(sentence)
-        told = [re.escape(text) if at % 2 == 0 else f"(?P<{text}>.+)" for at, text in enumerate(parts)]
-        found.append((sentence, re.compile("".join(told), re.DOTALL)))
-    return tuple(found)
+    return _PATTERNS.in_words(stored)

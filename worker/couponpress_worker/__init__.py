@@ -107,6 +107,7 @@ and around them:
     events            what happened, told to whoever listens: counters, logs, metrics, traces
     periodic          keeps background loops running after an unforeseen error
     errors            what can go wrong, as one tree
+    help_texts        what `--help` says of the fleet's commands
 
 Where a spec is and how it ends is kept in `couponpress.ledger`; what it is, in `couponpress.spec`.
 """

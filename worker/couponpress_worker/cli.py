@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from couponpress.cli.console import DONE, ENDED_BADLY
+from couponpress.language import gettext, gettext_noop, serve_in_english, speaking
 from couponpress.picture_files import PictureChoices, Settled, join_upload
 from couponpress_worker.up.command import up
 
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from couponpress.ledger.presence import Role
     from couponpress_worker.settings import Settings
 
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")]
-Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help=gettext_noop("The port to listen on; 0: a free one."))]
+Host = Annotated[
+    str, typer.Option(help=gettext_noop("The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4."))
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +43,9 @@ def _upload_pictures(sources: Iterable[str], choices: PictureChoices, on_settled
 
 
 def worker(
-    concurrency: Annotated[int, typer.Option(min=1, help="Chunks of up to 100 specs in hand at a time.")] = 8,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help=gettext_noop("Chunks of up to 100 specs in hand at a time."))
+    ] = 8,
 ) -> None:
     """Run a Celery worker that submits specs; start as many as you like, they share one limit."""
     from couponpress_worker.app import app as celery_app
@@ -47,7 +53,11 @@ def worker(
     settings = _checked_settings(starting="worker")
     # An output that cannot be written fails here, and not in Celery's banner, where it would be a traceback.
     if settings.log == "text":
-        typer.echo(f"worker of {settings.signs_as} {settings.mchid}")
+        typer.echo(
+            gettext("worker of %(signs_as)s %(mchid)s")
+            % {"signs_as": gettext(settings.signs_as), "mchid": settings.mchid}
+        )
+    serve_in_english()
     words = ["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=INFO", "--without-mingle"]
     words += ["--without-gossip", f"--hostname=couponpress-{os.getpid()}@%h"]
     celery_app.worker_main(words)
@@ -72,29 +82,48 @@ def sandbox(
     host: Host = "127.0.0.1",
     port: Port = 8900,
     directory: Annotated[
-        Path, typer.Option("--dir", help="Where its throw-away keys and the file env for its clients go.")
+        Path, typer.Option("--dir", help=gettext_noop("Where its throw-away keys and the file env for its clients go."))
     ] = Path("sandbox"),
-    tls: Annotated[bool, typer.Option(help="Speak TLS, with a throw-away authority.")] = False,
-    public_url: Annotated[str | None, typer.Option(help="How clients reach it, when not by host and port.")] = None,
+    tls: Annotated[bool, typer.Option(help=gettext_noop("Speak TLS, with a throw-away authority."))] = False,
+    public_url: Annotated[
+        str | None, typer.Option(help=gettext_noop("How clients reach it, when not by host and port."))
+    ] = None,
     brand: Annotated[
-        bool, typer.Option("--brand", help="Stand in for what a brand merchant sees, not a partner.")
+        bool, typer.Option("--brand", help=gettext_noop("Stand in for what a brand merchant sees, not a partner."))
     ] = False,
-    strict: Annotated[bool, typer.Option(help="Refuse objects that a request's type does not use.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="Submits admitted in any 1 s window; 0: no limit.")] = 500,
-    query_limit: Annotated[int, typer.Option(min=0, help="The same for queries.")] = 20,
-    upload_limit: Annotated[int, typer.Option(min=0, help="The same for uploads.")] = 20,
-    latency_ms: Annotated[float, typer.Option(min=0, help="How long every answer takes at least, ms.")] = 0,
-    picture_seconds: Annotated[float, typer.Option(min=0, help="A picture is made within so long.")] = 1.0,
-    notify_url: Annotated[str | None, typer.Option(help="Where callbacks go; none are sent without it.")] = None,
-    callback_interval: Annotated[float, typer.Option(help="Until an unanswered callback is repeated, s.")] = 60.0,
+    strict: Annotated[
+        bool, typer.Option(help=gettext_noop("Refuse objects that a request's type does not use."))
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=0, help=gettext_noop("Submits admitted in any 1 s window; 0: no limit."))
+    ] = 500,
+    query_limit: Annotated[int, typer.Option(min=0, help=gettext_noop("The same for queries."))] = 20,
+    upload_limit: Annotated[int, typer.Option(min=0, help=gettext_noop("The same for uploads."))] = 20,
+    latency_ms: Annotated[
+        float, typer.Option(min=0, help=gettext_noop("How long every answer takes at least, ms."))
+    ] = 0,
+    picture_seconds: Annotated[
+        float, typer.Option(min=0, help=gettext_noop("A picture is made within so long."))
+    ] = 1.0,
+    notify_url: Annotated[
+        str | None, typer.Option(help=gettext_noop("Where callbacks go; none are sent without it."))
+    ] = None,
+    callback_interval: Annotated[
+        float, typer.Option(help=gettext_noop("Until an unanswered callback is repeated, s."))
+    ] = 60.0,
     unauthorized_brand: Annotated[
-        list[str] | None, typer.Option(help="A brand to answer with 403; repeatable.")
+        list[str] | None, typer.Option(help=gettext_noop("A brand to answer with 403; repeatable."))
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=PERCENT", help="What goes wrong, e.g. errors=5; repeatable; see docs/sandbox.md."),
+        typer.Option(
+            metavar="KIND=PERCENT",
+            help=gettext_noop("What goes wrong, e.g. errors=5; repeatable; see docs/sandbox.md."),
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed hits the same requests with the same faults.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help=gettext_noop("The same seed hits the same requests with the same faults."))
+    ] = 0,
 ) -> None:
     """Run a stand-in for the platform, as strict as it, that shows how often it was called."""
     from couponpress_worker.sandbox.faults import Faults
@@ -131,7 +160,7 @@ def sandbox(
 
 def redis(
     port: Port = 6379,
-    directory: Annotated[Path, typer.Option("--dir", help="Where its data lives.")] = Path("redis-data"),
+    directory: Annotated[Path, typer.Option("--dir", help=gettext_noop("Where its data lives."))] = Path("redis-data"),
 ) -> None:
     """Run a Redis server for a first try: the one on PATH, else the embedded one."""
     from couponpress_worker.runtime import redis_server
@@ -142,24 +171,25 @@ def redis(
 
 def doctor(
     live: Annotated[
-        bool, typer.Option("--live", help="Also make the platform's test call and wait for its callback.")
+        bool, typer.Option("--live", help=gettext_noop("Also make the platform's test call and wait for its callback."))
     ] = False,
     url: Annotated[
         str | None,
-        typer.Option("--callback-url", metavar="URL", help="Where that callback goes, if not where all others go."),
+        typer.Option(
+            "--callback-url", metavar="URL", help=gettext_noop("Where that callback goes, if not where all others go.")
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON list, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=gettext_noop("One JSON list, for scripts."))] = False,
 ) -> None:
     """Check settings, keys, Redis, limits, clock and platform; every failure comes with its cure."""
     from couponpress_worker.doctor import examine
 
-    found = []
-    for finding in examine(live=live, callback_url=url):
-        found.append(finding)
-        if not as_json:
-            typer.echo(f"{'ok  ' if finding.good else 'FAIL'} {finding.name}: {finding.seen}")
-            if not finding.good and finding.cure:
-                typer.echo(f"     cure: {finding.cure}")
+    with speaking("en") if as_json else nullcontext():
+        found = []
+        for finding in examine(live=live, callback_url=url):
+            found.append(finding)
+            if not as_json:
+                typer.echo(finding.shown)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
     raise typer.Exit(DONE if all(finding.good for finding in found) else ENDED_BADLY)
@@ -167,9 +197,10 @@ def doctor(
 
 def callback_url(
     url: Annotated[
-        str | None, typer.Option("--set", metavar="URL", help="Send callbacks there from now on, all of them.")
+        str | None,
+        typer.Option("--set", metavar="URL", help=gettext_noop("Send callbacks there from now on, all of them.")),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=gettext_noop("Do not ask; for scripts."))] = False,
 ) -> None:
     """Show where the platform sends the partner's callbacks; with --set, change it after asking."""
     from couponpress_worker.doctor.callback_url import affected, checked, set_url, shown
@@ -179,20 +210,20 @@ def callback_url(
     keys = Secrets.read(settings)
     now = shown(settings, keys)
     if url is None:
-        typer.echo(now or "none is set")
+        typer.echo(now or gettext("none is set"))
         return
     if checked(url, settings.base_urls[0]) == now:
-        typer.echo(f"{now} is set already")
+        typer.echo(gettext("%(now)s is set already") % {"now": now})
         return
     typer.echo(affected(settings.mchid, now, url, of_brand=settings.signs_as == "brand"), err=True)
     if not yes:
-        typer.confirm("Change it?", abort=True, err=True)
+        typer.confirm(gettext("Change it?"), abort=True, err=True)
     typer.echo(set_url(settings, keys, url))
 
 
 def health(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
-    pid: Annotated[int | None, typer.Option(help="Only this process.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=gettext_noop("Print JSON, for scripts."))] = False,
+    pid: Annotated[int | None, typer.Option(help=gettext_noop("Only this process."), show_default=False)] = None,
 ) -> None:
     """Say whether this machine's workers, schedulers and callback receivers get on.
 
@@ -203,18 +234,20 @@ def health(
     from couponpress.settings import ProducerSettings
     from couponpress_worker.runtime import heartbeat
 
-    found = heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(ProducerSettings.load()), pid=pid)
-    if as_json:
-        typer.echo(json.dumps(asdict(found)))
-        raise typer.Exit(DONE if found.healthy else ENDED_BADLY)
-    for line in found.lines:
-        typer.echo(line)
+    settings = ProducerSettings.load()
+    with speaking("en") if as_json else nullcontext():
+        found = heartbeat.health(heartbeat.directory(), heartbeat.fleet_prefix(settings), pid=pid)
+        told = [json.dumps(asdict(found))] if as_json else found.lines
+        for line in told:
+            typer.echo(line)
     raise typer.Exit(DONE if found.healthy else ENDED_BADLY)
 
 
 def demo(
-    rows: Annotated[int, typer.Option(min=20, max=200_000, help="Rows of the sample catalog.")] = 5000,
-    directory: Annotated[Path, typer.Option("--dir", help="Where catalog, results, plot and logs go.")] = Path("demo"),
+    rows: Annotated[int, typer.Option(min=20, max=200_000, help=gettext_noop("Rows of the sample catalog."))] = 5000,
+    directory: Annotated[
+        Path, typer.Option("--dir", help=gettext_noop("Where catalog, results, plot and logs go."))
+    ] = Path("demo"),
 ) -> None:
     """Run everything on this machine: sample rows through a real worker against the sandbox."""
     from rich.console import Console

@@ -13,6 +13,7 @@ CouponpressError (couponpress.errors)
 from __future__ import annotations
 
 from couponpress.errors import CouponpressError
+from couponpress.language import gettext
 
 
 class WorkerError(CouponpressError):
@@ -36,8 +37,12 @@ class UntrustedAnswerError(WorkerError):
 
     def __init__(self, status: int, objection: str) -> None:
         super().__init__(
-            f"the answer with status {status} cannot be trusted: {objection}. Check "
-            "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID and COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE, and this machine's clock."
+            gettext(
+                "the answer with status %(status)s cannot be trusted: %(objection)s. Check "
+                "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID and COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE, and this machine's "
+                "clock."
+            )
+            % {"status": status, "objection": objection}
         )
         self.status = status
 
@@ -46,7 +51,10 @@ class PictureUploadError(WorkerError):
     """The platform takes no pictures now, or not from us; the sentence holds the cure."""
 
     def __init__(self, reason: str, cure: str) -> None:
-        super().__init__(f"pictures cannot be uploaded ({reason}). {cure} Those that were uploaded are remembered.")
+        super().__init__(
+            gettext("pictures cannot be uploaded (%(reason)s). %(cure)s Those that were uploaded are remembered.")
+            % {"reason": reason, "cure": cure}
+        )
 
 
 class ServiceError(WorkerError):

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from couponpress.language import gettext
 from couponpress.setting_names import ENV_PREFIX
 from couponpress.settings import ProducerSettings
 from couponpress.transport.web_address import LOOPBACK_HOSTS
@@ -42,26 +43,26 @@ _LONGEST_PATH = 1024
 
 def _rate(text: str) -> str:
     if not re.fullmatch(r"[1-9]\d{0,5}/(second|minute)", text):
-        raise ValueError('must read like "500/second" or "600/minute"')
+        raise ValueError(gettext('must read like "500/second" or "600/minute"'))
     return text
 
 
 def _base_urls(text: str) -> str:
     urls = [_base_url(url.strip()) for url in text.split(",")]
     if len(set(urls)) < len(urls):
-        raise ValueError("names one host twice")
+        raise ValueError(gettext("names one host twice"))
     return ",".join(urls)
 
 
 def _base_url(text: str) -> str:
-    wrong = ValueError("must be scheme and host only, for example https://api.mch.weixin.qq.com")
+    wrong = ValueError(gettext("must be scheme and host only, for example https://api.mch.weixin.qq.com"))
     if not re.fullmatch(r"https?://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?/*", text):
         raise wrong
     parts = urlsplit(text)
     if parts.port == 0:  # a port that is too large raises a sentence of its own
         raise wrong
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-        raise ValueError("must be https; plain http is for loopback only")
+        raise ValueError(gettext("must be https; plain http is for loopback only"))
     return text.rstrip("/")
 
 
@@ -75,7 +76,9 @@ def _key_path(path: Path) -> Path:
     text = str(path)
     pasted = "-----" in text or "\n" in text or len(text) > _LONGEST_PATH
     if pasted or (len(text) >= HOOK_SECRET_BYTES and not {"/", "."} & set(text) and not path.exists()):
-        raise ValueError("must be the path of a file, and holds what looks like the key itself: put it into a file")
+        raise ValueError(
+            gettext("must be the path of a file, and holds what looks like the key itself: put it into a file")
+        )
     return path
 
 
@@ -178,7 +181,10 @@ class Settings(ProducerSettings):
     @classmethod
     def _serial_is_known(cls, serial_no: str | None, info: ValidationInfo) -> str | None:
         if serial_no is None and info.data.get("mch_certificate_file") is None:
-            raise ValueError(f"is missing: set it, or {ENV_PREFIX}MCH_CERTIFICATE_FILE, which tells it")
+            raise ValueError(
+                gettext("is missing: set it, or %(env_prefix)sMCH_CERTIFICATE_FILE, which tells it")
+                % {"env_prefix": ENV_PREFIX}
+            )
         return serial_no
 
     @property
@@ -191,14 +197,20 @@ class Settings(ProducerSettings):
         hosts = {urlsplit(url).hostname for url in self.base_urls}
         if self.timing_scale != 1 and not hosts.issubset(LOOPBACK_HOSTS):
             raise ValueError(
-                f"{ENV_PREFIX}TIMING_SCALE is for tests: every host of {ENV_PREFIX}BASE_URL must be loopback"
+                gettext(
+                    "%(env_prefix)sTIMING_SCALE is for tests: every host of %(env_prefix)sBASE_URL must be loopback"
+                )
+                % {"env_prefix": ENV_PREFIX}
             )
         return self
 
     @model_validator(mode="after")
     def _expiry_after_callback(self) -> Self:
         if self.expire_after < self.callback_span:
-            raise ValueError(f"{ENV_PREFIX}EXPIRE_AFTER must not be shorter than {ENV_PREFIX}CALLBACK_SPAN")
+            raise ValueError(
+                gettext("%(env_prefix)sEXPIRE_AFTER must not be shorter than %(env_prefix)sCALLBACK_SPAN")
+                % {"env_prefix": ENV_PREFIX}
+            )
         return self
 
 
@@ -256,8 +268,11 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cadata=pem.decode("ascii", errors="ignore"))
     except (ssl.SSLError, ValueError):
         raise KeyFileError(
-            f"{ca_file} holds no usable certificate. COUPONPRESS_CA_FILE names a PEM file with the authority to trust; "
-            "leave it out for the real platform."
+            gettext(
+                "%(ca_file)s holds no usable certificate. COUPONPRESS_CA_FILE names a PEM file with the authority to "
+                "trust; leave it out for the real platform."
+            )
+            % {"ca_file": ca_file}
         ) from None
     return context
 
@@ -267,5 +282,8 @@ def _hook_secret(path: Path | None) -> bytes | None:
         return None
     secret = content_of(path).strip()
     if len(secret) < HOOK_SECRET_BYTES:
-        raise KeyFileError(f"{path} holds {len(secret)} bytes; a hook's secret has at least {HOOK_SECRET_BYTES}.")
+        raise KeyFileError(
+            gettext("%(path)s holds %(secret)s bytes; a hook's secret has at least %(hook_secret_bytes)s.")
+            % {"path": path, "secret": len(secret), "hook_secret_bytes": HOOK_SECRET_BYTES}
+        )
     return secret

@@ -151,10 +151,16 @@ def _check_fixed(meaning: Meaning, name: str, cell: str, where: str) -> None:
     try:
         read = meaning.read(cell)
     except CellError as error:
-        raise CatalogError(f"{where}: the fixed {name} {error} (got {cell!r}).") from None
+        raise CatalogError(
+            gettext("%(where)s: the fixed %(name)s %(reason)s (got %(cell)s).")
+            % {"where": where, "name": name, "reason": error, "cell": quoted(cell)}
+        ) from None
     allowed = _WORDS_OF.get(meaning.field)
     if allowed and read not in allowed:
-        raise CatalogError(f"{where}: the fixed {name} must be one of {', '.join(allowed)} (got {cell!r}).")
+        raise CatalogError(
+            gettext("%(where)s: the fixed %(name)s must be one of %(allowed)s (got %(cell)s).")
+            % {"where": where, "name": name, "allowed": ", ".join(allowed), "cell": quoted(cell)}
+        )
 
 
 def _check_words(meaning: Meaning, name: str, words: Mapping[str, str], where: str) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from couponpress.cli.console import BAD_INPUT, JsonOption, stderr
 from couponpress.client import Client
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.audit import AuditEntry
 from couponpress.ledger.moments import read_past
@@ -22,17 +23,21 @@ from couponpress.ledger.moments import read_past
 def audit(
     since: Annotated[
         str | None,
-        typer.Option(help="Only from this moment on: 06:00, 2026-11-30, 2026-11-30T06:00, or 2d for two days ago."),
+        typer.Option(
+            help=gettext_noop("Only from this moment on: 06:00, 2026-11-30, 2026-11-30T06:00, or 2d for two days ago.")
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Only before this moment.")] = None,
-    who: Annotated[str | None, typer.Option(help="Only what this token, user or process did.")] = None,
-    act: Annotated[str | None, typer.Option(help="Only this act, such as pause, cancel, limit or denied.")] = None,
+    until: Annotated[str | None, typer.Option(help=gettext_noop("Only before this moment."))] = None,
+    who: Annotated[str | None, typer.Option(help=gettext_noop("Only what this token, user or process did."))] = None,
+    act: Annotated[
+        str | None, typer.Option(help=gettext_noop("Only this act, such as pause, cancel, limit or denied."))
+    ] = None,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help=gettext_noop("Print CSV, for a spreadsheet."))] = False,
 ) -> None:
     """Show what people and the fleet did, the latest first: who, by which way, when and why; and what was refused."""
     if as_json and as_csv:
-        stderr().print("couponpress: give --json or --csv, not both.")
+        stderr().print(gettext("couponpress: give --json or --csv, not both."))
         raise typer.Exit(BAD_INPUT)
     now = datetime.now().astimezone()
     first, last = (None if text is None else read_past(text, now) for text in (since, until))

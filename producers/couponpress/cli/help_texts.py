@@ -54,4 +54,20 @@ COMMANDS: Final = (
         "Looking costs the\n"
         "fleet nothing that grows with a run, and nothing at all when nobody looks."
     ),
+    gettext_noop(
+        "Show what people and the fleet did, the latest first: who, by which way, when and why; and what was refused."
+    ),
+    gettext_noop("Show every schedule, its next start, and what came of its latest night."),
+    gettext_noop("Show when schedules start next, in each one's own time zone with its UTC offset."),
+    gettext_noop(
+        "Start a schedule now, from this machine's files. Within the same minute it is the same night, and starts once."
+    ),
+    gettext_noop("Leave out the next night of a schedule; the one after it starts as usual."),
+    gettext_noop(
+        "Take specs over HTTP from apps that hold a token, and answer what became of them. See docs/protocol.md."
+    ),
+    gettext_noop("Make a token, print it once, and write its digest to COUPONPRESS_GATEWAY_TOKENS_FILE."),
+    gettext_noop(
+        "Tell Prometheus of the whole fleet, at /metrics: one such service is enough. See docs/operations.md."
+    ),
 )

@@ -16,13 +16,15 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from couponpress.cli.entry import ends_at_once
-from couponpress.language import current, gettext
+from couponpress.cli.spoken_help import SpokenContext, say_help
 
 
 def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
     """Return the class of a group with a command for each name, which stands at its place."""
 
     class LazyGroup(TyperGroup):
+        context_class = SpokenContext
+
         def __init__(self, **options: Any) -> None:  # noqa: ANN401 - Typer's own, passed on
             super().__init__(**options)
             self.commands = {**{name: TyperCommand(name) for name in places}, **self.commands}
@@ -31,7 +33,10 @@ def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
         def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:  # noqa: ANN401 - likewise
             if place := self._to_load.pop(cmd_name, None):
                 self.commands[cmd_name] = _loaded(cmd_name, place)
-            return cast(TyperCommand | TyperGroup | None, super().get_command(ctx, cmd_name))
+            found = cast(TyperCommand | TyperGroup | None, super().get_command(ctx, cmd_name))
+            if found is not None:
+                say_help(found)
+            return found
 
         def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - likewise
             say_help(self)
@@ -61,20 +66,4 @@ def _loaded(name: str, place: str) -> TyperCommand | TyperGroup:
     else:
         root.command(name)(found)
     show_whole_sentences(root)
-    command = cast(TyperCommand | TyperGroup, get_group(root).commands[name])
-    say_help(command)
-    return command
-
-
-def say_help(command: Any) -> None:  # noqa: ANN401 - what Typer made, a command or a group
-    """Put the help of a command, of its options and of the commands below it into the reader's language."""
-    if current() == "en":
-        return
-    command.help = gettext(command.help) if command.help else command.help
-    if command.help:
-        command.short_help = command.help.partition("\n\n")[0].replace("\n", "")
-    for option in command.params:
-        option.help = gettext(option.help) if getattr(option, "help", None) else None
-    for below in getattr(command, "commands", {}).values():
-        if below.help:
-            say_help(below)
+    return cast(TyperCommand | TyperGroup, get_group(root).commands[name])

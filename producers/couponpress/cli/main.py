@@ -16,6 +16,7 @@ from couponpress.cli.console import BAD_INPUT, stderr
 from couponpress.cli.entry import INTERRUPTED, ends_at_once
 from couponpress.cli.lazy_group import lazy_group, show_whole_sentences
 from couponpress.cli.output import written_output
+from couponpress.cli.spoken_help import spoken_errors
 from couponpress.errors import CouponpressError
 from couponpress.language import Language, gettext, gettext_noop, speak
 
@@ -54,20 +55,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-#: Commands that run for long: what they log and store is English, for whoever reads it.
-_SERVICES = {"callback", "gateway", "metrics", "sandbox", "scheduler", "up", "worker"}
-
-
 @app.callback()
 def options(
-    context: typer.Context,
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help=gettext_noop("Show the version."))
     ] = False,
 ) -> None:
     """Take the options that every command shares."""
-    if context.invoked_subcommand in _SERVICES:
-        speak(lambda: "en")
 
 
 def _configured_language() -> Language:
@@ -80,14 +74,15 @@ def main() -> None:
     """Run the command; every error that couponpress raises on purpose is one sentence and exit code 2."""
     speak(_configured_language)
     try:
-        with written_output():
+        with written_output(), spoken_errors():
             for entry in entry_points(group="couponpress.commands"):
                 entry.load()(app)
             show_whole_sentences(app)
-            app()
+            code = app(standalone_mode=False)
     except CouponpressError as error:
         stderr().print(f"couponpress: {error}")
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         stderr().print(gettext("couponpress: interrupted"))
         sys.exit(INTERRUPTED)
+    sys.exit(code or 0)

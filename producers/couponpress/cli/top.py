@@ -19,7 +19,7 @@ from couponpress.cli.overview_lines import screen
 from couponpress.cli.top_prompt import Act, Prompt
 from couponpress.client import Client
 from couponpress.errors import CouponpressError, InputError, RedisUnavailableError
-from couponpress.language import gettext_noop, speaking
+from couponpress.language import gettext, gettext_noop, speaking
 from couponpress.ledger.attribution import this_user
 from couponpress.overview.snapshot import Overview
 
@@ -46,7 +46,7 @@ def top(
         elif once:
             console.print(screen(client.overview()))
         elif not (console.is_terminal and sys.stdin.isatty()):
-            raise InputError("top needs a terminal; elsewhere use `couponpress top --once` or `--json`.")
+            raise InputError(gettext("top needs a terminal; elsewhere use `couponpress top --once` or `--json`."))
         else:
             _Screen(client, console).run()
 
@@ -95,7 +95,8 @@ class _Screen:
         if self._seen is not None:
             body = screen(self._seen)
             seen_at = time.strftime("%H:%M:%S", time.localtime(self._seen.at))
-            foot.insert(0, f"{self._client.redis_url_shown}, as of {seen_at}")
+            told = {"redis_url": self._client.redis_url_shown, "moment": seen_at}
+            foot.insert(0, gettext("%(redis_url)s, as of %(moment)s") % told)
         # What is asked stands at the foot of however small a terminal; the rest of the screen is cut there.
         lines = Text("\n".join(foot), style="bold")
         shown = Layout()
@@ -111,8 +112,10 @@ class _Screen:
 
     def _done(self, act: Act) -> str:
         if act.name == "pause":
-            return "paused" if self._client.pause() else "it was held already; the reason stands above"
+            return (
+                gettext("paused") if self._client.pause() else gettext("it was held already; the reason stands above")
+            )
         if act.name == "resume":
-            return "goes on" if self._client.resume() else "nothing was held as a whole"
+            return gettext("goes on") if self._client.resume() else gettext("nothing was held as a whole")
         self._client.set_rate(act.rate)
-        return f"the limit is {act.rate or 'the configured one'} now"
+        return gettext("the limit is %(rate)s now") % {"rate": act.rate or gettext("the configured one")}

@@ -10,14 +10,15 @@ from typing import Final, Literal
 
 from couponpress.cli.keyboard import BACKSPACE, ENTER, ESCAPE
 from couponpress.errors import InputError
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.rate import per_second
 
 ActName = Literal["pause", "resume", "limit", "quit"]
 #: What is shown while nothing is asked.
-KEYS_LINE: Final = "p pause everything   r resume   l change the limit   q quit"
+KEYS_LINE: Final = gettext_noop("p pause everything   r resume   l change the limit   q quit")
 _QUESTIONS: Final[dict[ActName, str]] = {
-    "pause": "Stop submitting everything? Requests in flight end, nothing is lost. (y/n)",
-    "resume": "Let everything go on that is held as a whole? (y/n)",
+    "pause": gettext_noop("Stop submitting everything? Requests in flight end, nothing is lost. (y/n)"),
+    "resume": gettext_noop("Let everything go on that is held as a whole? (y/n)"),
 }
 _LONGEST: Final = 20
 
@@ -43,13 +44,16 @@ class Prompt:
         """What the person is asked now, or which keys there are."""
         if self._typed is not None:
             objection = f"   {self._objection}" if self._objection else ""
-            return f"New limit, such as 300/second, or default; Esc gives up: {self._typed}_{objection}"
+            return gettext("New limit, such as 300/second, or default; Esc gives up: %(typed)s_%(objection)s") % {
+                "typed": self._typed,
+                "objection": objection,
+            }
         if self._asked is None:
-            return KEYS_LINE
+            return gettext(KEYS_LINE)
         if self._asked.name == "limit":
-            rate = self._asked.rate or "the configured one"
-            return f"Set the limit of the running fleet to {rate}, at once? (y/n)"
-        return _QUESTIONS[self._asked.name]
+            rate = self._asked.rate or gettext("the configured one")
+            return gettext("Set the limit of the running fleet to %(rate)s, at once? (y/n)") % {"rate": rate}
+        return gettext(_QUESTIONS[self._asked.name])
 
     def press(self, key: str) -> Act | None:
         """Take a key; returns the act that is confirmed with it."""

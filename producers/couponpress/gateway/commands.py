@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from couponpress.errors import InputError, SettingsError
+from couponpress.language import gettext, gettext_noop
 
 gateway = typer.Typer(
-    help="HTTP for other apps: enqueue specs, read results. See docs/protocol.md.",
+    help=gettext_noop("HTTP for other apps: enqueue specs, read results. See docs/protocol.md."),
     invoke_without_command=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -25,9 +26,12 @@ gateway = typer.Typer(
 def serve(
     context: typer.Context,
     host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")
+        str,
+        typer.Option(help=gettext_noop("The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")] = 8700,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help=gettext_noop("The port to listen on; 0: a free one."))
+    ] = 8700,
 ) -> None:
     """Take specs over HTTP from apps that hold a token, and answer what became of them. See docs/protocol.md."""
     if context.invoked_subcommand is not None:
@@ -37,28 +41,32 @@ def serve(
         from couponpress.gateway.settings import GatewaySettings
     except ModuleNotFoundError as error:
         raise InputError(
-            f"the gateway needs {error.name}, which is not installed: pip install 'couponpress[gateway]'."
+            gettext("the gateway needs %(name)s, which is not installed: pip install 'couponpress[gateway]'.")
+            % {"name": error.name}
         ) from None
     serving.serve(GatewaySettings.load(), host=host, port=port)
 
 
 @gateway.command()
 def token(
-    name: Annotated[str, typer.Argument(help="Who it is for: digits, letters, _ or -.")],
-    brand: Annotated[list[str] | None, typer.Option(help="A brand that it is for; repeatable.")] = None,
-    all_brands: Annotated[bool, typer.Option("--all-brands", help="It is for every brand.")] = False,
+    name: Annotated[str, typer.Argument(help=gettext_noop("Who it is for: digits, letters, _ or -."))],
+    brand: Annotated[list[str] | None, typer.Option(help=gettext_noop("A brand that it is for; repeatable."))] = None,
+    all_brands: Annotated[bool, typer.Option("--all-brands", help=gettext_noop("It is for every brand."))] = False,
     quota: Annotated[
-        int | None, typer.Option(min=1, help="Specs per day, from midnight in China; without it no bound.")
+        int | None,
+        typer.Option(min=1, help=gettext_noop("Specs per day, from midnight in China; without it no bound.")),
     ] = None,
     namespace: Annotated[
         str | None,
         typer.Option(
-            help="Whose runs it sees, shared by tokens of the same; '*': every run. Default: its name; '*' for a "
-            "person with --all-brands."
+            help=gettext_noop(
+                "Whose runs it sees, shared by tokens of the same; '*': every run. Default: its name; '*' for a "
+                "person with --all-brands."
+            )
         ),
     ] = None,
     role: Annotated[
-        str, typer.Option(help="What it may do: app, viewer, operator or admin; see docs/protocol.md.")
+        str, typer.Option(help=gettext_noop("What it may do: app, viewer, operator or admin; see docs/protocol.md."))
     ] = "app",
 ) -> None:
     """Make a token, print it once, and write its digest to COUPONPRESS_GATEWAY_TOKENS_FILE."""
@@ -66,10 +74,12 @@ def token(
     from couponpress.gateway.tokens import add_token
 
     if bool(brand) == all_brands:
-        raise InputError("say which brands the token is for: --brand ID, as often as needed, or --all-brands.")
+        raise InputError(gettext("say which brands the token is for: --brand ID, as often as needed, or --all-brands."))
     path = GatewaySettings.load().gateway_tokens_file
     if path is None:
-        raise SettingsError("missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file that holds the tokens.")
+        raise SettingsError(
+            gettext("missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file that holds the tokens.")
+        )
     made = add_token(
         path,
         name,

@@ -20,7 +20,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from couponpress.client import Client
-from couponpress.errors import SettingsError
+from couponpress.errors import SettingsError, system_error
 from couponpress.gateway.admission import Admission
 from couponpress.gateway.app import Gateway
 from couponpress.gateway.console.app import application
@@ -40,6 +40,7 @@ from couponpress.gateway.stream import Streams
 from couponpress.gateway.tokens import TokensFile
 from couponpress.gateway.visibility import Visibility
 from couponpress.keys import Keys
+from couponpress.language import gettext, serve_in_english
 from couponpress.ledger.audit import AuditLog
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
@@ -70,8 +71,10 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
     log_to_stderr(settings.log)
     if settings.gateway_tokens_file is None:
         raise SettingsError(
-            "missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file; "
-            "`couponpress gateway token NAME` fills it."
+            gettext(
+                "missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file; `couponpress gateway token NAME` "
+                "fills it."
+            )
         )
     tokens, keys = TokensFile(settings.gateway_tokens_file), Keys(settings.mchid)
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(redis.ConnectionError,))
@@ -80,6 +83,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
     with Client(settings) as client, redis_client:
         client.ping()
         sockets = listen(host, port)
+        serve_in_english()
         admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
         visibility = Visibility(redis_client, keys)
@@ -152,10 +156,16 @@ def _signing_key(path: Path | None) -> bytes:
     try:
         key = path.read_bytes().strip()
     except OSError as error:
-        raise SettingsError(f"COUPONPRESS_CONSOLE_SECRET_FILE {path} cannot be read ({error.strerror}).") from None
+        raise SettingsError(
+            gettext("COUPONPRESS_CONSOLE_SECRET_FILE %(path)s cannot be read (%(reason)s).")
+            % {"path": path, "reason": system_error(error)}
+        ) from None
     if len(key) < _KEY_BYTES:
         raise SettingsError(
-            f"COUPONPRESS_CONSOLE_SECRET_FILE {path} has {len(key)} bytes and needs {_KEY_BYTES}: "
-            "`openssl rand -hex 32` makes such a secret."
+            gettext(
+                "COUPONPRESS_CONSOLE_SECRET_FILE %(path)s has %(key)s bytes and needs %(key_bytes)s: `openssl rand "
+                "-hex 32` makes such a secret."
+            )
+            % {"path": path, "key": len(key), "key_bytes": _KEY_BYTES}
         )
     return key

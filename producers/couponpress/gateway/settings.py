@@ -8,13 +8,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from couponpress.language import gettext, quoted
 from couponpress.settings import ProducerSettings
 
 
 def _hosts(names: str) -> str:
     wrong = [name for name in names.split(",") if name and not re.fullmatch(r"[0-9A-Za-z.-]+", name.strip())]
     if wrong:
-        raise ValueError(f"must be host names with commas between, without a scheme or a port; got {wrong[0]!r}")
+        raise ValueError(
+            gettext("must be host names with commas between, without a scheme or a port; got %(wrong)s")
+            % {"wrong": quoted(wrong[0])}
+        )
     return names
 
 

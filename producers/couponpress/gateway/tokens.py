@@ -28,8 +28,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from couponpress.errors import InputError, SettingsError
+from couponpress.errors import InputError, SettingsError, system_error
 from couponpress.gateway.rights import ALL_RUNS, RIGHTS, Role, Token
+from couponpress.language import gettext, joined, quoted
+from couponpress.pydantic_sentences import rule_told
 from couponpress.spec import BrandId
 
 log = logging.getLogger(__name__)
@@ -78,13 +80,15 @@ class Tokens:
         try:
             entries = _File.model_validate(tomllib.loads(text)).tokens
         except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"the tokens file is no TOML: {error}.") from None
+            raise SettingsError(gettext("the tokens file is no TOML: %(reason)s.") % {"reason": error}) from None
         except ValidationError as error:
             wrong = (
-                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+                f"{'.'.join(map(str, detail['loc']))}: {rule_told(detail['msg'])}"
                 for detail in error.errors(include_url=False, include_input=False)
             )
-            raise SettingsError(f"the tokens file breaks a rule: {'; '.join(wrong)}.") from None
+            raise SettingsError(
+                gettext("the tokens file breaks a rule: %(wrong)s.") % {"wrong": joined(wrong, "; ")}
+            ) from None
         return cls(
             [
                 Token(
@@ -153,7 +157,10 @@ class TokensFile:
             return _state(self._path), Tokens.parse(self._path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
-                f"the tokens file {self._path} cannot be read ({error}); `couponpress gateway token NAME` makes one."
+                gettext(
+                    "the tokens file %(path)s cannot be read (%(reason)s); `couponpress gateway token NAME` makes one."
+                )
+                % {"path": self._path, "reason": error}
             ) from None
 
 
@@ -179,13 +186,19 @@ def add_token(
     """
     for what, text in [("a token's name", name), ("a namespace", namespace or name)]:
         if not re.fullmatch(NAME_PATTERN, text) and not (text == ALL_RUNS and what == "a namespace"):
-            raise InputError(f"{what} is 1 to 39 digits, letters, _ or -, got {text!r}.")
+            raise InputError(
+                gettext("%(what)s is 1 to 39 digits, letters, _ or -, got %(text)s.")
+                % {"what": what, "text": quoted(text)}
+            )
     if role not in RIGHTS:
-        raise InputError(f"a role is one of {', '.join(RIGHTS)}, got {role!r}.")
+        raise InputError(
+            gettext("a role is one of %(roles)s, got %(role)s.") % {"roles": joined(RIGHTS), "role": quoted(role)}
+        )
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if name in Tokens.parse(before):
         raise InputError(
-            f"there is a token named {name} already; take its entry out of {path}, or choose another name."
+            gettext("there is a token named %(name)s already; take its entry out of %(path)s, or choose another name.")
+            % {"name": name, "path": path}
         )
     token = f"{name}.{secrets.token_urlsafe(_SECRET_BYTES)}"
     lines = [f"[tokens.{name}]", f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"']
@@ -207,4 +220,7 @@ def _replace(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place for it.") from None
+        raise InputError(
+            gettext("%(path)s cannot be written (%(reason)s); choose another place for it.")
+            % {"path": path, "reason": system_error(error)}
+        ) from None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from couponpress.errors import InputError
+from couponpress.language import gettext, quoted
 
 #: The way that an act came in by.
 Door = Literal["cli", "client", "gateway", "console", "schedule", "fleet"]
@@ -77,7 +78,10 @@ def checked_why(why: str) -> str:
     """
     why = why.strip()
     if len(why) > WHY_LENGTH or not why.isprintable():
-        raise InputError(f"a reason has up to {WHY_LENGTH} printable characters in one line, got {why[:80]!r}.")
+        raise InputError(
+            gettext("a reason has up to %(why_length)s printable characters in one line, got %(why)s.")
+            % {"why_length": WHY_LENGTH, "why": quoted(why[:80])}
+        )
     return why
 
 

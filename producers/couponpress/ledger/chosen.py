@@ -17,6 +17,7 @@ import redis
 
 from couponpress.errors import InputError
 from couponpress.keys import Keys, lane_of, run_of
+from couponpress.language import gettext
 from couponpress.ledger.moves import Move, transitions_call
 from couponpress.ledger.progress import CANCELLED_WORDS, ReadingLedger
 from couponpress.ledger.redrive import UNASKED, RedrivenOutcome
@@ -85,7 +86,10 @@ class ChoosingLedger:
         """
         if wrong := selection.states - ALLOWED[act]:
             possible = ", ".join(sorted(ALLOWED[act]))
-            raise InputError(f"{act} changes no spec that is {min(wrong)}, only those that are {possible}.")
+            raise InputError(
+                gettext("%(act)s changes no spec that is %(state)s, only those that are %(possible)s.")
+                % {"act": act, "state": min(wrong), "possible": possible}
+            )
         states = selection.states or DEFAULTS[act]
         chosen = Chosen(act, selection)
         yield chosen

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from couponpress.errors import DamagedChunkError, InputError
 from couponpress.keys import Lane
+from couponpress.language import gettext, quoted
 from couponpress.ledger.chunks import unpack
 from couponpress.ledger.progress import CANCELLED_WORDS
 from couponpress.outcome import STATE_OF_LETTER, State
@@ -51,12 +52,17 @@ class Selection:
             InputError: a state or a lane is none, or nothing at all was given: an act on everything must say so.
         """
         if wrong := [state for state in states if state not in set(State)]:
-            raise InputError(f"a state is one of {', '.join(State)}, not {wrong[0]!r}.")
+            raise InputError(
+                gettext("a state is one of %(states)s, not %(wrong)s.")
+                % {"states": ", ".join(State), "wrong": quoted(wrong[0])}
+            )
         if lane not in {None, "urgent", "bulk"}:
-            raise InputError(f"a lane is urgent or bulk, not {lane!r}.")
+            raise InputError(gettext("a lane is urgent or bulk, not %(lane)s.") % {"lane": quoted(lane)})
         made = cls(run, brand, frozenset(map(State, states)), code, _lane(lane), older_than)
         if made == cls():
-            raise InputError("an empty filter matches everything, so it is refused; say which specs are meant.")
+            raise InputError(
+                gettext("an empty filter matches everything, so it is refused; say which specs are meant.")
+            )
         return made
 
     def within(self, run: str) -> Selection:

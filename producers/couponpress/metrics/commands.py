@@ -12,13 +12,17 @@ from typing import Annotated
 import typer
 
 from couponpress.errors import InputError
+from couponpress.language import gettext, gettext_noop
 
 
 def metrics(
     host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")
+        str,
+        typer.Option(help=gettext_noop("The address to listen on; 0.0.0.0 inside a container, :: for IPv6 and IPv4.")),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")] = 9464,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help=gettext_noop("The port to listen on; 0: a free one."))
+    ] = 9464,
 ) -> None:
     """Tell Prometheus of the whole fleet, at /metrics: one such service is enough. See docs/operations.md."""
     try:
@@ -26,6 +30,7 @@ def metrics(
         from couponpress.settings import ProducerSettings
     except ModuleNotFoundError as error:
         raise InputError(
-            f"the metrics service needs {error.name}, which is not installed: pip install 'couponpress[metrics]'."
+            gettext("the metrics service needs %(name)s, which is not installed: pip install 'couponpress[metrics]'.")
+            % {"name": error.name}
         ) from None
     service.serve(ProducerSettings.load(), host=host, port=port)

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from couponpress.client import Client
+from couponpress.language import serve_in_english
 from couponpress.metrics.exposition import MEDIA_TYPE, exposition
 from couponpress.settings import ProducerSettings
 from couponpress.transport.listening import listen, url_of
@@ -49,5 +50,6 @@ def serve(settings: ProducerSettings, *, host: str, port: int) -> None:
     log_to_stderr(settings.log)
     with Client(settings) as client:
         sockets = listen(host, port)
+        serve_in_english()
         log.info("metrics on %s/metrics", url_of(sockets[0]))
         serve_app(application(client), sockets, in_hand_seconds=_STOP_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from couponpress.client import Client
 from couponpress.errors import InputError
+from couponpress.language import gettext
 from couponpress.nightly.context import NightContext
 from couponpress.nightly.nights import Night, moments, this_minute
 from couponpress.nightly.schedule_file import Schedule
@@ -37,8 +38,11 @@ def start_now(
     claim = context.nights.claim(night.run, schedule.name, night.moment, context.owner, by_hand=True, full=full)
     if claim is None:
         raise InputError(
-            f"night {night.run} was started already; `couponpress status {night.run}` shows its run. "
-            "A minute later it would be another night."
+            gettext(
+                "night %(run)s was started already; `couponpress status %(run)s` shows its run. A minute later it "
+                "would be another night."
+            )
+            % {"run": night.run}
         )
     client.note("schedule-start", run=night.run, why=why)
     try:
@@ -58,5 +62,7 @@ def skip_next(context: NightContext, schedule: Schedule, client: Client, *, why:
     night = Night(schedule.name, next(moments(schedule.cron, schedule.time_zone, context.nights.now())))
     client.note("schedule-skip", run=night.run, why=why)
     if not context.nights.claim(night.run, schedule.name, night.moment, context.owner, state="skipped", by_hand=True):
-        raise InputError(f"night {night.run} has begun; `couponpress cancel {night.run}` takes it back.")
+        raise InputError(
+            gettext("night %(run)s has begun; `couponpress cancel %(run)s` takes it back.") % {"run": night.run}
+        )
     return night

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from couponpress.errors import InputError
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.attribution import this_user
 from couponpress.settings import ProducerSettings
 from couponpress.transport.redis_refusals import redis_errors_told
@@ -31,17 +32,21 @@ if TYPE_CHECKING:
     from couponpress.nightly.starting import Begun
 
 app = typer.Typer(
-    help="Show and start what is submitted by itself; see docs/nightly.md.",
+    help=gettext_noop("Show and start what is submitted by itself; see docs/nightly.md."),
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 FileOption = Annotated[
     Path | None,
-    typer.Option("--file", help="The schedule file; default: COUPONPRESS_SCHEDULE_FILE.", show_default=False),
+    typer.Option(
+        "--file", help=gettext_noop("The schedule file; default: COUPONPRESS_SCHEDULE_FILE."), show_default=False
+    ),
 ]
-WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the audit log.", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+WhyOption = Annotated[
+    str, typer.Option("--why", help=gettext_noop("The reason, for the audit log."), show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help=gettext_noop("Print JSON, for scripts."))]
 
 
 @app.command("list")
@@ -67,8 +72,8 @@ def list_command(file: FileOption = None, as_json: JsonOption = False) -> None:
 
 @app.command("next")
 def next_command(
-    name: Annotated[str | None, typer.Argument(help="Only this schedule.", show_default=False)] = None,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="How many starts of each.")] = 3,
+    name: Annotated[str | None, typer.Argument(help=gettext_noop("Only this schedule."), show_default=False)] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help=gettext_noop("How many starts of each."))] = 3,
     file: FileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,9 +94,11 @@ def next_command(
 
 @app.command("run")
 def run_command(
-    name: Annotated[str, typer.Argument(help="The schedule's name.")],
-    full: Annotated[bool, typer.Option("--full", help="Send every row, changed or not.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Read the source and show the plan; enqueue nothing.")] = False,
+    name: Annotated[str, typer.Argument(help=gettext_noop("The schedule's name."))],
+    full: Annotated[bool, typer.Option("--full", help=gettext_noop("Send every row, changed or not."))] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help=gettext_noop("Read the source and show the plan; enqueue nothing."))
+    ] = False,
     why: WhyOption = "",
     file: FileOption = None,
     as_json: JsonOption = False,
@@ -129,7 +136,7 @@ def run_command(
 
 @app.command("skip")
 def skip_command(
-    name: Annotated[str, typer.Argument(help="The schedule's name.")],
+    name: Annotated[str, typer.Argument(help=gettext_noop("The schedule's name."))],
     why: WhyOption = "",
     file: FileOption = None,
 ) -> None:
@@ -141,7 +148,10 @@ def skip_command(
     schedule = schedules.schedule(name)
     with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
         night = skip_next(context, schedule, context.client.acting_as(this_user("cli")), why=why)
-    typer.echo(f"{night.run} is left out; `couponpress schedule next {name}` shows the starts")
+    typer.echo(
+        gettext("%(run)s is left out; `couponpress schedule next %(name)s` shows the starts")
+        % {"run": night.run, "name": name}
+    )
 
 
 def _lines(night: Night, begun: Begun, *, dry_run: bool) -> Iterator[str]:
@@ -149,9 +159,9 @@ def _lines(night: Night, begun: Begun, *, dry_run: bool) -> Iterator[str]:
         yield begun.report
     yield f"{night.run}: {begun.told}"
     if dry_run:
-        yield "dry run: nothing was enqueued"
+        yield gettext("dry run: nothing was enqueued")
     elif begun.state == "sent":
-        yield f"`couponpress watch {night.run}` shows its progress"
+        yield gettext("`couponpress watch %(run)s` shows its progress") % {"run": night.run}
 
 
 def _described(context: NightContext, schedule: Schedule, now: float) -> dict[str, Any]:
@@ -182,12 +192,15 @@ def _read(file: Path | None) -> tuple[ProducerSettings, ScheduleFile]:
         from couponpress.nightly.schedule_file import read_schedules
     except ModuleNotFoundError as error:
         raise InputError(
-            f"schedules need the package {error.name}; install it with: pip install 'couponpress[nightly]'"
+            gettext("schedules need the package %(name)s; install it with: pip install 'couponpress[nightly]'")
+            % {"name": error.name}
         ) from None
     settings = ProducerSettings.load()
     path = file or settings.schedule_file
     if path is None:
-        raise InputError("no schedule file: set COUPONPRESS_SCHEDULE_FILE, or give --file; see docs/nightly.md.")
+        raise InputError(
+            gettext("no schedule file: set COUPONPRESS_SCHEDULE_FILE, or give --file; see docs/nightly.md.")
+        )
     return settings, read_schedules(path)
 
 

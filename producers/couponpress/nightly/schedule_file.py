@@ -21,9 +21,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from couponpress import catalog
 from couponpress.catalog.encodings import encoding_called
-from couponpress.errors import InputError
+from couponpress.errors import InputError, system_error
 from couponpress.keys import Lane
+from couponpress.language import gettext, joined, quoted
 from couponpress.nightly.plan import Answer
+from couponpress.pydantic_sentences import rule_told
 from couponpress.settings import checked_hook_url
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -36,20 +38,29 @@ _LONGEST_GRACE: Final = timedelta(days=7)
 def _cron(text: str) -> str:
     fields = text.split()
     if len(fields) != 5:
-        raise ValueError(f"{text!r} has {len(fields)} fields; it must have five: minute hour day month weekday")
+        raise ValueError(
+            gettext("%(text)s has %(fields)s fields; it must have five: minute hour day month weekday")
+            % {"text": quoted(text), "fields": len(fields)}
+        )
     try:
         next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)))
     except CronSimError as error:
         field = str(error).removeprefix("Bad ")
-        raise ValueError(f'{text!r}: the {field} is wrong; `"30 2 * * *"` is every night at 02:30') from None
+        raise ValueError(
+            gettext('%(text)s: the %(field)s is wrong; `"30 2 * * *"` is every night at 02:30')
+            % {"text": quoted(text), "field": field}
+        ) from None
     except StopIteration:
-        raise ValueError(f"{text!r} never comes") from None
+        raise ValueError(gettext("%(text)s never comes") % {"text": quoted(text)}) from None
     return text
 
 
 def _zone(name: str) -> ZoneInfo:
     if name not in (known := available_timezones()):
-        raise ValueError(f"{name!r} is no time zone{_did_you_mean(name, known) or ';'} one looks like Asia/Shanghai")
+        raise ValueError(
+            gettext("%(name)s is no time zone%(suggestion)s one looks like Asia/Shanghai")
+            % {"name": quoted(name), "suggestion": _did_you_mean(name, known) or ";"}
+        )
     return ZoneInfo(name)
 
 
@@ -57,13 +68,15 @@ def _duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip())
     length = timedelta(hours=int(found[1] or 0), minutes=int(found[2] or 0)) if found else None
     if not length:
-        raise ValueError(f"{text!r} is no length of time; one looks like 4h, 90m or 1h30m")
+        raise ValueError(
+            gettext("%(text)s is no length of time; one looks like 4h, 90m or 1h30m") % {"text": quoted(text)}
+        )
     return length
 
 
 def _grace(text: str) -> timedelta:
     if (grace := _duration(text)) > _LONGEST_GRACE:
-        raise ValueError("must be at most 168h")
+        raise ValueError(gettext("must be at most 168h"))
     return grace
 
 
@@ -75,38 +88,47 @@ def _deadline(given: object) -> object:
         try:
             return time(int(found[1]), int(found[2]))
         except ValueError:
-            raise ValueError(f"{given!r} is no time of the day; one looks like 06:00") from None
+            raise ValueError(
+                gettext("%(given)s is no time of the day; one looks like 06:00") % {"given": quoted(given)}
+            ) from None
     try:
         return _duration(given)
     except ValueError:
-        raise ValueError(f"{given!r} is neither a time of the day, such as 06:00, nor a length, such as 4h") from None
+        raise ValueError(
+            gettext("%(given)s is neither a time of the day, such as 06:00, nor a length, such as 4h")
+            % {"given": quoted(given)}
+        ) from None
 
 
 def _source(given: object) -> object:
     patterns = [given] if isinstance(given, str) else given
     if not isinstance(patterns, list) or not patterns or not all(isinstance(one, str) and one for one in patterns):
-        raise ValueError('must be a file, a glob, a list of them, or a callable "package.module:function"')
+        raise ValueError(gettext('must be a file, a glob, a list of them, or a callable "package.module:function"'))
     if len(patterns) > 1 and any(map(_CALLABLE.fullmatch, patterns)):
-        raise ValueError("a callable stands alone, not in a list")
+        raise ValueError(gettext("a callable stands alone, not in a list"))
     return tuple(patterns)
 
 
 def _texts(given: object) -> object:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not all(isinstance(one, str) and one for one in texts):
-        raise ValueError('must be a text such as "NULL", or a list of them')
+        raise ValueError(gettext('must be a text such as "NULL", or a list of them'))
     return tuple(texts)
 
 
 def _format(name: str) -> str:
     if name not in (known := sorted(set(catalog.FORMATS.values()))):
-        raise ValueError(f"{name!r} is no format; there are {', '.join(known)}")
+        raise ValueError(
+            gettext("%(name)s is no format; there are %(known)s") % {"name": quoted(name), "known": joined(known)}
+        )
     return name
 
 
 def _encoding(name: str) -> str:
     if encoding_called(name) is None:
-        raise ValueError(f"{name!r} is no encoding of catalogs; they are utf-8 or gb18030")
+        raise ValueError(
+            gettext("%(name)s is no encoding of catalogs; they are utf-8 or gb18030") % {"name": quoted(name)}
+        )
     return name
 
 
@@ -171,7 +193,13 @@ class ScheduleFile:
         if name not in self.schedules:
             there = ", ".join(self.schedules)
             raise InputError(
-                f"{self.path} has no schedule {name!r}{_did_you_mean(name, self.schedules) or ';'} there are: {there}."
+                gettext("%(path)s has no schedule %(name)s%(suggestion)s there are: %(there)s.")
+                % {
+                    "path": self.path,
+                    "name": quoted(name),
+                    "suggestion": _did_you_mean(name, self.schedules) or ";",
+                    "there": there,
+                }
             )
         return self.schedules[name]
 
@@ -186,21 +214,26 @@ def read_schedules(path: Path) -> ScheduleFile:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"the schedule file {path} cannot be read ({error.strerror}); see COUPONPRESS_SCHEDULE_FILE."
+            gettext("the schedule file %(path)s cannot be read (%(reason)s); see COUPONPRESS_SCHEDULE_FILE.")
+            % {"path": path, "reason": system_error(error)}
         ) from None
     except UnicodeDecodeError:
-        raise InputError(f"the schedule file {path} is not UTF-8; save it as UTF-8.") from None
+        raise InputError(
+            gettext("the schedule file %(path)s is not UTF-8; save it as UTF-8.") % {"path": path}
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"the schedule file {path} is no TOML: {error}.") from None
+        raise InputError(
+            gettext("the schedule file %(path)s is no TOML: %(reason)s.") % {"path": path, "reason": error}
+        ) from None
     schedules: dict[str, Schedule] = {}
     problems = [
-        f"{name!r} is not a part of a schedule file; it holds tables [schedule.NAME]"
+        gettext("%(name)s is not a part of a schedule file; it holds tables [schedule.NAME]") % {"name": quoted(name)}
         for name in told
         if name != "schedule"
     ]
     tables = told.get("schedule", {})
     if not isinstance(tables, dict) or not (tables or problems):
-        problems.append("it holds no schedule; one is a table [schedule.NAME]")
+        problems.append(gettext("it holds no schedule; one is a table [schedule.NAME]"))
         tables = {}
     for name, table in tables.items():
         found = _schedule(name, table)
@@ -209,25 +242,34 @@ def read_schedules(path: Path) -> ScheduleFile:
         else:
             problems += [f"[schedule.{name}] {problem}" for problem in found]
     if problems:
-        raise InputError(f"the schedule file {path} cannot be used:\n  " + "\n  ".join(problems))
+        raise InputError(
+            gettext("the schedule file %(path)s cannot be used:\n  %(problems)s")
+            % {"path": path, "problems": "\n  ".join(problems)}
+        )
     return ScheduleFile(path, schedules)
 
 
 def _schedule(name: str, table: object) -> Schedule | list[str]:
     if not _NAME.fullmatch(name):
-        return ["a schedule's name is 1 to 40 letters, digits, _ or -, beginning with a letter or a digit"]
+        return [gettext("a schedule's name is 1 to 40 letters, digits, _ or -, beginning with a letter or a digit")]
     if not isinstance(table, dict):
-        return [f"is no table; write [schedule.{name}] and its keys below"]
-    allowed = f"allowed are {', '.join(KEYS)}"
+        return [gettext("is no table; write [schedule.%(name)s] and its keys below") % {"name": name}]
+    allowed = gettext("allowed are %(keys)s") % {"keys": joined(KEYS)}
     strange = [key for key in table if key not in KEYS]
-    unknown = [f"{key!r} is not a key of a schedule{_did_you_mean(key, KEYS) or ';'} {allowed}" for key in strange]
+    unknown = [
+        gettext("%(key)s is not a key of a schedule%(suggestion)s %(allowed)s")
+        % {"key": quoted(key), "suggestion": _did_you_mean(key, KEYS) or ";", "allowed": allowed}
+        for key in strange
+    ]
     try:
         schedule = Schedule(**{**{key: table[key] for key in table if key in KEYS}, "name": name})
     except ValidationError as error:
         return unknown + list(_sentences(error))
     if schedule.function:
         given = (key for key in _OF_FILES if key in table)
-        unknown += [f"{key}: a callable gives requests, not a file; leave it out" for key in given]
+        unknown += [
+            gettext("%(key)s: a callable gives requests, not a file; leave it out") % {"key": key} for key in given
+        ]
     return unknown or schedule
 
 
@@ -235,15 +277,23 @@ def _sentences(error: ValidationError) -> Iterator[str]:
     told: dict[str, str] = {}
     for detail in error.errors(include_url=False):
         key = str(detail["loc"][0])
-        rule = re.sub("(Input|String) should", "must", detail["msg"].removeprefix("Value error, "))
-        told[key] = "is required" if detail["type"] == "missing" else _got(rule, detail)
+        rule = rule_told(detail["msg"])
+        told[key] = gettext("is required") if detail["type"] == "missing" else _got(rule, detail)
     yield from (f"{key}: {rule}" for key, rule in told.items())
 
 
 def _got(rule: str, detail: Any) -> str:  # noqa: ANN401 - pydantic's own
-    return rule if detail["type"] == "value_error" else f"{rule}, got {detail['input']!r}"
+    return (
+        rule
+        if detail["type"] == "value_error"
+        else gettext("%(rule)s, got %(value)s")
+        % {
+            "rule": rule,
+            "value": quoted(detail["input"]),
+        }
+    )
 
 
 def _did_you_mean(given: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(given, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return gettext("; did you mean %(name)s?") % {"name": close[0]} if close else ""

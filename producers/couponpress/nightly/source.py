@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from couponpress.catalog import HeaderMapping, MerchantPictures
 from couponpress.errors import InputError, SpecError
+from couponpress.language import gettext, quoted
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.plurals import counted
 from couponpress.serialized_spec import SerializedSpec
@@ -95,8 +96,11 @@ def files_of(schedule: Schedule, folder: Path) -> list[str]:
         catalogs = [name for name in found if Path(name).is_file() and not _WRITTEN_FILE.search(name)]
         if not catalogs:
             raise InputError(
-                f"[schedule.{schedule.name}] source: no file matches {pattern!r} from {folder} on this machine; "
-                "put the catalog there, or correct the glob."
+                gettext(
+                    "[schedule.%(name)s] source: no file matches %(pattern)s from %(folder)s on this machine; put the "
+                    "catalog there, or correct the glob."
+                )
+                % {"name": schedule.name, "pattern": quoted(pattern), "folder": folder}
             )
         files += catalogs
     return list(dict.fromkeys(files))
@@ -123,9 +127,15 @@ class GivenRows:
         try:
             found = getattr(importlib.import_module(module), name, None)
         except ImportError as error:
-            raise InputError(f"{self._where} cannot be imported ({error}); is it in PYTHONPATH?") from None
+            raise InputError(
+                gettext("%(where)s cannot be imported (%(reason)s); is it in PYTHONPATH?")
+                % {"where": self._where, "reason": error}
+            ) from None
         if not callable(found):
-            raise InputError(f"{self._where}: {module} has no function {name!r}.")
+            raise InputError(
+                gettext("%(where)s: %(module)s has no function %(name)s.")
+                % {"where": self._where, "module": module, "name": quoted(name)}
+            )
         self._function = cast(Callable[[], Iterable[TaskSpec | Mapping[str, Any]]], found)
 
     def specs(self) -> Generator[SerializedSpec, None, None]:
@@ -139,12 +149,19 @@ class GivenRows:
                 spec = given if isinstance(given, TaskSpec) else TaskSpec.parse(given)[0]
             except (SpecError, TypeError, AttributeError) as error:  # one that is no mapping has no fields
                 self.broken += 1
-                self._problems += [f"row {number}: {error}"] if self.broken <= _TOLD else []
+                self._problems += (
+                    [gettext("row %(number)s: %(error)s") % {"number": number, "error": error}]
+                    if self.broken <= _TOLD
+                    else []
+                )
                 continue
             self.good += 1
             yield SerializedSpec.of(spec)
         if self._strict and self.broken:
-            raise InputError(f"{self._where}: {self.report()}; nothing was enqueued.")
+            raise InputError(
+                gettext("%(where)s: %(report)s; nothing was enqueued.")
+                % {"where": self._where, "report": self.report()}
+            )
 
     def report(self) -> str:
         """Return how many rows there were, and the first that were broken."""

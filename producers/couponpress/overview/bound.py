@@ -137,7 +137,7 @@ def _workers(facts: Facts) -> Bound | None:
         return Bound(
             "workers",
             "no worker works",
-            gettext("no worker can go on: %(states)s") % {"states": joined(sorted(states), ", ")},
+            gettext("no worker can go on: %(states)s") % {"states": joined(map(in_words, sorted(states)))},
         )
     return None
 

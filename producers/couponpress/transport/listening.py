@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 
-from couponpress.errors import ListenError
+from couponpress.errors import ListenError, system_error
 
 #: Connections that the system keeps for us until they are accepted; it may keep fewer (net.core.somaxconn).
 BACKLOG = 2048
@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             opened.pop_all()
             return sockets
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = system_error(error) if isinstance(error, OSError) else str(error)
         raise ListenError(host, port, reason) from None
 
 

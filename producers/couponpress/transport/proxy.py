@@ -19,13 +19,15 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from couponpress.language import gettext, gettext_noop, quoted
+
 #: The setting that comes before the machine's variables.
 EXPLICIT: Final = "COUPONPRESS_PROXY"
 #: A proxy's answer to CONNECT that is longer than this is no answer to CONNECT.
 ANSWER_LIMIT_BYTES: Final = 16_384
 #: How long a proxy may take to answer a CONNECT.
 ANSWER_SECONDS: Final = 10.0
-_WRONG: Final = "must read like http://proxy.example:3128, or http://user:password@proxy.example:3128"
+_WRONG: Final = gettext_noop("must read like http://proxy.example:3128, or http://user:password@proxy.example:3128")
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -59,13 +61,14 @@ class Proxy:
             parts = urlsplit(url)
             host, port = parts.hostname, 80 if parts.port is None else parts.port
         except ValueError:
-            raise ValueError(f"{named_by} {_WRONG}") from None
+            raise ValueError(f"{named_by} {gettext(_WRONG)}") from None
         if parts.scheme != "http":
             raise ValueError(
-                f"{named_by} {_WRONG}; a proxy that is spoken to by {parts.scheme[:16]!r} is not supported"
+                gettext("%(named_by)s %(wrong)s; a proxy that is spoken to by %(scheme)s is not supported")
+                % {"named_by": named_by, "wrong": gettext(_WRONG), "scheme": quoted(parts.scheme[:16])}
             )
         if not host or not port or re.search(r"[\s%]", host) or parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError(f"{named_by} {_WRONG}")
+            raise ValueError(f"{named_by} {gettext(_WRONG)}")
         if parts.username is None:
             return cls(host, port, named_by)
         return cls(host, port, named_by, unquote(parts.username), unquote(parts.password or ""))
@@ -137,7 +140,7 @@ class ProxyRule:
         """
         parts = urlsplit(url)
         if parts.scheme not in _DEFAULT_PORT or not parts.hostname:
-            raise ValueError("must be an http(s) URL")
+            raise ValueError(gettext("must be an http(s) URL"))
         host, port = parts.hostname.rstrip("."), parts.port or _DEFAULT_PORT[parts.scheme]
         proxy = self.explicit or (self.https if parts.scheme == "https" else self.http)
         if proxy is None or any(_lists(entry, host, port) for entry in self.direct):
@@ -149,10 +152,13 @@ class ProxyRule:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
         if not (self.explicit or (self.https if parts.scheme == "https" else self.http)):
-            return "no proxy is set"
+            return gettext("no proxy is set")
         if any(_lists(entry, host, parts.port or _DEFAULT_PORT.get(parts.scheme, 0)) for entry in self.direct):
-            return f"NO_PROXY lists {host}"
-        return f"{host} is this machine; only {EXPLICIT} sends it through a proxy"
+            return gettext("NO_PROXY lists %(host)s") % {"host": host}
+        return gettext("%(host)s is this machine; only %(explicit)s sends it through a proxy") % {
+            "host": host,
+            "explicit": EXPLICIT,
+        }
 
 
 def is_loopback(host: str) -> bool:
@@ -186,26 +192,45 @@ def connect_objection(proxy: Proxy, head: bytes) -> str | None:
     """
     found = re.match(rb"HTTP/1\.[01] (\d{3})(?: ([^\r\n]*))?\r?\n", head)
     if found is None:
-        what = f"it sent {head[:40]!r}" if head else "it closed the connection without an answer"
-        return f"the proxy {proxy.shown} is no HTTP proxy: {what}"
+        what = (
+            gettext("it sent %(head)s") % {"head": quoted(head[:40])}
+            if head
+            else gettext("it closed the connection without an answer")
+        )
+        return gettext("the proxy %(shown)s is no HTTP proxy: %(what)s") % {"shown": proxy.shown, "what": what}
     status, reason = int(found[1]), (found[2] or b"").decode("latin-1").strip()
     if 200 <= status < 300:
         page = re.search(rb"(?im)^content-type:[ \t]*text/html", head)
-        return f"the proxy {proxy.shown} answered with a web page instead of a connection" if page else None
+        return (
+            gettext("the proxy %(shown)s answered with a web page instead of a connection") % {"shown": proxy.shown}
+            if page
+            else None
+        )
     told = f"{status} {reason}".strip()[:80]
     if status == 407:
-        return f"the proxy {proxy.shown} wants another user name or password ({told}): correct {proxy.named_by}"
-    return f"the proxy {proxy.shown} refused the connection ({told})"
+        return gettext("the proxy %(shown)s wants another user name or password (%(told)s): correct %(named_by)s") % {
+            "shown": proxy.shown,
+            "told": told,
+            "named_by": proxy.named_by,
+        }
+    return gettext("the proxy %(shown)s refused the connection (%(told)s)") % {"shown": proxy.shown, "told": told}
 
 
 def stalled(proxy: Proxy, seconds: float = ANSWER_SECONDS) -> str:
     """Return the sentence for a proxy that does not answer in time."""
-    return f"the proxy {proxy.shown} did not answer within {seconds:g} s"
+    return gettext("the proxy %(shown)s did not answer within %(seconds)s s") % {
+        "shown": proxy.shown,
+        "seconds": f"{seconds:g}",
+    }
 
 
 def unreachable(proxy: Proxy, why: str) -> str:
     """Return the sentence for a proxy that cannot be connected to."""
-    return f"the proxy {proxy.shown} cannot be reached ({why}): check {proxy.named_by}"
+    return gettext("the proxy %(shown)s cannot be reached (%(why)s): check %(named_by)s") % {
+        "shown": proxy.shown,
+        "why": why,
+        "named_by": proxy.named_by,
+    }
 
 
 def _authority(host: str, port: int) -> str:

@@ -23,6 +23,8 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.connection import parse_url
 
+from couponpress.language import gettext
+
 #: When a Sentinel does not answer within this time, the next one is asked.
 SENTINEL_SECONDS = 1.0
 _SENTINEL_PORT = 26379
@@ -71,9 +73,11 @@ class RedisAddress:
         if not good:
             raise ValueError(_FORMS)
         if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):  # redis-py would take 0 instead, and Celery fail
-            raise ValueError("names no database: what stands behind the last slash is its number, as in /0")
+            raise ValueError(gettext("names no database: what stands behind the last slash is its number, as in /0"))
         if query:  # Celery would take it for options of its own, and use another database
-            raise ValueError("takes nothing behind a ?; the database stands behind the slash: redis://host:6379/3")
+            raise ValueError(
+                gettext("takes nothing behind a ?; the database stands behind the slash: redis://host:6379/3")
+            )
         return cls(url)
 
     @classmethod
@@ -87,7 +91,10 @@ class RedisAddress:
             raise ValueError(_FORMS)
         options = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
         if not options.keys() <= _SENTINEL_OPTIONS.keys():
-            raise ValueError(f"takes only {' and '.join(_SENTINEL_OPTIONS)} behind the ? of a sentinel:// address")
+            raise ValueError(
+                gettext("takes only %(sentinel_options)s behind the ? of a sentinel:// address")
+                % {"sentinel_options": " and ".join(_SENTINEL_OPTIONS)}
+            )
         access: dict[str, Any] = {"db": int(found["db"] or 0)}
         for name, text in (("username", found["user"]), ("password", found["password"])):
             if text:

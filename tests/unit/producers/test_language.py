@@ -1,5 +1,7 @@
 """Which language a person reads, and that both languages say everything."""
 
+import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +35,61 @@ def in_the_code():
         told = {one.removeprefix(f"{package}/"): of for one, of in options.items()}
         found |= {message for _, _, message, _, _ in extract_from_dir(ROOT / package, patterns, told, keywords)}
     return frozenset(found)
+
+
+#: Errors whose text is English whatever the language: it is logged or stored, or tells a mistake of a programmer.
+FOR_PROGRAMS = {
+    "AttributeError",
+    "RuntimeError",
+    "TypeError",
+    "DamagedChunkError",
+    "PermissionError",  # ends in the log of a service
+    "RedisConnectionError",
+    "RefusedAddressError",  # its words are stored with what was not sent
+    "Refusal",  # translated when it is answered
+}
+#: Modules whose ValueError tells a mistake of a programmer, or stands in an answer of the stand-in.
+OF_PROGRAMMERS = {"spec", "bucket", "account", "connection", "rules", "client"}
+SENTENCE = re.compile(r"[A-Za-z]{2,}[,:;]? [A-Za-z]{2,}")
+
+
+def literal(node):
+    """The text of a literal, of an f-string, or of one that is formatted; empty for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(one.value if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    if isinstance(node, ast.BinOp):
+        return literal(node.left) + literal(node.right)
+    return ""
+
+
+def errors_in_english():
+    """Every sentence that an error is made of without passing it to gettext."""
+    for package in ("producers/couponpress", "worker/couponpress_worker"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            tree = ast.parse(path.read_text("utf-8"))
+            errors = [
+                node
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Error") for base in node.bases)
+            ]
+            inner = {id(node) for error in errors for node in ast.walk(error)}
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = ast.unparse(node.func)
+                of_class = name in {"super().__init__", "CouponpressError.__init__"} and id(node) in inner
+                if not of_class and ("." in name or not name.endswith("Error") or name in FOR_PROGRAMS):
+                    continue
+                if name == "ValueError" and path.stem in OF_PROGRAMMERS:
+                    continue
+                texts = [literal(one) for one in [*node.args, *(keyword.value for keyword in node.keywords)]]
+                yield from (f"{path.name}: {text}" for text in texts if SENTENCE.search(text))
+
+
+def test_what_an_error_tells_a_person_is_translated():
+    assert list(errors_in_english()) == []
 
 
 def placeholders(text):

@@ -21,6 +21,7 @@ from couponpress.catalog import BrokenRow
 from couponpress.cli.run_lines import summary
 from couponpress.cli.run_progress import watch
 from couponpress.client import Client
+from couponpress.language import gettext
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.plurals import counted
 from couponpress.results import BYTE_ORDER_MARK, write_results
@@ -78,7 +79,10 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
     """Run the demo; returns whether every row reached its outcome and the limit was kept."""
     clear(directory)
     with _term_as_interrupt(), fleet(directory) as (services, env):
-        console.print(f"redis, sandbox, callback receiver and a worker are up; their logs are in {directory}/")
+        console.print(
+            gettext("redis, sandbox, callback receiver and a worker are up; their logs are in %(directory)s/")
+            % {"directory": directory}
+        )
         catalog = directory / "catalog.csv"
         sample_catalog.write(catalog, rows=rows)
         broken: list[BrokenRow] = []
@@ -86,9 +90,8 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
         values = {"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]}
         with Client(ProducerSettings.load(values)) as client, closing(upload.specs()) as specs:
             receipt = client.enqueue_many(specs, run=RUN)
-            console.print(
-                f"{catalog}: {counted(rows, 'row')}\n{upload.report()}\n{counted(receipt.new, 'spec')} enqueued"
-            )
+            enqueued = gettext("%(specs)s enqueued") % {"specs": counted(receipt.new, "spec")}
+            console.print(f"{catalog}: {counted(rows, 'row')}\n{upload.report()}\n{enqueued}")
 
             def ask() -> RunStatus:
                 services.check()
@@ -104,11 +107,20 @@ def run_demo(directory: Path, rows: int, console: Console) -> bool:
         picture = directory / "rate.png"
         draw_rate(picture, seen["per_second"], LIMIT_PER_SECOND)
         console.print(
-            f"the sandbox saw at most {counted(seen['most_in_any_second'], 'request')} in any 1 s window (limit "
-            f"{LIMIT_PER_SECOND}) and answered {seen['throttled']} with 429\n"
-            f"results, one line per catalog row ({lines}): {results}\n"
-            f"broken rows: {upload.error_files[0] if upload.error_files else 'none'}\n"
-            f"requests per second against the limit: {picture}"
+            gettext(
+                "the sandbox saw at most %(requests)s in any 1 s window (limit %(limit_per_second)s) and answered "
+                "%(throttled)s with 429\nresults, one line per catalog row (%(lines)s): %(results)s\nbroken rows: "
+                "%(broken)s\nrequests per second against the limit: %(picture)s"
+            )
+            % {
+                "requests": counted(seen["most_in_any_second"], "request"),
+                "limit_per_second": LIMIT_PER_SECOND,
+                "throttled": seen["throttled"],
+                "lines": lines,
+                "results": results,
+                "broken": upload.error_files[0] if upload.error_files else gettext("none"),
+                "picture": picture,
+            }
         )
     kept = seen["most_in_any_second"] <= LIMIT_PER_SECOND and not seen["throttled"]
     return kept and last.finished and lines == rows
@@ -143,7 +155,11 @@ def draw_rate(path: Path, per_second: list[int], limit_per_second: int) -> None:
     axes = figure.subplots()
     axes.bar(range(len(per_second)), per_second, width=0.9, color="#4c78a8", label="requests received")
     axes.axhline(limit_per_second, color="#e45756", linestyle="--", label=f"limit {limit_per_second}/s")
-    axes.set(xlabel="seconds", ylabel="requests in the second", title="What the platform received, second by second")
+    axes.set(
+        xlabel="seconds",
+        ylabel="requests in the second",
+        title="What the platform received, second by second",
+    )
     axes.set_ylim(0, limit_per_second * 1.15)
     axes.legend(loc="lower center", ncols=2)
     figure.savefig(path, dpi=120)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from couponpress.errors import CouponpressError
+from couponpress.language import gettext
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.live import check_way_back
 from couponpress_worker.doctor.platform import check_platform
@@ -31,7 +32,9 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
     try:
         settings = Settings.load()
     except CouponpressError as error:
-        yield Finding("settings", good=False, seen=str(error), cure="deploy/env.example is a file to start from")
+        yield Finding(
+            "settings", good=False, seen=str(error), cure=gettext("deploy/env.example is a file to start from")
+        )
         return
     yield Finding("settings", good=True, seen=f"{settings.signs_as} {settings.mchid}, limit {settings.rate}")
     reached = False
@@ -41,14 +44,22 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
     try:
         keys = Secrets.read(settings)
     except CouponpressError as error:
-        yield Finding("keys", good=False, seen=str(error), cure="correct the file, or the setting that names it")
+        yield Finding(
+            "keys", good=False, seen=str(error), cure=gettext("correct the file, or the setting that names it")
+        )
         return
-    seen = f"private key of {keys.private_key.key_size} bits, APIv3 key, {len(keys.public_keys)} of the platform's"
-    cure = "the platform takes RSA 2048 only: use the key of the merchant API certificate"
+    seen = gettext("private key of %(key_size)s bits, APIv3 key, %(public_keys)s of the platform's") % {
+        "key_size": keys.private_key.key_size,
+        "public_keys": len(keys.public_keys),
+    }
+    cure = gettext("the platform takes RSA 2048 only: use the key of the merchant API certificate")
     yield Finding("keys", keys.private_key.key_size == 2048, seen, cure)
     if keys.certificate is not None:
         warning = keys.certificate.warning(datetime.now(UTC))
-        seen = f"{keys.certificate.serial_no}, valid until {keys.certificate.expires:%Y-%m-%d}"
+        seen = gettext("%(serial_no)s, valid until %(expires)s") % {
+            "serial_no": keys.certificate.serial_no,
+            "expires": f"{keys.certificate.expires:%Y-%m-%d}",
+        }
         yield Finding("merchant certificate", warning is None, seen, warning or "")
     yield check_proxy(settings)
     told = asyncio.run(check_platform(settings, keys))

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from couponpress.errors import InputError
+from couponpress.language import gettext, quoted
 from couponpress.transport.web_address import LOOPBACK_HOSTS
 from couponpress_worker.errors import PlatformError
 from couponpress_worker.runtime.factories import platform_for
@@ -36,23 +37,28 @@ def checked(url: str, base_url: str) -> str:
     good = host and (parts.scheme == "https" or on_loopback) and url.isascii() and url.isprintable() and " " not in url
     if not good or "?" in url or "#" in url or "@" in parts.netloc or len(url) > _LONGEST:
         raise InputError(
-            f"{url!r} cannot be set: the platform takes an https address of up to {_LONGEST} characters without a "
-            "query string, for example https://shop.example/wechatpay/callback."
+            gettext(
+                "%(url)s cannot be set: the platform takes an https address of up to %(longest)s characters without a "
+                "query string, for example https://shop.example/wechatpay/callback."
+            )
+            % {"url": quoted(url), "longest": _LONGEST}
         )
     return url
 
 
 def affected(mchid: str, now: str | None, url: str, *, of_brand: bool = False) -> str:
     """Return a text that says whom a change affects: a partner with all of its brands, or one brand."""
-    whole = f"brand {mchid}, for" if of_brand else f"partner {mchid}, for all of its brands and"
-    return (
-        f"The platform keeps one callback URL for the whole {whole} all coupon "
-        "events: pictures, but also coupons that are sent, used or returned.\n"
-        f"  now: {now or 'none'}\n  new: {url}\n"
-        "From the change on every one of them goes to the new address, also those that another system waits for. "
-        "`couponpress callback` passes what is not its own on to COUPONPRESS_CALLBACK_FORWARD_URL, if that is set, and "
-        "otherwise only counts it."
+    whole = (
+        gettext("brand %(mchid)s, for") % {"mchid": mchid}
+        if of_brand
+        else gettext("partner %(mchid)s, for all of its brands and") % {"mchid": mchid}
     )
+    return gettext(
+        "The platform keeps one callback URL for the whole %(whole)s all coupon events: pictures, but also coupons "
+        "that are sent, used or returned.\n  now: %(now)s\n  new: %(url)s\nFrom the change on every one of them goes "
+        "to the new address, also those that another system waits for. `couponpress callback` passes what is not its "
+        "own on to COUPONPRESS_CALLBACK_FORWARD_URL, if that is set, and otherwise only counts it."
+    ) % {"whole": whole, "now": now or gettext("none"), "url": url}
 
 
 def shown(settings: Settings, keys: Secrets) -> str | None:
@@ -76,7 +82,8 @@ def set_url(settings: Settings, keys: Secrets, url: str) -> str:
     told = _url_of(asyncio.run(_with(settings, keys, lambda platform: platform.set_notify_config(url))))
     if told != url:
         raise PlatformError(
-            f"the platform says that {told!r} is set, not {url!r}; ask again: couponpress callback-url."
+            gettext("the platform says that %(told)s is set, not %(url)s; ask again: couponpress callback-url.")
+            % {"told": quoted(told), "url": quoted(url)}
         )
     return told
 
@@ -101,4 +108,6 @@ def _url_of(answer: Answer | NoAnswer) -> str:
     else:
         url = answer.content.get("notify_url")
         return url if isinstance(url, str) else ""
-    raise PlatformError(f"the platform gave no usable answer ({why}); `couponpress doctor` says what to mend.")
+    raise PlatformError(
+        gettext("the platform gave no usable answer (%(why)s); `couponpress doctor` says what to mend.") % {"why": why}
+    )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 from couponpress.keys import Keys
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.notices import echo_came
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.platform import unusable
@@ -23,10 +24,10 @@ from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 #: The platform promises no time. A callback that did not come by then is repeated a minute later at the earliest.
 PATIENCE_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
-_CURE_NOT_OFFERED = (
+_CURE_NOT_OFFERED = gettext_noop(
     "the platform does not offer its test call to this merchant, or not yet: submit a handful of rows instead"
 )
-_CURE_WAY_BACK = (
+_CURE_WAY_BACK = gettext_noop(
     "`couponpress callback` must run on the same Redis and be reached at that address: look in its log. Nothing there: "
     "DNS, certificate, firewall or proxy. `callback refused`: the platform's key, or a proxy that changes the body. "
     "`does not open`: COUPONPRESS_APIV3_KEY_FILE. No APIv3 key set at the platform: it sends no callback at all"
@@ -38,12 +39,20 @@ def check_way_back(
 ) -> Iterator[Finding]:
     """Make the test call, then wait for its callback to be kept by a receiver."""
     if settings.signs_as == "brand":
-        yield Finding("test call", good=False, seen="not tried: it is the partner's", cure=_CURE_NOT_OFFERED)
+        yield Finding(
+            "test call", good=False, seen=gettext("not tried: it is the partner's"), cure=gettext(_CURE_NOT_OFFERED)
+        )
         return
     if callback_url is None or not with_redis:
-        seen = "not tried: no callback URL is known" if callback_url is None else "not tried: Redis does not answer"
-        cure = "set it (`couponpress callback-url --set`) or name one with --callback-url; then try again"
-        yield Finding("test call", good=False, seen=seen, cure=cure if callback_url is None else "mend Redis first")
+        seen = (
+            gettext("not tried: no callback URL is known")
+            if callback_url is None
+            else gettext("not tried: Redis does not answer")
+        )
+        cure = gettext("set it (`couponpress callback-url --set`) or name one with --callback-url; then try again")
+        yield Finding(
+            "test call", good=False, seen=seen, cure=cure if callback_url is None else gettext("mend Redis first")
+        )
         return
     message = f"couponpress-doctor-{secrets.token_hex(16)}"
     finding = _told_back(asyncio.run(_call(settings, keys, message, callback_url)), message)
@@ -62,13 +71,15 @@ async def _call(settings: Settings, keys: Secrets, message: str, callback_url: s
 
 def _told_back(answer: Answer | NoAnswer, message: str) -> Finding:
     if isinstance(answer, Answer) and answer.status == 404:
-        return Finding("test call", good=False, seen=f"404 {answer.code}", cure=_CURE_NOT_OFFERED)
+        return Finding("test call", good=False, seen=f"404 {answer.code}", cure=gettext(_CURE_NOT_OFFERED))
     if (why := unusable(answer)) is not None or not isinstance(answer, Answer):
-        cure = "mend what the lines before this one show; the address must be https, without a query string"
+        cure = gettext("mend what the lines before this one show; the address must be https, without a query string")
         return Finding("test call", good=False, seen=str(why), cure=cure)
     good = answer.content.get("echo_message") == message
-    seen = "both signatures hold" if good else "the platform told another message back"
-    return Finding("test call", good, seen, "look for something on the way that answers in the platform's place")
+    seen = gettext("both signatures hold") if good else gettext("the platform told another message back")
+    return Finding(
+        "test call", good, seen, gettext("look for something on the way that answers in the platform's place")
+    )
 
 
 def _came_back(settings: Settings, message: str, callback_url: str) -> Finding:
@@ -76,7 +87,15 @@ def _came_back(settings: Settings, message: str, callback_url: str) -> Finding:
     with settings.redis_address.client(socket_timeout=5) as client:
         while (waited := time.monotonic() - began) < PATIENCE_SECONDS:
             if echo_came(client, Keys(settings.mchid), message):
-                return Finding("way back", good=True, seen=f"{callback_url} was reached, in {waited:.1f} s")
+                return Finding(
+                    "way back",
+                    good=True,
+                    seen=gettext("%(callback_url)s was reached, in %(waited)s s")
+                    % {"callback_url": callback_url, "waited": f"{waited:.1f}"},
+                )
             time.sleep(_LOOK_SECONDS)
-    seen = f"no callback on {callback_url} within {PATIENCE_SECONDS:g} s"
-    return Finding("way back", good=False, seen=seen, cure=_CURE_WAY_BACK)
+    seen = gettext("no callback on %(callback_url)s within %(patience_seconds)s s") % {
+        "callback_url": callback_url,
+        "patience_seconds": f"{PATIENCE_SECONDS:g}",
+    }
+    return Finding("way back", good=False, seen=seen, cure=gettext(_CURE_WAY_BACK))

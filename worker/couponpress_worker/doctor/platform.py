@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from couponpress.language import gettext, gettext_noop
+from couponpress.stored_sentences import in_words
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.runtime.factories import platform_for
@@ -23,23 +25,37 @@ SKEW_SECONDS = 30
 _UNKNOWN_TASK = "couponpress-doctor"
 #: The setting to correct after a refused signature, by the number that ends the Request-ID (the platform's manuals).
 _BLAMED: Mapping[int, tuple[str, str]] = {
-    269546538: ("partner", "COUPONPRESS_MCHID is not known to the platform: copy it from the merchant platform"),
+    269546538: (
+        "partner",
+        gettext_noop("COUPONPRESS_MCHID is not known to the platform: copy it from the merchant platform"),
+    ),
     269546507: (
         "serial",
-        "COUPONPRESS_MCH_SERIAL_NO is no API certificate of this partner: it is the merchant's own, not the platform's",
+        gettext_noop(
+            "COUPONPRESS_MCH_SERIAL_NO is no API certificate of this partner: it is the merchant's own, not the "
+            "platform's"
+        ),
     ),
-    269546505: ("serial", "the merchant API certificate has expired: issue a new one, set its serial and private key"),
+    269546505: (
+        "serial",
+        gettext_noop("the merchant API certificate has expired: issue a new one, set its serial and private key"),
+    ),
     269546525: (
         "signature",
-        "COUPONPRESS_MCH_PRIVATE_KEY_FILE must be the apiclient_key.pem that was issued with COUPONPRESS_MCH_SERIAL_NO",
+        gettext_noop(
+            "COUPONPRESS_MCH_PRIVATE_KEY_FILE must be the apiclient_key.pem that was issued with "
+            "COUPONPRESS_MCH_SERIAL_NO"
+        ),
     ),
 }
-_CURE_PLATFORM_KEY = (
+_CURE_PLATFORM_KEY = gettext_noop(
     "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID and COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE must be the id and the file of one "
     "key, from the merchant platform's API security page"
 )
-_CURE_NO_URL = "no callback will come: `couponpress callback-url --set https://YOUR.HOST/wechatpay/callback`"
-_CURE_OTHER_PATH = (
+_CURE_NO_URL = gettext_noop(
+    "no callback will come: `couponpress callback-url --set https://YOUR.HOST/wechatpay/callback`"
+)
+_CURE_OTHER_PATH = gettext_noop(
     "`couponpress callback-url --set https://YOUR.HOST/wechatpay/callback`; if a proxy before the receiver changes "
     "the path to that one, all is well: `couponpress doctor --live` proves it"
 )
@@ -61,9 +77,11 @@ async def check_platform(settings: Settings, keys: Secrets) -> Told:
         answer = await platform.query(_UNKNOWN_TASK, "0", "COMBINE_IMAGE")
         told.findings.append(_signature(answer, settings.base_urls[0]))
         if platform.skew_seconds is not None:
-            seen = f"{platform.skew_seconds:+.0f} s between the platform's clock and this one"
+            seen = gettext("%(skew_seconds)s s between the platform's clock and this one") % {
+                "skew_seconds": f"{platform.skew_seconds:+.0f}"
+            }
             good = abs(platform.skew_seconds) < SKEW_SECONDS
-            told.findings.append(Finding("clock", good, seen, "set this machine's clock (NTP)"))
+            told.findings.append(Finding("clock", good, seen, gettext("set this machine's clock (NTP)")))
         if told.findings[0].good:
             _callback_url(await platform.notify_config(), told)
             if settings.signs_as == "partner":  # a brand verifies with the public key alone
@@ -102,28 +120,38 @@ def unusable(answer: Answer | NoAnswer) -> str | None:
 def _signature(answer: Answer | NoAnswer, base_url: str) -> Finding:
     judgement = judge_query(answer)
     if isinstance(judgement, NotFound):
-        return Finding("signature", good=True, seen=f"{base_url} took serial and signature")
+        return Finding(
+            "signature", good=True, seen=gettext("%(base_url)s took serial and signature") % {"base_url": base_url}
+        )
     if isinstance(judgement, Hold):
         number = answer.number if isinstance(answer, Answer) else None
-        clock = judgement.code == "CLOCK_SKEW"
+        seen, cure = f"{judgement.code}: {in_words(judgement.message)}", in_words(judgement.cure)
         if judgement.cure == CURE_PLATFORM_KEY_ID:
-            return Finding("platform key", False, f"{judgement.code}: {judgement.message}", judgement.cure)
-        name, cure = ("clock", judgement.cure) if clock else _BLAMED.get(number or 0, ("signature", judgement.cure))
-        return Finding(name, good=False, seen=f"{judgement.code}: {judgement.message}", cure=cure)
-    cure = "check COUPONPRESS_BASE_URL, the network, and the answer shown"
+            return Finding("platform key", False, seen, cure)
+        if judgement.code == "CLOCK_SKEW":
+            return Finding("clock", False, seen, cure)
+        if number is not None and number in _BLAMED:
+            name, blamed = _BLAMED[number]
+            return Finding(name, False, seen, gettext(blamed))
+        return Finding("signature", False, seen, cure)
+    cure = gettext("check COUPONPRESS_BASE_URL, the network, and the answer shown")
     return Finding("platform", good=False, seen=f"{base_url}: {unusable(answer) or judgement}", cure=cure)
 
 
 def _callback_url(answer: Answer | NoAnswer, told: Told) -> None:
     """The first answer that is signed: it proves the platform's key, and tells the callback URL."""
     if isinstance(answer, Answer) and answer.status == 404:
-        seen = "not proved yet: without a callback URL no answer is signed; --live proves it too"
+        seen = gettext("not proved yet: without a callback URL no answer is signed; --live proves it too")
         told.findings.append(Finding("platform key", good=True, seen=seen))
-        told.findings.append(Finding("callback url", good=False, seen="none is set", cure=_CURE_NO_URL))
+        told.findings.append(
+            Finding("callback url", good=False, seen=gettext("none is set"), cure=gettext(_CURE_NO_URL))
+        )
         return
     why = unusable(answer)
     told.findings.append(
-        Finding("platform key", why is None, why or "the platform's signature holds", _CURE_PLATFORM_KEY)
+        Finding(
+            "platform key", why is None, why or gettext("the platform's signature holds"), gettext(_CURE_PLATFORM_KEY)
+        )
     )
     if why is None and isinstance(answer, Answer):
         url = answer.content.get("notify_url")
@@ -134,17 +162,22 @@ def _callback_url(answer: Answer | NoAnswer, told: Told) -> None:
 def _url_finding(url: str | None) -> Finding:
     """A path other than the receiver's is right only where a proxy rewrites it."""
     if url is None:
-        return Finding("callback url", good=False, seen="none is set", cure=_CURE_NO_URL)
+        return Finding("callback url", good=False, seen=gettext("none is set"), cure=gettext(_CURE_NO_URL))
     path = urlsplit(url).path
-    seen = url if path == CALLBACK_PATH else f"{url}; `couponpress callback` takes {CALLBACK_PATH} only"
-    return Finding("callback url", path == CALLBACK_PATH, seen, _CURE_OTHER_PATH)
+    seen = (
+        url
+        if path == CALLBACK_PATH
+        else gettext("%(url)s; `couponpress callback` takes %(callback_path)s only")
+        % {"url": url, "callback_path": CALLBACK_PATH}
+    )
+    return Finding("callback url", path == CALLBACK_PATH, seen, gettext(_CURE_OTHER_PATH))
 
 
 async def _certificates(held: PlatformKeys, settled: int) -> Finding:
     asked = await held.refresh()
     count = len(held.keys) - settled
     if asked and not count:
-        return Finding("platform certificates", good=True, seen="none listed: public keys only")
-    seen = f"{count} listed, opened with the APIv3 key" if asked else held.told
-    cure = "COUPONPRESS_APIV3_KEY_FILE must hold the APIv3 key that is set on the merchant platform"
+        return Finding("platform certificates", good=True, seen=gettext("none listed: public keys only"))
+    seen = gettext("%(count)s listed, opened with the APIv3 key") % {"count": count} if asked else held.told
+    cure = gettext("COUPONPRESS_APIV3_KEY_FILE must hold the APIv3 key that is set on the merchant platform")
     return Finding("platform certificates", asked, seen, cure)

@@ -8,12 +8,15 @@ from urllib.parse import urlsplit
 import httpcore
 
 from couponpress.errors import CouponpressError
+from couponpress.language import gettext, gettext_noop
 from couponpress.transport.proxy import Proxy
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.outbound.checked_backend import CheckedBackend, resolve_name
 from couponpress_worker.settings import Settings
 
-_CURE = "correct the variable that names the proxy, let the proxy allow CONNECT to this host, or add it to NO_PROXY"
+_CURE = gettext_noop(
+    "correct the variable that names the proxy, let the proxy allow CONNECT to this host, or add it to NO_PROXY"
+)
 
 
 def check_proxy(settings: Settings) -> Finding:
@@ -21,14 +24,25 @@ def check_proxy(settings: Settings) -> Finding:
     try:
         rule = settings.proxy_rule
     except CouponpressError as error:
-        return Finding("proxy", good=False, seen=str(error), cure="a proxy is named as http://user:password@host:port")
+        return Finding(
+            "proxy", good=False, seen=str(error), cure=gettext("a proxy is named as http://user:password@host:port")
+        )
     url = settings.base_url
     proxy = rule.proxy_for(url)
     if proxy is None:
-        return Finding("proxy", good=True, seen=f"{url} is called directly: {rule.why_direct(url)}")
+        return Finding(
+            "proxy",
+            good=True,
+            seen=gettext("%(url)s is called directly: %(why_direct)s")
+            % {"url": url, "why_direct": rule.why_direct(url)},
+        )
     objection = asyncio.run(_objection(proxy, url))
-    seen = f"{url} is called through {proxy.shown} ({proxy.named_by})"
-    return Finding("proxy", objection is None, f"{seen}: {objection}" if objection else seen, _CURE)
+    seen = gettext("%(url)s is called through %(shown)s (%(named_by)s)") % {
+        "url": url,
+        "shown": proxy.shown,
+        "named_by": proxy.named_by,
+    }
+    return Finding("proxy", objection is None, f"{seen}: {objection}" if objection else seen, gettext(_CURE))
 
 
 async def _objection(proxy: Proxy, url: str) -> str | None:

@@ -16,6 +16,7 @@ import redis
 from limits import parse
 
 from couponpress.keys import Keys
+from couponpress.language import gettext, joined
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterLedger
 from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.scripts import ALLOW_OOM
@@ -48,7 +49,9 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             yield _dead_letters(client, Keys(settings.mchid))
             yield from check_services(client, settings)
         except redis.RedisError as error:
-            cure = "start it, or correct COUPONPRESS_REDIS_URL; its user must be allowed to read, write and run scripts"
+            cure = gettext(
+                "start it, or correct COUPONPRESS_REDIS_URL; its user must be allowed to read, write and run scripts"
+            )
             yield Finding("redis", good=False, seen=f"{settings.redis_url_shown}: {error}", cure=cure)
 
 
@@ -60,8 +63,13 @@ def _answers(client: redis.Redis, settings: Settings) -> Finding:
         client.ping()
         took.append((time.monotonic() - began) * 1000)
     most_ms = settings.lateness_ms / 2
-    seen = f"{settings.redis_url_shown} answers in {median(took):.1f} ms"
-    cure = f"put Redis nearer to the workers: from {most_ms:g} ms on, half of COUPONPRESS_LATENESS_MS, slots are late"
+    seen = gettext("%(redis_url_shown)s answers in %(median)s ms") % {
+        "redis_url_shown": settings.redis_url_shown,
+        "median": f"{median(took):.1f}",
+    }
+    cure = gettext(
+        "put Redis nearer to the workers: from %(most_ms)s ms on, half of COUPONPRESS_LATENESS_MS, slots are late"
+    ) % {"most_ms": f"{most_ms:g}"}
     return Finding("redis", median(took) < most_ms, seen, cure)
 
 
@@ -69,20 +77,35 @@ def _of_info(told: Mapping[str, Any]) -> Iterator[Finding]:
     make = "valkey" if "valkey_version" in told else "redis"
     seen = f"{make} {told.get(f'{make}_version')}, {told.get('role')}"
     if told.get("cluster_enabled"):
-        yield Finding("redis kind", good=False, seen=f"{seen}, cluster", cure="use a single server: no Redis Cluster")
+        yield Finding(
+            "redis kind",
+            good=False,
+            seen=gettext("%(seen)s, cluster") % {"seen": seen},
+            cure=gettext("use a single server: no Redis Cluster"),
+        )
     else:
-        cure = "COUPONPRESS_REDIS_URL must name the primary: a replica takes no writes"
+        cure = gettext("COUPONPRESS_REDIS_URL must name the primary: a replica takes no writes")
         yield Finding("redis kind", told.get("role") == "master", seen, cure)
     aof, written = bool(told.get("aof_enabled")), told.get("aof_last_write_status", "ok") == "ok"
     seen = "appendonly yes" if aof else "appendonly no"
-    cure = "make room on its disk: the last write to its AOF failed" if aof else "start Redis with --appendonly yes"
-    yield Finding("redis persistence", aof and written, seen if written else f"{seen}, last write failed", cure)
+    cure = (
+        gettext("make room on its disk: the last write to its AOF failed")
+        if aof
+        else gettext("start Redis with --appendonly yes")
+    )
+    yield Finding(
+        "redis persistence",
+        aof and written,
+        seen if written else gettext("%(seen)s, last write failed") % {"seen": seen},
+        cure,
+    )
     policy = told.get("maxmemory_policy")
-    cure = "set maxmemory-policy noeviction: an evicted key is a lost row"
+    cure = gettext("set maxmemory-policy noeviction: an evicted key is a lost row")
     yield Finding("redis eviction", policy == "noeviction", f"maxmemory-policy {policy}", cure)
     used, most = int(told.get("used_memory", 0)), int(told.get("maxmemory", 0))
-    seen = f"{used / 2**20:.0f} MB used of {f'{most / 2**20:.0f} MB' if most else 'no limit'}"
-    cure = "raise maxmemory, or wait until finished runs are forgotten: a full Redis refuses new specs"
+    limit = f"{most / 2**20:.0f} MB" if most else gettext("no limit")
+    seen = gettext("%(used)s MB used of %(limit)s") % {"used": f"{used / 2**20:.0f}", "limit": limit}
+    cure = gettext("raise maxmemory, or wait until finished runs are forgotten: a full Redis refuses new specs")
     yield Finding("redis memory", not most or used < _FULL * most, seen, cure)
 
 
@@ -91,9 +114,11 @@ def _can(client: redis.Redis, keys: Keys) -> Finding:
     try:
         client.register_script(ALLOW_OOM + trial)([keys.doctor], [_TRIAL_MS])
     except redis.ResponseError as error:
-        cure = "use Redis 7 or newer, or Valkey, and allow its user EVALSHA, SCRIPT LOAD and the commands of scripts"
+        cure = gettext(
+            "use Redis 7 or newer, or Valkey, and allow its user EVALSHA, SCRIPT LOAD and the commands of scripts"
+        )
         return Finding("redis features", good=False, seen=str(error), cure=cure)
-    return Finding("redis features", good=True, seen="scripts, their clock, JSON and streams work")
+    return Finding("redis features", good=True, seen=gettext("scripts, their clock, JSON and streams work"))
 
 
 def _memory_form(client: redis.Redis) -> Iterator[Finding]:
@@ -102,25 +127,48 @@ def _memory_form(client: redis.Redis) -> Iterator[Finding]:
     except redis.ResponseError:
         return  # not shown by a hosted server; it only costs memory
     entries = int(config.get(_LISTPACK) or config.get(_LISTPACK.encode()) or 0)
-    cure = f"set it to {_LISTPACK_ENTRIES}: above half a million specs it saves half the memory"
+    cure = gettext("set it to %(listpack_entries)s: above half a million specs it saves half the memory") % {
+        "listpack_entries": _LISTPACK_ENTRIES
+    }
     yield Finding("redis compactness", entries >= _LISTPACK_ENTRIES, f"{_LISTPACK} {entries}", cure)
 
 
 def _limits(client: redis.Redis, settings: Settings) -> Iterator[Finding]:
     for name, configured in (("submit", settings.rate), ("query", settings.query_rate)):
         rate = PacingLedger(client, Keys(settings.mchid), name).rate()
-        seen = f"{configured} configured"
+        seen = gettext("%(rate)s configured") % {"rate": configured}
         if rate.configured and rate.configured != configured:
-            cure = "give every process of the fleet the same rate, and restart those that have another"
-            yield Finding(f"{name} limit", good=False, seen=f"{seen}, but {rate.configured} by a worker", cure=cure)
+            cure = gettext("give every process of the fleet the same rate, and restart those that have another")
+            yield Finding(
+                f"{name} limit",
+                good=False,
+                seen=gettext("%(seen)s, but %(rate)s by a worker") % {"seen": seen, "rate": rate.configured},
+                cure=cure,
+            )
         elif rate.why == "throttled" and rate.held_seconds and not _within_lateness(rate, settings.lateness_ms):
-            cure = f"set the rate that the platform grants: it was found to allow {rate.found} a second"
-            yield Finding(f"{name} limit", good=False, seen=f"{seen}, {rate.in_force} in force after 429", cure=cure)
+            cure = gettext("set the rate that the platform grants: it was found to allow %(found)s a second") % {
+                "found": rate.found
+            }
+            yield Finding(
+                f"{name} limit",
+                good=False,
+                seen=gettext("%(seen)s, %(in_force)s in force after 429") % {"seen": seen, "in_force": rate.in_force},
+                cure=cure,
+            )
         else:
-            by_hand = f", {rate.by_hand} set by hand" if rate.by_hand else ""
+            by_hand = gettext(", %(by_hand)s set by hand") % {"by_hand": rate.by_hand} if rate.by_hand else ""
             used = effective_per_second(rate.by_hand or configured, settings.lateness_ms)
-            learned = f"; after 429 {rate.in_force} in force, which rises by itself" if rate.why == "throttled" else ""
-            seen = f"{seen}{by_hand}: at most {used} a second are sent{learned}"
+            learned = (
+                gettext("; after 429 %(in_force)s in force, which rises by itself") % {"in_force": rate.in_force}
+                if rate.why == "throttled"
+                else ""
+            )
+            seen = gettext("%(seen)s%(by_hand)s: at most %(used)s a second are sent%(learned)s") % {
+                "seen": seen,
+                "by_hand": by_hand,
+                "used": used,
+                "learned": learned,
+            }
             yield Finding(f"{name} limit", good=True, seen=seen)
 
 
@@ -133,11 +181,11 @@ def _within_lateness(rate: RateInForce, lateness_ms: int) -> bool:
 def _dead_letters(client: redis.Redis, keys: Keys) -> Finding:
     ledger = DeadLetterLedger(client, keys)
     chunks, (messages, _) = ledger.chunks(), ledger.messages()
-    cure = (
-        f"`couponpress status` says why; chunks are tried again by `couponpress redrive RUN --code {DEAD_LETTER_CODE}`"
-    )
+    cure = gettext(
+        "`couponpress status` says why; chunks are tried again by `couponpress redrive RUN --code %(dead_letter_code)s`"
+    ) % {"dead_letter_code": DEAD_LETTER_CODE}
     no_hints = "message that was no hint", "messages that were no hints"
-    seen = f"{counted(len(chunks), 'chunk')}, {counted(messages, *no_hints)}"
+    seen = joined([counted(len(chunks), "chunk"), counted(messages, *no_hints)])
     return Finding("dead letters", not chunks and not messages, seen, cure)
 
 

@@ -27,6 +27,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from couponpress.language import gettext
 from couponpress_worker.errors import WorkerError
 from couponpress_worker.rate.adaptive import Pace
 from couponpress_worker.rate.bucket import Grant, Wait
@@ -57,7 +58,9 @@ class SlotsClosedError(WorkerError):
     """The process is closing: no more slots are handed out."""
 
     def __init__(self) -> None:
-        super().__init__("this process is closing and sends nothing more; what is left goes to another worker.")
+        super().__init__(
+            gettext("this process is closing and sends nothing more; what is left goes to another worker.")
+        )
 
 
 @dataclass(frozen=True, slots=True)

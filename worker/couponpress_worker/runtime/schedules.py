@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from couponpress.errors import RedisUnavailableError
+from couponpress.language import serve_in_english
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.context import NightContext
 from couponpress.nightly.schedule_file import read_schedules
@@ -29,6 +30,7 @@ def nights_of(settings: Settings, path: Path) -> Iterator[None]:
         InputError: the file cannot be read, or something in it is wrong.
     """
     file = read_schedules(path)
+    serve_in_english()
     with NightContext.open(settings, file) as context:
         ticker = Ticker(context)
 

@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from couponpress.keys import Keys
+from couponpress.language import gettext, serve_in_english
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress.transport.announcer import Announcer
@@ -59,6 +60,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     log_to_stderr(settings.log)
     secret_keys = Secrets.read(settings)
     sockets = listen(host, port)
+    serve_in_english()
     redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
     failures = Failures()
     events = Events(failures)
@@ -140,6 +142,7 @@ def run_scheduler(settings: Settings, celery_app: Celery) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     with _nights(settings):
+        serve_in_english()
         process = Process.start(
             settings, Secrets.read(settings), Publisher(celery_app).publish_again, takes_hints=False
         )
@@ -156,6 +159,7 @@ def _nights(settings: Settings) -> AbstractContextManager[None]:
         from couponpress_worker.runtime.schedules import nights_of  # its packages are of an extra
     except ModuleNotFoundError as error:
         raise ServiceError(
-            f"schedules need the package {error.name}; install it with: pip install 'couponpress[nightly]'"
+            gettext("schedules need the package %(name)s; install it with: pip install 'couponpress[nightly]'")
+            % {"name": error.name}
         ) from None
     return nights_of(settings, settings.schedule_file)

@@ -17,6 +17,7 @@ from typing import IO
 
 import httpx
 
+from couponpress.language import gettext
 from couponpress_worker.errors import ServiceError
 
 #: How much lower the priority of the fleet's processes is, as nice(1) counts.
@@ -85,7 +86,10 @@ class Services:
             if process.poll() is not None:
                 log = self._directory / f"{name}.log"
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-                raise ServiceError(f"the {name} ended with exit code {process.returncode}; the end of {log}:\n{tail}")
+                raise ServiceError(
+                    gettext("the %(name)s ended with exit code %(returncode)s; the end of %(log)s:\n%(tail)s")
+                    % {"name": name, "returncode": process.returncode, "log": log, "tail": tail}
+                )
 
     def wait_for(self, ready: Callable[[], object], what: str) -> None:
         """Wait until `ready` no longer fails to connect, and raises no NotReadyError.
@@ -100,7 +104,10 @@ class Services:
                 ready()
                 return
             time.sleep(0.05)
-        raise ServiceError(f"the {what} was not ready within {START_SECONDS:g} s; its log is in {self._directory}.")
+        raise ServiceError(
+            gettext("the %(what)s was not ready within %(start_seconds)s s; its log is in %(directory)s.")
+            % {"what": what, "start_seconds": f"{START_SECONDS:g}", "directory": self._directory}
+        )
 
     def stop(self) -> None:
         """Stop everything, the youngest first."""

@@ -17,6 +17,8 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from couponpress.errors import system_error
+from couponpress.language import gettext
 from couponpress.setting_names import ENV_PREFIX
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.sandbox.platform_key import PlatformKey
@@ -71,11 +73,13 @@ class Credentials:
             return cls._read(directory)
         except OSError as error:
             raise ServiceError(
-                f"the sandbox cannot use the directory {directory} ({error.strerror}); give it another one (--dir)."
+                gettext("the sandbox cannot use the directory %(directory)s (%(reason)s); give it another one (--dir).")
+                % {"directory": directory, "reason": system_error(error)}
             ) from None
         except (ValueError, KeyError, TypeError):
             raise ServiceError(
-                f"{directory / PLATFORM_FILE} is damaged; delete the directory {directory} and start again."
+                gettext("%(value)s is damaged; delete the directory %(directory)s and start again.")
+                % {"value": directory / PLATFORM_FILE, "directory": directory}
             ) from None
 
     @classmethod

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from couponpress.errors import InputError
+from couponpress.language import gettext, quoted
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 RequestFault = Literal[
@@ -74,7 +75,9 @@ class Faults(BaseModel):
     @model_validator(mode="after")
     def _shares_of_one_request(self) -> Self:
         if sum(getattr(self, kind) for kind in REQUEST_FAULTS) > 100:
-            raise ValueError(f"{', '.join(REQUEST_FAULTS)} must not add up to more than 100")
+            raise ValueError(
+                gettext("%(kinds)s must not add up to more than 100") % {"kinds": ", ".join(REQUEST_FAULTS)}
+            )
         return self
 
     @classmethod
@@ -88,7 +91,10 @@ class Faults(BaseModel):
         for word in words:
             name, separator, number = word.partition("=")
             if not separator or name not in cls.model_fields:
-                raise InputError(f"{word!r} is no fault: write KIND=NUMBER with one of {', '.join(cls.model_fields)}.")
+                raise InputError(
+                    gettext("%(word)s is no fault: write KIND=NUMBER with one of %(kinds)s.")
+                    % {"word": quoted(word), "kinds": ", ".join(cls.model_fields)}
+                )
             values[name] = number
         try:
             return cls.model_validate(values)

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 from pydantic import TypeAdapter
 
+from couponpress.language import gettext
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox import tls as tls_files
@@ -157,7 +158,9 @@ def _client(options: SandboxOptions, process: subprocess.Popen[bytes]) -> httpx.
             time.sleep(0.02)
         else:
             return http
-    raise ServiceError(f"the sandbox did not start; its log {options.directory / LOG_FILE} says why.")
+    raise ServiceError(
+        gettext("the sandbox did not start; its log %(value)s says why.") % {"value": options.directory / LOG_FILE}
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
+from couponpress.language import gettext_noop
+
 
 def up(
     directory: Annotated[
-        Path, typer.Option("--dir", help="Where logs, Redis's data, the sandbox's keys and `env` go.")
+        Path, typer.Option("--dir", help=gettext_noop("Where logs, Redis's data, the sandbox's keys and `env` go."))
     ] = Path("up"),
     callback_port: Annotated[
-        int | None, typer.Option(help="Where callbacks are received; default: 8800, or a free port.")
+        int | None, typer.Option(help=gettext_noop("Where callbacks are received; default: 8800, or a free port."))
     ] = None,
 ) -> None:
     """Run every service on this machine, in one terminal.

@@ -22,8 +22,10 @@ from typing import Final
 import httpx
 import redis
 
+from couponpress.errors import system_error
 from couponpress.gateway.tokens import add_token
 from couponpress.keys import Keys
+from couponpress.language import gettext
 from couponpress.ledger.presence import read_present
 from couponpress.setting_names import ENV_PREFIX
 from couponpress.transport.redis_address import RedisAddress
@@ -65,7 +67,10 @@ def run_up(
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ServiceError(f"{directory} cannot be used ({error.strerror}); choose another folder (--dir).") from None
+        raise ServiceError(
+            gettext("%(directory)s cannot be used (%(reason)s); choose another folder (--dir).")
+            % {"directory": directory, "reason": system_error(error)}
+        ) from None
     ports = Ports.free(callback_port)
     services = LabelledServices(directory, show)
     with _stopping() as stopped:
@@ -75,7 +80,7 @@ def run_up(
                 _tell(services, directory, ports, env, configured)
             _keep_up(services, commands, env, stopped)
         finally:
-            services.say("up", "stopping")
+            services.say("up", gettext("stopping"))
             services.stop()
 
 
@@ -160,16 +165,21 @@ def _tell(
 ) -> None:
     """Print where each service runs, and the commands for another terminal."""
     real = is_configured(configured, "MCH_PRIVATE_KEY_FILE")
-    services.say("up", f"platform: {'as the settings say' if real else 'a sandbox; nothing real is called'}")
-    services.say("up", f"callbacks: http://127.0.0.1:{ports.callback}{CALLBACK_PATH}")
-    services.say("up", f"gateway: http://127.0.0.1:{ports.gateway}/docs")
+    platform = gettext("as the settings say") if real else gettext("a sandbox; nothing real is called")
+    services.say("up", gettext("platform: %(platform)s") % {"platform": platform})
+    services.say(
+        "up",
+        gettext("callbacks: http://127.0.0.1:%(callback)s%(callback_path)s")
+        % {"callback": ports.callback, "callback_path": CALLBACK_PATH},
+    )
+    services.say("up", gettext("gateway: http://127.0.0.1:%(gateway)s/docs") % {"gateway": ports.gateway})
     if (token := directory / GATEWAY_ACCESS_FILE).exists():
-        services.say("up", f"gateway token: in {token}")
+        services.say("up", gettext("gateway token: in %(token)s") % {"token": token})
     path = write_env(directory, env)
-    services.say("up", f"in another terminal, first: . {path}")
+    services.say("up", gettext("in another terminal, first: . %(path)s") % {"path": path})
     for name, value in env.items():
         services.say("up", f"  export {name}={value}")
-    services.say("up", "everything is up; Ctrl-C stops it all")
+    services.say("up", gettext("everything is up; Ctrl-C stops it all"))
 
 
 def _keep_up(services: LabelledServices, commands: Commands, env: dict[str, str], stopped: threading.Event) -> None:
@@ -183,9 +193,16 @@ def _keep_up(services: LabelledServices, commands: Commands, env: dict[str, str]
         for name, code in services.ended():
             now, before = time.monotonic(), ends[name]
             if len(before) == ENDS_PER_MINUTE and now - before[0] < 60:
-                raise ServiceError(f"the {name} keeps ending, last with exit code {code}; its lines above say why.")
+                raise ServiceError(
+                    gettext("the %(name)s keeps ending, last with exit code %(code)s; its lines above say why.")
+                    % {"name": name, "code": code}
+                )
             before.append(now)
-            services.say("up", f"the {name} ended with exit code {code} and is started again")
+            services.say(
+                "up",
+                gettext("the %(name)s ended with exit code %(code)s and is started again")
+                % {"name": name, "code": code},
+            )
             services.start(*commands[name], env=env)
 
 

@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import httpx
 
+from couponpress.language import gettext, quoted
 from couponpress.transport.proxy import ProxyRule
 from couponpress_worker.wechatpay.account import PARTNER, Account
 from couponpress_worker.wechatpay.auth import SignatureAuth
@@ -189,7 +190,10 @@ class WeChatPay:
 
     async def _get(self, target: str, gate: Gate | None) -> Answer | NoAnswer:
         if not _PLAIN_TARGET.fullmatch(target):
-            raise ValueError(f"{target!r} cannot be asked for: its ids may hold digits, letters, _ and - only.")
+            raise ValueError(
+                gettext("%(target)s cannot be asked for: its ids may hold digits, letters, _ and - only.")
+                % {"target": quoted(target)}
+            )
         return await self._exchange(self._signed("GET", target), gate, self._answer_seconds)
 
     def _signed(

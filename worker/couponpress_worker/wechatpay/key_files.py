@@ -16,6 +16,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
+from couponpress.errors import system_error
+from couponpress.language import gettext
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.wechatpay.signing import public_key_from
 
@@ -53,7 +55,10 @@ def content_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read ({error.strerror}); check the path and who may read it.") from None
+        raise KeyFileError(
+            gettext("%(path)s cannot be read (%(reason)s); check the path and who may read it.")
+            % {"path": path, "reason": system_error(error)}
+        ) from None
 
 
 def canonical_id(key_id: str) -> str:
@@ -78,8 +83,11 @@ def platform_key(path: Path, key_id: str) -> RSAPublicKey:
         serial = f"{load_pem_x509_certificate(pem).serial_number:X}"
         if canonical_id(key_id) != serial:
             raise KeyFileError(
-                f"{path} is a certificate with the serial number {serial}, and its id is set as {key_id}: a "
-                "certificate goes by its serial number, and PUB_KEY_ID_ names a public key (pub_key.pem)."
+                gettext(
+                    "%(path)s is a certificate with the serial number %(serial)s, and its id is set as %(key_id)s: a "
+                    "certificate goes by its serial number, and PUB_KEY_ID_ names a public key (pub_key.pem)."
+                )
+                % {"path": path, "serial": serial, "key_id": key_id}
             )
     return key
 
@@ -105,14 +113,21 @@ def more_platform_keys(directory: Path | None) -> dict[str, RSAPublicKey]:
         next(directory.iterdir(), None)
     except OSError:
         raise KeyFileError(
-            f"{directory} is no directory that can be read; it should hold one PEM file for each key, named by its id."
+            gettext(
+                "%(directory)s is no directory that can be read; it should hold one PEM file for each key, named by "
+                "its id."
+            )
+            % {"directory": directory}
         ) from None
     found = {}
     for path in key_paths(directory):
         if not re.fullmatch(KEY_ID_PATTERN, path.stem):
             raise KeyFileError(
-                f"{path} is not named by the id of a key: rename it to PUB_KEY_ID_….pem, or for a certificate to its "
-                "serial number and .pem."
+                gettext(
+                    "%(path)s is not named by the id of a key: rename it to PUB_KEY_ID_….pem, or for a certificate to "
+                    "its serial number and .pem."
+                )
+                % {"path": path}
             )
         found[canonical_id(path.stem)] = platform_key(path, path.stem)
     return found
@@ -127,9 +142,11 @@ def check_not_ours(private_key: RSAPrivateKey, platform_keys: Iterable[RSAPublic
     own = private_key.public_key().public_numbers()
     if any(key.public_numbers() == own for key in platform_keys):
         raise KeyFileError(
-            "a key that is set as the platform's is the merchant's own (COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE or "
-            "COUPONPRESS_WECHATPAY_MORE_KEYS_DIR): it should be the pub_key.pem from the merchant platform's API "
-            "security page."
+            gettext(
+                "a key that is set as the platform's is the merchant's own (COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE or "
+                "COUPONPRESS_WECHATPAY_MORE_KEYS_DIR): it should be the pub_key.pem from the merchant platform's API "
+                "security page."
+            )
         )
 
 
@@ -145,18 +162,28 @@ def merchant_certificate(path: Path, private_key: RSAPrivateKey, serial_no: str 
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(
-            f"{path} is no usable PEM certificate ({error}). It should be the apiclient_cert.pem of the merchant."
+            gettext(
+                "%(path)s is no usable PEM certificate (%(reason)s). It should be the apiclient_cert.pem of the "
+                "merchant."
+            )
+            % {"path": path, "reason": error}
         ) from None
     if not isinstance(key, RSAPublicKey) or key.public_numbers() != private_key.public_key().public_numbers():
         raise KeyFileError(
-            f"{path} is the certificate of another key than COUPONPRESS_MCH_PRIVATE_KEY_FILE: take apiclient_cert.pem "
-            "and apiclient_key.pem of one download."
+            gettext(
+                "%(path)s is the certificate of another key than COUPONPRESS_MCH_PRIVATE_KEY_FILE: take "
+                "apiclient_cert.pem and apiclient_key.pem of one download."
+            )
+            % {"path": path}
         )
     number = certificate.serial_number
     serial = number.to_bytes((number.bit_length() + 7) // 8).hex().upper()  # whole bytes, as openssl shows it
     if serial_no is not None and canonical_id(serial_no) != canonical_id(serial):
         raise KeyFileError(
-            f"{path} has the serial number {serial}, and COUPONPRESS_MCH_SERIAL_NO is {serial_no}: leave the setting "
-            "out, or correct it."
+            gettext(
+                "%(path)s has the serial number %(serial)s, and COUPONPRESS_MCH_SERIAL_NO is %(serial_no)s: leave the "
+                "setting out, or correct it."
+            )
+            % {"path": path, "serial": serial, "serial_no": serial_no}
         )
     return MerchantCertificate(serial, certificate.not_valid_after_utc)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from couponpress.errors import InputError
+from couponpress.language import gettext, quoted
 from couponpress.picture_files import PICTURE_LIMIT_BYTES
 
 PICTURE_TYPES: Final = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "bmp": "image/bmp", "png": "image/png"}
@@ -40,8 +41,11 @@ def picture_form(file_name: str, picture: bytes) -> PictureForm:
     kind = PICTURE_TYPES.get(file_name.rpartition(".")[2].lower())
     if kind is None or not _FILE_NAME.fullmatch(file_name) or not 0 < len(picture) <= PICTURE_LIMIT_BYTES:
         raise InputError(
-            f"{file_name!r} ({len(picture)} bytes) cannot be uploaded: the platform takes JPG, BMP and PNG of up to "
-            "2 MB, under a name of up to 150 characters without quotes and slashes."
+            gettext(
+                "%(file_name)s (%(picture)s bytes) cannot be uploaded: the platform takes JPG, BMP and PNG of up to 2 "
+                "MB, under a name of up to 150 characters without quotes and slashes."
+            )
+            % {"file_name": quoted(file_name), "picture": len(picture)}
         )
     digest = hashlib.sha256(picture).hexdigest()
     meta = json.dumps({"filename": file_name, "sha256": digest}, ensure_ascii=False).encode()

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from couponpress.language import gettext
 from couponpress_worker.errors import DecryptError, KeyFileError
 
 SCHEME: Final = "WECHATPAY2-SHA256-RSA2048"
@@ -156,7 +157,9 @@ def unseal(key: bytes, nonce: bytes, ciphertext: str, associated_data: bytes) ->
     try:
         return AESGCM(key).decrypt(nonce, base64.b64decode(ciphertext, validate=True), associated_data)
     except (InvalidTag, binascii.Error, ValueError) as error:
-        raise DecryptError(f"the resource does not open with the APIv3 key ({type(error).__name__})") from None
+        raise DecryptError(
+            gettext("the resource does not open with the APIv3 key (%(name)s)") % {"name": type(error).__name__}
+        ) from None
 
 
 def private_key_from(pem: bytes, origin: str) -> RSAPrivateKey:
@@ -169,11 +172,16 @@ def private_key_from(pem: bytes, origin: str) -> RSAPrivateKey:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyFileError(
-            f"{origin} is no usable PEM private key ({error}). It should be the apiclient_key.pem of the merchant's "
-            "API certificate, without a pass phrase."
+            gettext(
+                "%(origin)s is no usable PEM private key (%(reason)s). It should be the apiclient_key.pem of the "
+                "merchant's API certificate, without a pass phrase."
+            )
+            % {"origin": origin, "reason": error}
         ) from None
     if not isinstance(key, RSAPrivateKey):
-        raise KeyFileError(f"{origin} holds a key that is not RSA; the platform takes RSA 2048 only.")
+        raise KeyFileError(
+            gettext("%(origin)s holds a key that is not RSA; the platform takes RSA 2048 only.") % {"origin": origin}
+        )
     return key
 
 
@@ -188,11 +196,14 @@ def public_key_from(pem: bytes, origin: str) -> RSAPublicKey:
         key = load_pem_x509_certificate(pem).public_key() if certificate else load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(
-            f"{origin} is no usable PEM public key ({error}). It should be the pub_key.pem from the merchant "
-            "platform's API security page."
+            gettext(
+                "%(origin)s is no usable PEM public key (%(reason)s). It should be the pub_key.pem from the merchant "
+                "platform's API security page."
+            )
+            % {"origin": origin, "reason": error}
         ) from None
     if not isinstance(key, RSAPublicKey):
-        raise KeyFileError(f"{origin} holds a key that is not RSA.")
+        raise KeyFileError(gettext("%(origin)s holds a key that is not RSA.") % {"origin": origin})
     return key
 
 
@@ -205,7 +216,10 @@ def apiv3_key_from(content: bytes, origin: str) -> bytes:
     key = content.removeprefix(codecs.BOM_UTF8).strip()
     if len(key) != APIV3_KEY_BYTES:
         raise KeyFileError(
-            f"{origin} holds {len(key)} bytes; an APIv3 key has exactly {APIV3_KEY_BYTES}. "
-            "Copy it again from the merchant platform's API security page."
+            gettext(
+                "%(origin)s holds %(key)s bytes; an APIv3 key has exactly %(apiv3_key_bytes)s. Copy it again from the "
+                "merchant platform's API security page."
+            )
+            % {"origin": origin, "key": len(key), "apiv3_key_bytes": APIV3_KEY_BYTES}
         )
     return key
