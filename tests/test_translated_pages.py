@@ -6,7 +6,9 @@ from os.path import relpath
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 
+from couponpress.language import LOCALE
 from tests.pages import OUTPUT, ROOT, TWINS, anchors, codes, commands, figures, sections, target
 
 PAIRS = list(TWINS.items())
@@ -127,6 +129,15 @@ def test_an_anchor_that_a_page_links_to_exists(page):
             if anchor and "://" not in link:
                 file = str(((ROOT / page).parent / path).resolve().relative_to(ROOT)) if path else page
                 assert anchor in anchors(file), f"{page}: {link}"
+
+
+def test_a_chinese_message_names_the_chinese_page():
+    with (LOCALE / "zh_CN" / "LC_MESSAGES" / "couponpress.po").open("rb") as file:
+        said = "\n".join(str(message.string) for message in read_po(file))
+    named = set(re.findall(r"(?:docs|deploy)/[\w/-]+\.md", said))
+    assert named
+    assert named & set(TWINS) == set()
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
 
 
 def test_every_chinese_page_has_an_english_one():
