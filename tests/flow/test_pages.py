@@ -1,6 +1,7 @@
 """The shell blocks of README and pages, as they stand, in their order, in one session: what a reader would type.
 
-Terminal one is `couponpress up`. The other blocks of a page are one script, for what a page sets stays set.
+Terminal one is `couponpress up`. The other blocks of a page are one script, because later blocks use what earlier ones
+set. The Chinese pages have the same commands (tests/test_translated_pages.py), so they are not run again.
 """
 
 import os
@@ -93,9 +94,15 @@ def test_the_first_catalog_of_the_readme(session):
 
 
 def test_the_nightly_page(session):
-    said = session.type("\n".join(blocks("docs/nightly.md", "sh")) + "\nkill %1\nwait")
-    assert "3 rows, 3 changed" in said
-    assert "dry run: nothing was enqueued" in said
+    first, then = blocks("docs/nightly.md", "sh")
+    in_chinese = f"COUPONPRESS_LANG=zh_CN {first.splitlines()[-1]}"
+    said = session.type(f"{first}\n{in_chinese}\n{then}\nkill %1\nwait")
+    for page in ("docs/nightly.md", "docs/zh-CN/nightly.md"):
+        rows, plan, end = blocks(page, "text")[0].splitlines()
+        assert plan[len("prices-2026-05-02T14:07: ") :].startswith("3 rows, 3 changed, ")
+        assert re.search(
+            rf"^{re.escape(rows)}\nprices-.*: 3 rows, 3 changed, .*\n{re.escape(end)}$", said, re.MULTILINE
+        )
 
 
 def test_the_python_page(session):
