@@ -164,15 +164,12 @@ class TaskSpec(_Part):
         except ValidationError as error:
             raise SpecError(problems_of(error)) from None
         refused = [Problem(name, gettext("has no place here")) for name in left_out]
-        combine = spec.combine_image
-        if combine is not None and combine.type == "EXCHANGE" and combine.scope != "SINGLE":
-            rule = gettext("an EXCHANGE coupon is known for scope SINGLE only")
-            refused.append(Problem("combine_image.scope", rule, combine.scope))
-            notes.append(_noted("combine_image.scope", rule))
+        if (combine := spec.combine_image) is not None:
+            doubtful, doubts = doubts_of(combine.scope, combine.type, combine.usage_mode)
+            refused += doubtful
+            notes += doubts
         if strict and refused:
             raise SpecError(tuple(refused))
-        if combine is not None:
-            notes.extend(_doubts(combine))
         return spec, tuple(notes)
 
     def identified(self, run: str) -> TaskSpec:
@@ -200,6 +197,22 @@ class TaskSpec(_Part):
 
     def _json(self) -> bytes:
         return self.model_dump_json(exclude_none=True).encode()
+
+
+def doubts_of(scope: Scope, coupon_type: CouponType, usage_mode: UsageMode) -> tuple[list[Problem], list[str]]:
+    """Return what the platform's pages make doubtful in a head picture: what strict reading refuses, and all notes."""
+    refused, notes = [], []
+    if coupon_type == "EXCHANGE" and scope != "SINGLE":
+        rule = gettext("an EXCHANGE coupon is known for scope SINGLE only")
+        refused.append(Problem("combine_image.scope", rule, scope))
+        notes.append(_noted("combine_image.scope", rule))
+    if scope == "SINGLE":
+        doubt = gettext("head pictures are meant for all-shop offers; a single item takes CUT_OUT")
+        notes.append(_noted("combine_image.scope", doubt))
+    if usage_mode == "PROGRESSIVE_BUNDLE":
+        doubt = gettext("PROGRESSIVE_BUNDLE is listed, yet SINGLE may be all that is supported")
+        notes.append(_noted("combine_image.usage_mode", doubt))
+    return refused, notes
 
 
 def generated_task_id(run: str, row_id: str) -> str:
@@ -248,26 +261,6 @@ def _keep_only(
     for name in strangers:
         del kept[name]
     return kept, [prefix + name for name in strangers]
-
-
-def _doubts(combine: CombineImage) -> list[str]:
-    """What the platform's pages make doubtful but do not forbid."""
-    doubts = []
-    if combine.scope == "SINGLE":
-        doubts.append(
-            _noted(
-                "combine_image.scope",
-                gettext("head pictures are meant for all-shop offers; a single item takes CUT_OUT"),
-            )
-        )
-    if combine.usage_mode == "PROGRESSIVE_BUNDLE":
-        doubts.append(
-            _noted(
-                "combine_image.usage_mode",
-                gettext("PROGRESSIVE_BUNDLE is listed, yet SINGLE may be all that is supported"),
-            )
-        )
-    return doubts
 
 
 def _noted(field: str, doubt: str) -> str:

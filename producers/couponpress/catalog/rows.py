@@ -5,10 +5,11 @@ The names of the columns that couponpress adds to a catalog's own rows stand her
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from couponpress.errors import Problem
 from couponpress.serialized_spec import SerializedSpec
@@ -51,17 +52,23 @@ class Row(NamedTuple):
 
     Attributes:
         line: the physical line on which the row begins, from 1.
-        given: the row as the catalog gave it.
+        source: the cells; of a row of JSON its object, or the line that holds it.
         serialized_spec: the request, with `row_id` set; a row with its own task_id and no row id goes by that.
         notes: sentences about what was left out or is doubtful; few different ones, so they can be counted.
         default_row_id: the id that the row has when it brings none of its own.
     """
 
     line: int
-    given: Given
+    source: Given
     serialized_spec: SerializedSpec
     notes: tuple[str, ...]
     default_row_id: str
+
+    @property
+    def given(self) -> Given:
+        """The row as the catalog gave it."""
+        source = self.source
+        return cast(dict[str, Any], json.loads(source)) if isinstance(source, str) else source
 
     @property
     def spec(self) -> TaskSpec:

@@ -84,7 +84,7 @@ class SheetRows:
             notes = [self._zero_note(name) for at, name, unit in self._used if unit and cells[at].is_formula_zero]
             if is_hidden:
                 notes.append(gettext(HIDDEN))
-            return row._replace(given=cells, notes=(*row.notes, *notes) if notes else row.notes)
+            return row._replace(source=cells, notes=(*row.notes, *notes) if notes else row.notes)
         told = {problem.field for problem in problems}
         more = [one for one in row.problems if one.field not in told] if isinstance(row, BrokenRow) else []
         return BrokenRow(line, row.default_row_id, cells, (*problems, *more))
