@@ -120,12 +120,12 @@ _QUOTES: Final = 4
 class SpecChecker:
     """Checks the requests of one catalog; remembers what they share. For one language, and for one thread."""
 
-    def __init__(self, *, strict: bool, is_id: Callable[[str], object]) -> None:
+    def __init__(self, *, strict: bool, is_id: Callable[[str], object] = bool) -> None:
         """Prepare for requests.
 
         Args:
             strict: as of `TaskSpec.parse`.
-            is_id: tells of a row_id, task_id or brand_id whether it may be taken as it stands.
+            is_id: tells of a row_id, task_id or brand_id whether it may be taken as it stands; without it, any may.
         """
         self._strict = strict
         self._is_id = is_id

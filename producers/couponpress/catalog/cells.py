@@ -20,6 +20,8 @@ _YUAN = re.compile(
     rf"(?:人民币|CNY|RMB)?\s*(?:(?:CN)?¥)?\s*({_WHOLE})(\.[0-9]+)?\s*(?:(?:元|圆)整?|块|¥|人民币|CNY|RMB)?",
     re.IGNORECASE,
 )
+#: The usual spelling of an amount in yuan, which is looked for first, for speed.
+_USUAL_YUAN = re.compile(r"([1-9][0-9]{0,20}|0)(?:\.([0-9]{1,2}))?").fullmatch
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*(off)?", re.IGNORECASE)
 _FOLD = re.compile(r"打?\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*折")
 #: Under a discount, 15折 may be 1.5折 or 85 % of the price by mistake; from 2.0折 on the short spelling is clear.
@@ -134,6 +136,9 @@ def yuan(text: str) -> int:
     Raises:
         CellError: no amount, or more than two decimals.
     """
+    if usual := _USUAL_YUAN(text):
+        whole, fraction = usual.groups("")
+        return int(whole + fraction.ljust(2, "0"))
     found = _YUAN.fullmatch(_plain(text))
     if found is None:
         raise CellError(gettext("must be an amount in yuan (元), for example 199.90"))

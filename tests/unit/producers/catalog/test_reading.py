@@ -12,10 +12,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from couponpress import catalog
-from couponpress.catalog import cells, offers
+from couponpress import catalog, compiled_spec
+from couponpress.catalog import cells, plain_rows
+from couponpress.catalog import table as table_module
 from couponpress.catalog.csv_records import BadText, records
-from couponpress.catalog.offers import Offers
+from couponpress.catalog.plain_rows import PlainRows
+from couponpress.compiled_spec import SpecChecker
 from couponpress.errors import CatalogError
 from couponpress.ledger.chunks import identified_in
 from couponpress.serialized_spec import SerializedSpec
@@ -724,21 +726,29 @@ json_rows = st.builds(
 
 
 def on_the_slow_way(text, kind, **options):
-    """Read a catalog without remembering anything; gives the specs of its good rows too, as they were checked."""
+    """Read a catalog by the model alone; gives the specs of its good rows too, as they were checked."""
     specs = []
 
-    def learn(_, __, spec, ___):
+    def serialized(spec):
         specs.append(spec)
-        return SerializedSpec.of(spec)
+        return of(spec)
 
-    with patch.object(Offers, "serialized", lambda *_: None), patch.object(Offers, "learn", learn):
+    of = SerializedSpec.of
+    refused = {"of_json": lambda *_: None, "of_fields": lambda *_: None}
+    with patch.multiple(SpecChecker, **refused), patch.object(SerializedSpec, "of", serialized):
         return *read_all(text, kind, **options), specs
+
+
+def essence(row):
+    if isinstance(row, catalog.BrokenRow):
+        return row
+    return row.line, row.given, row.serialized_spec, row.notes, row.default_row_id
 
 
 def assert_the_same(text, kind, strict):
     rows, found = read_all(text, kind, strict=strict)
     slow_rows, slowly, specs = on_the_slow_way(text, kind, strict=strict)
-    assert found == slowly
+    assert [essence(row) for row in found] == [essence(row) for row in slowly]
     assert (rows.good, rows.broken, rows.notes) == (slow_rows.good, slow_rows.broken, slow_rows.notes)
     good = [row for row in found if isinstance(row, catalog.Row)]
     for row, spec in zip(good, specs, strict=True):
@@ -786,7 +796,7 @@ def test_a_merchants_catalog_is_read_as_on_the_slow_way_byte_for_byte(tmp_path, 
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_an_offer_is_checked_once(kind):
+def test_a_plain_row_needs_no_model(kind):
     picture = {"brand_id": "1", "image_generation_type": "CUT_OUT"}
     urls = [f"{URL}?{number}" for number in range(100)]
     lines = {
@@ -795,21 +805,53 @@ def test_an_offer_is_checked_once(kind):
     }
     with patch.object(TaskSpec, "parse", wraps=TaskSpec.parse) as parse:
         _, found = read_all(lines[kind], kind)
-    assert parse.call_count == 1
+    assert parse.call_count == 0
     assert [row.spec.cut_out.image_url for row in found] == urls
 
 
-@pytest.mark.parametrize("different", ["brand", "offer"])
+def test_a_merchants_catalog_needs_no_model(tmp_path):
+    """Words of every kind, amounts in yuan, 折, colours, pictures: what `plain_rows` is for."""
+    sample_catalog.write(tmp_path / "sample.csv", rows=1000, broken=0)
+    with patch.object(TaskSpec, "parse", wraps=TaskSpec.parse) as parse:
+        rows, _ = read_all((tmp_path / "sample.csv").read_bytes())
+    assert (rows.good, parse.call_count) == (1000, 0)
+
+
+def test_a_picture_beside_an_offer_is_noted_without_the_model():
+    header = "brand_id,scope,type,threshold,percent_off,image_url\n"
+    text = header + "".join(f"1,ALL,DISCOUNT,{number},1,{URL}\n" for number in range(10))
+    with patch.object(TaskSpec, "parse", wraps=TaskSpec.parse) as parse:
+        rows, _ = read_all(text)
+    assert (rows.good, parse.call_count) == (10, 0)
+    assert rows.notes == {"image_url: not sent, it has no place in a DISCOUNT row": 10}
+    assert_the_same(text, "csv", strict=False)
+    assert_the_same(text, "csv", strict=True)
+
+
+def test_a_picture_that_may_be_the_end_of_an_amount_is_read_by_the_model():
+    text = "brand_id,scope,type,percent_off,threshold,image_url\n1,ALL,DISCOUNT,1,1,299\n1,ALL,DISCOUNT,1,1,x\n"
+    assert_the_same(text, "csv", strict=False)
+    assert [row.problems[0].field for row in read_all(text)[1][:1]] == ["image_url"]
+
+
+@pytest.mark.parametrize("different", ["brand", "words"])
 def test_what_is_remembered_is_bounded_and_may_be_forgotten(different, monkeypatch):
-    monkeypatch.setattr(offers, "_REMEMBERED", 3)
+    monkeypatch.setattr(compiled_spec, "_REMEMBERED", 3)
+    monkeypatch.setattr(plain_rows, "_REMEMBERED", 3)
     header = "brand_id,scope,type,threshold,percent_off\n"
-    lines = [f"{number},ALL,DISCOUNT,0,1\n" if different == "brand" else f"1,ALL,DISCOUNT,{number},1\n"
-             for number in range(10)]  # fmt: skip
-    remembered = Offers()
-    with patch("couponpress.catalog.table.Offers", lambda: remembered):
+    spellings = ["1"] * 10 if different == "words" else list(map(str, range(10)))
+    lines = [f"{brand},{' ' * (number if different == 'words' else 0)}ALL,DISCOUNT,{number},1\n"
+             for number, brand in enumerate(spellings)]  # fmt: skip
+    made = []
+
+    def kept(*arguments, **options):
+        made.append(PlainRows(*arguments, **options))
+        return made[-1]
+
+    with patch.object(table_module, "PlainRows", kept):
         assert_the_same(header + "".join(lines * 2), "csv", strict=False)
-    assert 0 < len(remembered._heads) <= 3
-    assert 0 < len(remembered._offers) <= 3
+    assert 0 < len(made[0]._shapes) <= 3
+    assert 0 < len(made[0]._checker._heads) <= 3
 
 
 # --- JSONL -----------------------------------------------------------------------------------------------------------
