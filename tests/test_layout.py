@@ -107,8 +107,8 @@ ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
     "rate settings events wechatpay outbound periodic timings errors help_texts",
     "couponpress": "__main__ cli gateway metrics nightly asyncio_client client overview uploads catalog settings "
-    "transport ledger serialized_spec spec broken_rules results stored_sentences picture_files outcome keys "
-    "setting_names plurals errors pydantic_sentences sentence_patterns language",
+    "transport ledger compiled_spec serialized_spec spec broken_rules results stored_sentences picture_files outcome "
+    "keys setting_names plurals errors pydantic_sentences sentence_patterns language",
 }
 
 
@@ -168,6 +168,7 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",
     },
+    ("msgspec",): {"couponpress.compiled_spec"},
     ("opentelemetry",): {"couponpress_worker.runtime.traces"},
     ("prometheus_client",): {"couponpress.metrics"},
     ("structlog",): {

@@ -14,6 +14,7 @@ This package is all that a producer needs; it loads no HTTP client and no crypto
 order in which a spec meets them:
 
     spec              what a producer asks for: the contract, and the exact bytes of a request
+    compiled_spec     the contract as structs, which check a plain request quickly
     broken_rules      says in words which rules of a request are broken
     serialized_spec   a spec as it is stored
     outcome           how a spec stands and how it can end

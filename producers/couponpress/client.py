@@ -57,6 +57,7 @@ from couponpress.overview.snapshot import Overview
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
+from couponpress.transport.consumer_thread import ConsumerThread
 from couponpress.transport.hints import Hints
 from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.web_address import shown_url
@@ -175,7 +176,7 @@ class Client:
         on_progress: Callable[[int], None] | None = None,
         on_wait: Callable[[], None] | None = None,
     ) -> Receipt:
-        """Enqueue specs from an iterable of any length, in constant memory.
+        """Enqueue specs from an iterable of any length, in constant memory; storing runs beside reading.
 
         Args:
             specs: the specs, also as a catalog gives them, or request bodies as mappings.
@@ -195,17 +196,26 @@ class Client:
         """
         with self._asking():
             if all_or_none:
-                receipt = Receipt(run, 0, 0)
-                with self.upload(run=run, lane=lane, hook=hook, on_wait=on_wait) as add:
-                    for piece in _pieces(specs):
-                        receipt = add(piece)
+                receipt, seen = Receipt(run, 0, 0), 0
+
+                def store(piece: list[SerializedSpec]) -> None:
+                    nonlocal receipt
+                    receipt = add(piece)
+
+                with (
+                    self.upload(run=run, lane=lane, hook=hook, on_wait=on_wait) as add,
+                    ConsumerThread(store) as stored,
+                ):
+                    for piece in _pieces(map(_written, specs)):
+                        stored.put(piece)
+                        seen += len(piece)
                         if on_progress is not None:
-                            on_progress(receipt.new + receipt.known)
+                            on_progress(seen)
                 return receipt
             new = known = 0
             for chunk in _chunks(specs, _checked_name(run)):
-                stored = self._enqueue_open(run, lane, chunk, self._hook(hook))
-                new, known = new + stored.new, known + stored.known
+                enqueued = self._enqueue_open(run, lane, chunk, self._hook(hook))
+                new, known = new + enqueued.new, known + enqueued.known
                 if on_progress is not None:
                     on_progress(new + known)
             return Receipt(run, new, known)

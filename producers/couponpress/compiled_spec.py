@@ -9,20 +9,23 @@ at import.
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import msgspec
-from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from couponpress.errors import Problem
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec, doubts_of
 
 #: How many heads of bodies are remembered before all are forgotten; a catalog has few brands.
 _REMEMBERED: Final = 10_000
+#: The constraints that both libraries have, by the same names.
+_CONSTRAINTS: Final = {"ge", "le", "min_length", "max_length", "pattern"}
 #: Makes a serialized spec in two thirds of the time that its class takes.
 _made: Final = tuple.__new__
 
@@ -86,20 +89,13 @@ def _type_of(annotation: Any, metadata: list[Any]) -> Any:  # noqa: ANN401 - typ
 def _constraints(metadata: list[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in metadata:
-        if isinstance(one, Ge):
-            found["ge"] = one.ge
-        elif isinstance(one, Le):
-            found["le"] = one.le
-        elif isinstance(one, MinLen):
-            found["min_length"] = one.min_length
-        elif isinstance(one, MaxLen):
-            found["max_length"] = one.max_length
-        elif set(vars(one)) == {"pattern"} and one.pattern.startswith("^") and one.pattern.endswith(r"\z"):
-            # The end of a text is \z to pydantic and \Z to Python's re.
-            found["pattern"] = one.pattern.removesuffix(r"\z") + r"\Z"
-        else:
-            raise TypeError(f"the constraint {one} has no counterpart")
-    return found
+        names = [field.name for field in dataclasses.fields(one)] if dataclasses.is_dataclass(one) else vars(one)
+        found |= {name: getattr(one, name) for name in names}
+    pattern = found.get("pattern", r"^\z")
+    if found.keys() - _CONSTRAINTS or not (pattern.startswith("^") and pattern.endswith(r"\z")):
+        raise TypeError(f"{found} holds a constraint that has no counterpart")
+    # The end of a text is \z to pydantic and \Z to Python's re.
+    return {**found, "pattern": pattern.removesuffix(r"\z") + r"\Z"} if "pattern" in found else found
 
 
 _Request: Final[Any] = struct_of(TaskSpec)
@@ -113,6 +109,7 @@ if _BEFORE != ["brand_id"] or len(_BEHIND) != 3:
 
 _decode: Final[Callable[[str], Any]] = msgspec.json.Decoder(_Request).decode
 _encode: Final = msgspec.json.Encoder().encode
+_NO_NOTES: Final[tuple[str, ...]] = ()
 #: How many quotes stand around a key and a text.
 _QUOTES: Final = 4
 
@@ -130,7 +127,7 @@ class SpecChecker:
         self._strict = strict
         self._is_id = is_id
         self._heads: dict[str, bytes] = {}
-        self._notes: dict[tuple[str, str, str], tuple[str, ...] | None] = {}
+        self._notes: dict[tuple[Any, Any, Any], tuple[tuple[Problem, ...], tuple[str, ...]]] = {}
 
     def of_json(self, text: str, default_row_id: str) -> Checked | None:
         """Check and serialize the request that a line of JSON holds.
@@ -159,22 +156,18 @@ class SpecChecker:
     def of_fields(self, raw: Mapping[str, Any], default_row_id: str) -> Checked | None:
         """Check and serialize the request that plain data holds; None when `TaskSpec.parse` must be asked."""
         try:
-            request = msgspec.convert(raw, _Request)
-        except (ValueError, RecursionError):
+            return self._serialized(msgspec.convert(raw, _Request), default_row_id)
+        except (ValueError, TypeError, RecursionError):  # TypeError: a text of a class of its own has no JSON here
             return None
-        return self._serialized(request, default_row_id)
 
     def _serialized(self, request: Any, default_row_id: str) -> Checked | None:  # noqa: ANN401 - a struct made above
-        notes: tuple[str, ...] | None = ()
-        combine = request.combine_image
+        combine, notes = request.combine_image, _NO_NOTES
         if combine is not None:
             key = (combine.scope, combine.type, combine.usage_mode)
-            try:
-                notes = self._notes[key]
-            except KeyError:
-                refused, doubts = doubts_of(*key)
-                notes = self._notes[key] = None if self._strict and refused else tuple(doubts)
-            if notes is None:
+            if (known := self._notes.get(key)) is None:
+                known = self._notes[key] = doubts_of(*key)
+            refused, notes = known
+            if refused and self._strict:
                 return None
         row_id, task_id, is_id = request.row_id, request.task_id, self._is_id
         if not ((row_id is None or is_id(row_id)) and (task_id is None or is_id(task_id))):

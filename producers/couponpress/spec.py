@@ -8,7 +8,7 @@ brand/4015736297). All amounts are cents (分).
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -33,6 +33,9 @@ RULE_OF_TYPE: Mapping[str, str] = {
 
 #: The platform counts in 64-bit integers.
 _INT64_MAX = 2**63 - 1
+
+#: What stands for the two letters of base64 that a URL cannot hold.
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 Cents = Annotated[int, Field(ge=0, le=_INT64_MAX)]
 TaskId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{6,40}\z")]
@@ -199,9 +202,12 @@ class TaskSpec(_Part):
         return self.model_dump_json(exclude_none=True).encode()
 
 
-def doubts_of(scope: Scope, coupon_type: CouponType, usage_mode: UsageMode) -> tuple[list[Problem], list[str]]:
+def doubts_of(
+    scope: Scope, coupon_type: CouponType, usage_mode: UsageMode
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Return what the platform's pages make doubtful in a head picture: what strict reading refuses, and all notes."""
-    refused, notes = [], []
+    refused: list[Problem] = []
+    notes: list[str] = []
     if coupon_type == "EXCHANGE" and scope != "SINGLE":
         rule = gettext("an EXCHANGE coupon is known for scope SINGLE only")
         refused.append(Problem("combine_image.scope", rule, scope))
@@ -212,7 +218,7 @@ def doubts_of(scope: Scope, coupon_type: CouponType, usage_mode: UsageMode) -> t
     if usage_mode == "PROGRESSIVE_BUNDLE":
         doubt = gettext("PROGRESSIVE_BUNDLE is listed, yet SINGLE may be all that is supported")
         notes.append(_noted("combine_image.usage_mode", doubt))
-    return refused, notes
+    return tuple(refused), tuple(notes)
 
 
 def generated_task_id(run: str, row_id: str) -> str:
@@ -227,7 +233,7 @@ def task_ids_of(run: str) -> Callable[[str], str]:
     def task_id_of(row_id: str) -> str:
         digest = of_run.copy()
         digest.update(row_id.encode())
-        return "cp_" + urlsafe_b64encode(digest.digest()[:15]).decode()
+        return "cp_" + b2a_base64(digest.digest()[:15], newline=False).translate(_URL_SAFE).decode()
 
     return task_id_of
 

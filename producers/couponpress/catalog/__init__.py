@@ -20,7 +20,8 @@ The modules, in the order in which a file passes them:
     header_row         finds the header below titles and notes
     sheets             all sheets of a workbook, one after the other
     columns            a header becomes a plan; `cells` reads the cell of a column, `ids` that of an id
-    table, json_lines  a record becomes a row, `rows` has its shape; `offers` remembers what was checked already
+    table, json_lines  a record becomes a row, `rows` has its shape; `plain_rows` reads the usual rows of a table
+                       quickly, `row_reading` any row cell by cell
     merchant_pictures  pictures that are not at the platform yet; `picture_table` keeps what became of them
     duplicate_ids      rows whose id stands twice; `id_table` keeps the ids
     reader             the catalog as a whole; `summary` is what a person is told once about it

@@ -132,12 +132,12 @@ class Catalog:
             rows = self._seen.checked(rows, self.name, self._columns_of_ids, notes)
         try:
             for row in rows:
-                self._last_line = row.line
-                if isinstance(row, Row):
+                self._last_line = row[0]
+                if row.__class__ is Row:
                     if self.summary.offer is None:
                         self.summary.note(row)
                     self.good += 1
-                    for note in row.notes:
+                    for note in row[3]:
                         notes[note] += 1
                 else:
                     self.broken += 1

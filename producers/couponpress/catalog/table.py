@@ -71,7 +71,7 @@ class Table:
         """Turn one record into a row."""
         if self._empty and not self._empty.isdisjoint(map(str.strip, cells)):
             row = self._row(line, ["" if cell.strip() in self._empty else cell for cell in cells])
-            return row._replace(source=cells)
+            return row._replace(source=cells) if isinstance(row, Row) else row._replace(given=cells)
         return self._row(line, cells)
 
     def _row(self, line: int, cells: list[str]) -> Row | BrokenRow:

@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import index_entry
@@ -23,6 +23,9 @@ CHUNK_SIZE = 100
 
 #: How many bytes of a body's digest are stored; by them two bodies of one task_id are compared.
 DIGEST_BYTES = 8
+
+#: Makes a named tuple in two thirds of the time that its class takes.
+_made: Final = tuple.__new__
 
 #: Level 1 takes a third of level 6's time for a tenth more bytes.
 _ZLIB_LEVEL = 1
@@ -69,7 +72,7 @@ def identified_in(run: str) -> Callable[[SerializedSpec], Identified]:
     def identified(written: SerializedSpec) -> Identified:
         row_id, task_id, head, tail = written
         task_id = task_id or task_id_of(str(row_id))
-        return Identified(task_id, Row(row_id or task_id, head + task_id.encode() + tail))
+        return _made(Identified, (task_id, _made(Row, (row_id or task_id, head + task_id.encode() + tail))))
 
     return identified
 
