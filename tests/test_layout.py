@@ -360,7 +360,6 @@ WHOLE_SENTENCES = "its sentences stand whole, to be translated, beside what they
 MAY_BE_LONG = {
     "couponpress.asyncio_client": "every method of the client stands here with its errors",
     "couponpress.catalog.reader": WHOLE_SENTENCES,
-    "couponpress.catalog.table": WHOLE_SENTENCES,
     "couponpress.catalog.workbook_cells": WHOLE_SENTENCES,
     "couponpress.client": "the whole public face of the package is one class",
     "couponpress.keys": "every name in Redis stands here with its type and how long it lives",

@@ -7,6 +7,7 @@ import time
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
+from unittest.mock import patch
 
 import pytest
 
@@ -27,6 +28,7 @@ from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.leases import Leased, NotLeased
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
+from couponpress.transport.consumer_thread import MOST_WAITING
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress_worker.demo.fleet import sample_catalog
 from couponpress_worker.runtime.redis_server import free_port
@@ -193,11 +195,36 @@ def test_the_specs_are_taken_a_chunk_at_a_time(client, all_or_none):
 def test_nothing_is_free_before_the_last_spec_is_stored(client, server):
     def source():
         yield from specs(range(CHUNK_SIZE + 1))
+        deadline = time.monotonic() + 30
+        while not client.run("may").uploading:  # the first chunk is stored beside the reading
+            assert time.monotonic() < deadline
         assert (client.run("may").uploading, client.run("may").total) == (CHUNK_SIZE, 0)
         assert announced(server) == []
 
     client.enqueue_many(source(), run="may")
     assert client.run("may").waiting == CHUNK_SIZE + 1
+
+
+def test_reading_goes_no_further_ahead_than_a_few_chunks(client):
+    """Memory stays bounded when Redis is slower than the reading."""
+    read, stored = [], []
+    add_chunk = UploadLedger.enqueue_staged
+
+    def slowly(self, *arguments):
+        if len(stored) < 3:
+            time.sleep(0.2)
+        stored.append(len(read))
+        return add_chunk(self, *arguments)
+
+    def source():
+        for one in specs(range(20 * CHUNK_SIZE)):
+            read.append(one)
+            yield one
+
+    with patch.object(UploadLedger, "enqueue_staged", slowly):
+        client.enqueue_many(source(), run="may")
+    assert len(stored) == 20
+    assert all(at <= (number + MOST_WAITING + 3) * CHUNK_SIZE for number, at in enumerate(stored))
 
 
 def test_as_you_go_each_chunk_is_free_at_once(client, server):
