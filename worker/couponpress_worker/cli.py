@@ -53,10 +53,9 @@ def worker(
     settings = _checked_settings(starting="worker")
     # An output that cannot be written fails here, and not in Celery's banner, where it would be a traceback.
     if settings.log == "text":
-        typer.echo(
-            gettext("worker of %(signs_as)s %(mchid)s")
-            % {"signs_as": gettext(settings.signs_as), "mchid": settings.mchid}
-        )
+        is_partner = settings.signs_as == "partner"
+        told = gettext("worker of partner %(mchid)s") if is_partner else gettext("worker of brand %(mchid)s")
+        typer.echo(told % {"mchid": settings.mchid})
     serve_in_english()
     words = ["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=INFO", "--without-mingle"]
     words += ["--without-gossip", f"--hostname=couponpress-{os.getpid()}@%h"]
