@@ -152,6 +152,7 @@ def test_decisions_know_no_wiring():
 #: Who may speak to which library: rooms, or single modules.
 SPOKEN_BY = {
     ("celery", "kombu", "redbeat"): {
+        "couponpress.transport.broker",
         "couponpress.transport.hints",
         "couponpress_worker.app",
         "couponpress_worker.runtime.beat",
@@ -159,6 +160,7 @@ SPOKEN_BY = {
         "couponpress_worker.submission.celery_consumer",
         "couponpress_worker.submission.message_filter",
         "couponpress_worker.submission.publisher",
+        "couponpress_worker.submission.task_results",
     },
     ("fastapi", "starlette", "uvicorn"): {
         "couponpress.gateway",

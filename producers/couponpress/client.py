@@ -116,7 +116,7 @@ class Client:
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._dead_letters = DeadLetterLedger(self._redis, self._keys)
         self._overview = SharedOverview(OverviewReader(self._redis, self._keys).read)
-        self._hints = Hints(address, self._keys)
+        self._hints = Hints(self._settings.broker_address, self._keys)
 
     def __enter__(self) -> Self:
         return self

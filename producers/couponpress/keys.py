@@ -44,7 +44,7 @@ class Keys:
 
     def queue(self, lane: str) -> str:
         """LIST (Celery's): hints for chunks of a lane that wait. TTL: none, workers take them."""
-        return f"{self.prefix}queue:{lane}"
+        return f"{self.prefix}{self.queue_name(lane)}"
 
     @property
     def queue_again(self) -> str:
@@ -52,12 +52,43 @@ class Keys:
 
         TTL: none, workers take them.
         """
-        return f"{self.prefix}queue:again"
+        return f"{self.prefix}{self.again_name}"
 
     @property
     def queues(self) -> tuple[str, ...]:
         """Every queue of this partner, in the order in which a worker reads them."""
         return (self.queue("urgent"), self.queue_again, self.queue("bulk"))
+
+    def queue_name(self, lane: str) -> str:
+        """Return the name by which Celery knows a lane's queue; its transport puts the prefix before it."""
+        return f"queue:{lane}"
+
+    @property
+    def again_name(self) -> str:
+        """The name by which Celery knows the queue for chunks that a worker has had before."""
+        return self.queue_name("again")
+
+    @property
+    def queue_names(self) -> tuple[str, ...]:
+        """The names by which Celery knows the queues, in the order in which a worker reads them."""
+        return (self.queue_name("urgent"), self.again_name, self.queue_name("bulk"))
+
+    @property
+    def unacked(self) -> str:
+        """HASH (Celery's): hints that a worker fetched and has not begun. TTL: none, they are acknowledged or put back.
+
+        With it go `unacked_index`, a ZSET of the moments when they were fetched, and `unacked_mutex`, a STRING that
+        lives for as long as one worker puts back what nobody began.
+        """
+        return f"{self.prefix}unacked"
+
+    @property
+    def task_results(self) -> str:
+        """Prefix of STRINGs (Celery's), and of CHANNELs of their names: summaries of chunk tasks. TTL: an hour.
+
+        Kept only where COUPONPRESS_CELERY_RESULTS asks for them.
+        """
+        return f"{self.prefix}celery-task-meta-"
 
     @property
     def runs(self) -> str:

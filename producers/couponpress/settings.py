@@ -25,7 +25,8 @@ from couponpress.transport.web_address import host_of, literal, never_called
 
 
 def _redis_url(url: str) -> str:
-    RedisAddress.parse(url)
+    for name in RedisAddress.parse(url).unreadable_files():
+        raise ValueError(gettext("names a file that cannot be read: %(name)s") % {"name": name})
     return url
 
 
@@ -71,7 +72,12 @@ class ProducerSettings(BaseSettings):
     redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
         "redis://127.0.0.1:6379/0",
         repr=False,  # it may hold a password
-        description="The Redis that producers and workers share: broker, ledger, limiter and results.",
+        description="The Redis that producers and workers share: ledger, limiter and, without BROKER_URL, the broker.",
+    )
+    broker_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(
+        None,
+        repr=False,  # as above
+        description="Another Redis for Celery's queues alone; what is in them may be lost at any time.",
     )
     mchid: str = Field(
         pattern=r"^[0-9A-Za-z_-]+$",
@@ -135,6 +141,11 @@ class ProducerSettings(BaseSettings):
         return RedisAddress.parse(self.redis_url)
 
     @property
+    def broker_address(self) -> RedisAddress:
+        """The address of the Redis that carries Celery's queues."""
+        return RedisAddress.parse(self.broker_url or self.redis_url)
+
+    @property
     def proxy_rule(self) -> ProxyRule:
         """Which proxy each call goes through: PROXY, else the machine's own variables, as they are now.
 
@@ -188,7 +199,7 @@ def redis_setting() -> dict[str, str]:
 
 def without_password(url: str) -> str:
     """Return a URL that can be shown: user name and password are cut out."""
-    return re.sub(r"([?&](?:sentinel_)?(?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))
+    return re.sub(r"([?&](?:sentinel_|ssl_)?(?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))
 
 
 def _troubles(error: ValidationError, hidden: set[str]) -> list[str]:

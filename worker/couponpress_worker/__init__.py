@@ -9,6 +9,7 @@
         publisher         publishes hints for chunks that were in hand before
         message_filter    moves queue messages that are no hints to the dead letters
         celery_consumer   Celery's consumer, patient while Redis is away
+        task_results      keeps what chunk tasks did, for who asks for it
         ledger_poller     finds chunks that no hint led to, urgent ones at once
         submitter         one chunk from its lease to its outcomes
         leased_chunk      what is known of a chunk in between

@@ -19,46 +19,49 @@ from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.loaders.app import AppLoader
 from celery.utils.log import get_multiprocessing_logger
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from couponpress.errors import CouponpressError
 from couponpress.keys import Keys
 from couponpress.settings import configured_log
+from couponpress.transport.broker import broker_settings, name_of
 from couponpress.transport.log_lines import format_lines, log_to_stderr
 from couponpress_worker.runtime.process import Process
 from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
-from couponpress_worker.submission.message_filter import transport_for
+from couponpress_worker.submission.message_filter import ScreeningTransport
 from couponpress_worker.submission.publisher import Publisher
+from couponpress_worker.submission.task_results import result_settings
 
 #: A hint that a worker fetched and did not begin within so long is given to another. It would also do no harm to lose
 #: it, for the ledger knows what waits.
 HINT_SECONDS = 60
-#: How long Celery keeps a chunk task's summary; the ledger keeps the truth.
-SUMMARY_SECONDS = 3600
 
 
 def celery_configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's own settings, from ours."""
     keys = Keys(settings.mchid)
-    redis_servers = settings.redis_address.celery()
+    broker = broker_settings(settings.broker_address, keys)
     return {
-        **redis_servers,
-        "broker_transport": transport_for(redis_servers["broker_url"]),
-        "result_expires": SUMMARY_SECONDS,
+        **broker,
+        **(result_settings(settings.redis_address, keys) if settings.celery_results else {}),
+        "broker_transport": name_of(ScreeningTransport),
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
-        "task_queues": [Queue(name, routing_key=name) for name in keys.queues],
-        "task_default_queue": keys.queue("bulk"),
+        # Straight to the queues: an exchange with a name would need a table of its bindings in Redis.
+        "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in keys.queue_names],
+        "task_default_queue": keys.queue_name("bulk"),
         "broker_transport_options": {
-            **redis_servers["broker_transport_options"],
+            **broker["broker_transport_options"],
             # The queues are emptied in the order given: urgent, then what was in hand before, then bulk.
             "queue_order_strategy": "priority",
             "visibility_timeout": HINT_SECONDS,
             "screened_mchid": settings.mchid,
+            "ledger_address": settings.redis_address,
         },
+        "worker_enable_remote_control": settings.celery_control,
         "broker_connection_retry_on_startup": True,
         # Redis may stay away for as long as it likes, or refuse what it takes for granted: the consumer goes on.
         "broker_connection_max_retries": None,

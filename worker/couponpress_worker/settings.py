@@ -128,6 +128,12 @@ class Settings(ProducerSettings):
     )
     query_rate: Rate = Field("20/second", description="The query limit of the whole fleet.")
     upload_rate: Rate = Field("20/second", description="The picture-upload limit of the whole fleet.")
+    celery_control: bool = Field(
+        False, description="Let workers answer Celery's remote control: `celery inspect`, `celery control`, Flower."
+    )
+    celery_results: bool = Field(
+        False, description="Keep what each chunk's task did in Celery's result backend, for an hour."
+    )
     lateness_ms: int = Field(
         20,
         ge=2,

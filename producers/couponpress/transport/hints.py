@@ -19,6 +19,7 @@ from couponpress.transport.redis_address import RedisAddress
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Producer
     from kombu.pools import ProducerPool
 
 log = logging.getLogger(__name__)
@@ -57,33 +58,38 @@ class Hints:
 
     def _publish(self, chunk_ids: list[str], *, again: bool) -> None:
         """Publish many in one round trip."""
-        from kombu.utils.uuid import uuid
-
         celery, producers = self._own()
-        declared: set[str] = set()
         acquired: Any = producers.acquire(block=True)  # its types know no `batch`
         with acquired as producer, producer.batch():
             for chunk_id in chunk_ids:
                 lane = lane_of(chunk_id)
-                queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
-                # Not send_task: it subscribes to each result, for which nobody waits.
-                message = celery.amqp.create_task_message(
-                    uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
-                )
-                # What Celery would find out for each message anew, at half of a message's cost.
-                declare: list[str] | None = [] if queue in declared else None
-                celery.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue, declare=declare)
-                declared.add(queue)
+                queue = self._keys.again_name if again and lane == "bulk" else self._keys.queue_name(lane)
+                publish(celery, producer, queue, chunk_id)
 
     def _own(self) -> tuple[Celery, ProducerPool]:
         """Return this object's own; Celery's pools belong to every app of the process, so nobody could close them."""
         from celery import Celery
         from kombu.pools import ProducerPool
 
+        from couponpress.transport.broker import broker_settings
+
         with self._opening:
             if self._opened is None:
                 celery = Celery("couponpress", set_as_current=False)
-                celery.conf.update(self._address.celery())
+                celery.conf.update(broker_settings(self._address, self._keys))
                 connections = celery.connection_for_write().Pool(_CONNECTIONS)
                 self._opened = celery, ProducerPool(connections, limit=_CONNECTIONS)
             return self._opened
+
+
+def publish(celery: Celery, producer: Producer, queue: str, chunk_id: str) -> None:
+    """Publish a chunk's hint straight to a queue: no exchange is declared for it, and no binding is stored."""
+    from kombu.utils.uuid import uuid
+
+    # Not send_task: it subscribes to each result, for which nobody waits, and tries for 19 s while Redis is away.
+    message = celery.amqp.create_task_message(
+        uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
+    )
+    celery.amqp.send_task_message(
+        producer, SUBMIT_TASK, message, queue=queue, exchange="", routing_key=queue, declare=[]
+    )

@@ -1,40 +1,84 @@
-"""Reads the address of Redis, a single server or a Sentinel set, for redis-py and for Celery.
+"""Reads the address of Redis, and makes clients for it: one server, a socket of this machine, or a Sentinel set.
 
     redis://user:password@host:6379/0                               one server
     rediss://user:password@host:6379/0                              the same over TLS; its certificate is checked
+    unix://user:password@/run/redis.sock?db=0                       a server of this machine, by its socket
     sentinel://user:password@host:26379,host:26379/mymaster/0       the master `mymaster`, database 0
+    sentinels://user:password@host:26379,host:26379/mymaster/0      the same, with TLS to the servers and the Sentinels
 
-User and password are those of the server and may be left out; `?sentinel_password=…` is the password of the Sentinels.
-redis-py and Celery read addresses differently, so only forms that mean the same to both are accepted. Nothing is
-opened here.
+User and password are those of the server and may be left out. Behind a `?` stand options: `protocol` (2 or 3), `db`,
+`ssl_…` where TLS is spoken, `sentinel_username` and `sentinel_password` for Sentinels. Percent-encoding lets each part
+hold any character. RESP2 is spoken unless `protocol=3` asks for more: every server and proxy knows RESP2, and some know
+nothing else. Reading an address opens nothing, and clients connect when they are first used.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar, cast
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from typing import Any, Final, Self, TypeVar, cast
+from urllib.parse import parse_qsl, unquote
 
 import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
-from redis.connection import parse_url
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from couponpress.language import gettext
+from couponpress.language import gettext, gettext_noop
 
 #: When a Sentinel does not answer within this time, the next one is asked.
 SENTINEL_SECONDS = 1.0
-_SENTINEL_PORT = 26379
-_FORMS = (
-    "must read like redis://:password@host:6379/0, rediss://… or "
+_PORT: Final = 6379
+_SENTINEL_PORT: Final = 26379
+_FORMS = gettext_noop(
+    "must read like redis://:password@host:6379/0, rediss://…, unix:///run/redis.sock or "
     "sentinel://:password@host:26379,host:26379/mymaster/0, with / # ? of a password percent-encoded"
 )
-_SENTINEL_OPTIONS = {"sentinel_username": "username", "sentinel_password": "password"}
+#: What stands before the host: user, password, or both. Only / ? # must be percent-encoded.
+_LOGIN = r"(?:(?P<login>[^/?#]*)@)?"
+_QUERY = r"(?:\?(?P<query>[^#]*))?"
+_TCP: Final = re.compile(
+    rf"rediss?://{_LOGIN}(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>\d{{1,5}}))?(?P<path>/[^?#@]*)?{_QUERY}"
+)
+_UNIX: Final = re.compile(rf"unix://{_LOGIN}(?P<socket>/[^?#]+){_QUERY}")
+_SENTINEL: Final = re.compile(
+    rf"sentinels?://{_LOGIN}(?P<hosts>[^@/?#]+)/(?P<master>[^@/?#]+)(?P<path>/[^?#@]*)?{_QUERY}"
+)
+_SENTINEL_OPTIONS: Final = {"sentinel_username": "username", "sentinel_password": "password"}
+_TLS_FILES: Final = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+_TLS_OPTIONS: Final = (*_TLS_FILES, "ssl_password", "ssl_ciphers", "ssl_cert_reqs", "ssl_check_hostname")
+#: The options whose values are one of a few; what redis-py is given for each.
+_CHOICES: Final[dict[str, dict[str, Any]]] = {
+    "protocol": {"2": 2, "3": 3},
+    "ssl_cert_reqs": {"required": "required", "none": "none"},
+    "ssl_check_hostname": {"true": True, "false": False},
+}
 
 AsyncClient = TypeVar("AsyncClient", bound=redis.asyncio.Redis)
+#: Makes one class of connections out of another.
+Change = Callable[[type[Any]], type[Any]]
+
+
+class _SentinelPool(redis.sentinel.SentinelConnectionPool):
+    """A pool that closes its connections to the Sentinels too."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        super().disconnect(inuse_connections)
+        if inuse_connections:
+            self.sentinel_manager.close()
+
+
+class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool):
+    """The same."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.sentinel_manager.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +86,20 @@ class RedisAddress:
     """A Redis address that was read by `parse`.
 
     Attributes:
-        url: as it was given.
+        label: the host and port, the socket or the master, for people.
+        tls: whether TLS is spoken.
         sentinels: host and port of each Sentinel; none for a single server.
         master: the name under which the Sentinels know the server.
-        access: database, user name and password of the server behind the Sentinels, as redis-py calls them.
-        sentinel_access: user name and password of the Sentinels.
+        access: what redis-py is told of the server: host and port or path, database, login, protocol, TLS.
+        sentinel_access: user name, password and TLS of the Sentinels.
     """
 
-    url: str = field(repr=False)
+    label: str
+    tls: bool = False
     sentinels: tuple[tuple[str, int], ...] = ()
     master: str = ""
     access: dict[str, Any] = field(default_factory=dict, repr=False)
-    sentinel_access: dict[str, str] = field(default_factory=dict, repr=False)
+    sentinel_access: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -62,101 +108,136 @@ class RedisAddress:
         Raises:
             ValueError: saying which forms are; it shows no piece of the address, for it may hold a password.
         """
-        if url.startswith("sentinel://"):
-            return cls._parse_sentinels(url)
-        try:
-            good = url.startswith(("redis://", "rediss://")) and bool(parse_url(url))  # type: ignore[no-untyped-call]
-            parts = urlsplit(url)
-            query = parts.query
-        except ValueError:  # its message may show a part of the password
-            good = False
-        if not good:
-            raise ValueError(_FORMS)
-        if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):  # redis-py would take 0 instead, and Celery fail
-            raise ValueError(gettext("names no database: what stands behind the last slash is its number, as in /0"))
-        if query:  # Celery would take it for options of its own, and use another database
-            raise ValueError(
-                gettext("takes nothing behind a ?; the database stands behind the slash: redis://host:6379/3")
-            )
-        return cls(url)
+        for form in (_TCP, _UNIX, _SENTINEL):
+            if found := form.fullmatch(url):
+                break
+        else:
+            raise ValueError(gettext(_FORMS))
+        scheme, parts = url.partition(":")[0], found.groupdict()
+        tls = scheme in {"rediss", "sentinels"}
+        allowed = ["protocol", "db", *(_TLS_OPTIONS if tls else ()), *(_SENTINEL_OPTIONS if form is _SENTINEL else ())]
+        options = _options(parts["query"] or "", allowed)
+        access = _login(parts["login"] or "") | {"protocol": options.get("protocol", 2)}
+        access["db"] = _database(parts.get("path") or "", options)
+        encryption = {name: value for name, value in options.items() if name.startswith("ssl_")}
+        access |= encryption
+        if form is _UNIX:
+            path = unquote(parts["socket"])
+            return cls(path, access=access | {"path": path})
+        if form is _TCP:
+            host, port = parts["host"].strip("[]"), _port(parts["port"] or _PORT)
+            return cls(_shown(host, port), tls, access=access | {"host": host, "port": port})
+        if parts["master"].isdecimal():  # a number there is Celery's form, and means a database
+            raise ValueError(gettext(_FORMS))
+        sentinels = tuple(_host(text) for text in re.split("[,;]", parts["hosts"]))
+        own = {_SENTINEL_OPTIONS[name]: options[name] for name in _SENTINEL_OPTIONS if name in options}
+        own |= {"protocol": access["protocol"], **({"ssl": True, **encryption} if tls else {})}
+        master = unquote(parts["master"])
+        return cls(f"{master} of {', '.join(_shown(*one) for one in sentinels)}", tls, sentinels, master, access, own)
 
-    @classmethod
-    def _parse_sentinels(cls, url: str) -> Self:
-        found = re.fullmatch(
-            r"sentinel://(?:(?P<user>[^:@/]*)(?::(?P<password>[^@/]*))?@)?(?P<hosts>[^@/?#]+)"
-            r"/(?P<master>[^/?#]+)(?:/(?P<db>\d*))?(?:\?(?P<query>[^#]*))?",
-            url,
-        )
-        if not found or found["master"].isdecimal():  # a number there is Celery's form, and means a database
-            raise ValueError(_FORMS)
-        options = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
-        if not options.keys() <= _SENTINEL_OPTIONS.keys():
-            raise ValueError(
-                gettext("takes only %(sentinel_options)s behind the ? of a sentinel:// address")
-                % {"sentinel_options": " and ".join(_SENTINEL_OPTIONS)}
-            )
-        access: dict[str, Any] = {"db": int(found["db"] or 0)}
-        for name, text in (("username", found["user"]), ("password", found["password"])):
-            if text:
-                access[name] = unquote(text)
-        return cls(
-            url,
-            tuple(_host(text) for text in re.split("[,;]", found["hosts"])),
-            unquote(found["master"]),
-            access,
-            {_SENTINEL_OPTIONS[name]: text for name, text in options.items()},
-        )
+    @property
+    def database(self) -> int:
+        """The number of the database."""
+        return int(self.access["db"])
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the server proves by its certificate who it is."""
+        return self.tls and self.access.get("ssl_cert_reqs", "required") == "required"
+
+    def unreadable_files(self) -> Iterator[str]:
+        """Yield each option that names a file for TLS which this process cannot read."""
+        for name in _TLS_FILES:
+            if (path := self.access.get(name)) is not None and not os.access(path, os.R_OK):
+                yield name
 
     def client(self, **options: Any) -> redis.Redis:  # noqa: ANN401 - redis-py's own options
-        """Return a blocking client, which connects when first used."""
+        """Return a blocking client."""
+        return redis.Redis.from_pool(self.pool(**options))
+
+    def pool(self, change: Change | None = None, **options: Any) -> redis.ConnectionPool:  # noqa: ANN401 - as above
+        """Return a pool of blocking connections; `change` makes another class of theirs."""
+        kinds: Any = redis.sentinel
+        options = self._connection(kinds, redis.connection) | options
+        if change is not None:
+            options["connection_class"] = change(options["connection_class"])
         if not self.sentinels:
-            return redis.Redis.from_url(self.url, **options)
-        kind: Any = redis.sentinel.Sentinel  # neither of the two has types
-        asked = kind(self.sentinels, sentinel_kwargs=self._sentinel_options())
-        return cast(redis.Redis, asked.master_for(self.master, **self.access, **options))
+            return redis.ConnectionPool(**options)
+        asked = kinds.Sentinel(self.sentinels, sentinel_kwargs=self._sentinel_options(Retry(NoBackoff(), 0)))
+        return _SentinelPool(self.master, asked, **options)  # type: ignore[no-untyped-call]
 
     def async_client(self, kind: type[AsyncClient], **options: Any) -> AsyncClient:  # noqa: ANN401 - as above
-        """Return an asyncio client of the class given, which connects when first used."""
+        """Return an asyncio client of the class given."""
+        kinds: Any = redis.asyncio.sentinel
+        options = self._connection(kinds, redis.asyncio.connection) | options
         if not self.sentinels:
-            return cast(AsyncClient, kind.from_url(self.url, **options))
-        sentinel: Any = redis.asyncio.sentinel.Sentinel
-        asked = sentinel(list(self.sentinels), sentinel_kwargs=self._sentinel_options())
-        return cast(AsyncClient, asked.master_for(self.master, redis_class=kind, **self.access, **options))
+            return cast(AsyncClient, kind.from_pool(redis.asyncio.ConnectionPool(**options)))
+        hosts = list(self.sentinels)
+        asked = kinds.Sentinel(hosts, sentinel_kwargs=self._sentinel_options(AsyncRetry(NoBackoff(), 0)))
+        pool = _AsyncSentinelPool(self.master, asked, **options)  # type: ignore[no-untyped-call]
+        return cast(AsyncClient, kind.from_pool(pool))
 
-    def celery(self) -> dict[str, Any]:
-        """Return Celery's settings for broker and results: addresses, TLS, transport options."""
-        # A server that vanishes silently is noticed within seconds, not after the TCP timeout.
-        silence = {"socket_timeout": 5, "socket_connect_timeout": 5, "socket_keepalive": True}
-        address, options = self.url, dict[str, Any]()
+    def _connection(self, sentinels: Any, plain: Any) -> dict[str, Any]:  # noqa: ANN401 - modules of redis-py
         if self.sentinels:
-            user, password = (quote(self.access.get(name, ""), safe="") for name in ("username", "password"))
-            login = f"{user}:{password}@" if user or password else ""
-            address = ";".join(f"sentinel://{login}{host}:{port}/{self.access['db']}" for host, port in self.sentinels)
-            options = {"master_name": self.master, "sentinel_kwargs": self._sentinel_options()}
-        # Without these Celery would trust any certificate, or refuse the address.
-        tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if self.url.startswith("rediss:") else None
-        return {
-            "broker_url": address,
-            "broker_use_ssl": tls,
-            "broker_transport_options": {**silence, "health_check_interval": 5, **options},
-            "result_backend": address,
-            "redis_backend_use_ssl": tls,
-            "redis_socket_timeout": 5.0,
-            "redis_socket_connect_timeout": 5.0,
-            # Results are optional: writing one is tried twice, not for 20 s.
-            "result_backend_transport_options": {"retry_policy": {"max_retries": 1}, **options},
-        }
+            kind = sentinels.SentinelManagedSSLConnection if self.tls else sentinels.SentinelManagedConnection
+        elif "path" in self.access:
+            kind = plain.UnixDomainSocketConnection
+        else:
+            kind = plain.SSLConnection if self.tls else plain.Connection
+        return {**self.access, "connection_class": kind}
 
-    def _sentinel_options(self) -> dict[str, Any]:
+    def _sentinel_options(self, retry: object) -> dict[str, Any]:
         return {
             "socket_timeout": SENTINEL_SECONDS,
             "socket_connect_timeout": SENTINEL_SECONDS,
+            "retry": retry,  # the next Sentinel is asked instead
             **self.sentinel_access,
         }
 
 
+def _login(text: str) -> dict[str, str]:
+    user, _, password = text.partition(":")
+    return {name: unquote(told) for name, told in (("username", user), ("password", password)) if told}
+
+
+def _options(query: str, allowed: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    if not options.keys() <= set(allowed):
+        told = gettext("takes only %(options)s behind the ? of an address of this kind")
+        raise ValueError(told % {"options": ", ".join(allowed)})
+    for name, choices in _CHOICES.items():
+        if name in options:
+            if options[name] not in choices:
+                told = gettext("takes only %(values)s for %(option)s")
+                raise ValueError(told % {"values": ", ".join(choices), "option": name})
+            options[name] = choices[options[name]]
+    return options
+
+
+def _database(path: str, options: dict[str, Any]) -> int:
+    """Return the number of the database, which stands behind the last slash or in `db`."""
+    if not re.fullmatch(r"/?|/[0-9]{1,5}", path):
+        raise ValueError(gettext("names no database: what stands behind the last slash is its number, as in /0"))
+    number: str = options.get("db", path.strip("/") or "0")
+    if not re.fullmatch(r"[0-9]{1,5}", number):
+        raise ValueError(gettext("names no database: db is its number, as in db=0"))
+    if path.strip("/") not in {"", number}:
+        raise ValueError(gettext("names two databases: one behind the slash, another one as db"))
+    return int(number)
+
+
 def _host(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?", text)
-    if not found or not 0 < (port := int(found[2] or _SENTINEL_PORT)) < 65536:
-        raise ValueError(_FORMS)
-    return found[1].strip("[]"), port
+    if not found:
+        raise ValueError(gettext(_FORMS))
+    return found[1].strip("[]"), _port(found[2] or _SENTINEL_PORT)
+
+
+def _port(number: str | int) -> int:
+    if not 0 < int(number) < 65536:
+        raise ValueError(gettext(_FORMS))
+    return int(number)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

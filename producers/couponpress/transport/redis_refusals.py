@@ -18,6 +18,9 @@ from couponpress.language import gettext, gettext_noop
 #: What to do when Redis lets a user do too little.
 RIGHTS: Final = "give its user the right: ACL SETUSER NAME ~* &* +@all -@admin"
 _PASSWORD = "set user and password in COUPONPRESS_REDIS_URL: redis://USER:PASSWORD@host:6379/0"  # noqa: S105 - a form
+_CLIENT_CERTIFICATE = gettext_noop(
+    "if it wants a client certificate, name one: ?ssl_certfile=FILE&ssl_keyfile=FILE in COUPONPRESS_REDIS_URL"
+)
 _PRIMARY = "name the primary in COUPONPRESS_REDIS_URL, or the Sentinels that know it"
 #: What an answer holds, in lower case, and the cure; the first that fits.
 _CURES: Final = (
@@ -53,7 +56,23 @@ _CURES: Final = (
     ("moved ", gettext_noop("use a single server: no Redis Cluster")),
     ("crossslot", gettext_noop("use a single server: no Redis Cluster")),
     ("busy redis is busy", gettext_noop("another program's script keeps it busy: end that (SCRIPT KILL)")),
+    ("unknown command 'hello'", gettext_noop("take protocol=3 out of COUPONPRESS_REDIS_URL: it speaks RESP2 alone")),
     ("unknown command", gettext_noop("use Redis 7 or newer, or Valkey, with its commands not renamed")),
+    (
+        "certificate has expired",
+        gettext_noop("renew its certificate; if that is still valid, set this machine's clock"),
+    ),
+    (
+        "mismatch, certificate is not valid for",
+        gettext_noop("name it in COUPONPRESS_REDIS_URL as its certificate does"),
+    ),
+    (
+        "certificate verify failed",
+        gettext_noop("name the authority that signed its certificate: ?ssl_ca_certs=FILE in COUPONPRESS_REDIS_URL"),
+    ),
+    ("certificate required", _CLIENT_CERTIFICATE),
+    # The end of the connection is often seen before the alert that says why.
+    ("eof occurred in violation of protocol", _CLIENT_CERTIFICATE),
     (
         "denied redis is running in protected mode",
         gettext_noop("set a password on the server, and in COUPONPRESS_REDIS_URL"),

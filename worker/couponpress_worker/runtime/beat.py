@@ -82,7 +82,6 @@ class Beat:
         address = self._settings.redis_address
         app: Any = Celery("couponpress-beat", set_as_current=False)
         app.conf.update(
-            address.celery(),
             beat_max_loop_interval=TICK_SECONDS,
             redbeat_key_prefix=Keys(self._settings.mchid).beat,
             redbeat_lock_timeout=LOCK_SECONDS,

@@ -21,6 +21,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from couponpress.transport.redis_refusals import RIGHTS
 
 if TYPE_CHECKING:
+    from celery import Celery
     from kombu import Connection
 
 log = get_logger(__name__)
@@ -51,7 +52,7 @@ class PatientConsumer(Consumer):
     """Tries once a second to connect, for ever, and takes no hint while Redis is full."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base has it
-        super().__init__(*args, **options)
+        super().__init__(*args, **options | {"worker_options": _quiet(**options)})
         self._restart_state = UnhurriedRestarts(maxR=5, maxT=1)
         self._refused_at, self._refusal = float("-inf"), ""
         logging.getLogger("kombu.transport.redis").addFilter(_is_worth_saying)
@@ -108,6 +109,14 @@ class PatientConsumer(Consumer):
             time.sleep(RETRY_SECONDS)
         if told:
             log.info("Redis takes hints again")
+
+
+def _quiet(app: Celery, worker_options: dict[str, Any] | None = None, **_: object) -> dict[str, Any]:
+    """Return a worker's options; without remote control nobody listens to what workers tell each other."""
+    told = worker_options or {}
+    if app.conf.worker_enable_remote_control:
+        return told
+    return told | {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
 
 
 def _refusal(conn: Any) -> RedisError | None:  # noqa: ANN401 - its channels are of any kind in kombu's types

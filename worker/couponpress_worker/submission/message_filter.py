@@ -25,6 +25,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from couponpress.keys import CHUNK_ID, SUBMIT_TASK, Keys
 from couponpress.ledger.dead_letters import note_message
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.transport.broker import BrokerTransport, PrefixedChannel
+from couponpress.transport.redis_address import RedisAddress
 
 log = logging.getLogger(__name__)
 
@@ -112,13 +114,14 @@ class Unacknowledged(kombu_redis.QoS):
             log.info("hints that nobody acknowledged come again later: %s", error)
 
 
-class ScreeningChannel(kombu_redis.Channel):
+class ScreeningChannel(PrefixedChannel):
     """kombu's channel to one server, which looks at each element of a partner's queues as it is taken out."""
 
     QoS = Unacknowledged
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "screened_mchid")
-    #: The partner whose queues are screened; a transport option.
+    from_transport_options = (*PrefixedChannel.from_transport_options, "screened_mchid", "ledger_address")
+    #: The partner whose queues are screened, and where its dead letters go; transport options.
     screened_mchid = ""
+    ledger_address: RedisAddress
 
     def _create_client(self, asynchronous: bool = False) -> Redis:
         try:
@@ -140,30 +143,12 @@ class ScreeningChannel(kombu_redis.Channel):
         if reason is None:
             return queue, element
         log.error("a message in %s is no hint and becomes a dead letter: %s: %r", name, reason, element[:200])
-        with self.conn_or_acquire() as client:
+        with self.ledger_address.client(socket_timeout=5, socket_connect_timeout=5) as client:
             note_message(client, keys, name, reason, element)
         return None
 
 
-class ScreeningSentinelChannel(ScreeningChannel, kombu_redis.SentinelChannel):
-    """The same, to the primary that Sentinels name."""
-
-    from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, "screened_mchid")
-
-
-class ScreeningTransport(kombu_redis.Transport):
-    """kombu's transport over screening channels."""
+class ScreeningTransport(BrokerTransport):
+    """The transport over screening channels."""
 
     Channel = ScreeningChannel
-
-
-class ScreeningSentinelTransport(kombu_redis.SentinelTransport):
-    """The same, for a primary that Sentinels name."""
-
-    Channel = ScreeningSentinelChannel
-
-
-def transport_for(broker_url: str) -> str:
-    """Return the name of the transport for an address, as Celery wants it."""
-    transport = ScreeningSentinelTransport if broker_url.startswith("sentinel") else ScreeningTransport
-    return f"{transport.__module__}:{transport.__qualname__}"

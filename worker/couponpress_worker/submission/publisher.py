@@ -6,9 +6,8 @@ import asyncio
 
 import redis.exceptions
 from celery import Celery
-from kombu.utils.uuid import uuid
 
-from couponpress.keys import SUBMIT_TASK
+from couponpress.transport.hints import publish
 
 
 class Publisher:
@@ -33,6 +32,4 @@ class Publisher:
         queue = self._app.conf.task_queues[1].name
         with self._app.producer_or_acquire() as producer, producer.batch():
             for chunk_id in chunk_ids:
-                # Not send_task: it subscribes to each result first, and tries for 19 s while Redis is away.
-                message = self._app.amqp.create_task_message(uuid(), SUBMIT_TASK, args=[chunk_id])
-                self._app.amqp.send_task_message(producer, SUBMIT_TASK, message, queue=queue)
+                publish(self._app, producer, queue, chunk_id)
