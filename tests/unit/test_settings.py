@@ -117,7 +117,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch):
         ("redis_url", "redis://localhost:port/0"),
         ("redis_url", "redis://[::1/0"),
         ("redis_url", "redis://"),
-        ("redis_url", "unix:///run/redis.sock"),
+        ("redis_url", "unix://run/redis.sock"),
         ("redis_url", "sentinel://localhost:26379/0"),
     ],
 )

@@ -97,8 +97,10 @@ class LeaseLedger:
         *,
         lease_ms: int = LEASE_MS,
         take_up_ms: int = TAKE_UP_MS,
+        broker: Redis | None = None,
     ) -> None:
         self._client = client
+        self._broker = broker or client
         self._keys = keys
         self._queries = queries
         self._moves = moves
@@ -189,7 +191,7 @@ class LeaseLedger:
         chunks: list[str] = []
         now_ms = await self._queries.now_ms()
         for lane in LANES:
-            if not await self._client.llen(self._keys.queue(lane)):
+            if not await self._broker.llen(self._keys.queue(lane)):
                 found = await self._queries.due(self._keys.open(lane), 0, limit)
                 chunks += found
                 if found:

@@ -29,8 +29,24 @@ class WorkLedger:
         leases: which process has a chunk in hand.
     """
 
-    def __init__(self, client: Redis, keys: Keys, *, lease_ms: int = LEASE_MS, take_up_ms: int = TAKE_UP_MS) -> None:
-        """Take how long a lease lasts, and within which time a published chunk must be taken up, in milliseconds."""
+    def __init__(
+        self,
+        client: Redis,
+        keys: Keys,
+        *,
+        lease_ms: int = LEASE_MS,
+        take_up_ms: int = TAKE_UP_MS,
+        broker: Redis | None = None,
+    ) -> None:
+        """Take what the ledger works with.
+
+        Args:
+            client: of the server that holds the ledger.
+            keys: of the partner.
+            lease_ms: how long a lease lasts.
+            take_up_ms: within which time a published chunk must be taken up.
+            broker: a client of the server that holds the queues, if it is another one.
+        """
         self._client = client
         self._keys = keys
         self._forget = client.register_script(script("forget"))
@@ -39,7 +55,14 @@ class WorkLedger:
         self.holds = FleetHolds(client, keys)
         self.moves = MoveLedger(client, keys, self.queries, self.holds, take_up_ms=take_up_ms)
         self.leases = LeaseLedger(
-            client, keys, self.queries, self.moves, self.holds, lease_ms=lease_ms, take_up_ms=take_up_ms
+            client,
+            keys,
+            self.queries,
+            self.moves,
+            self.holds,
+            lease_ms=lease_ms,
+            take_up_ms=take_up_ms,
+            broker=broker,
         )
 
     async def forget_finished(self, result_ttl_seconds: int) -> list[str]:

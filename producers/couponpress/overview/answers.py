@@ -119,7 +119,6 @@ def _lane(told: Mapping[str, Any], lane: Lane) -> LaneOverview:
         counts=Counts(**counts),
         chunks=told[f"{lane} chunks"],
         held_chunks=told[f"{lane} held"],
-        hints=told[f"{lane} hints"],
         oldest_waiting_since=_first_moment(told[f"{lane} oldest"]),
     )
 

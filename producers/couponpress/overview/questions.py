@@ -61,7 +61,6 @@ def _of_lane(keys: Keys, lane: Lane) -> dict[str, Ask]:
     return {
         f"{lane} chunks": lambda pipe: pipe.zcard(keys.open(lane)),
         f"{lane} held": lambda pipe: pipe.zcount(keys.open(lane), HELD_SCORE, "+inf"),
-        f"{lane} hints": lambda pipe: pipe.llen(keys.queue(lane)),
         f"{lane} oldest": lambda pipe: pipe.zrange(keys.waiting_since(lane), 0, 0, withscores=True),
     }
 

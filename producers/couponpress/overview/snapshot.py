@@ -72,7 +72,6 @@ class LaneOverview:
         counts: the specs of all its runs that are kept.
         chunks: chunks with specs that wait to be sent; those in a worker's hands are among them.
         held_chunks: how many of these a hold keeps back.
-        hints: hints in the lane's queue.
         oldest_waiting_since: since when the spec waits that waits longest; None while none waits. Of a retry: since
             its chunk was made.
     """
@@ -81,7 +80,6 @@ class LaneOverview:
     counts: Counts
     chunks: int
     held_chunks: int
-    hints: int
     oldest_waiting_since: float | None
 
 

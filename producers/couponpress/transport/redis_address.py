@@ -27,6 +27,7 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from couponpress.language import gettext, gettext_noop
@@ -52,6 +53,8 @@ _SENTINEL: Final = re.compile(
 _SENTINEL_OPTIONS: Final = {"sentinel_username": "username", "sentinel_password": "password"}
 _TLS_FILES: Final = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _TLS_OPTIONS: Final = (*_TLS_FILES, "ssl_password", "ssl_ciphers", "ssl_cert_reqs", "ssl_check_hostname")
+#: What CLIENT LIST shows. Without a version it is one question, whose answer tells why a server takes no client.
+_CLIENT: Final = DriverInfo("couponpress", None)
 #: The options whose values are one of a few; what redis-py is given for each.
 _CHOICES: Final[dict[str, dict[str, Any]]] = {
     "protocol": {"2": 2, "3": 3},
@@ -117,7 +120,8 @@ class RedisAddress:
         tls = scheme in {"rediss", "sentinels"}
         allowed = ["protocol", "db", *(_TLS_OPTIONS if tls else ()), *(_SENTINEL_OPTIONS if form is _SENTINEL else ())]
         options = _options(parts["query"] or "", allowed)
-        access = _login(parts["login"] or "") | {"protocol": options.get("protocol", 2)}
+        spoken = {"protocol": options.get("protocol", 2), "driver_info": _CLIENT}
+        access = _login(parts["login"] or "") | spoken
         access["db"] = _database(parts.get("path") or "", options)
         encryption = {name: value for name, value in options.items() if name.startswith("ssl_")}
         access |= encryption
@@ -131,7 +135,7 @@ class RedisAddress:
             raise ValueError(gettext(_FORMS))
         sentinels = tuple(_host(text) for text in re.split("[,;]", parts["hosts"]))
         own = {_SENTINEL_OPTIONS[name]: options[name] for name in _SENTINEL_OPTIONS if name in options}
-        own |= {"protocol": access["protocol"], **({"ssl": True, **encryption} if tls else {})}
+        own |= {**spoken, **({"ssl": True, **encryption} if tls else {})}
         master = unquote(parts["master"])
         return cls(f"{master} of {', '.join(_shown(*one) for one in sentinels)}", tls, sentinels, master, access, own)
 

@@ -13,6 +13,8 @@ from couponpress.keys import SUBMIT_TASK, Keys
 from couponpress_worker import app as app_module
 from couponpress_worker.app import celery_configuration
 from couponpress_worker.settings import Settings
+from couponpress_worker.submission.celery_consumer import _quiet
+from couponpress_worker.submission.task_results import TaskResults
 
 MCHID = "1900000109"
 KEYS = Keys(MCHID)
@@ -51,7 +53,7 @@ def test_urgent_hints_are_taken_before_chunks_in_hand_and_those_before_bulk(app,
     with Client(ProducerSettings.load({"redis_url": redis_url, "mchid": MCHID})) as client:
         client.enqueue_many([spec(1)], run="bulk", lane="bulk")
         client.enqueue(spec(2), run="urgent", lane="urgent")
-    app.send_task(SUBMIT_TASK, args=["b9.9"], queue=KEYS.queue_again)
+    app.send_task(SUBMIT_TASK, args=["b9.9"], queue=KEYS.again_name)
     taken = []
     with app.connection_for_read() as connection, app.amqp.TaskConsumer(connection.default_channel) as consumer:
         consumer.on_message = lambda message: (taken.append(message.payload[0][0]), message.ack())
@@ -71,10 +73,26 @@ def test_a_message_carries_nothing_but_the_chunk_s_id(redis_url):
     assert max(len(json.dumps(message)) for message in messages) < 2000
 
 
-def test_summaries_live_an_hour_in_celery_s_own_backend(app, settings):
-    assert app.conf.result_backend == settings.redis_url
-    assert app.conf.result_expires == 3600
+def test_nothing_but_json_is_taken(app):
     assert app.conf.accept_content == ["json"]
+
+
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_remote_control_and_results_are_there_for_who_asks(settings, asked_for):
+    values = settings.model_dump() | {"celery_control": asked_for, "celery_results": asked_for}
+    with Celery("test", set_as_current=False) as app:
+        app.conf.update(celery_configuration(Settings.load(values)))
+        assert app.conf.worker_enable_remote_control is asked_for
+        assert isinstance(app.backend, TaskResults) is asked_for
+        assert _quiet(app, {}).get("without_gossip", False) is not asked_for
+
+
+def test_a_worker_waits_for_one_list_per_queue(app, server):
+    with server.monitor() as seen, app.connection_for_read() as connection:
+        with app.amqp.TaskConsumer(connection.default_channel), pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.1)
+        waited = next(one["command"] for one in seen.listen() if one["command"].startswith("BRPOP"))
+    assert waited.split()[1:-1] == list(KEYS.queues)
 
 
 @pytest.mark.filterwarnings("ignore:You.re running the worker with superuser:celery.exceptions.SecurityWarning")

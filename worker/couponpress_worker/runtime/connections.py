@@ -11,6 +11,7 @@ from couponpress.keys import Keys
 from couponpress.ledger.working import WorkLedger
 from couponpress_worker.events import Answered, Tell
 from couponpress_worker.runtime.factories import (
+    broker_redis_for,
     limiter_redis_for,
     paced,
     platform_for,
@@ -33,6 +34,7 @@ class Connections:
     Attributes:
         redis: for everything but slots.
         limiter_redis: fails fast.
+        broker_redis: of the server that holds Celery's queues; fails fast.
         ledger: the fleet's side of it.
         leases: the same, for chunks in hand.
         run_names: of the runs that it works on.
@@ -48,9 +50,14 @@ class Connections:
         self._tell = tell
         self.redis = redis_for(settings)
         self.limiter_redis = limiter_redis_for(settings)
+        self.broker_redis = broker_redis_for(settings)
         timings = settings.timings
         self.ledger = WorkLedger(
-            self.redis, keys, lease_ms=round(timings.lease * 1000), take_up_ms=round(timings.take_up * 1000)
+            self.redis,
+            keys,
+            lease_ms=round(timings.lease * 1000),
+            take_up_ms=round(timings.take_up * 1000),
+            broker=self.broker_redis,
         )
         self.platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, self._certificates)
         self._settings, self._signer = settings, signer_for(settings, secret_keys)
@@ -83,4 +90,5 @@ class Connections:
         """Close everything; to be called when nobody uses it any more."""
         await self.platform.aclose()
         await self.limiter_redis.aclose()
+        await self.broker_redis.aclose()
         await self.redis.aclose()

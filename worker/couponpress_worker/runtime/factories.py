@@ -36,6 +36,11 @@ def limiter_redis_for(settings: Settings) -> Redis:
     return limiter_redis(settings.redis_address)
 
 
+def broker_redis_for(settings: Settings) -> Redis:
+    """Return the client that looks into Celery's queues; it fails fast too."""
+    return limiter_redis(settings.broker_address)
+
+
 def callback_redis_for(settings: Settings) -> Redis:
     """Return the client of the callback receiver: it says within the platform's 5 s that Redis is away."""
     return callback_redis(settings.redis_address)

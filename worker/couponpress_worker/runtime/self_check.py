@@ -80,6 +80,7 @@ class SelfCheck:
         """
         self._tally = Tally(events)
         self._client = opened.limiter_redis
+        self._broker = opened.broker_redis
         self._keys = keys
         self._pace = opened.pace
         self._halt = halt
@@ -120,11 +121,11 @@ class SelfCheck:
         return "platform down" if self._outage.is_open else ""
 
     async def _hints_wait(self) -> bool:
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self._broker.pipeline(transaction=False)
         for queue in self._keys.queues:
             pipeline.llen(queue)
         return any(await pipeline.execute())
 
     async def _is_full(self) -> bool:
-        told = await self._client.info("memory")
+        told = await self._broker.info("memory")
         return 0 < int(told["maxmemory"]) < int(told["used_memory"])

@@ -193,7 +193,7 @@ def test_a_restart_between_two_questions_is_noticed_before_the_next_slots(tmp_pa
     port = free_port()
 
     async def act():
-        async with limiter_redis(RedisAddress(f"redis://127.0.0.1:{port}/0")) as client:
+        async with limiter_redis(RedisAddress.parse(f"redis://127.0.0.1:{port}/0")) as client:
             watch = RedisWatch(client.ping, lambda: False)
             pace = Pace(client, Bucket("bucket", parse("500/second"), 0.02), "pace")
             slots = Slots(watch.patient(pace.acquire), lateness_seconds=0.02)

@@ -2,15 +2,24 @@
 
 import logging
 
-from kombu import Connection, Queue
+from kombu import Connection, Exchange, Queue
 
+from couponpress.keys import Keys
+from couponpress.transport.broker import broker_settings, name_of
+from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.runtime import redis_server
-from couponpress_worker.submission.message_filter import transport_for
+from couponpress_worker.submission.message_filter import ScreeningTransport
+from tests.builders import MCHID
+
+KEYS = Keys(MCHID)
 
 
 def taken(url):
     """A connection, and a message that it delivered and that is not acknowledged yet."""
-    connection, queue, messages = Connection(url, transport=transport_for(url)), Queue("other"), []
+    settings = broker_settings(RedisAddress.parse(url), KEYS)
+    options = settings["broker_transport_options"] | {"screened_mchid": MCHID}
+    connection = Connection(settings["broker_url"], transport=name_of(ScreeningTransport), transport_options=options)
+    queue, messages = Queue("other", Exchange(""), routing_key="other"), []
     with connection.Producer() as producer:
         producer.publish({}, routing_key=queue.name, declare=[queue])
     with connection.Consumer(queue, callbacks=[lambda _, message: messages.append(message)]):
@@ -26,9 +35,9 @@ def assert_one_line(caplog, words):
 
 def test_a_message_is_acknowledged(redis_url, server):
     connection, message = taken(redis_url)
-    assert server.hlen("unacked") == 1
+    assert server.hlen(KEYS.unacked) == 1
     message.ack()
-    assert server.hlen("unacked") == 0
+    assert server.hlen(KEYS.unacked) == 0
     connection.close()
 
 
@@ -42,7 +51,7 @@ def test_a_full_server_keeps_them_for_later(redis_url, server, caplog):
         server.config_set("maxmemory", 0)
     assert_one_line(caplog, "come again later: command not allowed")
     message.ack()
-    assert server.hlen("unacked") == 0
+    assert server.hlen(KEYS.unacked) == 0
     connection.close()
 
 
