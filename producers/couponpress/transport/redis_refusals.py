@@ -64,7 +64,7 @@ _CURES: Final = (
     ),
     (
         "mismatch, certificate is not valid for",
-        gettext_noop("name it in COUPONPRESS_REDIS_URL as its certificate does"),
+        gettext_noop("name the server in COUPONPRESS_REDIS_URL as its certificate does"),
     ),
     (
         "certificate verify failed",
