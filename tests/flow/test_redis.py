@@ -292,7 +292,7 @@ def test_what_redis_refuses_a_fleet_is_one_sentence_and_ends_nobody(tmp_path):
         "-subscribe": "holds are heard of only every",
         "-hgetall": "Redis is away (User limited has no permissions to run the 'hgetall' command)",
         "-brpop": "Redis gives no hints (User limited has no permissions to run the 'brpop' command)",
-        "-evalsha": "Redis gives no hints (User limited has no permissions to run the 'evalsha' command)",
+        "-evalsha": "recovery waits, for Redis refuses: User limited has no permissions to run the 'evalsha' command",
     }
     with redis.Redis(port=port) as admin:
 

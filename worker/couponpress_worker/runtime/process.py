@@ -225,9 +225,16 @@ class Process:
         ]
 
     async def _submit_or_pass_on(self, chunk_id: str) -> Summary:
-        """Submit a chunk; a process that stops gives the hint to another one instead."""
+        """Submit a chunk; a process that stops gives the hint to another one instead.
+
+        A right that Redis refuses is told with its cure. Recovery publishes the chunk again.
+        """
         self._unhinted.hinted()
-        summary = await self._submitter.submit_chunk(chunk_id)
+        try:
+            summary = await self._submitter.submit_chunk(chunk_id)
+        except redis.exceptions.NoPermissionError as error:
+            self._failures.note("chunk of a hint", error)
+            return Summary(chunk_id, "refused")
         if summary.note == STOPPING:
             with suppress(*REDIS_AWAY):  # the ledger knows what waits
                 await self._publish_again([chunk_id])
