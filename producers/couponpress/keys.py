@@ -44,7 +44,7 @@ class Keys:
 
     def queue(self, lane: str) -> str:
         """LIST (Celery's): hints for chunks of a lane that wait. TTL: none, workers take them."""
-        return f"{self.prefix}{self.queue_name(lane)}"
+        return f"{self.prefix}queue:{lane}"
 
     @property
     def queue_again(self) -> str:
@@ -52,26 +52,12 @@ class Keys:
 
         TTL: none, workers take them.
         """
-        return f"{self.prefix}{self.again_name}"
+        return f"{self.prefix}queue:again"
 
     @property
     def queues(self) -> tuple[str, ...]:
         """Every queue of this partner, in the order in which a worker reads them."""
         return (self.queue("urgent"), self.queue_again, self.queue("bulk"))
-
-    def queue_name(self, lane: str) -> str:
-        """Return the name by which Celery knows a lane's queue; its transport puts the prefix before it."""
-        return f"queue:{lane}"
-
-    @property
-    def again_name(self) -> str:
-        """The name by which Celery knows the queue for chunks that a worker has had before."""
-        return self.queue_name("again")
-
-    @property
-    def queue_names(self) -> tuple[str, ...]:
-        """The names by which Celery knows the queues, in the order in which a worker reads them."""
-        return (self.queue_name("urgent"), self.again_name, self.queue_name("bulk"))
 
     @property
     def unacked(self) -> str:
@@ -353,6 +339,11 @@ class Keys:
 
 #: What a hold of the whole partner is stored under.
 PARTNER_SCOPE = "partner"
+
+
+def queue_name(keys: Keys, queue: str) -> str:
+    """Return the name by which Celery knows a queue; its transport puts the partner's prefix before it."""
+    return queue.removeprefix(keys.prefix)
 
 
 def run_scope(number: str) -> str:

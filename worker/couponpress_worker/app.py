@@ -22,7 +22,7 @@ from celery.utils.log import get_multiprocessing_logger
 from kombu import Exchange, Queue
 
 from couponpress.errors import CouponpressError
-from couponpress.keys import Keys
+from couponpress.keys import Keys, queue_name
 from couponpress.settings import configured_log
 from couponpress.transport.broker import broker_settings, name_of
 from couponpress.transport.log_lines import format_lines, log_to_stderr
@@ -42,6 +42,7 @@ HINT_SECONDS = 60
 def celery_configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's own settings, from ours."""
     keys = Keys(settings.mchid)
+    names = [queue_name(keys, queue) for queue in keys.queues]
     broker = broker_settings(settings.broker_address, keys)
     return {
         **broker,
@@ -51,8 +52,8 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         # Straight to the queues: an exchange with a name would need a table of its bindings in Redis.
-        "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in keys.queue_names],
-        "task_default_queue": keys.queue_name("bulk"),
+        "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in names],
+        "task_default_queue": names[-1],
         "broker_transport_options": {
             **broker["broker_transport_options"],
             # The queues are emptied in the order given: urgent, then what was in hand before, then bulk.

@@ -13,7 +13,7 @@ import logging
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from couponpress.keys import SUBMIT_TASK, Keys, lane_of
+from couponpress.keys import SUBMIT_TASK, Keys, lane_of, queue_name
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.transport.redis_address import RedisAddress
 
@@ -63,8 +63,8 @@ class Hints:
         with acquired as producer, producer.batch():
             for chunk_id in chunk_ids:
                 lane = lane_of(chunk_id)
-                queue = self._keys.again_name if again and lane == "bulk" else self._keys.queue_name(lane)
-                publish(celery, producer, queue, chunk_id)
+                queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
+                publish(celery, producer, queue_name(self._keys, queue), chunk_id)
 
     def _own(self) -> tuple[Celery, ProducerPool]:
         """Return this object's own; Celery's pools belong to every app of the process, so nobody could close them."""

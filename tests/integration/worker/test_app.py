@@ -9,7 +9,7 @@ import redis
 from celery import Celery, signals
 
 from couponpress import Client, ProducerSettings
-from couponpress.keys import SUBMIT_TASK, Keys
+from couponpress.keys import SUBMIT_TASK, Keys, queue_name
 from couponpress_worker import app as app_module
 from couponpress_worker.app import celery_configuration
 from couponpress_worker.settings import Settings
@@ -53,7 +53,7 @@ def test_urgent_hints_are_taken_before_chunks_in_hand_and_those_before_bulk(app,
     with Client(ProducerSettings.load({"redis_url": redis_url, "mchid": MCHID})) as client:
         client.enqueue_many([spec(1)], run="bulk", lane="bulk")
         client.enqueue(spec(2), run="urgent", lane="urgent")
-    app.send_task(SUBMIT_TASK, args=["b9.9"], queue=KEYS.again_name)
+    app.send_task(SUBMIT_TASK, args=["b9.9"], queue=queue_name(KEYS, KEYS.queue_again))
     taken = []
     with app.connection_for_read() as connection, app.amqp.TaskConsumer(connection.default_channel) as consumer:
         consumer.on_message = lambda message: (taken.append(message.payload[0][0]), message.ack())

@@ -7,7 +7,7 @@ import pytest
 from celery import Celery
 
 from couponpress.keys import SUBMIT_TASK
-from couponpress_worker.submission.message_filter import reason_against, transport_for
+from couponpress_worker.submission.message_filter import reason_against
 
 
 def hint(chunk_id="b1.1"):
@@ -100,12 +100,3 @@ def test_what_is_no_message_is_told_with_its_reason(element):
 def test_headers_of_others_pass():
     """Tracing and the like add their own."""
     assert reason_against(json.dumps(changed(["headers", "traceparent"], "00-ab-cd-01")).encode()) is None
-
-
-def test_each_kind_of_address_has_its_transport():
-    assert transport_for("redis://127.0.0.1/0") == "couponpress_worker.submission.message_filter:ScreeningTransport"
-    assert transport_for("rediss://127.0.0.1/0") == "couponpress_worker.submission.message_filter:ScreeningTransport"
-    assert (
-        transport_for("sentinel://127.0.0.1/0")
-        == "couponpress_worker.submission.message_filter:ScreeningSentinelTransport"
-    )
