@@ -39,7 +39,7 @@ class Section:
 
     @property
     def list_items(self):
-        return sum(bool(re.match(r" *(?:-|\d+\.) ", line)) for line in self.prose)
+        return [line for line in self.prose if re.match(r" *(?:-|\d+\.) ", line)]
 
     @property
     def text(self):
@@ -51,9 +51,16 @@ class Section:
         return [" ".join(part.split()) for part in "\n".join(self.prose).split("\n\n") if part.strip()]
 
     @property
+    def text_with_tables(self):
+        return "\n".join([self.text, *(cell for table in self.tables for row in table for cell in row)])
+
+    @property
+    def bold_parts(self):
+        return re.findall(r"\*\*.+?\*\*", self.text_with_tables)
+
+    @property
     def links(self):
-        text = "\n".join([self.text, *(cell for table in self.tables for row in table for cell in row)])
-        return [target or image for target, image in LINK.findall(text)]
+        return [target or image for target, image in LINK.findall(self.text_with_tables)]
 
 
 def sections(text):

@@ -56,8 +56,10 @@ def unequal(english, chinese):
     """What two sections differ in, one sentence for each difference."""
     yield from unequal_blocks(english, chinese)
     yield from unequal_tables(english, chinese)
-    if english.list_items != chinese.list_items:
-        yield f"{english.list_items} list items in English, {chinese.list_items} in Chinese"
+    for name in ("list items", "paragraphs", "bold parts"):
+        one, other = getattr(english, name.replace(" ", "_")), getattr(chinese, name.replace(" ", "_"))
+        if len(one) != len(other):
+            yield f"{len(one)} {name} in English, {len(other)} in Chinese"
     for read in (codes, figures):
         if told := only_in_one(read(english.text), read(chinese.text)):
             yield f"{read.__name__} in the text: {told}"
@@ -212,6 +214,8 @@ def test_two_equal_pages_do_not_differ():
         ("| `x` | 最多 1000 |", "| `x` |", "the table's line ``x`` has 2 columns in English and 1 in Chinese"),
         ("`x` |", "`y` |", "the table's line `x`, codes: only in English: `x`; only in Chinese: `y`"),
         ("1000", "1001", "the table's line `x`, figures: only in English: 1000; only in Chinese: 1001"),
+        ("加上 `--strict`。", "加上 `--strict`。\n\n还有一段。", "1 paragraphs in English, 2 in Chinese"),
+        ("请在", "**请**在", "0 bold parts in English, 1 in Chinese"),
         ("`--strict`", "", "section “Page” (页面): codes in the text: only in English: `--strict`"),
         ("30 秒", "40 秒", "figures in the text: only in English: 30; only in Chinese: 40"),
         ("请在 30 秒内加上", "Within 30 s:", "a paragraph is not in Chinese: Within 30 s: `--strict`。"),
