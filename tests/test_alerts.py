@@ -10,6 +10,7 @@ import pytest
 
 from couponpress.metrics.families import families_of
 from tests.builders import overview
+from tests.pages import ROOT, anchors
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yaml"
@@ -106,6 +107,13 @@ def test_every_rule_has_its_case_and_its_cure():
         assert re.search(r"^ {10}summary: .+$", rule, re.MULTILINE), name
         assert re.search(r"^ {10}cure: .+$", rule, re.MULTILINE), name
         assert re.search(r"^ {8}labels: \{severity: (critical|warning)\}$", rule, re.MULTILINE), name
+
+
+def test_every_rule_names_a_page_that_says_more():
+    for name, rule in rules().items():
+        ((page, anchor),) = re.findall(r"^ {10}page: ([\w/.]+)(?:#([\w-]+))?$", rule, re.MULTILINE)
+        assert not anchor or anchor in anchors(page), name
+        assert (ROOT / page).exists(), name
 
 
 def test_rules_and_dashboard_name_metrics_that_exist():
