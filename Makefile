@@ -6,6 +6,10 @@ STAMP  := $(VENV)/.ready
 # Compiled when the project is installed.
 MESSAGES := $(wildcard producers/couponpress/locale/*/LC_MESSAGES/*.po)
 
+# Python keeps the bytecode that it compiles, also where the environment forbids it: a run of the tests compiles 400
+# modules and rewrites the assertions of as many, which takes half a minute of CPU in each of its processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-quick bench chaos wheel check format messages lock clean
 
@@ -27,10 +31,10 @@ $(STAMP): pyproject.toml requirements/dev.txt $(MESSAGES)
 demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform, with a picture of the rate
 	@$(BIN)/couponpress demo $(DEMO)
 
-# Three processes on two cores: two lanes of whole fleets, which mostly wait, and all other tests beside them:
-# tests/conftest.py. PYTEST="-n 0 ..." for one process.
+# A process for each lane: tests/conftest.py. PYTEST="-n 0 ..." for one process that runs everything.
+LANES := unit integration flows-1 flows-2 flows-3
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
-	@$(BIN)/python -m pytest -n 3 $(PYTEST)
+	@$(BIN)/python -m pytest --dist each --max-worker-restart 0 $(addprefix --tx popen//id=,$(LANES)) $(PYTEST)
 
 test-quick: $(STAMP) ## the unit tests alone, with fewer examples of what is generated
 	@$(BIN)/python -m pytest -n 2 --hypothesis-profile=quick tests/unit tests/test_layout.py tests/test_translated_pages.py $(PYTEST)

@@ -1,16 +1,23 @@
 """What every test may use: a real server, started once, emptied before each test that asks for it."""
 
+import datetime as dt
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hypothesis
 import pytest
 import redis
 from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import EachScheduling
+from xdist.workermanage import WorkerController
 
 from couponpress_worker.runtime import redis_server
+from couponpress_worker.sandbox import tls
+
+TESTS = Path(__file__).parent
 
 # For `make test-quick`: a test that says no number of its own tries a quarter of the usual examples.
 hypothesis.settings.register_profile("quick", max_examples=25)
@@ -21,52 +28,73 @@ for name in [name for name in os.environ if name.startswith("COUPONPRESS_") or n
 # Nor their language.
 os.environ["LC_ALL"] = "C.UTF-8"
 
+# All calls go to this machine, and none to a host that a public authority vouches for. Reading the system's authorities
+# takes 30 ms of CPU for every client and in every process; reading one takes none.
+AUTHORITIES = TemporaryDirectory(prefix="couponpress-tests-")
+os.environ["SSL_CERT_FILE"] = str(tls.prepare(Path(AUTHORITIES.name), (), dt.datetime.now(dt.UTC)).authority)
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and every process that a test starts inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def is_of_a_fleet(nodeid: str) -> bool:
-    return nodeid.startswith("tests/flow/")
-
-
-class FleetsInLanes(LoadScopeScheduling):
-    """Fleets run in two lanes, one after the other in each; the processes that have no lane take all other tests.
-
-    A fleet mostly waits, so two fleets and the other tests share two cores. More fleets at a time would starve each
-    other of what their rates need.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return f"fleets {fleet_lane(nodeid)}" if is_of_a_fleet(nodeid) else nodeid
-
-
-def fleet_lane(nodeid: str) -> int:
-    """Return the lane of a flow's file: tests of one file share fixtures, and stay together."""
-    name = nodeid.partition("::")[0].rpartition("/")[2]
-    return 1 if name in SECOND_LANE else 0
-
-
-#: The files whose fleets run in the second lane; both lanes take about the same time.
-SECOND_LANE = {
-    "test_fleet.py",
-    "test_holds.py",
-    "test_limit.py",
-    "test_outage.py",
-    "test_redis.py",
-    "test_up.py",
-    "test_nightly.py",
+#: `make test` has a process for each lane: all take about the same time. A fleet mostly waits, so some fleets and the
+#: other tests share two cores. More fleets at a time would starve each other of what their rates need.
+#: What flows run in which lane; the first lane of flows has all others.
+FLOWS = {
+    "flows-1": (),
+    "flows-2": ("chaos", "console", "gateway", "limit", "nightly", "pages", "stuck", "traces"),
+    "flows-3": ("examples", "outage", "poison", "redis", "shutdown", "up"),
 }
+LANES = ("unit", "integration", *FLOWS)
+
+
+def lane_of(path: Path) -> str:
+    """Return the lane of a file of tests."""
+    room, name = path.relative_to(TESTS).parts[0], path.stem.removeprefix("test_")
+    if room == "flow":
+        return next((lane for lane, names in FLOWS.items() if name in names), "flows-1")
+    return "integration" if room == "integration" else "unit"
+
+
+class Lanes(EachScheduling):
+    """Each process runs all that it collects, and begins as soon as it has collected it."""
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        super().add_node_collection(node, collection)
+        self.config.pluginmanager.getplugin("dsession")._session.testscollected = sum(
+            map(len, self.node2collection.values())
+        )
+        self.node2pending[node] = list(range(len(collection)))
+        node.send_runtest_all()
+        node.shutdown()
+        self._started.append(node)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FleetsInLanes:
-    config.option.loadscopereorder = False  # the lanes begin first, for they take longest
-    return FleetsInLanes(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
+    return Lanes(config, log) if config.getvalue("dist") == "each" else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not is_of_a_fleet(item.nodeid))
+def own_lane(config: pytest.Config) -> str | None:
+    """Return the lane that this process runs; None where it runs whatever it is told."""
+    name = getattr(config, "workerinput", {}).get("workerid")
+    return name if name in LANES else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if own_lane(config) in {"unit", "integration"}:
+        os.nice(10)  # fleets, which are judged by their rates, go first
+    if config.getvalue("dist") == "each":
+        told = [one.partition("id=")[2] for one in config.getvalue("tx")]
+        if sorted(told) != sorted(LANES):
+            raise pytest.UsageError(f"each lane needs one process: --tx popen//id=NAME for {', '.join(LANES)}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    lane = own_lane(config)
+    of_another = lane and collection_path.match("test_*.py") and lane_of(collection_path) != lane
+    return True if of_another else None
 
 
 @pytest.fixture(scope="session")

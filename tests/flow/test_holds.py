@@ -66,12 +66,24 @@ def command(env, *words):
     )
 
 
-def more_workers(services, env, count=2):
-    for _ in range(count):
-        services.start("worker", env=env)
+def started_workers(services, env, count):
+    return [services.start("worker", env=env) for _ in range(count)]
 
 
-def wait_for_workers(env, client, count=3):
+def stopped(services, processes):
+    for one in processes:
+        services.let_go(one)
+        one.terminate()
+    for one in processes:
+        one.wait(60)
+
+
+def reset(env):
+    """Let the platform count from nothing."""
+    httpx.post(f"{env['COUPONPRESS_BASE_URL']}/sandbox/reset").raise_for_status()
+
+
+def wait_for_workers(client, count=3):
     """Wait until every process of the fleet listens for holds."""
     channel = client._keys.holds_changed
     wait_until(lambda: client._redis.pubsub_numsub(channel)[0][1] == count, 60, "the workers")
@@ -80,125 +92,136 @@ def wait_for_workers(env, client, count=3):
 @pytest.fixture(scope="module")
 def three_workers(tmp_path_factory):
     """A fleet with three workers, for tests of runs: what the platform has taken before changes nothing about them."""
-    with fleet(tmp_path_factory.mktemp("holds"), "--latency-ms", str(LATENCY_MS)) as (services, env):
-        more_workers(services, env)
-        with client_of(env) as client:
-            wait_for_workers(env, client)
-            yield env, client
+    directory = tmp_path_factory.mktemp("holds")
+    with fleet(directory, "--latency-ms", str(LATENCY_MS), workers=3) as (_, env), client_of(env) as client:
+        wait_for_workers(client)
+        yield env, client
 
 
 @pytest.fixture
 def three(three_workers):
     """The settings and a client of such a fleet; the platform has counted nothing."""
     env, _ = three_workers
-    httpx.post(f"{env['COUPONPRESS_BASE_URL']}/sandbox/reset").raise_for_status()
+    reset(env)
     return three_workers
 
 
+@pytest.fixture(scope="module")
+def no_worker(tmp_path_factory):
+    """A fleet without workers, for tests whose workers start with a fault of their own."""
+    directory = tmp_path_factory.mktemp("faults")
+    with fleet(directory, "--latency-ms", str(LATENCY_MS), workers=0) as (services, env), client_of(env) as client:
+        yield services, env, client
+
+
+@pytest.fixture
+def bare(no_worker):
+    """The services, settings and a client of such a fleet; nothing is held, and what a test's run left is cancelled."""
+    _, env, client = no_worker
+    reset(env)
+    client.pause()
+    yield no_worker
+    for one in client.runs():
+        client.cancel(one.run)
+    client.resume()
+
+
 def test_a_brand_without_permission_waits_and_all_others_go_on(tmp_path):
-    with fleet(tmp_path, "--unauthorized-brand", "13", "--latency-ms", str(LATENCY_MS)) as (services, env):
-        more_workers(services, env)
-        with client_of(env) as client:
-            wait_for_workers(env, client)
-            client.enqueue_many(rows(1000, brands=("1", "13", "3")), run="mixed")
-            client.enqueue_many(rows(400, brands=("13",), first=5000), run="bad")
-            client.enqueue_many(rows(300, brands=("1",), first=9000), run="good")
-            wait_until(lambda: client.run("good").finished, 60, "the end of the run that has no such brand")
-            wait_until(lambda: client.run("mixed").succeeded == 667, 60, "the other brands of the same chunks")
-            mixed, bad = client.run("mixed"), client.run("bad")
-            assert (mixed.waiting, mixed.rejected, bad.waiting, bad.rejected) == (333, 0, 400, 0)
-            bad_calls = calm(env) - 667 - 300
-            assert 1 <= bad_calls <= MOST_BAD_CALLS
-            (hold,) = client.holds()
-            assert (hold.kind, hold.scope) == ("brand", "13")
-            assert "NO_AUTH" in hold.reason
-            told = json.loads(command(env, "status", "bad", "--json").stdout)
-            assert told["holds"][0]["cure"].endswith("`couponpress resume --brand 13`.")
-            assert received(env) == bad_calls + 967  # nobody turns chunks round and round, nor sends
+    options = ["--unauthorized-brand", "13", "--latency-ms", str(LATENCY_MS)]
+    with fleet(tmp_path, *options, workers=3) as (_, env), client_of(env) as client:
+        wait_for_workers(client)
+        client.enqueue_many(rows(1000, brands=("1", "13", "3")), run="mixed")
+        client.enqueue_many(rows(400, brands=("13",), first=5000), run="bad")
+        client.enqueue_many(rows(300, brands=("1",), first=9000), run="good")
+        wait_until(lambda: client.run("good").finished, 60, "the end of the run that has no such brand")
+        wait_until(lambda: client.run("mixed").succeeded == 667, 60, "the other brands of the same chunks")
+        mixed, bad = client.run("mixed"), client.run("bad")
+        assert (mixed.waiting, mixed.rejected, bad.waiting, bad.rejected) == (333, 0, 400, 0)
+        bad_calls = calm(env) - 667 - 300
+        assert 1 <= bad_calls <= MOST_BAD_CALLS
+        (hold,) = client.holds()
+        assert (hold.kind, hold.scope) == ("brand", "13")
+        assert "NO_AUTH" in hold.reason
+        told = json.loads(command(env, "status", "bad", "--json").stdout)
+        assert told["holds"][0]["cure"].endswith("`couponpress resume --brand 13`.")
+        assert received(env) == bad_calls + 967  # nobody turns chunks round and round, nor sends
 
-            # Released without a cure: a few calls more, and held again.
-            command(env, "resume", "--brand", "13")
-            wait_until(lambda: [one.scope for one in client.holds()] == ["13"], 30, "the brand held again")
-            assert calm(env) - 967 - bad_calls <= MOST_BAD_CALLS
+        # Released without a cure: a few calls more, and held again.
+        command(env, "resume", "--brand", "13")
+        wait_until(lambda: [one.scope for one in client.holds()] == ["13"], 30, "the brand held again")
+        assert calm(env) - 967 - bad_calls <= MOST_BAD_CALLS
 
-            # Released with the cure.
-            control(env, unauthorized_brands=[])
-            command(env, "resume", "--brand", "13")
-            begun = time.monotonic()
-            wait_until(lambda: client.run("bad").waiting < 400, 10, "the first spec of the released brand")
-            assert time.monotonic() - begun < 5
-            for run in ("mixed", "bad"):
-                wait_until(lambda run=run: client.run(run).finished, 60, f"the end of {run}")
-            outcomes = [one for run in ("mixed", "bad") for one in client.outcomes(run)]
-            assert Counter(one.outcome for one in outcomes) == {"succeeded": 1400}
-            assert max(one.attempts for one in outcomes) == 1  # 0 where the callback overtook the answer
+        # Released with the cure.
+        control(env, unauthorized_brands=[])
+        command(env, "resume", "--brand", "13")
+        begun = time.monotonic()
+        wait_until(lambda: client.run("bad").waiting < 400, 10, "the first spec of the released brand")
+        assert time.monotonic() - begun < 5
+        for run in ("mixed", "bad"):
+            wait_until(lambda run=run: client.run(run).finished, 60, f"the end of {run}")
+        outcomes = [one for run in ("mixed", "bad") for one in client.outcomes(run)]
+        assert Counter(one.outcome for one in outcomes) == {"succeeded": 1400}
+        assert max(one.attempts for one in outcomes) == 1  # 0 where the callback overtook the answer
 
 
 def test_a_partner_without_permission_is_held_whatever_the_brands_are_called(tmp_path):
     brands = [str(number) for number in range(100, 400)]
     words = [word for brand in brands for word in ("--unauthorized-brand", brand)]
-    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS), *words) as (services, env):
-        more_workers(services, env)
-        with client_of(env) as client:
-            wait_for_workers(env, client)
-            client.enqueue_many(rows(3000, brands=brands), run="all")
-            wait_until(lambda: "partner" in {hold.kind for hold in client.holds()}, 60, "the hold of the partner")
-            assert calm(env) <= MOST_BAD_CALLS
-            assert client.run("all").waiting == 3000
+    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS), *words, workers=3) as (_, env), client_of(env) as client:
+        wait_for_workers(client)
+        client.enqueue_many(rows(3000, brands=brands), run="all")
+        wait_until(lambda: "partner" in {hold.kind for hold in client.holds()}, 60, "the hold of the partner")
+        assert calm(env) <= MOST_BAD_CALLS
+        assert client.run("all").waiting == 3000
 
 
-def test_a_wrong_key_costs_a_few_calls_however_many_workers_there_are(tmp_path):
+def test_a_wrong_key_costs_a_few_calls_however_many_workers_there_are(bare, tmp_path):
+    services, env, client = bare
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     wrong = tmp_path / "wrong.pem"
     wrong.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env), client_of(env) as client:
-        wait_for_workers(env, client, 1)
-        client.pause()
-        more_workers(services, {**env, "COUPONPRESS_MCH_PRIVATE_KEY_FILE": str(wrong)}, 3)
-        wait_for_workers(env, client, 4)
-        client.enqueue_many(rows(3000), run="may")
-        client.resume()
-        wait_until(lambda: any("SIGN_ERROR" in hold.reason for hold in client.holds()), 30, "the hold of the partner")
-        calm(env)
-        assert 1 <= statistics(env["COUPONPRESS_BASE_URL"])["rejected"] <= MOST_BAD_CALLS
-        assert "COUPONPRESS_MCH_PRIVATE_KEY_FILE" in client.holds()[0].cure
-        assert client.run("may").rejected == 0
+    workers = started_workers(services, env, 1)
+    workers += started_workers(services, {**env, "COUPONPRESS_MCH_PRIVATE_KEY_FILE": str(wrong)}, 3)
+    wait_for_workers(client, 4)
+    client.enqueue_many(rows(3000), run="wrong-key")
+    client.resume()
+    wait_until(lambda: any("SIGN_ERROR" in hold.reason for hold in client.holds()), 30, "the hold of the partner")
+    calm(env)
+    assert 1 <= statistics(env["COUPONPRESS_BASE_URL"])["rejected"] <= MOST_BAD_CALLS
+    assert "COUPONPRESS_MCH_PRIVATE_KEY_FILE" in client.holds()[0].cure
+    assert client.run("wrong-key").rejected == 0
+    stopped(services, workers)
 
 
 @pytest.mark.parametrize("fault", ["wrong key", "no headers", "wrong id", "id without prefix"])
-def test_a_platform_key_that_is_wrong_holds_the_partner_and_is_named(tmp_path, fault):
+def test_a_platform_key_that_is_wrong_holds_the_partner_and_is_named(bare, tmp_path, fault):
+    services, env, client = bare
+    run = fault.replace(" ", "-") + "-of-the-platform"
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
     wrong = tmp_path / "wrong.pem"
     wrong.write_bytes(key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-    with fleet(tmp_path, "--latency-ms", str(LATENCY_MS)) as (services, env), client_of(env) as client:
-        wait_for_workers(env, client, 1)
-        right = next(process for name, process in services._started if name == "worker")
-        services.let_go(right)
-        right.terminate()
-        right.wait(60)
-        client.pause()
-        bare_id = env["COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID"].removeprefix("PUB_KEY_ID_")
-        changed, cure = {
-            "wrong key": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE": str(wrong)}, "COUPONPRESS_WECHATPAY_PUBLIC_KEY_"),
-            "no headers": ({}, "drops Wechatpay-* headers"),
-            "wrong id": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID": "PUB_KEY_ID_0116"}, "WECHATPAY_PUBLIC_KEY_ID"),
-            "id without prefix": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID": bare_id}, "WECHATPAY_PUBLIC_KEY_ID"),
-        }[fault]
-        if fault == "no headers":
-            control(env, faults={"unsigned_answers": 100})
-        more_workers(services, {**env, **changed}, 2)
-        wait_for_workers(env, client, 2)
-        client.enqueue_many(rows(60), run="may")
-        client.resume()
-        wait_until(lambda: any(cure in hold.cure for hold in client.holds()), 30, "the hold of the partner")
-        calm(env)
-        (hold,) = client.holds()
-        assert hold.scope == "partner"
-        assert "MCH_SERIAL_NO" not in hold.cure
-        assert 1 <= received(env) <= MOST_BAD_CALLS
-        assert client.run("may").rejected == 0
+    bare_id = env["COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID"].removeprefix("PUB_KEY_ID_")
+    changed, cure = {
+        "wrong key": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE": str(wrong)}, "COUPONPRESS_WECHATPAY_PUBLIC_KEY_"),
+        "no headers": ({}, "drops Wechatpay-* headers"),
+        "wrong id": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID": "PUB_KEY_ID_0116"}, "WECHATPAY_PUBLIC_KEY_ID"),
+        "id without prefix": ({"COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID": bare_id}, "WECHATPAY_PUBLIC_KEY_ID"),
+    }[fault]
+    control(env, faults={"unsigned_answers": 100 if fault == "no headers" else 0})
+    workers = started_workers(services, {**env, **changed}, 2)
+    wait_for_workers(client, 2)
+    client.enqueue_many(rows(60), run=run)
+    client.resume()
+    wait_until(lambda: any(cure in hold.cure for hold in client.holds()), 30, "the hold of the partner")
+    calm(env)
+    (hold,) = client.holds()
+    assert hold.scope == "partner"
+    assert "MCH_SERIAL_NO" not in hold.cure
+    assert 1 <= received(env) <= MOST_BAD_CALLS
+    assert client.run(run).rejected == 0
+    stopped(services, workers)
 
 
 def test_a_run_whose_every_row_is_rejected_is_stopped_and_others_are_not(three):

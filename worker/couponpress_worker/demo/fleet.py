@@ -44,9 +44,9 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @contextmanager
 def fleet(
-    directory: Path, *sandbox_options: str, redis_url: str | None = None
+    directory: Path, *sandbox_options: str, redis_url: str | None = None, workers: int = 1
 ) -> Iterator[tuple[Services, dict[str, str]]]:
-    """Run sandbox, callback receiver and one worker; yields the services and a client's environment.
+    """Run sandbox, callback receiver and workers; yields the services and a client's environment.
 
     Without a `redis_url` a Redis is started as well.
     """
@@ -68,7 +68,8 @@ def fleet(
         services.wait_for(lambda: statistics(f"http://127.0.0.1:{sandbox_port}"), "sandbox")
         env |= read_env(env_file)
         services.start("callback", "--port", str(callback_port), env=env)
-        services.start("worker", env=env)
+        for _ in range(workers):
+            services.start("worker", env=env)
         services.wait_for(lambda: httpx.get(f"http://127.0.0.1:{callback_port}/", verify=NO_TLS), "callback receiver")
         yield services, env
     finally:
