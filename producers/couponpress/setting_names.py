@@ -52,6 +52,7 @@ SETTING_NAMES = frozenset(
         "SIGNS_AS",
         "TIMING_SCALE",
         "TRACES",
+        "TZ",
         "UPLOAD_RATE",
         "WECHATPAY_MORE_KEYS_DIR",
         "WECHATPAY_PUBLIC_KEY_FILE",

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -62,6 +65,14 @@ def checked_hook_url(url: str) -> str:
     return url
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(gettext("must be a time zone such as Asia/Shanghai, which this machine knows")) from None
+    return name
+
+
 class ProducerSettings(BaseSettings):
     """What a producer needs to know. Frozen; built once at the rim and passed on as values."""
 
@@ -103,6 +114,10 @@ class ProducerSettings(BaseSettings):
     lang: str | None = Field(
         None,
         description="The language of commands, `en` or `zh_CN`; else LC_ALL, LC_MESSAGES or LANG tells it.",
+    )
+    tz: Annotated[str, AfterValidator(_time_zone)] | None = Field(
+        None,
+        description="The time zone of moments that people read and give, such as `Asia/Shanghai`; else the machine's.",
     )
     traces: bool = Field(
         False, description="Send traces of specs by OpenTelemetry; on as well where OTEL_EXPORTER_OTLP_ENDPOINT is set."
@@ -184,6 +199,28 @@ def configured_log() -> Literal["text", "json"]:
 def configured_language() -> Language:
     """Return the language that the environment asks for."""
     return language_of_locale(os.environ)
+
+
+def set_time_zone() -> None:
+    """Let this process tell and read moments in COUPONPRESS_TZ; for the process of a command, before it has threads.
+
+    Raises:
+        SettingsError: there is no such time zone, or this machine has no table of it.
+    """
+    name = os.environ.get(f"{ENV_PREFIX}TZ")
+    if not name:
+        return
+    try:
+        zone = ZoneInfo(_time_zone(name))
+    except ValueError as error:
+        raise SettingsError(f"{ENV_PREFIX}TZ {error}{shown_value(name)}.") from None
+    os.environ["TZ"] = name
+    time.tzset()
+    now = datetime.now(UTC)
+    if now.astimezone().utcoffset() != now.astimezone(zone).utcoffset():
+        raise SettingsError(
+            gettext("this machine has no table of the time zone %(name)s: install its package tzdata.") % {"name": name}
+        )
 
 
 def configured() -> dict[str, str]:

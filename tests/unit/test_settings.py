@@ -1,5 +1,6 @@
 """Both settings modules: everything wrong is said at once, and no secret is ever shown."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from couponpress.errors import SettingsError
 from couponpress.setting_names import ENV_PREFIX
-from couponpress.settings import ProducerSettings, without_password
+from couponpress.settings import ProducerSettings, set_time_zone, without_password
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.settings import Secrets, Settings
 from tests.builders import APIV3_KEY, MCHID, PUBLIC_KEY_ID, fleet_settings, fleet_values
@@ -353,3 +354,22 @@ def test_our_own_public_half_is_no_key_of_the_platform(key_files, private_key):
     key_files.wechatpay_public_key_file.write_bytes(own)
     with pytest.raises(KeyFileError, match="the merchant's own"):
         Secrets.read(key_files)
+
+
+@pytest.mark.parametrize("name", ["Asia/Shangai", "../etc/passwd", "/etc/localtime", "UTC+8 "])
+def test_a_time_zone_that_nobody_knows_is_an_error_with_its_cure(name, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_TZ", name)
+    with pytest.raises(SettingsError, match=r"COUPONPRESS_TZ must be a time zone such as Asia/Shanghai"):
+        set_time_zone()
+    assert "COUPONPRESS_TZ must be a time zone" in refusal(ProducerSettings, {"mchid": MCHID})
+
+
+def test_a_process_tells_time_in_the_time_zone_that_is_set(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("COUPONPRESS_TZ", "Asia/Shanghai")
+    try:
+        set_time_zone()
+        assert time.strftime("%H:%M %z", time.localtime(0)) == "08:00 +0800"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

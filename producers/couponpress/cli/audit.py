@@ -8,16 +8,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from typing import Annotated, TextIO
+from io import TextIOWrapper
+from typing import Annotated, TextIO, cast
 
 import typer
 
 from couponpress.cli.console import BAD_INPUT, JsonOption, stderr
+from couponpress.cli.run_lines import shown_moment
 from couponpress.client import Client
 from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.audit import AuditEntry
 from couponpress.ledger.moments import read_past
+from couponpress.results import BYTE_ORDER_MARK
 
 
 def audit(
@@ -47,6 +50,9 @@ def audit(
             for entry in entries:
                 typer.echo(json.dumps(asdict(entry), ensure_ascii=False))
         elif as_csv:
+            if not sys.stdout.isatty():
+                cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", newline="")
+                sys.stdout.write(BYTE_ORDER_MARK)
             write_csv(entries, sys.stdout)
         else:
             for line in lines(entries):
@@ -64,14 +70,15 @@ def write_csv(entries: Iterable[AuditEntry], stream: TextIO) -> None:
 
 
 def lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Yield an entry as one line for people, in this machine's time zone."""
+    """Yield an entry as one line for people."""
     for entry in entries:
-        moment = datetime.fromtimestamp(entry.at).astimezone()
+        moment = shown_moment(entry.at)
         target = " ".join(part for part in (entry.shown_target, entry.detail) if part)
         who = ", ".join(part for part in (entry.door, entry.address) if part)
         why = f": {entry.why}" if entry.why else ""
-        what = f"{entry.act} {target or 'everything'}  {entry.result}"
-        yield f"{moment:%Y-%m-%d %H:%M:%S}  {what}  {entry.who} ({who}){why}"
+        target = target or gettext("everything")
+        what = f"{entry.act} {target}  {entry.result}"
+        yield f"{moment}  {what}  {entry.who} ({who}){why}"
 
 
 def _harmless(text: str) -> str:

@@ -19,11 +19,16 @@ from rich.progress import (
 from couponpress.language import gettext
 
 
+def spinner(console: Console) -> SpinnerColumn:
+    """Return what turns while a command works, in letters that the terminal has."""
+    return SpinnerColumn("dots" if console.encoding.lower().startswith("utf") else "line")
+
+
 @contextmanager
 def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
     """Show how many rows were stored, for a terminal."""
     columns = (
-        SpinnerColumn(),
+        spinner(console),
         TextColumn(gettext("%(number)s rows") % {"number": "{task.completed:,.0f}"}),
         TimeElapsedColumn(),
     )

@@ -15,7 +15,7 @@ import typer
 from couponpress.cli.console import BAD_INPUT, stderr
 from couponpress.cli.entry import INTERRUPTED, ends_at_once
 from couponpress.cli.lazy_group import lazy_group, show_whole_sentences
-from couponpress.cli.output import written_output
+from couponpress.cli.output import shows_chinese, written_output
 from couponpress.cli.spoken_help import spoken_errors
 from couponpress.errors import CouponpressError
 from couponpress.language import Language, gettext, gettext_noop, speak
@@ -61,13 +61,16 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help=gettext_noop("Show the version."))
     ] = False,
 ) -> None:
-    """Take the options that every command shares."""
+    """Take the options that every command shares, and set the time zone."""
+    with ends_at_once():
+        from couponpress.settings import set_time_zone  # noqa: PLC0415 - slow to load
+    set_time_zone()
 
 
 def _configured_language() -> Language:
     with ends_at_once():
         from couponpress.settings import configured_language  # noqa: PLC0415 - slow to load
-    return configured_language()
+    return configured_language() if shows_chinese() else "en"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Standard output that cannot be written: a full disk, a closed pipe, or none at all.
+"""Standard output and error as a terminal takes them, and output that cannot be written: a full disk, a closed pipe.
 
 What a command writes may stay in a buffer until the interpreter ends, and would fail there with a trace. So the buffer
 is emptied while there is somebody to say what failed.
@@ -44,7 +44,8 @@ class _Output(TextIOWrapper):
 def written_output() -> Iterator[None]:
     """Run a command; when it ends, everything that it wrote has left the process.
 
-    Letters that the terminal lacks are shown as their numbers. Whoever closed the pipe (`| head`) wants no more: the
+    A letter that the terminal lacks is shown as a question mark; in what goes to a file or a program it is written as
+    its number, which is right in JSON. Whoever closed the pipe (`| head`) wants no more: the
     command ends with exit code 1 and without a word.
 
     Raises:
@@ -53,11 +54,13 @@ def written_output() -> Iterator[None]:
     """
     if sys.stdout is None:  # closed by the caller: what is written goes nowhere
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the rest of the process
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")
     usual = cast(TextIOWrapper, sys.stdout)
     sys.stdout = output = _Output(
         usual.buffer,
         usual.encoding,
-        "backslashreplace",
+        "replace" if usual.isatty() else "backslashreplace",
         line_buffering=usual.line_buffering,
         write_through=usual.write_through,
     )
@@ -83,3 +86,13 @@ def _write_nowhere(number: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, number)
     os.close(nowhere)
+
+
+def shows_chinese() -> bool:
+    """Whether standard output and error take Chinese letters, as UTF-8, GBK and GB18030 do."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            "中文".encode(getattr(stream, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:
+            return False
+    return True

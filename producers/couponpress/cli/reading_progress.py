@@ -1,6 +1,6 @@
 """How far catalogs are read: a bar with an ETA for a terminal, plain lines for a log.
 
-Decides what a person sees and how often. Refuses to read.
+It only shows what the upload has read by itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from couponpress.cli.counters import spinner
 from couponpress.language import gettext
 from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
@@ -27,7 +28,7 @@ def reading_progress(
     """Show how far the upload's catalogs are read, for as long as this lasts. `clock` counts seconds."""
     began = clock()
     if console.is_terminal:
-        columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (spinner(console), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
             task = progress.add_task(gettext("0 rows"), total=None)
 

@@ -114,7 +114,8 @@ def results(
         if download is not None and output is None:
             raise typer.Exit(_download(client, status, download))
         if output is None:
-            cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", newline="")
+            terminal = sys.stdout.isatty()
+            cast(TextIOWrapper, sys.stdout).reconfigure(encoding=None if terminal else "utf-8", newline="")
             write_results(client.outcomes(run), sys.stdout, cast(ResultFormat, form))
             return
         written = _write(client.outcomes(run), output, form)

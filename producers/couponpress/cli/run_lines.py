@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 
 from couponpress.language import gettext
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterChunk, DeadLetterMessage
@@ -25,8 +25,8 @@ def rate_lines(rate: RateInForce) -> list[str]:
         % {"configured": rate.configured or gettext("not known, no worker has told it yet")}
     ]
     if rate.by_hand:
-        ends = gettext(" until %(moment)s") % {"moment": _moment(rate.by_hand_until)} if rate.by_hand_until else ""
-        since = _moment(rate.by_hand_since)
+        ends = gettext(" until %(moment)s") % {"moment": shown_moment(rate.by_hand_until)} if rate.by_hand_until else ""
+        since = shown_moment(rate.by_hand_since)
         lines.append(
             gettext("by hand: %(by_hand)s since %(since)s%(ends)s; `limit default` takes it back")
             % {"by_hand": rate.by_hand, "since": since, "ends": ends}
@@ -42,7 +42,8 @@ def rate_lines(rate: RateInForce) -> list[str]:
             "more": more,
         }
         lines.append(
-            gettext("throttled: since %(moment)s; %(found)s") % {"moment": _moment(rate.found_since), "found": found}
+            gettext("throttled: since %(moment)s; %(found)s")
+            % {"moment": shown_moment(rate.found_since), "found": found}
         )
     if rate.quiet_seconds:
         lines.append(
@@ -98,7 +99,10 @@ def hold_text(hold: Hold) -> str:
     }
     if hold.by is None or hold.by.door == "fleet":
         return told
-    by = gettext("      by: %(person)s since %(moment)s") % {"person": hold.by.shown, "moment": _moment(hold.since)}
+    by = gettext("      by: %(person)s since %(moment)s") % {
+        "person": hold.by.shown,
+        "moment": shown_moment(hold.since),
+    }
     return f"{told}\n{by}"
 
 
@@ -151,7 +155,10 @@ def dead_letter_lines(
             gettext("dead letter: %(messages)s, no hints; nothing of any run is lost with them")
             % {"messages": counted(messages, "message")}
         )
-        lines += [f"      {_moment(one.since)} {one.queue}: {one.reason}: {one.text[:80]}" for one in latest[:3]]
+        lines += [
+            f"      {shown_moment(one.since)} {one.queue}: {in_words(one.reason)}: {one.text[:80]}"
+            for one in latest[:3]
+        ]
     return lines
 
 
@@ -170,8 +177,9 @@ def summary(status: RunStatus, reasons: dict[str, int]) -> str:
     return "\n".join(lines)
 
 
-def _moment(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+def shown_moment(seconds: float) -> str:
+    """Return a moment in this process's time zone, with its offset from UTC."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(" ", "seconds")
 
 
 def eta_text(eta: Eta | None) -> str:

@@ -3,6 +3,8 @@
     settings     the gateway's own settings
     tokens       who may use it: bearer tokens, their brands, their quota, the namespace of their runs
     problems     every refusal as a problem document (RFC 9457)
+    problem_sentences what problem documents say in detail, in Chinese for whoever asks for it
+    asked_language which language a request asks for
     store_troubles log lines for a Redis that is away or refuses, once a minute for each kind
     admission    checks backlog, quota and Idempotency-Key before anything is enqueued
     quotas       keeps quotas and Idempotency-Keys in Redis

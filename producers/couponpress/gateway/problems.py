@@ -21,6 +21,9 @@ from couponpress.errors import (
     RedisUnavailableError,
     UnknownRunError,
 )
+from couponpress.gateway.asked_language import TAGS, asked_language
+from couponpress.gateway.problem_sentences import in_words
+from couponpress.language import gettext, gettext_noop, speaking
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.transport.redis_refusals import redis_unavailable
 
@@ -41,28 +44,52 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "not-json": Kind(400, "The body is not JSON", "Send one JSON value in UTF-8."),
-    "cut-off": Kind(400, "The body did not come to its end", "Send it again whole; nothing of it was enqueued."),
-    "no-token": Kind(401, "A valid bearer token is needed", "Send `Authorization: Bearer TOKEN`."),
-    "brand-not-allowed": Kind(403, "The token is not for this brand", "Use the token that is for the brand."),
-    "role-not-allowed": Kind(403, "The token's role does not allow this", "Use a token of a role that may."),
-    "no-such-path": Kind(404, "There is nothing here", "Look at the paths of this page."),
-    "no-such-run": Kind(404, "There is no such run", "`GET /v1/runs` lists the runs that your token sees."),
-    "no-such-spec": Kind(404, "There is no such spec", "It was never enqueued, is forgotten, or is not yours to see."),
-    "no-such-selection": Kind(404, "There is no such selection", "Make it again: a gateway keeps it for an hour."),
-    "wrong-method": Kind(405, "The path does not take this method", "The header `Allow` says which it takes."),
-    "too-slow": Kind(408, "The body did not come in time", "Send it again; nothing of it was enqueued."),
-    "conflict": Kind(409, "The request contradicts what is stored", "Change the task_id, the lane or the run's name."),
-    "too-large": Kind(413, "The body or a line of it is too large", "Send less at a time."),
-    "wrong-media-type": Kind(415, "The path takes another media type", "Set `Content-Type` as the path says."),
-    "invalid": Kind(422, "The request breaks a rule", "`errors` names each field and its rule."),
-    "key-reused": Kind(422, "The Idempotency-Key was used with another request", "Use a new key for a new request."),
-    "quota-used-up": Kind(429, "The token's quota of today is used up", "Wait as `Retry-After` says, or ask for more."),
-    "backlog-full": Kind(429, "Too many specs wait already", "Wait as `Retry-After` says."),
-    "busy": Kind(429, "Too many requests at once", "Wait as `Retry-After` says."),
-    "internal": Kind(500, "The gateway failed", "Send it again; the gateway's log says what happened."),
-    "redis-away": Kind(503, "The store does not answer", "Send the same again later: nothing is stored twice."),
-    "redis-full": Kind(503, "The store is full", "Send the same again later: nothing of it was stored."),
+    "not-json": Kind(400, gettext_noop("The body is not JSON"), "Send one JSON value in UTF-8."),
+    "cut-off": Kind(
+        400, gettext_noop("The body did not come to its end"), "Send it again whole; nothing of it was enqueued."
+    ),
+    "no-token": Kind(401, gettext_noop("A valid bearer token is needed"), "Send `Authorization: Bearer TOKEN`."),
+    "brand-not-allowed": Kind(
+        403, gettext_noop("The token is not for this brand"), "Use the token that is for the brand."
+    ),
+    "role-not-allowed": Kind(
+        403, gettext_noop("The token's role does not allow this"), "Use a token of a role that may."
+    ),
+    "no-such-path": Kind(404, gettext_noop("There is nothing here"), "Look at the paths of this page."),
+    "no-such-run": Kind(
+        404, gettext_noop("There is no such run"), "`GET /v1/runs` lists the runs that your token sees."
+    ),
+    "no-such-spec": Kind(
+        404, gettext_noop("There is no such spec"), "It was never enqueued, is forgotten, or is not yours to see."
+    ),
+    "no-such-selection": Kind(
+        404, gettext_noop("There is no such selection"), "Make it again: a gateway keeps it for an hour."
+    ),
+    "wrong-method": Kind(
+        405, gettext_noop("The path does not take this method"), "The header `Allow` says which it takes."
+    ),
+    "too-slow": Kind(408, gettext_noop("The body did not come in time"), "Send it again; nothing of it was enqueued."),
+    "conflict": Kind(
+        409, gettext_noop("The request contradicts what is stored"), "Change the task_id, the lane or the run's name."
+    ),
+    "too-large": Kind(413, gettext_noop("The body or a line of it is too large"), "Send less at a time."),
+    "wrong-media-type": Kind(
+        415, gettext_noop("The path takes another media type"), "Set `Content-Type` as the path says."
+    ),
+    "invalid": Kind(422, gettext_noop("The request breaks a rule"), "`errors` names each field and its rule."),
+    "key-reused": Kind(
+        422, gettext_noop("The Idempotency-Key was used with another request"), "Use a new key for a new request."
+    ),
+    "quota-used-up": Kind(
+        429, gettext_noop("The token's quota of today is used up"), "Wait as `Retry-After` says, or ask for more."
+    ),
+    "backlog-full": Kind(429, gettext_noop("Too many specs wait already"), "Wait as `Retry-After` says."),
+    "busy": Kind(429, gettext_noop("Too many requests at once"), "Wait as `Retry-After` says."),
+    "internal": Kind(500, gettext_noop("The gateway failed"), "Send it again; the gateway's log says what happened."),
+    "redis-away": Kind(
+        503, gettext_noop("The store does not answer"), "Send the same again later: nothing is stored twice."
+    ),
+    "redis-full": Kind(503, gettext_noop("The store is full"), "Send the same again later: nothing of it was stored."),
 }
 
 
@@ -91,18 +118,20 @@ class Refusal(Exception):  # noqa: N818 - it is what a caller gets, not what wen
         return KINDS[self.kind].status
 
     def document(self) -> dict[str, Any]:
-        """Return the problem document."""
+        """Return the problem document; its title and detail are in the language that the request asks for."""
+        with speaking(asked_language()):
+            title, detail = gettext(KINDS[self.kind].title), in_words(self.detail)
         told: dict[str, Any] = {
             "type": f"{PAGE}#{self.kind}",
-            "title": KINDS[self.kind].title,
+            "title": title,
             "status": self.status,
-            "detail": self.detail,
+            "detail": detail,
         }
         return told | ({"errors": list(self.errors)} if self.errors else {})
 
     def response(self) -> Response:
         """Return the answer."""
-        headers = dict(self.headers)
+        headers = {**self.headers, "Content-Language": TAGS[asked_language()], "Vary": "Accept-Language"}
         if self.retry_after_seconds is not None:
             headers["Retry-After"] = str(self.retry_after_seconds)
         if self.status == 401:

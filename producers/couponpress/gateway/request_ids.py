@@ -1,4 +1,4 @@
-"""Gives each request an id, which its log lines and its answer carry.
+"""Gives each request an id, which its log lines and its answer carry, and notes the language that it asks for.
 
 The id is the caller's own `X-Request-ID` where it sent a plain one, else a new one. Lines that are written while a
 request is handled also carry the run that its path names.
@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from couponpress.gateway.asked_language import asking
 from couponpress.gateway.routes import RUN_PATTERN
 
 HEADER = "x-request-id"
@@ -34,7 +35,8 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        headers = Headers(scope=scope)
+        given = headers.get(HEADER, "")
         request_id = given if _PLAIN_ID.fullmatch(given) else secrets.token_hex(8)
 
         async def marked(message: MutableMapping[str, Any]) -> None:
@@ -43,5 +45,8 @@ class RequestIds:
             await send(message)
 
         run = _RUN_PATH.fullmatch(scope["path"])
-        with bound_contextvars(request_id=request_id, run=run[1] if run else ""):
+        with (
+            bound_contextvars(request_id=request_id, run=run[1] if run else ""),
+            asking(headers.get("accept-language")),
+        ):
             await self._app(scope, receive, marked)

@@ -152,12 +152,44 @@ def test_programs_read_the_same_in_every_language(couponpress, redis_url, tmp_pa
     assert json.loads(chinese)["bound"]["sentence"].isascii()
 
 
-def test_a_terminal_without_chinese_letters_shows_no_trace(couponpress, tmp_path):
-    (tmp_path / "other.csv").write_text("名称,价格\n券,5\n", encoding="utf-8")
-    for encoding in ("ascii", "gbk"):
-        command = [sys.executable, "-m", "couponpress", "submit", "other.csv"]
-        env = os.environ | {"COUPONPRESS_LANG": "zh_CN", "PYTHONIOENCODING": encoding}
-        done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=env, timeout=60, check=False)
-        assert done.returncode == 2
-        assert b"Traceback" not in done.stderr
-        assert ("表头" in done.stderr.decode("gbk")) == (encoding == "gbk")
+@pytest.mark.parametrize(
+    ("settings", "encoding", "expected"),
+    [
+        ({"PYTHONIOENCODING": "ascii"}, "ascii", "no usable header"),
+        ({"PYTHONIOENCODING": "gbk"}, "gbk", "表头"),
+        ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, "ascii", "no usable header"),
+        ({"LC_ALL": "C.UTF-8"}, "utf-8", "表头"),
+    ],
+    ids=["ascii", "gbk", "C", "UTF-8"],
+)
+def test_a_terminal_shows_no_trace_and_no_letter_that_it_lacks(settings, encoding, expected, tmp_path):
+    (tmp_path / "表\U0001f9cb.csv").write_text("名称,价格\n券,5\n", encoding="utf-8")
+    command = [sys.executable, "-m", "couponpress", "submit", "表\U0001f9cb.csv"]
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHONUTF8"))}
+    env = given | {"COUPONPRESS_LANG": "zh_CN"} | settings
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=env, timeout=60, check=False)
+    assert done.returncode == 2
+    told = done.stderr.decode(encoding)
+    assert expected in told
+    assert "Traceback" not in told
+    assert "\\" not in told
+    if encoding != "utf-8":
+        assert "?.csv" in told
+
+
+def test_moments_are_told_in_the_time_zone_that_is_set(couponpress):
+    couponpress("pause", "--until", "2d", code=2)
+    couponpress("pause", "--for", "2h", COUPONPRESS_TZ="Asia/Shanghai")
+    out, _ = couponpress("status", COUPONPRESS_TZ="Asia/Shanghai")
+    assert re.search(r"到 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\+08:00 为止", out), out
+    out, _ = couponpress("audit", COUPONPRESS_TZ="America/New_York")
+    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d-0[45]:00  pause ", out), out
+    _, err = couponpress("status", COUPONPRESS_TZ="Asia/Shangai", code=2)
+    assert "COUPONPRESS_TZ 应为本机已知的时区，例如 Asia/Shanghai" in err
+
+
+def test_csv_for_a_spreadsheet_opens_there(couponpress):
+    couponpress("pause", "--why", "促销结束")
+    out, _ = couponpress("audit", "--csv")
+    assert out.startswith("\ufeffentry_id,at,")
+    assert "促销结束" in out

@@ -1,10 +1,14 @@
 """Every refusal is a problem document, and every error has one or is nobody's."""
 
+import ast
 import json
+import re
+from pathlib import Path
 
 import pytest
 import redis
 
+import couponpress
 from couponpress import (
     ConflictError,
     InputError,
@@ -13,8 +17,12 @@ from couponpress import (
     RedisRestartedError,
     RedisUnavailableError,
     UnknownRunError,
+    gateway,
 )
+from couponpress.gateway.asked_language import asking
+from couponpress.gateway.problem_sentences import KNOWN, in_words
 from couponpress.gateway.problems import KINDS, Refusal, broken_rules, pointer, refusal_of
+from couponpress.language import gettext, speaking
 
 
 @pytest.mark.parametrize(
@@ -71,3 +79,81 @@ def test_fields_are_json_pointers():
 
 def test_every_kind_says_what_to_do():
     assert all(400 <= kind.status < 600 and kind.title and kind.cure for kind in KINDS.values())
+
+
+def test_title_and_detail_are_told_in_the_language_that_is_asked_for():
+    refusal = Refusal("conflict", "the selection is done; only one that is counted can be acted on", errors=[{"a": 1}])
+    english = refusal.response()
+    with asking("zh-CN,zh;q=0.9"):
+        chinese = refusal.response()
+    told, same = json.loads(chinese.body), json.loads(english.body)
+    assert told["title"] == "请求与已保存的内容矛盾"
+    assert told["detail"] == "该选择的状态为 done；只有计数完成的选择才能操作"
+    assert {name: told[name] for name in told if name not in {"title", "detail"}} == {
+        name: same[name] for name in same if name not in {"title", "detail"}
+    }
+    assert (chinese.headers["content-language"], english.headers["content-language"]) == ("zh-CN", "en")
+    assert chinese.headers["vary"] == english.headers["vary"] == "Accept-Language"
+
+
+#: Details that the code puts together of parts, with examples.
+COMPOSED = {
+    "7: token 7 is not for brand 7": [
+        "the body: token shop is not for brand 7",
+        "line 3: token shop is not for brand 7",
+    ],
+    "7 breaks 7": [f"{where} breaks {what}" for where in ("the body", "line 3") for what in ("a rule", "2 rules")],
+    "7 is not JSON: 7": ["the body is not JSON: EOF", "line 3 is not JSON: EOF"],
+    "the 7 parameter 7 7": [
+        "the header parameter Idempotency-Key must be 1 to 200 printable ASCII characters without blanks"
+    ],
+    "task_id 7 is known already, 7": [
+        "task_id a is known already, in run may with another body",
+        "task_id a is known already, in a run that is not yours",
+    ],
+}
+
+
+def details():
+    """The detail of each refusal of the code; a 7 stands for each value."""
+    for path in sorted(Path(gateway.__file__).parent.glob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            assigned = {
+                node.targets[0].id: node.value
+                for node in ast.walk(function)
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+            }
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "Refusal":
+                    detail = call.args[1]
+                    detail = assigned.get(detail.id, detail) if isinstance(detail, ast.Name) else detail
+                    if isinstance(detail, ast.Constant):
+                        yield detail.value
+                    elif isinstance(detail, ast.JoinedStr):
+                        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "7" for one in detail.values)
+
+
+def test_every_refusal_of_the_code_is_known_in_chinese():
+    found = set(details())
+    assert len(found) > 25
+    with speaking("zh_CN"):
+        assert {kind for kind, one in KINDS.items() if gettext(one.title) == one.title} == set()
+        assert {detail for detail in found if in_words(detail) == detail} == COMPOSED.keys()
+        for examples in COMPOSED.values():
+            assert [one for one in examples if in_words(one) == one] == []
+
+
+def test_every_known_detail_is_one_of_the_code():
+    told = "\n".join(
+        node.value
+        for path in Path(couponpress.__file__).parent.rglob("*.py")
+        if path.name != "problem_sentences.py"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    for sentence in KNOWN:
+        # Where a value stands, and where the code joins two texts, a sentence comes in parts.
+        for part in re.split(r"%\(\w+\)s|[;:,] | or more|\b(?:the body|line|specs?|1)\b| s\b", sentence):
+            assert part.strip(" .:;,") in told, sentence
