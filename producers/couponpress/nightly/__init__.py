@@ -15,6 +15,7 @@ so the same night is always the same run. The modules, in the order in which a n
     row_fingerprints   remembers with which body each row last succeeded
     plan               how long a night takes, and whether it is in time (pure)
     settling           the end of a night: what succeeded is remembered, and a summary is written
+    night_sentences    says what came of a night in the reader's language
     commands           `couponpress schedule`
 
 The page for users is `docs/nightly.md`.

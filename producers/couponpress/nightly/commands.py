@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from couponpress.errors import InputError
-from couponpress.language import gettext, gettext_noop
+from couponpress.language import gettext, gettext_noop, joined, speaking
 from couponpress.ledger.attribution import this_user
+from couponpress.nightly.night_sentences import in_words
 from couponpress.settings import ProducerSettings
 from couponpress.transport.redis_refusals import redis_errors_told
 
@@ -55,19 +56,22 @@ def list_command(file: FileOption = None, as_json: JsonOption = False) -> None:
     from couponpress.nightly.context import NightContext
 
     settings, schedules = _read(file)
-    with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
+    told_to = speaking("en") if as_json else nullcontext()
+    with told_to, _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
         now = context.nights.now()
         told = [_described(context, one, now) for one in schedules.schedules.values()]
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
     for one in told:
-        typer.echo(f"{one['name']}: {one['cron']} {one['time_zone']}, from {', '.join(one['source'])}")
-        typer.echo(f"  next: {one['next']}")
+        when = {"name": one["name"], "cron": one["cron"], "zone": one["time_zone"], "source": joined(one["source"])}
+        typer.echo(gettext("%(name)s: %(cron)s %(zone)s, from %(source)s") % when)
+        typer.echo(gettext("  next: %(moment)s") % {"moment": one["next"]})
         if one["trouble"]:
-            typer.echo(f"  now: {one['trouble']}")
-        if one["latest"]:
-            typer.echo(f"  latest: {one['latest']['run']}: {one['latest']['state']}: {one['latest']['told']}")
+            typer.echo(gettext("  now: %(trouble)s") % {"trouble": one["trouble"]})
+        if latest := one["latest"]:
+            came = {"run": latest["run"], "state": in_words(latest["state"]), "told": in_words(latest["told"])}
+            typer.echo(gettext("  latest: %(run)s: %(state)s: %(told)s") % came)
 
 
 @app.command("next")
@@ -124,7 +128,7 @@ def run_command(
             shown = picture_progress(stderr)
             night, begun = start_now(context, schedule, client, full=full, why=why, shown=shown)
     if begun.state == "failed":
-        raise InputError(f"night {night.run} failed: {begun.told}")
+        raise InputError(gettext("night %(run)s failed: %(told)s") % {"run": night.run, "told": in_words(begun.told)})
     if as_json:
         told = {"run": night.run, **asdict(begun), "dry_run": dry_run}
         typer.echo(json.dumps(told, ensure_ascii=False))
@@ -157,7 +161,7 @@ def skip_command(
 def _lines(night: Night, begun: Begun, *, dry_run: bool) -> Iterator[str]:
     if begun.report:
         yield begun.report
-    yield f"{night.run}: {begun.told}"
+    yield gettext("%(run)s: %(told)s") % {"run": night.run, "told": in_words(begun.told)}
     if dry_run:
         yield gettext("dry run: nothing was enqueued")
     elif begun.state == "sent":

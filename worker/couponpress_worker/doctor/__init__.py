@@ -36,7 +36,12 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
             "settings", good=False, seen=str(error), cure=gettext("deploy/env.example is a file to start from")
         )
         return
-    yield Finding("settings", good=True, seen=f"{settings.signs_as} {settings.mchid}, limit {settings.rate}")
+    seen = gettext("%(signs_as)s %(mchid)s, limit %(rate)s") % {
+        "signs_as": gettext(settings.signs_as),
+        "mchid": settings.mchid,
+        "rate": settings.rate,
+    }
+    yield Finding("settings", good=True, seen=seen)
     reached = False
     for finding in check_redis(settings):
         reached = reached or (finding.name == "redis" and finding.good)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from couponpress.language import gettext, serve_in_english
 from couponpress.settings import redis_setting
 from couponpress.transport.listening import listen, url_of
 from couponpress_worker.sandbox import tls
@@ -93,9 +94,10 @@ def run(options: SandboxOptions) -> None:
             ssl_certfile=files.certificate if files else None,
             ssl_keyfile=files.key if files else None,
         )
-        server = _Server(
-            config, app, f"sandbox: {base_url} is ready; for a client: source {shlex.quote(str(env_file))}"
-        )
+        told = {"url": base_url, "file": shlex.quote(str(env_file))}
+        ready = gettext("sandbox: %(url)s is ready; for a client: source %(file)s") % told
+        serve_in_english()
+        server = _Server(config, app, ready)
         _spare_the_collector()
         with _ending(server):
             server.run([*listeners, *(one.dup() for one in listeners for _ in range(ACCEPTS_AT_ONCE - 1))])
