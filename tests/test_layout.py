@@ -367,6 +367,7 @@ MAY_BE_LONG = {
     "couponpress.keys": "every name in Redis stands here with its type and how long it lives",
     "couponpress.ledger.enqueueing": "the producer's acts share one lock",
     "couponpress.nightly.schedule_file": WHOLE_SENTENCES,
+    "couponpress.settings": "every setting of a producer stands here with what checks it",
     "couponpress.spec": "the whole contract, its types and how they are read, stands in one place",
     "couponpress.transport.proxy": WHOLE_SENTENCES,
     "couponpress.uploads.catalog_upload": WHOLE_SENTENCES,
