@@ -94,11 +94,13 @@ class CombineImage(_Part):
     @model_validator(mode="after")
     def _one_rule_object(self) -> Self:
         for coupon_type, name in RULE_OF_TYPE.items():
-            present = getattr(self, name) is not None
-            if coupon_type == self.type and not present:
-                raise broken(name, gettext("is required when type is %(type)s") % {"type": self.type})
-            if coupon_type != self.type and present:
-                raise broken(name, gettext("has no place when type is %(type)s") % {"type": self.type})
+            if (getattr(self, name) is None) == (coupon_type == self.type):
+                rule = (
+                    gettext("is required when type is %(type)s")
+                    if coupon_type == self.type
+                    else gettext("has no place when type is %(type)s")
+                )
+                raise broken(name, rule % {"type": self.type})
         return self
 
 
@@ -133,15 +135,13 @@ class TaskSpec(_Part):
     @model_validator(mode="after")
     def _one_part(self) -> Self:
         for kind, name in PART_OF_TYPE.items():
-            present = getattr(self, name) is not None
-            if kind == self.image_generation_type and not present:
-                raise broken(name, gettext("is required when image_generation_type is %(kind)s") % {"kind": kind})
-            if kind != self.image_generation_type and present:
-                raise broken(
-                    name,
-                    gettext("has no place when image_generation_type is %(image_generation_type)s")
-                    % {"image_generation_type": self.image_generation_type},
+            if (getattr(self, name) is None) == (kind == self.image_generation_type):
+                rule = (
+                    gettext("is required when image_generation_type is %(kind)s")
+                    if kind == self.image_generation_type
+                    else gettext("has no place when image_generation_type is %(image_generation_type)s")
                 )
+                raise broken(name, rule % {"kind": kind, "image_generation_type": self.image_generation_type})
         return self
 
     @classmethod

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from couponpress.language import gettext
 
@@ -169,6 +170,7 @@ def percent_off(text: str) -> int:
     return int(found[1]) if found else discount(text)
 
 
+@lru_cache(maxsize=1024)  # a catalog has few different ones
 def discount(text: str) -> int:
     """Return whole percent off, from 折 (what is paid, in tenths) or from a percentage (what is taken off).
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
 from typing import Final
@@ -30,6 +31,8 @@ from couponpress.spec import TaskSpec
 
 #: Makes a row in two thirds of the time that its class takes.
 _made: Final = tuple.__new__
+#: A catalog has few brands.
+_is_plain_brand: Final = lru_cache(maxsize=1024)(is_plain_id)
 _ENDS_IN_DIGIT: Final = re.compile(r"\W*[0-9]+\s*").fullmatch
 _BEGINS_WITH_DIGIT: Final = re.compile(r"\s*[0-9]").match
 
@@ -64,8 +67,9 @@ class Table:
 
     def rows(self, found: Iterable[tuple[int, list[str] | BadText]]) -> Iterator[Row | BrokenRow]:
         """Turn numbered records into rows."""
+        row = self.row if self._empty else self._row
         for line, cells in found:
-            yield self.broken(line, *cells) if isinstance(cells, BadText) else self.row(line, cells)
+            yield row(line, cells) if cells.__class__ is list else self.broken(line, *cells)
 
     def row(self, line: int, cells: list[str]) -> Row | BrokenRow:
         """Turn one record into a row."""
@@ -83,7 +87,7 @@ class Table:
         row_id, task_id, brand_id, image_url, first_line = map(str.strip, self._own_cells(padded))
         default_row_id = first_line or f"{self._row_prefix}{line}"
         problems: list[Problem] = []
-        if not (is_plain_id(row_id) and is_plain_id(brand_id) and is_plain_id(task_id)):
+        if not (is_plain_id(row_id) and _is_plain_brand(brand_id) and (not task_id or is_plain_id(task_id))):
             row_id, brand_id, task_id = self._ids(row_id, brand_id, task_id, problems)
         if self._settled is not None:
             image_url = self._settled.url_at_once(image_url)

@@ -1,0 +1,122 @@
+"""BullMQ with undici doing the same work beside couponpress: rows enqueued per second, CPU per submission.
+
+npm installs the peer into the bench's temporary folder, and nowhere else. Without npm or without a registry the figure
+says so and measures nothing.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.benchmarks import offers, steady
+from tests.benchmarks.bench import Bench, Line
+from tests.benchmarks.enqueue import keep_apart, submitted
+from tests.benchmarks.processes import Others
+from tests.benchmarks.stage import Stage, stage
+
+PACKAGES = ("bullmq@6", "undici@7", "ioredis@6")
+SCRIPT = Path(__file__).with_name("bullmq.js")
+IN_FLIGHT = 100
+GOAL_ENQUEUE, GOAL_CPU = 3.0, 0.9
+
+
+def measure(bench: Bench) -> list[Line]:
+    """Measure both in turns, on the same Redis and against the same sandbox."""
+    home = _installed(bench)
+    if home is None:
+        return []
+    with stage(bench, "peers") as one:
+        return [*_enqueue(bench, one, home), *_submit(bench, one, home)]
+
+
+def _installed(bench: Bench) -> Path | None:
+    """Install the peer; None, said aloud, where that cannot be."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if not (npm and node):
+        bench.say("[bold red]peers are NOT measured: there is no npm or no node on PATH[/]")
+        return None
+    home = bench.directory / "peers"
+    home.mkdir(exist_ok=True)
+    words = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--loglevel=error", *PACKAGES]
+    done = subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        bench.say(f"[bold red]peers are NOT measured: npm could not install them[/]\n{done.stderr.strip()[-500:]}")
+        return None
+    shutil.copy(SCRIPT, home)
+    return home
+
+
+def _peer(one: Stage, home: Path, *words: object, core: int | None = None) -> dict[str, float]:
+    command = ["node", SCRIPT.name, *map(str, words)]
+    process = subprocess.Popen(command, cwd=home, env=os.environ | one.env, stdout=subprocess.PIPE)
+    if core is not None:
+        os.sched_setaffinity(process.pid, {core})
+    told, _ = process.communicate(timeout=600)
+    if process.returncode:
+        raise RuntimeError(f"BullMQ ended with {process.returncode}")
+    return json.loads(told.splitlines()[-1])
+
+
+def _enqueue(bench: Bench, one: Stage, home: Path) -> list[Line]:
+    """Enqueue offers that hardly ever repeat: our whole command, and the peer's addBulk alone, in turns."""
+    rows, theirs_rows = (50_000, 20_000) if bench.quick else (300_000, 60_000)
+    path = offers.write(bench.directory / f"unique-{rows}.jsonl", rows, unique=True, seed=bench.seed)
+    core = keep_apart(one)
+    ours, theirs, others = [], [], Others()
+    for number in range(3):
+        one.redis.flushall()
+        ours.append(rows / submitted(one, path, f"peers-{number}", core)[0])
+        one.redis.flushall()
+        theirs.append(_peer(one, home, "enqueue", theirs_rows, one.port, core=core)["per_second"])
+    one.redis.flushall()
+    note = f"in turns, each on one core, Redis on the others; {others}"
+    return [
+        Line("peers", "couponpress: rows of JSONL enqueued, the whole command", "/s", ours, note=f"{rows} rows {note}"),
+        Line("peers", "BullMQ: jobs enqueued by addBulk, 500 at a time", "/s", theirs, note=f"{theirs_rows} jobs"),
+        Line(
+            "peers",
+            "couponpress by BullMQ, rows per second",
+            "times",
+            [our / their for our, their in zip(ours, theirs, strict=True)],
+            GOAL_ENQUEUE,
+            at_most=False,
+            note="BullMQ reads no file, checks nothing, and its start is not counted",
+        ),
+    ]
+
+
+def _submit(bench: Bench, one: Stage, home: Path) -> list[Line]:
+    """Submit under a limit of 500 a second: our worker, then the peer."""
+    signatures = steady.signatures_of(one)
+    seconds = 4.0
+    one.start_workers()
+    one.enqueue(bench, round(500 * (bench.windows * seconds + 10)))
+    one.wait_for_sending(2)
+    found = steady.windows(one, signatures, count=bench.windows, seconds=seconds)
+    one.stop_workers()
+    one.redis.flushall()
+    one.sandbox.reset()
+    signatures.burst()
+    theirs = _peer(one, home, "submit", 6_000 if bench.quick else 12_000, one.port, IN_FLIGHT)
+    signatures.burst()
+    most, signature = one.sandbox.statistics()["most_in_any_second"], signatures.take()
+    if theirs["failed"]:
+        raise RuntimeError(f"{theirs['failed']} of BullMQ's jobs failed")
+    ours_cpu = [window.workers_cpu * 1000 for window in found]
+    their_cpu, their_signatures = theirs["cpu_ms"], theirs["cpu_ms"] / 1000 / signature
+    return [
+        Line("peers", "couponpress: CPU of the worker per submission", "ms", ours_cpu),
+        Line("peers", "the same in signatures timed beside it", "signatures", [one.in_signatures for one in found]),
+        Line("peers", "BullMQ with undici: CPU per submission", "ms", [their_cpu], note=f"{IN_FLIGHT} in flight"),
+        Line("peers", "the same in signatures timed before and after it", "signatures", [their_signatures]),
+        Line(
+            "peers",
+            "couponpress by BullMQ, CPU per submission in signatures",
+            "times",
+            [window.in_signatures / their_signatures for window in found],
+            GOAL_CPU,
+            note=f"BullMQ sent {theirs['per_second']:.0f}/s, and {most} in its busiest second, of a limit of 500",
+        ),
+    ]
