@@ -8,8 +8,8 @@ from operator import itemgetter
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
-from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
-from couponpress.catalog.xlsx_rows import COLUMNS
+from couponpress.catalog.sheet_scanner import COLUMNS
+from couponpress.catalog.xlsx_package import DamagedPartError, blocks_of, fed, main, xml_parser
 from couponpress.language import gettext, quoted
 
 _MOST_MERGED: Final = 200_000
@@ -72,7 +72,7 @@ def merged_ranges(book_part: IO[bytes]) -> list[Range]:
 
     parser = xml_parser()
     parser.StartElementHandler = start
-    for _ in fed(parser, book_part):
+    for _ in fed(parser, blocks_of(book_part)):
         pass
     return found
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import IO, BinaryIO, Final
 from xml.parsers import expat
 
@@ -153,7 +154,7 @@ class Package:
         parser.EndElementHandler = end
         parser.CharacterDataHandler = text
         with self.open(path, kind) as part:
-            for _ in fed(parser, part):
+            for _ in fed(parser, blocks_of(part)):
                 pass
 
     def relations(self, of: str) -> list[tuple[str, str, str]]:
@@ -188,14 +189,14 @@ def xml_parser() -> expat.XMLParserType:
     return parser
 
 
-def fed(parser: expat.XMLParserType, part: IO[bytes]) -> Iterator[None]:
+def fed(parser: expat.XMLParserType, blocks: Iterable[bytes]) -> Iterator[None]:
     """Give a parser a part, block by block; yields after each block.
 
     Raises:
         DamagedPartError: a tag is longer than any that a workbook has.
     """
     given = 0
-    while block := part.read(_BLOCK):
+    for block in blocks:
         parser.Parse(block, False)
         given += len(block)
         if given - max(parser.CurrentByteIndex, 0) > _LONGEST_TAG:
@@ -203,6 +204,11 @@ def fed(parser: expat.XMLParserType, part: IO[bytes]) -> Iterator[None]:
         yield
     parser.Parse(b"", True)
     yield
+
+
+def blocks_of(part: IO[bytes]) -> Iterator[bytes]:
+    """Read a part block by block."""
+    return iter(partial(part.read, _BLOCK), b"")
 
 
 def _refuse_document_type(*_: object) -> None:

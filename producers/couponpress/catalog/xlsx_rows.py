@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import product
-from string import ascii_uppercase
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
+from couponpress.catalog.sheet_scanner import COLUMNS, MOST_COLUMNS, PlainRow, SheetScanner
 from couponpress.catalog.xlsx_book import Book, is_true
 from couponpress.catalog.xlsx_cells import CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
 from couponpress.language import gettext, quoted
 
-_MOST_COLUMNS: Final = 16_384
 _MOST_ROWS: Final = 1 << 24
 _LONGEST_CELL: Final = 1 << 20
-#: A -> 0 and so on.
-COLUMNS: Final = {
-    "".join(letters): at
-    for at, letters in enumerate(one for width in (1, 2, 3) for one in product(ascii_uppercase, repeat=width))
-    if at < _MOST_COLUMNS
-}
 #: The width of a column, or the height of a row, that nobody sees.
 _NOTHING: Final = re.compile(r"0+(?:\.0*)?")
 _NO_CELL: Final = SheetCell()
+#: So many plain rows are held before they are given.
+_ROWS_AT_ONCE: Final = 100
 
 #: Number, cells, whether it is hidden.
 SheetRow = tuple[int, list[SheetCell], bool]
@@ -90,10 +84,48 @@ class SheetParser:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        for _ in fed(parser, part):
+        scanner = SheetScanner(lambda: self._in_rows and not self._in_row)
+        for _ in fed(parser, self._to_parse(scanner.pieces(part))):
             if self._rows:
                 rows, self._rows = self._rows, []
                 yield from rows
+
+    def _to_parse(self, pieces: Iterator[bytes | PlainRow]) -> Iterator[bytes]:
+        """Take the plain rows; gives what an XML parser must read, and nothing now and then, so that rows come out."""
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                self._take(piece)
+                if len(self._rows) >= _ROWS_AT_ONCE:
+                    yield b""
+
+    def _take(self, row: PlainRow) -> None:
+        """Take a row without the parser, as its handlers would.
+
+        Raises:
+            DamagedPartError: as they do.
+        """
+        self._begin_row(row.attributes)
+        cells, width = self._cells, MOST_COLUMNS if self.width is None else self.width
+        for at, style, kind, value, text in zip(*row[1:], strict=True):
+            content = value or text
+            if at >= width or not content or content.isspace():
+                continue
+            cell = self._made(content, kind or "n", style or "0", is_formula=False)
+            if cell.value is not None:
+                cells += [_NO_CELL] * (at - len(cells))
+                cells.append(cell)
+        self._end_row()
+
+    def _made(self, text: str, kind: str, style: str, *, is_formula: bool) -> SheetCell:
+        try:
+            return self._make(text, kind, style, is_formula=is_formula)
+        except DamagedPartError as error:
+            raise self._in_row_of(error) from None
+
+    def _in_row_of(self, error: DamagedPartError) -> DamagedPartError:
+        return DamagedPartError(gettext("row %(line)s %(error)s") % {"line": self._line, "error": error})
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         begin = self._begins.get(name)
@@ -154,7 +186,7 @@ class SheetParser:
                     gettext("the columns %(first)s to %(last)s are hidden, which are none")
                     % {"first": quoted(first[:40]), "last": quoted(last[:40])}
                 )
-            if len(self.hidden_columns) > _MOST_COLUMNS:
+            if len(self.hidden_columns) > MOST_COLUMNS:
                 raise DamagedPartError(gettext("more columns are hidden than a sheet has"))
             self.hidden_columns.append(range(int(first) - 1, int(last)))
 
@@ -193,7 +225,7 @@ class SheetParser:
                     % {"line": self._line, "reference": quoted(reference[:40])}
                 )
             at = found
-        if at >= _MOST_COLUMNS or at in self._filled:
+        if at >= MOST_COLUMNS or at in self._filled:
             raise DamagedPartError(gettext("row %(line)s holds a cell twice, or too many cells") % {"line": self._line})
         self._filled.add(at)
         self._at, self._next = at, at + 1
@@ -209,17 +241,18 @@ class SheetParser:
             return
         parts, of_cell = self._parts, self._of_cell
         text = parts[0] if len(parts) == 1 else "".join(parts)
-        try:
-            if text and not text.isspace():
-                cell = self._make(text, of_cell.get("t", "n"), of_cell.get("s", "0"), is_formula=self._formula)
-                if cell.value is None:
-                    return
-            elif self._formula and of_cell.get("t") not in {"str", "inlineStr"}:
-                cell = self._cells_of_book.never_calculated(of_cell.get("s", "0"))
-            else:  # with t="str" the result of a formula is an empty text
+        kind, style = of_cell.get("t", "n"), of_cell.get("s", "0")
+        if text and not text.isspace():
+            cell = self._made(text, kind, style, is_formula=self._formula)
+            if cell.value is None:
                 return
-        except DamagedPartError as error:
-            raise DamagedPartError(gettext("row %(line)s %(error)s") % {"line": self._line, "error": error}) from None
+        elif self._formula and kind not in {"str", "inlineStr"}:
+            try:
+                cell = self._cells_of_book.never_calculated(style)
+            except DamagedPartError as error:
+                raise self._in_row_of(error) from None
+        else:  # with t="str" the result of a formula is an empty text
+            return
         cells = self._cells
         if len(cells) <= at:
             cells += [_NO_CELL] * (at + 1 - len(cells))
