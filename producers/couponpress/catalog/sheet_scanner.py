@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import product
 from string import ascii_uppercase
 from typing import IO, Final, NamedTuple
@@ -54,7 +55,7 @@ class PlainRow(NamedTuple):
     """
 
     attributes: dict[str, str]
-    columns: list[int]
+    columns: tuple[int, ...]
     styles: list[str | None]
     kinds: list[str | None]
     values: list[str | None]
@@ -114,12 +115,15 @@ class SheetScanner:
             return None
         pairs = _ATTRIBUTE.findall(found[1])
         attributes = dict(pairs)
-        if len(attributes) < len(pairs) or (":" in found[1] and not self._are_declared(attributes)):
+        if (
+            len(attributes) < len(pairs)
+            or "xmlns" in found[1]
+            or (":" in found[1] and not self._are_declared(attributes))
+        ):
             return None
         parts = _CELL.split(piece[found.end() :])
-        columns = [COLUMNS.get(letters, -1) for letters in parts[1::_PIECES]]
-        are_rising = columns == sorted(set(columns)) and -1 not in columns
-        if any(parts[::_PIECES]) or not are_rising or set(parts[2::_PIECES]) - {attributes.get("r")}:
+        columns = _rising(tuple(parts[1::_PIECES]))
+        if columns is None or any(parts[::_PIECES]) or set(parts[2::_PIECES]) - {attributes.get("r")}:
             return None
         return PlainRow(attributes, columns, *(parts[at::_PIECES] for at in range(3, _PIECES)))
 
@@ -127,6 +131,13 @@ class SheetScanner:
         """Whether the prefix of each attribute is known from the begin of the sheet."""
         prefixes = [name.split(":") for name in attributes if ":" in name]
         return all(len(one) == 2 and f' xmlns:{one[0]}="'.encode() in self._head for one in prefixes)
+
+
+@lru_cache(maxsize=256)  # a sheet has few different ones
+def _rising(letters: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Return the columns that letters name; None if one is no column, or they do not rise."""
+    columns = tuple(COLUMNS.get(one, -1) for one in letters)
+    return columns if -1 not in columns and list(columns) == sorted(set(columns)) else None
 
 
 def _is_plain_head(head: bytes) -> bool:

@@ -29,8 +29,9 @@ HIDDEN: Final = gettext_noop("the row is hidden in the workbook, and was taken; 
 
 _CURE: Final = gettext_noop("format the column as text and write it again")
 _PLAIN: Final = gettext_noop("format the cell as General")
+_GENERAL: Final = "General"
 #: Formats that change no text.
-_AS_IT_STANDS: Final = frozenset({"General", "@"})
+_AS_IT_STANDS: Final = frozenset({_GENERAL, "@"})
 _PLAIN_TEXT: Final = gettext_noop("format the cell as text")
 #: Amounts have two decimals, so that the digits that are left before the point are fewer.
 _TOO_LONG: Final = 1e15
@@ -66,7 +67,7 @@ class SheetRows:
     def row(self, line: int, cells: tuple[SheetCell, ...], is_hidden: bool = False) -> Row | BrokenRow:
         """Turn one record, as wide as the header, into a row."""
         texts = [""] * self._width
-        problems = []
+        problems, notes = [], []
         for at, name, unit in self._used:
             cell = cells[at]
             value = cell.value
@@ -77,16 +78,19 @@ class SheetRows:
                 continue
             try:
                 texts[at] = text_of(cell, unit)
+                if unit and cell.is_formula_zero:
+                    notes.append(self._zero_note(name))
             except CellError as error:
                 problems.append(Problem(self._plan.column(name), str(error), shown(cell)))
         row = self._table.row(line, texts)
         if isinstance(row, Row) and not problems:
-            notes = [self._zero_note(name) for at, name, unit in self._used if unit and cells[at].is_formula_zero]
             if is_hidden:
                 notes.append(gettext(HIDDEN))
-            return row._replace(source=cells, notes=(*row.notes, *notes) if notes else row.notes)
-        told = {problem.field for problem in problems}
-        more = [one for one in row.problems if one.field not in told] if isinstance(row, BrokenRow) else []
+            return Row(
+                line, cells, row.serialized_spec, (*row.notes, *notes) if notes else row.notes, row.default_row_id
+            )
+        named = {problem.field for problem in problems}
+        more = [one for one in row.problems if one.field not in named] if isinstance(row, BrokenRow) else []
         return BrokenRow(line, row.default_row_id, cells, (*problems, *more))
 
     def _zero_note(self, name: str) -> str:
@@ -174,9 +178,18 @@ def _known_text(cell: SheetCell, unit: str) -> str:
     return _number_text(value, cell.number_format, unit)
 
 
+def _digits(value: float) -> str:
+    """Return the digits of a number that Excel shows as it pleases. Raises: see `_exact`."""
+    if 0 < value < _TOO_LONG_WITH_DECIMALS and "e" not in (text := f"{value:.15g}"):
+        return text
+    return f"{_exact(value):f}"
+
+
 @lru_cache(maxsize=4096, typed=True)
 def _number_text(value: float, number_format: str, unit: str) -> str:
     """Return the text of a number; most numbers of a catalog are alike. Raises: see `text_of`."""
+    if number_format == _GENERAL:
+        return _digits(value)
     exact = _exact(value)
     section = of_number(number_format, exact)
     if section.is_date:

@@ -39,13 +39,14 @@ class CellsOfBook:
             DamagedPartError: there is no such kind, style, number or shared text.
         """
         key = (text, kind, style, is_formula)
-        cell = self._known.get(key)
-        if cell is None:
+        try:
+            return self._known[key]
+        except KeyError:
             cell = self._made(text, kind, self._format(style), is_formula=is_formula)
-            if len(text) <= _LONGEST:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[key] = cell
+        if len(text) <= _LONGEST:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = cell
         return cell
 
     def never_calculated(self, style: str) -> SheetCell:

@@ -107,22 +107,20 @@ class SheetParser:
             DamagedPartError: as they do.
         """
         self._begin_row(row.attributes)
-        cells, width = self._cells, MOST_COLUMNS if self.width is None else self.width
-        for at, style, kind, value, text in zip(*row[1:], strict=True):
-            content = value or text
-            if at >= width or not content or content.isspace():
-                continue
-            cell = self._made(content, kind or "n", style or "0", is_formula=False)
-            if cell.value is not None:
-                cells += [_NO_CELL] * (at - len(cells))
-                cells.append(cell)
-        self._end_row()
-
-    def _made(self, text: str, kind: str, style: str, *, is_formula: bool) -> SheetCell:
+        make, cells, width = self._make, self._cells, MOST_COLUMNS if self.width is None else self.width
         try:
-            return self._make(text, kind, style, is_formula=is_formula)
+            for at, style, kind, value, text in zip(*row[1:], strict=True):
+                content = value or text
+                if at >= width or not content or content.isspace():
+                    continue
+                cell = make(content, kind or "n", style or "0", is_formula=False)
+                if cell[0] is not None:
+                    while len(cells) < at:
+                        cells.append(_NO_CELL)
+                    cells.append(cell)
         except DamagedPartError as error:
             raise self._in_row_of(error) from None
+        self._end_row()
 
     def _in_row_of(self, error: DamagedPartError) -> DamagedPartError:
         return DamagedPartError(gettext("row %(line)s %(error)s") % {"line": self._line, "error": error})
@@ -242,17 +240,17 @@ class SheetParser:
         parts, of_cell = self._parts, self._of_cell
         text = parts[0] if len(parts) == 1 else "".join(parts)
         kind, style = of_cell.get("t", "n"), of_cell.get("s", "0")
-        if text and not text.isspace():
-            cell = self._made(text, kind, style, is_formula=self._formula)
-            if cell.value is None:
-                return
-        elif self._formula and kind not in {"str", "inlineStr"}:
-            try:
+        try:
+            if text and not text.isspace():
+                cell = self._make(text, kind, style, is_formula=self._formula)
+                if cell.value is None:
+                    return
+            elif self._formula and kind not in {"str", "inlineStr"}:
                 cell = self._cells_of_book.never_calculated(style)
-            except DamagedPartError as error:
-                raise self._in_row_of(error) from None
-        else:  # with t="str" the result of a formula is an empty text
-            return
+            else:  # with t="str" the result of a formula is an empty text
+                return
+        except DamagedPartError as error:
+            raise self._in_row_of(error) from None
         cells = self._cells
         if len(cells) <= at:
             cells += [_NO_CELL] * (at + 1 - len(cells))
