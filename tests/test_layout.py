@@ -363,6 +363,7 @@ MAY_BE_LONG = {
     "couponpress.asyncio_client": "every method of the client stands here with its errors",
     "couponpress.catalog.reader": WHOLE_SENTENCES,
     "couponpress.catalog.workbook_cells": WHOLE_SENTENCES,
+    "couponpress.catalog.xlsx_rows": "every element of a sheet has its handler here",
     "couponpress.client": "the whole public face of the package is one class",
     "couponpress.keys": "every name in Redis stands here with its type and how long it lives",
     "couponpress.ledger.enqueueing": "the producer's acts share one lock",

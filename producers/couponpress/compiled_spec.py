@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union, cast, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel
@@ -24,11 +24,15 @@ from couponpress.spec import TaskSpec, doubts_of
 
 #: How many heads of bodies are remembered before all are forgotten; a catalog has few brands.
 _REMEMBERED: Final = 10_000
+#: Settings of a model that are looked at, or that change nothing in what it accepts.
+_SETTINGS: Final = {"strict", "extra", "frozen", "defer_build"}
 #: The constraints that both libraries have, by the same names.
 _CONSTRAINTS: Final = {"ge", "le", "min_length", "max_length", "pattern"}
 #: Makes a serialized spec in two thirds of the time that its class takes.
 _made: Final = tuple.__new__
 
+#: A request of either kind, for who only reads its fields.
+Request: TypeAlias = TaskSpec
 #: A checked request: its serialized spec, and its notes as of `TaskSpec.parse`.
 Checked: TypeAlias = tuple[SerializedSpec, tuple[str, ...]]
 
@@ -40,7 +44,7 @@ def struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
         TypeError: the model holds something that has no counterpart here.
     """
     config, decorators = model.model_config, model.__pydantic_decorators__
-    if not config.get("strict") or config.get("extra") != "forbid" or set(config) - {"strict", "extra", "frozen"}:
+    if not config.get("strict") or config.get("extra") != "forbid" or set(config) - _SETTINGS:
         raise TypeError(f"{model.__name__} is not strict, or has other settings")
     others = [name for name in decorators.__slots__ if name != "model_validators" and getattr(decorators, name)]
     if others or any(one.info.mode != "after" for one in decorators.model_validators.values()):
@@ -51,10 +55,12 @@ def struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
         for validate in validators:
             validate(self)
 
+    # A validator of a model gives the model back, which msgspec does not look at.
+    after = validators[0] if len(validators) == 1 else check
     return msgspec.defstruct(
         f"{model.__name__}Struct",
         list(_fields_of(model)),
-        namespace={"__post_init__": check} if validators else {},
+        namespace={"__post_init__": after} if validators else {},
         forbid_unknown_fields=True,
         omit_defaults=True,
         kw_only=True,
@@ -108,10 +114,18 @@ if _BEFORE != ["brand_id"] or len(_BEHIND) != 3:
     raise TypeError("a body no longer begins with the brand and the task_id, or has other parts behind them")
 
 _decode: Final[Callable[[str], Any]] = msgspec.json.Decoder(_Request).decode
+_decode_bytes: Final[Callable[[bytes], Any]] = msgspec.json.Decoder(_Request).decode
+#: Stands for a task_id that is not known yet.
+_NO_TASK_ID: Final = "task_id"
 _encode: Final = msgspec.json.Encoder().encode
 _NO_NOTES: Final[tuple[str, ...]] = ()
 #: How many quotes stand around a key and a text.
 _QUOTES: Final = 4
+
+
+def request_of(spec: SerializedSpec) -> Request:
+    """Return the request that a serialized spec holds; its fields are those of `TaskSpec`. The task_id may be none."""
+    return cast(Request, _decode_bytes(spec.head + (spec.task_id or _NO_TASK_ID).encode() + spec.tail))
 
 
 class SpecChecker:

@@ -48,9 +48,12 @@ StoredPictureUrl = Annotated[str, Field(pattern=r"^https://wxpaylogo\.qpic\.cn/[
 
 
 class _Part(BaseModel):
-    """Frozen, and strict: no unknown field, no text where a number belongs."""
+    """Frozen, and strict: no unknown field, no text where a number belongs.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    Its validator is built when it is first needed: most commands, and plain rows, never need it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class NormalCoupon(_Part):

@@ -11,17 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import product
-from string import ascii_uppercase
 from typing import IO, Final, NamedTuple
 
 MOST_COLUMNS: Final = 16_384
-#: A -> 0 and so on.
-COLUMNS: Final = {
-    "".join(letters): at
-    for at, letters in enumerate(one for width in (1, 2, 3) for one in product(ascii_uppercase, repeat=width))
-    if at < MOST_COLUMNS
-}
+_LETTERS: Final = re.compile("[A-Z]{1,3}").fullmatch
 _BLOCK: Final = 1 << 16
 #: A longer head, or a longer row, goes to the parser, which has its own bounds.
 _LONGEST: Final = 1 << 19
@@ -133,11 +126,27 @@ class SheetScanner:
         return all(len(one) == 2 and f' xmlns:{one[0]}="'.encode() in self._head for one in prefixes)
 
 
+@lru_cache(maxsize=MOST_COLUMNS)
+def column_of(letters: str) -> int | None:
+    """Return a column, from 0, by its letters; None if there is none.
+
+    >>> column_of("A"), column_of("AB"), column_of("XFD"), column_of("XFE"), column_of("a")
+    (0, 27, 16383, None, None)
+    """
+    if not _LETTERS(letters):
+        return None
+    column = 0
+    for letter in letters:
+        column = column * 26 + ord(letter) - ord("A") + 1
+    return column - 1 if column <= MOST_COLUMNS else None
+
+
 @lru_cache(maxsize=256)  # a sheet has few different ones
 def _rising(letters: tuple[str, ...]) -> tuple[int, ...] | None:
     """Return the columns that letters name; None if one is no column, or they do not rise."""
-    columns = tuple(COLUMNS.get(one, -1) for one in letters)
-    return columns if -1 not in columns and list(columns) == sorted(set(columns)) else None
+    columns = [column for one in letters if (column := column_of(one)) is not None]
+    rising = len(columns) == len(letters) and columns == sorted(set(columns))
+    return tuple(columns) if rising else None
 
 
 def _is_plain_head(head: bytes) -> bool:

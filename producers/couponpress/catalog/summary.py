@@ -11,8 +11,8 @@ from typing import Final
 
 from couponpress.catalog.columns import Plan
 from couponpress.catalog.rows import Row
+from couponpress.compiled_spec import Request, request_of
 from couponpress.language import gettext, gettext_noop, joined, quoted
-from couponpress.spec import TaskSpec
 
 #: How a body says that it is a head picture.
 _HAS_OFFER: Final = b'"combine_image"'
@@ -23,7 +23,7 @@ _UNITS: Final[Mapping[str, str]] = {
 }
 
 
-def in_words(spec: TaskSpec) -> str:
+def in_words(spec: Request) -> str:
     """Return what a spec offers, as a shop would say it; the amounts are in yuan."""
     combine = spec.combine_image
     if combine is None:
@@ -70,7 +70,7 @@ class Summary:
         if _HAS_OFFER in row.serialized_spec.head + row.serialized_spec.tail:
             self.offer = gettext("line %(line)s is the offer %(in_words)s") % {
                 "line": row.line,
-                "in_words": in_words(row.spec),
+                "in_words": in_words(request_of(row.serialized_spec)),
             }
 
     def lines(self) -> list[str]:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
-from couponpress.catalog.sheet_scanner import COLUMNS
+from couponpress.catalog.sheet_scanner import column_of
 from couponpress.catalog.xlsx_package import DamagedPartError, blocks_of, fed, main, xml_parser
 from couponpress.language import gettext, quoted
 
@@ -91,7 +91,9 @@ def mentions_merged(part: IO[bytes]) -> bool:
 
 def _range(text: str) -> Range:
     found = _RANGE.fullmatch(text)
-    if found is None or found[1] not in COLUMNS or (found[3] or "A") not in COLUMNS:
+    first = column_of(found[1]) if found else None
+    last = column_of(found[3] or found[1]) if found else None
+    if found is None or first is None or last is None:
         raise DamagedPartError(gettext("%(text)s is merged, which is no range of cells") % {"text": quoted(text[:40])})
-    left, top = COLUMNS[found[1]] + 1, int(found[2])
-    return left, top, (COLUMNS[found[3]] + 1 if found[3] else left), (int(found[4]) if found[4] else top)
+    top = int(found[2])
+    return first + 1, top, last + 1, int(found[4]) if found[4] else top

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
-from couponpress.catalog.sheet_scanner import COLUMNS, MOST_COLUMNS, PlainRow, SheetScanner
+from couponpress.catalog.sheet_scanner import MOST_COLUMNS, PlainRow, SheetScanner, column_of
 from couponpress.catalog.xlsx_book import Book, is_true
 from couponpress.catalog.xlsx_cells import CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
@@ -216,7 +216,7 @@ class SheetParser:
         if reference is None:
             at = self._next
         else:
-            found = COLUMNS.get(reference.removesuffix(self._number))
+            found = column_of(reference.removesuffix(self._number))
             if found is None or not reference.endswith(self._number):
                 raise DamagedPartError(
                     gettext("row %(line)s holds the cell %(reference)s")
