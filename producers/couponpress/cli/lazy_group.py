@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from couponpress.cli.entry import ends_at_once
+from couponpress.cli.entry import importing
 from couponpress.cli.spoken_help import SpokenContext, say_help
 
 
@@ -58,7 +58,7 @@ def show_whole_sentences(root: typer.Typer) -> None:
 
 def _loaded(name: str, place: str) -> TyperCommand | TyperGroup:
     module, _, attribute = place.partition(":")
-    with ends_at_once():
+    with importing():
         found = getattr(import_module(module), attribute)
     root = typer.Typer(rich_markup_mode=None)
     if isinstance(found, typer.Typer):

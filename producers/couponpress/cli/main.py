@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from couponpress.cli.console import BAD_INPUT, stderr
-from couponpress.cli.entry import INTERRUPTED, ends_at_once
+from couponpress.cli.entry import INTERRUPTED, importing
 from couponpress.cli.lazy_group import lazy_group, show_whole_sentences
 from couponpress.cli.output import shows_chinese, written_output
 from couponpress.cli.spoken_help import spoken_errors
@@ -68,7 +68,7 @@ def options(
 
 
 def _configured_language() -> Language:
-    with ends_at_once():
+    with importing():
         from couponpress.settings import configured_language  # noqa: PLC0415 - slow to load
     return configured_language() if shows_chinese() else "en"
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from couponpress.cli.entry import ends_at_once
+from couponpress.cli.entry import importing
 from tests.builders import MCHID
 
 #: Runs the command, then says what it imported.
@@ -81,7 +81,7 @@ def test_ctrl_c_in_the_middle_of_an_import_leaves_no_trace(name):
 def test_an_interrupt_that_is_ignored_stays_so():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with ends_at_once():
+        with importing():
             os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
@@ -92,7 +92,7 @@ def test_another_thread_changes_nothing():
     seen = []
 
     def load():
-        with ends_at_once():
+        with importing():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=load)
