@@ -62,7 +62,7 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that every command shares, and set the time zone."""
-    with ends_at_once():
+    with importing():
         from couponpress.settings import set_time_zone  # noqa: PLC0415 - slow to load
     set_time_zone()
 
