@@ -1,6 +1,6 @@
 // The same work by BullMQ and undici, started by `peers`: enqueue by addBulk, then submit under BullMQ's own limiter.
 //
-//   node bullmq.js enqueue ROWS REDIS_PORT             prints {"per_second"}
+//   node bullmq.js enqueue ROWS REDIS_PORT             prints {"per_second", "cpu_us"}
 //   node bullmq.js submit ROWS REDIS_PORT IN_FLIGHT    prints {"per_second", "cpu_ms"}
 //
 // Submitting signs and verifies as the platform demands; the settings of the fleet say where the platform is. CPU is
@@ -35,11 +35,13 @@ function body(number) {
 
 async function enqueue(queue) {
   const began = process.hrtime.bigint();
+  const before = process.cpuUsage();
   for (let first = 0; first < rows; first += BULK) {
     const count = Math.min(BULK, rows - first);
     await queue.addBulk(Array.from({ length: count }, (_, at) => ({ name: 'submit', data: body(first + at) })));
   }
-  return rows / (Number(process.hrtime.bigint() - began) / 1e9);
+  const { user, system } = process.cpuUsage(before);
+  return { per_second: rows / (Number(process.hrtime.bigint() - began) / 1e9), cpu_us: (user + system) / rows };
 }
 
 function submitter() {
@@ -109,7 +111,7 @@ async function submit() {
 
 (async () => {
   const queue = new Queue(act, { connection });
-  const told = { per_second: await enqueue(queue) };
+  const told = await enqueue(queue);
   console.log(JSON.stringify(act === 'submit' ? await submit() : told));
   process.exit(0);
 })();

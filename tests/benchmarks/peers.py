@@ -61,15 +61,19 @@ def _peer(one: Stage, home: Path, *words: object, core: int | None = None) -> di
 
 def _enqueue(bench: Bench, one: Stage, home: Path) -> list[Line]:
     """Enqueue offers that hardly ever repeat: our whole command, and the peer's addBulk alone, in turns."""
-    rows, theirs_rows = (50_000, 20_000) if bench.quick else (300_000, 60_000)
+    rows, theirs_rows = (100_000, 20_000) if bench.quick else (300_000, 60_000)
     path = offers.write(bench.directory / f"unique-{rows}.jsonl", rows, unique=True, seed=bench.seed)
     core = keep_apart(one)
-    ours, theirs, others = [], [], Others()
+    ours, theirs, ours_cpu, theirs_cpu, others = [], [], [], [], Others()
     for number in range(3):
         one.redis.flushall()
-        ours.append(rows / submitted(one, path, f"peers-{number}", core)[0])
+        seconds, cpu = submitted(one, path, f"peers-{number}", core)
+        ours.append(rows / seconds)
+        ours_cpu.append(cpu / rows * 1e6)
         one.redis.flushall()
-        theirs.append(_peer(one, home, "enqueue", theirs_rows, one.port, core=core)["per_second"])
+        peer = _peer(one, home, "enqueue", theirs_rows, one.port, core=core)
+        theirs.append(peer["per_second"])
+        theirs_cpu.append(peer["cpu_us"])
     one.redis.flushall()
     note = f"in turns, each on one core, Redis on the others; {others}"
     return [
@@ -83,6 +87,15 @@ def _enqueue(bench: Bench, one: Stage, home: Path) -> list[Line]:
             GOAL_ENQUEUE,
             at_most=False,
             note="BullMQ reads no file, checks nothing, and its start is not counted",
+        ),
+        Line("peers", "couponpress: CPU of the whole command per row", "us", ours_cpu),
+        Line("peers", "BullMQ: CPU per job", "us", theirs_cpu),
+        Line(
+            "peers",
+            "BullMQ by couponpress, CPU per row",
+            "times",
+            [their / our for our, their in zip(ours_cpu, theirs_cpu, strict=True)],
+            note="what others do on the machine changes this least",
         ),
     ]
 
