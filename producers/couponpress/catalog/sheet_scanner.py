@@ -25,13 +25,13 @@ _PLAIN: Final = r"[^<>&\x00-\x1f\ufffe\uffff]*"
 _ROW: Final = re.compile(r'[ \t\r\n]*<row((?: [A-Za-z0-9:]+="[^"<>&\x00-\x1f\ufffe\uffff]*")*) ?>')
 _EMPTY_ROWS: Final = re.compile(r"(?:[ \t\r\n]*<row [^<>]*/>)*")
 _ATTRIBUTE: Final = re.compile(r' ([A-Za-z0-9:]+)="([^"]*)"')
-#: Column, row, style and kind of a cell, and its text: a value, or a text of its own.
+#: Column, row and other attributes of a cell, and its text: a value, or a text of its own.
 _CELL: Final = re.compile(
-    r'<c r="([A-Z]{1,3})([0-9]{1,8})"(?: s="([0-9]{1,9})")?(?: t="([A-Za-z]{1,20})")?'
+    r'<c r="([A-Z]{1,3})([1-9][0-9]{0,7})"((?: [a-z]+="[A-Za-z0-9]*")*)'
     rf'(?: ?/>|>(?:<v>({_PLAIN})</v>|<is><t(?: xml:space="preserve")?>({_PLAIN})</t></is>)?</c>)'
 )
 #: How many pieces `_CELL.split` makes of a cell: what stands before it, and its groups.
-_PIECES: Final = 7
+_PIECES: Final = 6
 _ENCODING: Final = re.compile(rb"""<\?xml[^>]*encoding=["']([^"']*)["']""")
 
 
@@ -41,16 +41,14 @@ class PlainRow(NamedTuple):
     Attributes:
         attributes: those of the row.
         columns: each cell's column, from 0, rising.
-        styles: each cell's style, or None.
-        kinds: each cell's kind, or None.
+        others: the other attributes of each cell, for `style_and_kind`.
         values: each cell's value, or None.
         texts: each cell's own text, or None.
     """
 
     attributes: dict[str, str]
     columns: tuple[int, ...]
-    styles: list[str | None]
-    kinds: list[str | None]
+    others: list[str]
     values: list[str | None]
     texts: list[str | None]
 
@@ -115,10 +113,15 @@ class SheetScanner:
         ):
             return None
         parts = _CELL.split(piece[found.end() :])
-        columns = _rising(tuple(parts[1::_PIECES]))
-        if columns is None or any(parts[::_PIECES]) or set(parts[2::_PIECES]) - {attributes.get("r")}:
+        columns, others = _rising(tuple(parts[1::_PIECES])), parts[3::_PIECES]
+        if (
+            columns is None
+            or None in map(style_and_kind, others)
+            or any(parts[::_PIECES])
+            or set(parts[2::_PIECES]) - {attributes.get("r")}
+        ):
             return None
-        return PlainRow(attributes, columns, *(parts[at::_PIECES] for at in range(3, _PIECES)))
+        return PlainRow(attributes, columns, others, parts[4::_PIECES], parts[5::_PIECES])
 
     def _are_declared(self, attributes: dict[str, str]) -> bool:
         """Whether the prefix of each attribute is known from the begin of the sheet."""
@@ -139,6 +142,18 @@ def column_of(letters: str) -> int | None:
     for letter in letters:
         column = column * 26 + ord(letter) - ord("A") + 1
     return column - 1 if column <= MOST_COLUMNS else None
+
+
+@lru_cache(maxsize=1024)  # a sheet has few different ones
+def style_and_kind(attributes: str) -> tuple[str, str] | None:
+    """Return what the attributes `s` and `t` of a cell say; None if one attribute stands twice, or names a namespace.
+
+    >>> style_and_kind(' s="7" t="s"'), style_and_kind("")
+    (('7', 's'), ('0', 'n'))
+    """
+    pairs = [*_ATTRIBUTE.findall(attributes), ("r", "")]
+    found = dict(pairs)
+    return None if len(found) < len(pairs) or "xmlns" in found else (found.get("s", "0"), found.get("t", "n"))
 
 
 @lru_cache(maxsize=256)  # a sheet has few different ones

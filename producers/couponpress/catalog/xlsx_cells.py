@@ -18,6 +18,8 @@ from couponpress.catalog.xlsx_package import DamagedPartError
 from couponpress.language import gettext, quoted
 
 _NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+-]?[0-9]{1,4}))?\s*")
+#: Makes a cell in two thirds of the time that its class takes.
+_new: Final = tuple.__new__
 _DAYS_TO_1904: Final = 1462
 #: So many different cells are remembered before all are forgotten.
 _REMEMBERED: Final = 20_000
@@ -90,7 +92,7 @@ class CellsOfBook:
         if is_zero and (self._book.recalculates or "." in text):
             # What XlsxWriter and POI write for a formula that they do not calculate; Excel itself writes 0, not 0.0.
             return SheetCell(NOT_CALCULATED, number_format, is_error=True)
-        return SheetCell(value, number_format, False, is_zero)
+        return _new(SheetCell, (value, number_format, False, is_zero))
 
     def _format(self, style: str) -> str:
         found = self._book.formats.get(style)
@@ -102,7 +104,7 @@ class CellsOfBook:
 
 
 def _text_cell(text: str, number_format: str) -> SheetCell:
-    return SheetCell(text if text.strip() else None, number_format)
+    return _new(SheetCell, (text if text.strip() else None, number_format, False, False))
 
 
 class _IsoDate(str):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
-from couponpress.catalog.sheet_scanner import MOST_COLUMNS, PlainRow, SheetScanner, column_of
+from couponpress.catalog.sheet_scanner import MOST_COLUMNS, PlainRow, SheetScanner, column_of, style_and_kind
 from couponpress.catalog.xlsx_book import Book, is_true
 from couponpress.catalog.xlsx_cells import CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
@@ -109,11 +109,12 @@ class SheetParser:
         self._begin_row(row.attributes)
         make, cells, width = self._make, self._cells, MOST_COLUMNS if self.width is None else self.width
         try:
-            for at, style, kind, value, text in zip(*row[1:], strict=True):
+            for at, others, value, text in zip(*row[1:], strict=True):
                 content = value or text
                 if at >= width or not content or content.isspace():
                     continue
-                cell = make(content, kind or "n", style or "0", is_formula=False)
+                style, kind = style_and_kind(others) or ("", "")
+                cell = make(content, kind, style, is_formula=False)
                 if cell[0] is not None:
                     while len(cells) < at:
                         cells.append(_NO_CELL)

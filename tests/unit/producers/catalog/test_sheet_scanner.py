@@ -64,7 +64,7 @@ references = st.sampled_from(["A{r}", "B{r}", "C{r}", "D{r}", "A9", "a{r}", "XFE
 cell_attributes = st.sampled_from(
     ["", "", ' s="1"', ' s="1"', ' s="9"', ' s=""', ' t="s"', ' t="s"', ' t="n"', ' t="str"', ' t="inlineStr"',
      ' s="2" t="n"', ' t="s" s="1"', ' t="b"', ' t="e"', ' t="x"', ' t="s" t="s"', ' xmlns="urn:x"', " s='1'",
-     ' cm="1"']
+     ' cm="1"', ' t="s" s="1"', ' r="B1"', ' s="1" s="1"', ' t="S"', ' xmlns=""']
 )  # fmt: skip
 insides = st.one_of(
     *[st.builds("<v>{}</v>".format, texts)] * 4,
