@@ -31,6 +31,7 @@ PICTURE = "https://wxpaylogo.qpic.cn/wxpaylogo/made.png"
 MOVE_TO = {
     State.RETRYING: "again",
     State.LOOKING: "look",
+    State.PAUSED: "pause",
     State.ACCEPTED: "accept",
     State.SUCCEEDED: "succeed",
     State.FAILED: "fail",

@@ -330,7 +330,7 @@ class AsyncClient:
         return await self._threads.do_in_steps(partial(self._client.choose, act, selection), on_progress)
 
     async def act_on(self, chosen: Chosen, *, why: str = "", on_progress: Callable[[int], None] | None = None) -> int:
-        """Cancel, or send again, exactly the specs that were chosen, as `Client.act_on`.
+        """Pause, resume, cancel, or send again exactly the specs that were chosen, as `Client.act_on`.
 
         Cancelled, it stops after the step in hand.
 

@@ -601,7 +601,7 @@ class Client:
         """Return which specs a filter matches at this moment, for an act; changes nothing.
 
         Args:
-            act: `cancel` or `redrive`.
+            act: `pause`, `resume`, `cancel` or `redrive`.
             selection: the filter.
             on_progress: called with the number of matching specs so far.
 
@@ -618,7 +618,7 @@ class Client:
             return chosen
 
     def act_on(self, chosen: Chosen, *, why: str = "", on_progress: Callable[[int], None] | None = None) -> int:
-        """Cancel, or send again, exactly the specs that were chosen; returns how many that were.
+        """Pause, resume, cancel, or send again exactly the specs that were chosen; returns how many that were.
 
         A spec that has moved on since is left alone. Goes in bounded steps; broken off, what was done stays done, and
         choosing and acting again goes on.

@@ -306,6 +306,19 @@ class Keys:
         """HASH: the digest of a request that a token sent with an Idempotency-Key, and the answer. TTL: a day."""
         return f"{self.prefix}idempotency:{digest}"
 
+    @property
+    def selections(self) -> str:
+        """ZSET: id of a selection of specs -> when the gateway was asked for it, s. Removed after an hour."""
+        return f"{self.prefix}selections"
+
+    def selection(self, selection_id: str) -> str:
+        """HASH: whose selection it is, its filter, its act, and how far that is. TTL: an hour after the last change."""
+        return f"{self.prefix}selection:{selection_id}"
+
+    def selection_places(self, selection_id: str) -> str:
+        """HASH: chunk id -> the chosen positions in it, with blanks between. TTL: an hour after the last change."""
+        return f"{self.prefix}selection-places:{selection_id}"
+
     def picture(self, digest: str) -> str:
         """STRING: the platform's URL of the picture with this content. TTL: 30 days after its last use."""
         return f"{self.prefix}picture:{digest}"

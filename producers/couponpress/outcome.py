@@ -15,6 +15,7 @@ class State(StrEnum):
     WAITING = "waiting"
     RETRYING = "retrying"
     LOOKING = "looking"
+    PAUSED = "paused"
     ACCEPTED = "accepted"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -35,6 +36,7 @@ LETTERS: dict[State, str] = {
     State.WAITING: "w",
     State.RETRYING: "y",
     State.LOOKING: "l",
+    State.PAUSED: "p",
     State.ACCEPTED: "a",
     State.SUCCEEDED: "s",
     State.FAILED: "f",
@@ -81,6 +83,7 @@ class RunStatus:
         lane: `urgent` or `bulk`.
         total: specs that the run holds; the counts of all states add up to it.
         uploading: specs stored but not yet released for submitting, because the upload has not finished.
+        paused: specs that somebody chose by a filter and paused; they are not sent until somebody resumes them.
         throttled: answers that said "too fast"; none of them spent a try.
         created_at: when the run was first named, seconds since 1970 on Redis's clock.
         finished_at: when the last spec got its outcome; None while any is open.
@@ -95,6 +98,7 @@ class RunStatus:
     waiting: int
     retrying: int
     looking: int
+    paused: int
     accepted: int
     succeeded: int
     failed: int

@@ -136,6 +136,12 @@ KNOWN: Final = (
         "%(workers)s workers in a row ended or stood still with it in hand and without an answer for any of its specs, "
         "the last one %(last)s; see that worker's log"
     ),
+    # What is wrong with Redis.
+    gettext_noop("it deletes keys when it is full (%(policy)s): set maxmemory-policy noeviction"),
+    gettext_noop("%(share)s of its memory is used: raise maxmemory, or cancel what is not needed"),
+    gettext_noop("it may forget the last writes when it restarts: set appendonly yes"),
+    gettext_noop("it could not write its append-only file: look at its disk and its log"),
+    gettext_noop("it could not write its snapshot: look at its disk and its log"),
     # Why a hook was not told.
     gettext_noop("tries in vain: %(tries)s, the last one: %(reason)s"),
     gettext_noop("no answer within %(seconds)s s"),

@@ -13,12 +13,15 @@ import typer
 from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, stderr
 from couponpress.cli.counters import row_counter
 from couponpress.cli.selecting import (
+    CodeOption,
     DryRunOption,
     LaneOption,
     OlderOption,
     OnlyBrandOption,
     StateOption,
+    YesOption,
     act_on_all,
+    chooses,
     filter_of,
 )
 from couponpress.client import Client
@@ -35,14 +38,27 @@ def pause(
     brand: BrandOption = None,
     until: UntilOption = None,
     lasting: ForOption = None,
+    state: StateOption = None,
+    code: CodeOption = None,
+    lane: LaneOption = None,
+    older_than: OlderOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     why: WhyOption = "",
 ) -> None:
-    """Stop submitting a run, a brand, or everything; requests in flight end, nothing is lost.
+    """Stop submitting a run, a brand, everything, or all that match; requests in flight end, nothing is lost.
 
-    With --until or --for it goes on by itself.
+    With --until or --for it goes on by itself. With an option that chooses specs, exactly those that match now are
+    taken out of what waits, until `couponpress resume --state paused` or the same options let them go on.
     """
     end = read_end(until, lasting, datetime.now().astimezone())
     with _client() as client:
+        if chooses(run, brand, state, code, lane, older_than, dry_run=dry_run):
+            if end is not None:
+                raise InputError(gettext("a pause of chosen specs has no end by itself; leave --until and --for away."))
+            selection = filter_of(run, brand, state, code, lane, older_than)
+            act_on_all(client, "pause", selection, dry_run=dry_run, yes=yes, why=why)
+            return
         held = client.pause(run, brand=brand, until=end, why=why)
         stderr().print(gettext("paused") if held else gettext("it was held already; `couponpress status` says why"))
         if brand is not None and not brand.isdecimal():
@@ -55,26 +71,44 @@ def pause(
             )
 
 
-def resume(run: RunArgument = None, brand: BrandOption = None, why: WhyOption = "") -> None:
-    """Let a run, a brand, or everything, go on from where it stopped."""
+def resume(
+    run: RunArgument = None,
+    brand: BrandOption = None,
+    state: StateOption = None,
+    code: CodeOption = None,
+    lane: LaneOption = None,
+    older_than: OlderOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    why: WhyOption = "",
+) -> None:
+    """Let a run, a brand, everything, or all that match and are paused, go on from where it stopped."""
     with _client() as client:
+        if chooses(run, brand, state, code, lane, older_than, dry_run=dry_run):
+            selection = filter_of(run, brand, state, code, lane, older_than)
+            act_on_all(client, "resume", selection, dry_run=dry_run, yes=yes, why=why)
+            return
         released = client.resume(run, brand=brand, why=why)
         stderr().print(
             gettext("goes on") if released else gettext("nothing was held there; `couponpress status` shows holds")
         )
+        paused = client.run(run).paused if run is not None else 0
+        if paused:
+            stderr().print(
+                gettext("%(specs)s of it are paused; `couponpress resume %(run)s --state paused` lets them go on")
+                % {"specs": counted(paused, "spec"), "run": run}
+            )
 
 
 def cancel(
     run: RunArgument = None,
     brand: OnlyBrandOption = None,
     state: StateOption = None,
-    code: Annotated[
-        str | None, typer.Option(help=gettext_noop("Only specs with this code."), show_default=False)
-    ] = None,
+    code: CodeOption = None,
     lane: LaneOption = None,
     older_than: OlderOption = None,
     dry_run: DryRunOption = False,
-    yes: Annotated[bool, typer.Option("--yes", help=gettext_noop("Do not ask, for scripts."))] = False,
+    yes: YesOption = False,
     why: WhyOption = "",
 ) -> None:
     """Take back what the platform has not accepted, of a run, of every run, or of all that match; the rest goes on.
@@ -100,7 +134,7 @@ def cancel(
 
 def redrive(
     run: RunArgument = None,
-    code: Annotated[str | None, typer.Option(help=gettext_noop("Only specs whose reason has this code."))] = None,
+    code: CodeOption = None,
     outcome: Annotated[
         RedrivenOutcome | None,
         typer.Option(help=gettext_noop("Only specs that ended so; default: all that ended badly, except failed ones.")),
@@ -109,7 +143,7 @@ def redrive(
     lane: LaneOption = None,
     older_than: OlderOption = None,
     dry_run: DryRunOption = False,
-    yes: Annotated[bool, typer.Option("--yes", help=gettext_noop("Do not ask, for scripts."))] = False,
+    yes: YesOption = False,
     why: WhyOption = "",
 ) -> None:
     """Send ended specs again, of a run or all that match: same task_id and bytes; failed ones only when asked for.
@@ -163,7 +197,7 @@ def _client() -> Client:
 
 def _confirmed(client: Client) -> bool:
     open_runs = [one for one in client.runs() if not one.finished]
-    specs = sum(one.waiting + one.retrying + one.looking for one in open_runs)
+    specs = sum(one.waiting + one.retrying + one.looking + one.paused for one in open_runs)
     what = gettext("%(specs)s of %(runs)s") % {
         "specs": counted(specs, "spec"),
         "runs": counted(len(open_runs), "run"),

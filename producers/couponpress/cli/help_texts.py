@@ -13,11 +13,13 @@ COMMANDS: Final = (
     gettext_noop("Write one line per spec: row id, task id, outcome, picture URL or reason."),
     gettext_noop("Write an example catalog with Chinese headers, a row of every kind, and what each column takes."),
     gettext_noop(
-        "Stop submitting a run, a brand, or everything; requests in flight end, nothing is lost.\n"
+        "Stop submitting a run, a brand, everything, or all that match; requests in flight end, nothing is lost.\n"
         "\n"
-        "With --until or --for it goes on by itself."
+        "With --until or --for it goes on by itself. With an option that chooses specs, exactly those that match now "
+        "are\n"
+        "taken out of what waits, until `couponpress resume --state paused` or the same options let them go on."
     ),
-    gettext_noop("Let a run, a brand, or everything, go on from where it stopped."),
+    gettext_noop("Let a run, a brand, everything, or all that match and are paused, go on from where it stopped."),
     gettext_noop(
         "Take back what the platform has not accepted, of a run, of every run, or of all that match; the "
         "rest goes on.\n"

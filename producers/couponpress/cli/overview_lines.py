@@ -121,6 +121,7 @@ def _lanes(overview: Overview) -> Table:
         (gettext("waiting"), "right"),
         (gettext("retrying"), "right"),
         (gettext("looking"), "right"),
+        (gettext("paused"), "right"),
         (gettext("accepted"), "right"),
         (gettext("chunks"), "right"),
         (gettext("held"), "right"),
@@ -128,7 +129,8 @@ def _lanes(overview: Overview) -> Table:
     )
     for lane in overview.lanes:
         counts = lane.counts
-        numbers = (counts.waiting, counts.retrying, counts.looking, counts.accepted, lane.chunks, lane.held_chunks)
+        numbers = [counts.waiting, counts.retrying, counts.looking, counts.paused, counts.accepted]
+        numbers += [lane.chunks, lane.held_chunks]
         since = lane.oldest_waiting_since
         age = "" if since is None else span(max(round(overview.at - since), 0))
         table.add_row(lane.name, *(f"{number:,}" for number in numbers), age)

@@ -121,6 +121,7 @@ def usual_counts(status: RunStatus) -> list[tuple[str, int]]:
 def rare_counts(status: RunStatus) -> list[tuple[str, int]]:
     """Return the counts that are shown only when they are not zero."""
     return [
+        (gettext("paused"), status.paused),
         (gettext("expired"), status.expired),
         (gettext("cancelled"), status.cancelled),
         (gettext("throttled"), status.throttled),

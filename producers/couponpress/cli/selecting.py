@@ -39,6 +39,10 @@ OlderOption = Annotated[
         help=gettext_noop("Only specs enqueued longer ago, such as 2h."), metavar="LENGTH", show_default=False
     ),
 ]
+CodeOption = Annotated[
+    str | None, typer.Option(help=gettext_noop("Only specs whose reason has this code."), show_default=False)
+]
+YesOption = Annotated[bool, typer.Option("--yes", help=gettext_noop("Do not ask, for scripts."))]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help=gettext_noop("Count what matches; change nothing."))]
 
 
@@ -57,6 +61,21 @@ def filter_of(
     """
     length = None if older_than is None else read_length(older_than)
     return Selection.of(run=run, brand=brand, states=tuple(states or ()), code=code, lane=lane, older_than=length)
+
+
+def chooses(
+    run: str | None,
+    brand: str | None,
+    states: list[str] | None,
+    code: str | None,
+    lane: str | None,
+    older_than: str | None,
+    *,
+    dry_run: bool,
+) -> bool:
+    """Say whether the options choose specs by a filter; a run or a brand alone is a scope, which is held as a whole."""
+    narrowed = any(one is not None for one in (code, lane, older_than))
+    return narrowed or bool(states) or dry_run or (run is not None and brand is not None)
 
 
 def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: bool, yes: bool, why: str) -> None:
@@ -79,10 +98,15 @@ def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: b
         return
     with _counter() as on_progress:
         done = client.act_on(chosen, why=why, on_progress=on_progress)
-    told = gettext("cancelled") if act == "cancel" else gettext("to be sent again")
+    told = {
+        "pause": gettext("paused"),
+        "resume": gettext("resumed"),
+        "cancel": gettext("cancelled"),
+        "redrive": gettext("to be sent again"),
+    }
     stderr().print(
         gettext("%(done)s %(told)s; what has moved on since it was counted was left alone")
-        % {"done": counted(done, "spec"), "told": told}
+        % {"done": counted(done, "spec"), "told": told[act]}
     )
 
 

@@ -14,6 +14,8 @@
     stream       turns a JSONL stream into a run, all lines or none
     ingest       handles every request that enqueues
     queries      status, results, one spec; cancel, pause, resume
+    selections   acts on all specs that match a filter: counted, frozen, done in the background
+    selection_store keeps selections in Redis, for every gateway of the partner
     document     the OpenAPI document, and a page of it that loads nothing from other servers
     schema_page  fields, types, rules and an example of each body and answer, as HTML
     routes       paths and parameters, with FastAPI

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import HTTPConnection
 
@@ -30,15 +30,16 @@ _ZONE = re.compile(r"T.*(Z|[+-]\d\d:?\d\d)\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: the token, and the address that it came from."""
+    """Who sent a request: the token, the address that it came from, and whether by a page or by a route."""
 
     token: Token
     address: str
+    door: Literal["gateway", "console"] = "gateway"
 
     @property
     def actor(self) -> Actor:
         """The caller as holds and the audit log name it."""
-        return Actor("gateway", self.token.name, self.address)
+        return Actor(self.door, self.token.name, self.address)
 
     def require(self, right: Right) -> None:
         """Refuse what the token's role does not allow.

@@ -53,6 +53,7 @@ class RunInList(Shown):
     waiting: int | None
     retrying: int | None
     looking: int | None
+    paused: int | None
     accepted: int | None
     succeeded: int | None
     failed: int | None

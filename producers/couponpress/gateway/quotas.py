@@ -22,7 +22,7 @@ KEY_SECONDS = 86400
 DAY_BEGINS_BEFORE_UTC_SECONDS = 8 * 3600
 
 #: The states in which a spec still waits to be accepted, and what an unfinished upload has stored.
-_WAITING = ("waiting", "retrying", "looking", "uploading")
+_WAITING = ("waiting", "retrying", "looking", "paused", "uploading")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from couponpress.gateway.ingest import Ingest
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.quotas import AdmittingLedger
 from couponpress.gateway.request_ids import RequestIds
+from couponpress.gateway.selection_store import SelectionStore
 from couponpress.gateway.selections import Selections
 from couponpress.gateway.settings import GatewaySettings
 from couponpress.gateway.single import SingleSpecs
@@ -88,7 +89,7 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
         visibility = Visibility(redis_client, keys)
         queries, control = Queries(client, redis_client, keys, visibility), Control(client, visibility)
-        selections = Selections(client, visibility)
+        selections = Selections(client, visibility, SelectionStore(redis_client, keys))
         denials = Denials(AuditLog(redis_client, keys, settings.audit_ttl))
         ingest = Ingest(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
 
@@ -104,7 +105,9 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
 
         with (
             announcer,
-            console_of(settings, tokens, client, redis_client, keys, visibility, selections, denials) as console,
+            console_of(
+                settings, tokens, client, redis_client, keys, visibility, control, selections, denials
+            ) as console,
         ):
             serve_app(
                 RequestIds(Gateway(ingest, queries, control, denials, selections, lifetime, application(console))),
@@ -123,6 +126,7 @@ def console_of(
     redis_client: redis.Redis,
     keys: Keys,
     visibility: Visibility,
+    control: Control,
     selections: Selections,
     denials: Denials,
 ) -> Iterator[Console]:
@@ -141,6 +145,7 @@ def console_of(
             keys=keys,
             sessions=Sessions(_signing_key(settings.console_secret_file)),
             visibility=visibility,
+            control=control,
             selections=selections,
             denials=denials,
             uploads=uploads,

@@ -23,7 +23,7 @@ CANCEL_BATCH = 5
 #: How often it is looked whether chunks in hand were given back.
 LOOK_EVERY_SECONDS = 0.1
 
-_OPEN = {LETTERS[state] for state in (State.WAITING, State.RETRYING, State.LOOKING)}
+_OPEN = {LETTERS[state] for state in (State.WAITING, State.RETRYING, State.LOOKING, State.PAUSED)}
 
 
 class CancellingLedger:
@@ -37,7 +37,7 @@ class CancellingLedger:
         self._cancelled = client.register_script(ALLOW_OOM + script("cancelled"))
 
     def cancel(self, number: str) -> Iterator[int]:
-        """Cancel every spec of a held run that is waiting, retrying or looking.
+        """Cancel every spec of a held run that is waiting, retrying, looking or paused.
 
         Yields after each step how many specs it cancelled; 0 while chunks in hand are waited for, at most until their
         leases run out.

@@ -1,8 +1,11 @@
-"""Specs that a filter chose at one moment, and what is done to exactly these: cancel them, or send them again.
+"""Specs that a filter chose at one moment, and what is done to exactly these: pause, resume, cancel or redrive them.
 
 Choosing reads the chunks in small batches and changes nothing. What was chosen is kept as positions in chunks, so specs
 that match later are not touched, and a spec that has moved on since is left alone. An act goes in bounded steps with a
 pause after each, so that the fleet's own calls of Redis are not held up. Both may be interrupted and repeated.
+
+A paused spec leaves those that wait to be sent, so no worker finds it, and it keeps its run open. Holds know nothing of
+it: it waits again once it is resumed in the same way.
 """
 
 from __future__ import annotations
@@ -25,16 +28,15 @@ from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.ledger.selection import Selection
 from couponpress.outcome import LETTERS, State
 
-BulkAct = Literal["cancel", "redrive"]
+BulkAct = Literal["pause", "resume", "cancel", "redrive"]
 #: The states that an act changes when the filter names none, and those that it can change at all.
 DEFAULTS: dict[BulkAct, frozenset[State]] = {
-    "cancel": frozenset({State.WAITING, State.RETRYING, State.LOOKING}),
+    "pause": frozenset({State.WAITING, State.RETRYING}),
+    "resume": frozenset({State.PAUSED}),
+    "cancel": frozenset({State.WAITING, State.RETRYING, State.LOOKING, State.PAUSED}),
     "redrive": frozenset(map(State, UNASKED)),
 }
-ALLOWED: dict[BulkAct, frozenset[State]] = {
-    "cancel": DEFAULTS["cancel"],
-    "redrive": frozenset(map(State, get_args(RedrivenOutcome))),
-}
+ALLOWED: dict[BulkAct, frozenset[State]] = DEFAULTS | {"redrive": frozenset(map(State, get_args(RedrivenOutcome)))}
 
 #: How many chunks are read in one round trip, and how many one step acts on: some milliseconds of Redis.
 CHOOSE_BATCH = 50
@@ -72,7 +74,7 @@ class ChoosingLedger:
         self._client = client
         self._keys = keys
         self._reading = ReadingLedger(client, keys)
-        # A full server takes either: what is cancelled makes room, and reasons that go free more than is written.
+        # A full server takes them all: what is cancelled makes room, and the others write next to nothing.
         guarded = ALLOW_OOM + script("unless_leased") + script("transitions")
         self._transitions = client.register_script(guarded)
         self._redrive = client.register_script(ALLOW_OOM + script("redrive"))
@@ -127,32 +129,37 @@ class ChoosingLedger:
     def act(self, chosen: Chosen) -> Iterator[tuple[int, list[str]]]:
         """Do what was chosen, step by step; yields how many specs each step changed and which chunks to publish.
 
-        A chunk that a process has in hand is come back to until its lease has ended; what was sent by then is not
-        taken back.
+        A chunk that a process has in hand is come back to until its lease has ended; what was sent by then is left
+        alone.
         """
         todo = list(chosen.places)
         while todo:
             in_hand: list[str] = []
             for first in range(0, len(todo), ACT_BATCH):
                 batch = todo[first : first + ACT_BATCH]
-                if chosen.act == "cancel":
-                    taken, specs = self._cancel(batch, chosen)
-                    in_hand += taken
-                    yield specs, []
-                else:
+                if chosen.act == "redrive":
                     yield self._send_again(batch, chosen)
+                else:
+                    taken, specs, to_publish = self._move(batch, chosen, chosen.act)
+                    in_hand += taken
+                    yield specs, to_publish
                 time.sleep(PAUSE_SECONDS)
             todo = in_hand
 
-    def _cancel(self, chunk_ids: list[str], chosen: Chosen) -> tuple[list[str], int]:
+    def _move(
+        self, chunk_ids: list[str], chosen: Chosen, act: Literal["pause", "resume", "cancel"]
+    ) -> tuple[list[str], int, list[str]]:
+        """Move what was chosen of these chunks; returns those in hand, how many specs, and the chunks to publish."""
         with self._client.pipeline(transaction=False) as pipeline:
             for chunk_id in chunk_ids:
-                moves = [Move(position, "cancel") for position in chosen.places[chunk_id]]
+                moves = [Move(position, act) for position in chosen.places[chunk_id]]
                 names, values = transitions_call(self._keys, chunk_id, moves)
                 self._transitions(names, values, pipeline)
             replies = cast(list[list[int]], pipeline.execute())
         taken = [chunk_id for chunk_id, reply in zip(chunk_ids, replies, strict=True) if reply == [-2]]
-        return taken, sum(sum(reply) for reply in replies if reply != [-2])
+        moved = {one: sum(reply) for one, reply in zip(chunk_ids, replies, strict=True) if reply != [-2]}
+        to_publish = [chunk_id for chunk_id, specs in moved.items() if specs and act == "resume"]
+        return taken, sum(moved.values()), to_publish
 
     def _send_again(self, chunk_ids: list[str], chosen: Chosen) -> tuple[int, list[str]]:
         keys = self._keys

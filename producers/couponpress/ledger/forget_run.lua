@@ -9,8 +9,8 @@ if redis.call('ZREM', KEYS[4], ARGV[1]) == 0 then return 0 end
 redis.call('HDEL', KEYS[7], ARGV[2])
 redis.call('HDEL', KEYS[2], redis.call('HGET', KEYS[1], 'name'))
 redis.call('ZREM', KEYS[3], ARGV[1])
-for _, word in ipairs({'waiting', 'retrying', 'looking', 'accepted', 'succeeded', 'failed', 'rejected', 'expired',
-                       'cancelled'}) do
+for _, word in ipairs({'waiting', 'retrying', 'looking', 'paused', 'accepted', 'succeeded', 'failed', 'rejected',
+                       'expired', 'cancelled'}) do
   local count = tonumber(redis.call('HGET', KEYS[1], word) or 0)
   if count ~= 0 then redis.call('HINCRBY', KEYS[8], string.sub(ARGV[1], 1, 1) .. ' ' .. word, -count) end
 end

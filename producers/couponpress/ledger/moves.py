@@ -31,9 +31,11 @@ TAKE_UP_MS = 20_000
 #: The canary: a run is held when the platform rejected this many of its specs and had taken none.
 CANARY_SPECS = 50
 
+#: The table of transitions.lua.
 MoveName = Literal[
-    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail", "dead_letter"
-]  # the table of transitions.lua
+    "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail", "dead_letter",
+    "pause", "resume",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

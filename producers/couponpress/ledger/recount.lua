@@ -2,8 +2,8 @@
 -- KEYS[1] run   KEYS[2] staged chunks   KEYS[3] finished runs   KEYS[4] counts of all runs
 -- ARGV[1] run number   ARGV[2] prefix of chunk keys
 -- Returns how many specs the run still has.
-local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
-               f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
+local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', p = 'paused', a = 'accepted',
+               s = 'succeeded', f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 local staged, counts, total = {}, {}, 0
 for _, chunk_id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do staged[chunk_id] = true end
 for sequence = 1, tonumber(redis.call('HGET', KEYS[1], 'chunks') or 0) do
@@ -18,7 +18,7 @@ for letter, word in pairs(WORDS) do
   if change ~= 0 then redis.call('HINCRBY', KEYS[4], string.sub(ARGV[1], 1, 1) .. ' ' .. word, change) end
 end
 redis.call('HSET', KEYS[1], 'total', total)
-if not (counts.w or counts.y or counts.l or counts.a) then
+if not (counts.w or counts.y or counts.l or counts.p or counts.a) then
   local now = redis.call('TIME')
   local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
   redis.call('HSETNX', KEYS[1], 'finished_ms', now_ms)

@@ -13,11 +13,12 @@
 
 -- move -> the state it leads to, and the states it may leave
 local MOVES = {
-  accept  = {'a', 'wyl'},  again   = {'y', 'w'},    look   = {'l', 'w'},     release = {'w', 'y'},
-  absent  = {'y', 'la'},   reject  = {'r', 'wyl'},  expire = {'x', 'wyla'},  cancel  = {'c', 'wyl'},
-  succeed = {'s', 'wylax'}, fail   = {'f', 'wyla'}, dead_letter = {'x', 'wy'},
+  accept  = {'a', 'wylp'},  again   = {'y', 'w'},    look   = {'l', 'wp'},    release = {'w', 'y'},
+  absent  = {'y', 'la'},    reject  = {'r', 'wylp'}, expire = {'x', 'wyla'},  cancel  = {'c', 'wylp'},
+  succeed = {'s', 'wylpax'}, fail   = {'f', 'wylpa'}, dead_letter = {'x', 'wy'},
+  pause   = {'p', 'wy'},    resume  = {'w', 'p'},
 }
-local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', a = 'accepted', s = 'succeeded',
+local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', p = 'paused', a = 'accepted', s = 'succeeded',
                f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
 local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled', 'lost', 'made')
@@ -72,7 +73,11 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
       redis.call('ZADD', KEYS[7], now_ms + move[4], place)
       redis.call('HSET', KEYS[1], 'l' .. position, now_ms)
     end
-    if move[6] ~= '' then redis.call('HSET', KEYS[1], position, move[6]) else redis.call('HDEL', KEYS[1], position) end
+    if move[6] ~= '' then
+      redis.call('HSET', KEYS[1], position, move[6])
+    elseif to ~= 'p' then -- a paused spec keeps why it was to be tried again
+      redis.call('HDEL', KEYS[1], position)
+    end
     if string.find('sfrxc', to, 1, true) then
       local ending = move[5] == '' and WORDS[to] or WORDS[to] .. ' ' .. move[5]
       endings[ending] = (endings[ending] or 0) + 1
@@ -115,10 +120,10 @@ if not chunk[3] then -- without a lease nobody else opens or closes the chunk
     redis.call('ZADD', KEYS[4], now_ms + ARGV[3], ARGV[1])
   end
 end
-local run = redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'accepted', 'canary')
+local run = redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'paused', 'accepted', 'canary')
 local open = 0
-for state = 1, 4 do open = open + (tonumber(run[state]) or 0) end
-if run[5] ~= 'passed' then
+for state = 1, 5 do open = open + (tonumber(run[state]) or 0) end
+if run[6] ~= 'passed' then
   if taken then
     redis.call('HSET', KEYS[2], 'canary', 'passed')
   elseif refused > 0 and redis.call('HINCRBY', KEYS[2], 'canary', refused) >= tonumber(ARGV[5]) and open > 0 then

@@ -47,6 +47,7 @@ def overview_of(told: Mapping[str, Any], runs: Mapping[str, RunRecord], sent: Se
         Facts(
             waiting=sum(lane.counts.waiting for lane in lanes),
             delayed=sum(lane.counts.retrying + lane.counts.looking for lane in lanes),
+            paused=sum(lane.counts.paused for lane in lanes),
             accepted=sum(lane.counts.accepted for lane in lanes),
             chunks=sum(lane.chunks for lane in lanes),
             held_chunks=sum(lane.held_chunks for lane in lanes),

@@ -21,6 +21,7 @@ BoundKind = Literal["limit", "workers", "paused", "platform", "nothing to do"]
 #: What tells the sentences of one kind apart, for whoever translates them.
 BoundCase = Literal[
     "no specs",
+    "chosen paused",
     "all accepted",
     "partner held",
     "all held",
@@ -58,6 +59,7 @@ class Facts:
     Attributes:
         waiting: specs that may be sent now, unless something holds them.
         delayed: specs that wait for their next try, or are asked about first.
+        paused: specs that somebody chose by a filter and paused.
         accepted: specs whose pictures the platform draws.
         chunks: chunks with specs that wait.
         held_chunks: how many of these a hold keeps back.
@@ -73,6 +75,7 @@ class Facts:
 
     waiting: int
     delayed: int
+    paused: int
     accepted: int
     chunks: int
     held_chunks: int
@@ -94,6 +97,13 @@ def bound_by(facts: Facts) -> Bound:
 def _idle(facts: Facts) -> Bound | None:
     if facts.waiting or facts.delayed:
         return None
+    if facts.paused:
+        told = ngettext(
+            "%(specs)s is paused; `couponpress resume --state paused` lets it go on",
+            "%(specs)s are paused; `couponpress resume --state paused` lets them go on",
+            facts.paused,
+        ) % {"specs": counted(facts.paused, "spec")}
+        return Bound("paused", "chosen paused", told)
     if facts.accepted:
         told = gettext("everything is sent; the platform draws %(accepted)s") % {
             "accepted": counted(facts.accepted, "spec")

@@ -19,7 +19,7 @@ from couponpress.stored_sentences import in_words
 #: A fleet seldom keeps its rate to the last spec: slots are given up, retries wait for their moment.
 _SLACK: Final = 1.1
 
-EtaCase = Literal["uploading", "held", "bound", "no rate", "alone", "shared"]
+EtaCase = Literal["uploading", "held", "paused", "bound", "no rate", "alone", "shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ def eta_of(
             gettext("%(specs)s stored; the upload is not finished") % {"specs": counted(status.uploading, "spec")},
         )
     if not left:
-        return None
+        told = gettext("%(specs)s paused by a filter") % {"specs": counted(status.paused, "spec")}
+        return Eta(None, None, "paused", told) if status.paused else None
     if status.hold:
         return Eta(None, None, "held", gettext("held: %(reason)s") % {"reason": in_words(status.hold)})
     if bound.kind in {"paused", "platform"} or bound.case in {"no worker", "no worker works"}:

@@ -50,6 +50,7 @@ class Counts:
     waiting: int = 0
     retrying: int = 0
     looking: int = 0
+    paused: int = 0
     accepted: int = 0
     succeeded: int = 0
     failed: int = 0

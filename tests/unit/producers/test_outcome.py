@@ -9,11 +9,12 @@ from couponpress.outcome import LETTERS, OUTCOMES, STATE_OF_LETTER, Outcome, Run
 STATUS = RunStatus(
     run="may",
     lane="bulk",
-    total=45,
+    total=55,
     uploading=0,
     waiting=1,
     retrying=2,
     looking=3,
+    paused=10,
     accepted=4,
     succeeded=5,
     failed=6,

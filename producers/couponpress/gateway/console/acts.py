@@ -6,7 +6,7 @@ Every act says who did it and why, as the gateway's own routes do; it stands in 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast, get_args
 
 from fastapi import APIRouter
 from starlette.datastructures import FormData
@@ -23,6 +23,7 @@ from couponpress.gateway.console.context import (
     back_to,
     require,
 )
+from couponpress.gateway.console.viewer import Viewer
 from couponpress.language import gettext
 from couponpress.ledger.chosen import BulkAct
 from couponpress.ledger.moments import read_end
@@ -31,7 +32,7 @@ from couponpress.ledger.selection import Selection
 
 router = APIRouter(prefix="/acts")
 
-_OPEN = ("waiting", "retrying", "looking")
+_OPEN = ("waiting", "retrying", "looking", "paused")
 _BAD = ("failed", "rejected", "expired", "cancelled")
 
 
@@ -45,15 +46,15 @@ def _text(form: FormData, name: str) -> str:
     return str(form.get(name, "")).strip()
 
 
-def _scope(form: FormData) -> dict[str, Any]:
-    """Return what a hold is of, as the client's arguments."""
+def _scope(viewer: Viewer, form: FormData) -> tuple[str | None, str | None]:
+    """Return the run and the brand that a hold is of; with neither everything."""
     kind, scope = _text(form, "kind"), _text(form, "scope")
     if kind == "run" and scope:
-        return {"run": scope}
+        return viewer.name_of(scope), None
     if kind == "brand" and scope:
-        return {"brand": scope}
+        return None, scope
     if kind == "partner":
-        return {}
+        return None, None
     raise InputError(gettext("Say what is to be held: everything, a run or a brand."))
 
 
@@ -70,24 +71,23 @@ def _end(form: FormData) -> datetime | timedelta | None:
 @router.post("/pause")
 def pause(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Hold everything, a run or a brand; waits for no count."""
-    require(viewer, "operator")
-    client = console.client.acting_as(viewer.actor)
-    held = client.pause(**_scope(form), why=_text(form, "why"), until=_end(form))
+    require(viewer, "operator", whole=False)
+    held = console.control.pause(viewer.caller, *_scope(viewer, form), _text(form, "why"), _end(form))
     return _done(console, form, "paused" if held else "held-before")
 
 
 @router.post("/resume")
 def resume(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Release a hold."""
-    require(viewer, "operator")
-    released = console.client.acting_as(viewer.actor).resume(**_scope(form), why=_text(form, "why"))
+    require(viewer, "operator", whole=False)
+    released = console.control.resume(viewer.caller, *_scope(viewer, form), _text(form, "why"))
     return _done(console, form, "resumed" if released else "not-held")
 
 
 @router.post("/cancel")
 def cancel(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Take back what waits of a run, once its name was typed."""
-    require(viewer, "operator")
+    require(viewer, "operator", whole=False)
     run = _text(form, "run")
     if not run or _text(form, "confirmed") != run:
         raise RefusedError(
@@ -96,21 +96,20 @@ def cancel(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
             gettext("The name that was typed is not the run's name."),
             gettext("Go back and type it as it stands in the heading."),
         )
-    console.client.acting_as(viewer.actor).cancel(run, why=_text(form, "why"))
+    console.control.cancel(viewer.caller, viewer.name_of(run), _text(form, "why"))
     return _done(console, form, "cancelled")
 
 
 @router.post("/redrive")
 def redrive(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Send specs of a run again that ended badly, by outcome and code."""
-    require(viewer, "operator")
+    require(viewer, "operator", whole=False)
     outcomes = [one for one in ("expired", "rejected", "failed") if one in form.getlist("outcome")]
     if not outcomes:
         raise InputError(gettext("Choose at least one outcome."))
-    client = console.client.acting_as(viewer.actor)
+    run, code, why = viewer.name_of(_text(form, "run")), _text(form, "code") or None, _text(form, "why")
     for outcome in outcomes:
-        chosen = cast(RedrivenOutcome, outcome)
-        client.redrive(_text(form, "run"), outcome=chosen, code=_text(form, "code") or None, why=_text(form, "why"))
+        console.control.redrive(viewer.caller, run, cast(RedrivenOutcome, outcome), code, why)
     return _done(console, form, "redriven")
 
 
@@ -119,24 +118,24 @@ def limit(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Set the limit by hand, for a time if wished, or go back to the configured one."""
     require(viewer, "operator")
     given = _text(form, "rate")
-    rate = None if given in ("", "default") else given if "/" in given else f"{given}/second"
-    client = console.client.acting_as(viewer.actor)
-    client.set_rate(rate, until=None if rate is None else _end(form), why=_text(form, "why"))
+    rate = "default" if given in ("", "default") else given if "/" in given else f"{given}/second"
+    console.control.set_limit(viewer.caller, rate, _text(form, "why"), None if rate == "default" else _end(form))
     return _done(console, form, "limit")
 
 
 @router.post("/select")
 def select(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Begin to count all specs of a run that match a filter, before anything is done to them."""
-    require(viewer, "operator")
-    act: BulkAct = "cancel" if _text(form, "act") == "cancel" else "redrive"
-    state = _text(form, "state")
+    require(viewer, "operator", whole=False)
+    given, state = _text(form, "act"), _text(form, "state")
+    if given not in get_args(BulkAct):
+        raise InputError(gettext("Choose what is to be done."))
     states = {"open": _OPEN, "bad": _BAD, "": ()}.get(state, (state,))
     selection = Selection.of(
-        run=_text(form, "run") or None,
+        run=viewer.name_of(_text(form, "run")) or None,
         brand=_text(form, "brand") or None,
         states=tuple(states),
         code=_text(form, "code") or None,
     )
-    made = console.selections.make(viewer.caller, act, selection)
+    made = console.selections.make(viewer.caller, cast(BulkAct, given), selection)
     return RedirectResponse(f"{HOME}selections/{made['id']}", 303)

@@ -30,6 +30,7 @@ from couponpress.gateway.console import (
 from couponpress.gateway.console.context import HOME, Console, LoginNeededError, RefusedError, render, the_console
 from couponpress.gateway.console.login import LANGUAGE_COOKIE
 from couponpress.gateway.console.rendering import STATIC
+from couponpress.gateway.console.words import refusal_words, told_role
 from couponpress.gateway.control import address_of
 from couponpress.gateway.problems import Refusal, refusal_of
 from couponpress.gateway.store_troubles import store_troubles
@@ -135,6 +136,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     )
 
 
+def _who(request: Request) -> str:
+    viewer = getattr(request.state, "viewer", None)
+    return told_role(viewer) if viewer else gettext("Your login has ended; log in again.")
+
+
 async def _note_denial(request: Request, kind: str) -> None:
     """Note in the audit log what was refused to whom."""
     viewer = getattr(request.state, "viewer", None)
@@ -166,8 +172,12 @@ async def _failed(request: Request, error: Exception) -> Response:
         detail = gettext("Nothing is lost: what was enqueued stays there. This page works again when Redis does.")
     elif refusal.kind == "redis-full":
         heading, detail, status = gettext("Redis is full"), gettext("Nothing of this was stored."), 503
+    elif refusal.status == 403:
+        await _note_denial(request, refusal.kind)
+        heading, detail, status = gettext("You may not do this"), _who(request), 403
     elif refusal.kind == "no-such-run":
         heading, detail, status = gettext("There is no such run"), gettext("It is forgotten, or not yours to see."), 404
     else:
-        heading, detail, status = gettext("This cannot be done"), str(error), refusal.status
+        heading, status = gettext("This cannot be done"), refusal.status
+        detail = refusal_words(refusal.kind) or str(error)
     return render(request, "error.html", status=status, heading=heading, detail=detail, cure="")

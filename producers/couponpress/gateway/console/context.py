@@ -21,14 +21,19 @@ from couponpress.gateway.console.specs import SpecReader
 from couponpress.gateway.console.uploads import Uploads
 from couponpress.gateway.console.viewer import PersonRole, Viewer
 from couponpress.gateway.console.words import (
+    act_names,
     navigation,
     process_roles,
+    process_states,
+    result_names,
     role_name,
+    selection_acts,
     selection_states,
     states,
     told_messages,
+    told_role,
 )
-from couponpress.gateway.control import address_of
+from couponpress.gateway.control import Control, address_of
 from couponpress.gateway.denials import Denials
 from couponpress.gateway.selections import Selections
 from couponpress.gateway.settings import GatewaySettings
@@ -70,6 +75,7 @@ class Console:
     keys: Keys
     sessions: Sessions
     visibility: Visibility
+    control: Control
     selections: Selections
     denials: Denials
     uploads: Uploads
@@ -176,9 +182,7 @@ def require(viewer: Viewer, role: PersonRole, *, whole: bool = True) -> None:
         raise RefusedError(
             403,
             gettext("You may not do this"),
-            gettext("Your token %(name)s has the role %(role)s.")
-            % {"name": viewer.name, "role": role_name(viewer.role)}
-            + ("" if viewer.sees_all else " " + gettext("It is for some brands only.")),
+            told_role(viewer),
         )
 
 
@@ -203,6 +207,10 @@ def fragment(request: Request, template: str, *, page: str = "", **values: Any) 
         "states": states(),
         "role_name": role_name,
         "roles": process_roles(),
+        "process_states": process_states(),
+        "act_names": act_names(),
+        "result_names": result_names(),
+        "selection_acts": selection_acts(),
         "selection_states": selection_states(),
     }
     return _templates.get_template(template).render({**context, **values})

@@ -49,6 +49,7 @@ def bound_shown(bound: Bound) -> BoundShown:
     }
     details = {
         "no specs": gettext("No spec is open."),
+        "chosen paused": gettext("All that is left was chosen by a filter and paused; resume it on the run's page."),
         "all accepted": gettext("Everything is sent; the platform draws the pictures."),
         "partner held": gettext("Everything is held; see below why, and release it when the cause is gone."),
         "all held": gettext("All that waits is held by runs or brands; see Holds."),
@@ -94,6 +95,7 @@ def eta_shown(eta: Eta | None) -> str:
         return {
             "uploading": gettext("The upload is not finished."),
             "held": gettext("It is held; no time can be told."),
+            "paused": gettext("All that is left of it is paused; no time can be told."),
             "bound": gettext("Nothing is sent now; no time can be told. See Now."),
             "no rate": gettext("No worker has told its limit yet."),
         }.get(eta.case, eta.reason)

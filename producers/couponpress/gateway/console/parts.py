@@ -15,7 +15,7 @@ from couponpress.gateway.console.context import Console
 from couponpress.gateway.console.now import eta_shown, now_values
 from couponpress.gateway.console.viewer import Viewer
 from couponpress.language import gettext
-from couponpress.outcome import RunStatus
+from couponpress.outcome import RunStatus, State
 from couponpress.overview.snapshot import Reason
 
 #: Runs on the page of runs before a person asks for more.
@@ -23,7 +23,7 @@ RUNS_SHOWN = 50
 MOST_RUNS = 1000
 RUNS_ON_NOW = 10
 RUN_PATTERN = "[bu][0-9a-f]{1,15}"
-PHASES = ("waiting", "retrying", "looking", "accepted", "succeeded", "failed", "rejected", "expired", "cancelled")
+PHASES = tuple(State)
 
 
 @dataclass(frozen=True, slots=True)

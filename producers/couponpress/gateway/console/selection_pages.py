@@ -17,7 +17,7 @@ CONFIRMED_FROM = 1000
 @router.get("/{number}")
 def show(request: Request, console: TheConsole, viewer: Looking, number: str) -> Response:
     """Show what was counted, and how far the act is."""
-    require(viewer, "operator")
+    require(viewer, "operator", whole=False)
     shown = console.selections.show(viewer.caller, number)
     return render(request, "selection.html", page="runs", one=shown, confirmed_from=CONFIRMED_FROM)
 
@@ -25,7 +25,7 @@ def show(request: Request, console: TheConsole, viewer: Looking, number: str) ->
 @router.post("/{number}/act")
 def act(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> Response:
     """Do it to exactly what was counted."""
-    require(viewer, "operator")
+    require(viewer, "operator", whole=False)
     shown = console.selections.show(viewer.caller, number)
     if shown["specs"] > CONFIRMED_FROM and str(form.get("confirmed", "")).strip() != str(shown["specs"]):
         raise RefusedError(
@@ -43,6 +43,6 @@ def act(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> Res
 def stop(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> Response:
     """Stop after the step in hand; what was done stays done."""
     del form
-    require(viewer, "operator")
+    require(viewer, "operator", whole=False)
     console.selections.stop(viewer.caller, number)
     return RedirectResponse(f"{HOME}selections/{number}", 303)

@@ -39,12 +39,17 @@ class Viewer:
     @property
     def actor(self) -> Actor:
         """The person as holds and the audit log name it."""
-        return Actor("console", self.token.name, self.address)
+        return self.caller.actor
 
     @property
     def caller(self) -> Caller:
         """The person as the gateway's own routes know it."""
-        return Caller(self.token, self.address)
+        return Caller(self.token, self.address, "console")
+
+    def name_of(self, stored: str) -> str:
+        """Return the name by which the person's token knows a stored run; the stored one when it knows it by none."""
+        shown = self.token.shown_name(stored)
+        return stored if shown is None else shown
 
     def may(self, role: PersonRole) -> bool:
         """Say whether the person has a role or a higher one."""

@@ -11,12 +11,20 @@ def role_name(role: str) -> str:
     return {"viewer": gettext("viewer"), "operator": gettext("operator"), "admin": gettext("administrator")}[role]
 
 
+def told_role(viewer: Viewer) -> str:
+    """Return what a person's token is for."""
+    told = gettext("Your token %(name)s has the role %(role)s.")
+    told %= {"name": viewer.name, "role": role_name(viewer.role)}
+    return told if viewer.sees_all else f"{told} {gettext('It is for some brands only.')}"
+
+
 def states() -> dict[str, str]:
     """Return the name of each state of a spec, for people."""
     return {
         "waiting": gettext("waiting"),
         "retrying": gettext("waits for another try"),
         "looking": gettext("being asked for"),
+        "paused": gettext("paused"),
         "accepted": gettext("accepted"),
         "succeeded": gettext("succeeded"),
         "failed": gettext("failed"),
@@ -62,6 +70,65 @@ def process_roles() -> dict[str, str]:
         "scheduler": gettext("scheduler"),
         "callback": gettext("callback receiver"),
         "gateway": gettext("gateway"),
+    }
+
+
+def process_states() -> dict[str, str]:
+    """Return what a process says of itself, for people; see `couponpress health`."""
+    return {
+        "sending": gettext("sending"),
+        "waiting": gettext("waiting for slots"),
+        "idle": gettext("idle"),
+        "held": gettext("held"),
+        "platform down": gettext("platform down"),
+        "platform unreached": gettext("platform unreached"),
+        "Redis away": gettext("Redis away"),
+        "Redis full": gettext("Redis full"),
+        "stopping": gettext("stopping"),
+        "stuck": gettext("stuck"),
+    }
+
+
+def act_names() -> dict[str, str]:
+    """Return the name of each act in the audit log, for people."""
+    return {
+        "pause": gettext("pause"),
+        "resume": gettext("resume"),
+        "cancel": gettext("cancel"),
+        "redrive": gettext("send again"),
+        "limit": gettext("change the limit"),
+        "hook": gettext("set a hook"),
+        "delete-dead-letters": gettext("delete dead letters"),
+        "schedule-start": gettext("start a schedule"),
+        "schedule-skip": gettext("skip a night"),
+        "stop": gettext("stop an act"),
+        "denied": gettext("denied"),
+    }
+
+
+def result_names() -> dict[str, str]:
+    """Return what came of an act, for people, where it is a word."""
+    return {"done": gettext("done"), "nothing": gettext("nothing to do"), "denied": gettext("denied")}
+
+
+def refusal_words(kind: str) -> str:
+    """Return what a refusal of a kind means to a person; empty for one whose own words say more."""
+    return {
+        "busy": gettext("Many acts are kept already; try again in a minute."),
+        "no-such-selection": gettext("It was kept for an hour, or it is another person's. Make it again."),
+        "cut-off": gettext("The upload did not come to its end; nothing of it was stored. Send it again."),
+        "too-slow": gettext("The upload did not come in time; nothing of it was stored. Send it again."),
+        "too-large": gettext("It is too large."),
+    }.get(kind, "")
+
+
+def selection_acts() -> dict[str, tuple[str, str]]:
+    """Return what an act on a selection is called, and what its button says."""
+    return {
+        "pause": (gettext("Pause all that match"), gettext("Pause them")),
+        "resume": (gettext("Resume all that match"), gettext("Resume them")),
+        "cancel": (gettext("Cancel all that match"), gettext("Cancel them")),
+        "redrive": (gettext("Send again all that match"), gettext("Send them again")),
     }
 
 

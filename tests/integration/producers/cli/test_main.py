@@ -489,12 +489,12 @@ def test_the_status_of_a_run_tells_counts_and_reasons(couponpress, server, redis
 
 
 def test_the_status_as_json_has_the_promised_names(couponpress, server, redis_url):
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
     told = json.loads(couponpress("status", "may", "--json").out)
     promised = ["run", "total", "waiting", "retrying", "accepted", "succeeded", "failed", "rejected", "expired"]
     promised += ["cancelled", "finished"]
     assert [name for name in promised if name not in told] == []
-    assert (told["run"], told["total"], told["succeeded"], told["finished"]) == ("may", 9, 1, False)
+    assert (told["run"], told["total"], told["succeeded"], told["finished"]) == ("may", len(State), 1, False)
 
 
 def test_a_finished_run_says_so_in_json(couponpress, server, redis_url):
@@ -666,7 +666,24 @@ def test_a_brand_is_paused_and_resumed(couponpress, server, redis_url):
         couponpress("status").out
     )
     assert couponpress("resume", "--brand", "7").err == "goes on\n"
-    assert is_one_sentence(couponpress("pause", "may", "--brand", "7"))
+
+
+def test_what_matches_a_filter_is_paused_and_resumed(couponpress, server, redis_url):
+    stored(redis_url, 3)
+    stored(redis_url, 2, run="june", first=10)
+    told = couponpress("pause", "may", "--brand", "120344", "--dry-run")
+    assert "3 specs of 1 run match run=may brand=120344" in told.err
+    assert "dry run" in told.err
+    assert couponpress("pause", "may", "--brand", "120344", "--why", "a question").code == 0
+    told = couponpress("status", "may").out
+    assert "waiting 0" in told
+    assert "paused 3" in told
+    assert "holds" not in told
+    assert "3 specs of it are paused" in couponpress("resume", "may").err
+    assert "3 specs resumed" in couponpress("resume", "--state", "paused").err
+    assert "paused" not in couponpress("status", "may").out
+    assert is_one_sentence(couponpress("pause", "--lane", "bulk", "--for", "2h"))
+    assert is_one_sentence(couponpress("pause", "--state", "succeeded"))
 
 
 def test_a_brand_that_is_probably_misspelled_is_paused_with_a_warning(couponpress):

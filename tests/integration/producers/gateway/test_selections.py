@@ -4,6 +4,7 @@ import pytest
 
 from couponpress import Client
 from tests.builders import cut_out_body, producer_settings
+from tests.running_gateway import running_gateway
 from tests.waiting import soon
 
 OWN, FOREIGN = "120344", "120345"
@@ -49,6 +50,7 @@ def test_what_was_counted_is_done_and_nothing_else(call, producer):
     ended, _ = producer.audit(act="cancel")
     assert (ended.who, ended.door, ended.why, ended.result) == ("operator", "gateway", "wrong brand", "4 specs")
     refused(call("operator", "POST", f"/selections/{one['id']}/act"), 409, "conflict")
+    assert call("operator", "GET", f"/selections/{one['id']}").json()["runs"] == {"own": 3, "mixed": 1}
     again = counted(call, "operator", "redrive", run="own", states=["cancelled"])
     call("operator", "POST", f"/selections/{again['id']}/act")
     assert reached(call, "operator", again["id"], "done")["done"] == 3
@@ -91,3 +93,35 @@ def test_roles_and_other_tokens_are_kept_out(call, producer):
 def test_what_the_act_cannot_change_is_told(call, producer):
     made = call("chief", "POST", "/selections", json={"act": "cancel", "run": "own", "states": ["succeeded"]}).json()
     assert "changes no spec that is succeeded" in reached(call, "chief", made["id"], "failed")["trouble"]
+
+
+def test_what_matches_is_paused_and_resumed(call, producer):
+    one = counted(call, "operator", "pause", run="mixed", brand=OWN)
+    call("operator", "POST", f"/selections/{one['id']}/act", json={"why": "a question"})
+    assert reached(call, "operator", one["id"], "done")["done"] == 1
+    assert (producer.run("mixed").waiting, producer.run("mixed").paused) == (1, 1)
+    assert call("viewer", "GET", "/runs/mixed").json()["paused"] in (1, None)
+    again = counted(call, "operator", "resume", brand=OWN)
+    call("operator", "POST", f"/selections/{again['id']}/act")
+    assert reached(call, "operator", again["id"], "done")["done"] == 1
+    assert producer.run("mixed").paused == 0
+    assert [entry.who for entry in producer.audit(act="pause")] == ["operator", "operator"]
+
+
+def test_two_gateways_share_their_selections(call, producer, gateway, tmp_path, redis_server_url):
+    """One counts, another acts, the first tells of it; each could be behind the same balancer."""
+    with running_gateway(tmp_path, redis_server_url) as other, other.caller("operator") as caller:
+
+        def call_other(token, method, path, **options):
+            return caller.request(method, path, **options)
+
+        one = counted(call, "operator", brand=OWN)
+        assert call_other("operator", "GET", f"/selections/{one['id']}").json() == one
+        assert call_other("operator", "POST", f"/selections/{one['id']}/act").status_code == 202
+        assert reached(call, "operator", one["id"], "done")["done"] == 4
+        assert producer.run("own").cancelled == 3
+        refused(call("operator", "POST", f"/selections/{one['id']}/act"), 409, "conflict")
+        stopped = counted(call_other, "operator", "redrive", brand=OWN, states=["cancelled"])
+        call("operator", "POST", f"/selections/{stopped['id']}/stop")
+        call_other("operator", "POST", f"/selections/{stopped['id']}/act")
+        assert reached(call, "operator", stopped["id"], "stopped")["done"] == 0

@@ -13,7 +13,7 @@ from couponpress.ledger.progress import CANCELLED_WORDS, ReadingLedger
 from couponpress.outcome import State
 from tests.builders import KEYS, bring_to, let_pass, moved, on_ledger, states_of, stored
 
-OPEN = [State.WAITING, State.RETRYING, State.LOOKING]
+OPEN = [State.WAITING, State.RETRYING, State.LOOKING, State.PAUSED]
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
-"""Specs that a filter chose, cancelled or sent again, on a real server: exactly these and no others."""
+"""Specs that a filter chose are paused, resumed, cancelled or sent again, on a real server: these and no others."""
 
 from datetime import timedelta
 
 import pytest
 
 from couponpress import Client, InputError, Selection, UnknownRunError
-from couponpress.ledger.leases import GivenBack
+from couponpress.ledger.leases import GivenBack, NotLeased
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
-from tests.builders import KEYS, bring_to, hints, moved, on_ledger, producer_settings, stored
+from tests.builders import KEYS, PICTURE, bring_to, hints, moved, on_ledger, producer_settings, states_of, stored
 
 
 @pytest.fixture
@@ -120,3 +120,80 @@ def test_the_audit_log_tells_the_filter(producer, redis_url):
     ended, _ = producer.audit(act="cancel")
     told = ("120344", "all that match brand=120344 lane=bulk", "1 specs", "wrong brand")
     assert (ended.brand, ended.detail, ended.result, ended.why) == told
+
+
+def test_exactly_what_matched_is_paused_and_goes_on_when_it_is_resumed(producer, redis_url, client):
+    chunk = stored(redis_url, 4)
+    bring_to(redis_url, chunk, [State.WAITING, State.WAITING, State.ACCEPTED, State.SUCCEEDED])
+    moved(redis_url, chunk, Move(1, "again", tries=1, delay_ms=1000, code="SYSTEM_ERROR"))
+    chosen = producer.choose("pause", Selection.of(code="SYSTEM_ERROR"))
+    assert chosen.places == {chunk: [1]}
+    assert producer.act_on(chosen, why="the cause is looked for") == 1
+    assert states_of(client, chunk) == [State.WAITING, State.PAUSED, State.ACCEPTED, State.SUCCEEDED]
+    assert client.zcard(KEYS.retries) == 0
+    assert producer.act_on(producer.choose("pause", Selection.of(run="may"))) == 1
+    status = producer.run("may")
+    assert (status.waiting, status.paused, status.accepted, status.finished) == (0, 2, 1, False)
+    assert client.zcard(KEYS.open("bulk")) == client.zcard(KEYS.waiting_since("bulk")) == 0
+    before = len(hints(client, KEYS.queue("bulk")))
+    assert isinstance(on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk, "worker")), NotLeased)
+
+    assert producer.act_on(producer.choose("resume", Selection.of(code="SYSTEM_ERROR"))) == 1
+    assert states_of(client, chunk)[:2] == [State.PAUSED, State.WAITING]
+    assert len(hints(client, KEYS.queue("bulk"))) == before + 1
+    leased = on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk, "worker"))
+    assert (leased.states, leased.tries[1]) == ("pwas", 1)
+    assert producer.act_on(producer.choose("pause", Selection.of(states=("retrying",)))) == 0
+    assert [(one.act, one.why) for one in producer.audit(act="pause")][-1] == ("pause", "the cause is looked for")
+
+
+def test_a_paused_spec_keeps_its_run_open_and_can_be_cancelled_or_completed(producer, redis_url, client):
+    chunk = stored(redis_url, 3)
+    moved(redis_url, chunk, Move(0, "again", tries=1, delay_ms=1000))
+    assert producer.act_on(producer.choose("pause", Selection.of(run="may"))) == 3
+    assert not producer.run("may").finished
+    # It was sent before it was paused, and the platform had taken it although no answer came.
+    assert moved(redis_url, chunk, Move(0, "succeed", image_url=PICTURE)) == [True]
+    assert moved(redis_url, chunk, Move(1, "again", tries=1), Move(1, "expire")) == [False, False]
+    assert producer.act_on(producer.choose("cancel", Selection.of(states=("paused",), run="may"))) == 2
+    status = producer.run("may")
+    assert (status.succeeded, status.cancelled, status.paused, status.finished) == (1, 2, 0, True)
+
+
+def test_cancelling_a_run_takes_back_what_is_paused_of_it(producer, redis_url):
+    stored(redis_url, 3)
+    producer.act_on(producer.choose("pause", Selection.of(run="may")))
+    assert producer.cancel("may") == 3
+    assert producer.run("may").finished
+
+
+def test_a_held_run_goes_on_being_held_when_its_paused_specs_are_resumed(producer, redis_url, client):
+    chunk = stored(redis_url, 2)
+    producer.act_on(producer.choose("pause", Selection.of(run="may")))
+    producer.pause("may")
+    assert producer.act_on(producer.choose("resume", Selection.of(run="may"))) == 2
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk, "worker")) == NotLeased("held")
+    producer.resume("may")
+    leased = on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk, "worker"))
+    assert leased.states == "ww"
+
+
+def test_only_what_can_be_paused_or_resumed_is_chosen(producer, redis_url):
+    bring_to(redis_url, stored(redis_url, 3), [State.ACCEPTED, State.LOOKING, State.WAITING])
+    assert producer.choose("pause", Selection.of(run="may")).specs == 1
+    assert producer.choose("resume", Selection.of(run="may")).specs == 0
+    with pytest.raises(InputError, match="changes no spec that is looking"):
+        producer.choose("pause", Selection.of(states=("looking",)))
+    with pytest.raises(InputError, match="changes no spec that is waiting"):
+        producer.choose("resume", Selection.of(states=("waiting",)))
+
+
+def test_a_run_that_is_counted_anew_keeps_its_paused_specs(producer, redis_url, client):
+    stored(redis_url, 2)
+    lost = stored(redis_url, 2, first=10)
+    producer.act_on(producer.choose("pause", Selection.of(run="may")))
+    moved(redis_url, lost, Move(0, "resume"), Move(1, "resume"))
+    client.delete(KEYS.chunk(lost))
+    on_ledger(redis_url, lambda ledger: ledger.leases.lease(lost, "worker"))
+    status = producer.run("may")
+    assert (status.total, status.paused, status.waiting, status.finished) == (2, 2, 0, False)

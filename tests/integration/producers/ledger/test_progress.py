@@ -45,9 +45,9 @@ def test_runs_are_told_oldest_first(redis_url, client, reading):
 
 
 def test_the_status_counts_every_state(redis_url, reading):
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
     told = reading.status("b1")
-    assert told.total == 9
+    assert told.total == len(State)
     assert {state: getattr(told, state.value) for state in State} == dict.fromkeys(State, 1)
 
 
@@ -155,7 +155,7 @@ def test_a_hold_that_the_fleet_set_reads_like_a_persons(redis_url, client, readi
 
 
 def test_questions_change_nothing(redis_url, client, reading):
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
     HoldingLedger(client, KEYS).hold("b1", "reason", "cure")
     before = {key: client.dump(key) for key in client.scan_iter()}
     reading.status("b1")

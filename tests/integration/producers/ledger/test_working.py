@@ -30,20 +30,23 @@ from tests.builders import (
     stored,
 )
 
-WAITING, RETRYING, LOOKING, ACCEPTED = State.WAITING, State.RETRYING, State.LOOKING, State.ACCEPTED
+WAITING, RETRYING, LOOKING, PAUSED = State.WAITING, State.RETRYING, State.LOOKING, State.PAUSED
+ACCEPTED = State.ACCEPTED
 #: move -> the state it leads to, and the states that it may leave.
 TABLE = {
-    "accept": (ACCEPTED, {WAITING, RETRYING, LOOKING}),
+    "accept": (ACCEPTED, {WAITING, RETRYING, LOOKING, PAUSED}),
     "again": (RETRYING, {WAITING}),
-    "look": (LOOKING, {WAITING}),
+    "look": (LOOKING, {WAITING, PAUSED}),
     "release": (WAITING, {RETRYING}),
     "absent": (RETRYING, {LOOKING, ACCEPTED}),
-    "reject": (State.REJECTED, {WAITING, RETRYING, LOOKING}),
+    "reject": (State.REJECTED, {WAITING, RETRYING, LOOKING, PAUSED}),
     "expire": (State.EXPIRED, {WAITING, RETRYING, LOOKING, ACCEPTED}),
-    "cancel": (State.CANCELLED, {WAITING, RETRYING, LOOKING}),
-    "succeed": (State.SUCCEEDED, {WAITING, RETRYING, LOOKING, ACCEPTED, State.EXPIRED}),
-    "fail": (State.FAILED, {WAITING, RETRYING, LOOKING, ACCEPTED}),
+    "cancel": (State.CANCELLED, {WAITING, RETRYING, LOOKING, PAUSED}),
+    "succeed": (State.SUCCEEDED, {WAITING, RETRYING, LOOKING, PAUSED, ACCEPTED, State.EXPIRED}),
+    "fail": (State.FAILED, {WAITING, RETRYING, LOOKING, PAUSED, ACCEPTED}),
     "dead_letter": (State.EXPIRED, {WAITING, RETRYING}),
+    "pause": (PAUSED, {WAITING, RETRYING}),
+    "resume": (WAITING, {PAUSED}),
 }
 CASES = [(name, state) for name in TABLE for state in State]
 MADE = [(name, state) for name, state in CASES if state in TABLE[name][1]]
@@ -265,7 +268,7 @@ def test_a_move_that_is_repeated_changes_nothing(redis_url, client, name):
 
 
 def test_the_table_holds_every_move_there_is(client):
-    assert set(MOVE_TO.values()) | {"release", "absent", "dead_letter"} == set(TABLE)
+    assert set(MOVE_TO.values()) | {"release", "absent", "dead_letter", "resume"} == set(TABLE)
 
 
 def test_moves_of_one_call_are_made_in_their_order(redis_url, client, chunk):

@@ -36,7 +36,7 @@ def samples(text):
 
 
 def test_a_scrape_tells_the_fleet(redis_url, server):
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
     with scraped(redis_url) as http:
         answer = http.get("/metrics")
     assert answer.status_code == 200
@@ -76,7 +76,7 @@ def test_promtool_finds_nothing_wrong_with_the_names(redis_url, server):
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("NO PROMTOOL: the names of the metrics are not checked; install Debian's package `prometheus`")
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
     with scraped(redis_url) as http:
         text = http.get("/metrics").text
     done = subprocess.run(

@@ -41,7 +41,7 @@ def test_an_empty_server_has_nothing_to_do(client, reader):
 
 
 def test_lanes_tell_what_waits_in_each_state(redis_url, reader):
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
     stored(redis_url, 2, run="now", lane="urgent", first=100)
     told = reader.read()
     bulk, urgent = told.lane("bulk"), told.lane("urgent")
@@ -193,7 +193,7 @@ def test_a_run_that_is_new_or_forgotten_is_noticed_at_once(redis_url, client, re
 
 
 def test_both_readers_tell_the_same(redis_url, client, reader):
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
 
     async def read():
         async with Redis.from_url(redis_url) as other:
@@ -204,7 +204,7 @@ def test_both_readers_tell_the_same(redis_url, client, reader):
 
 
 def test_an_overview_is_json(redis_url, reader):
-    bring_to(redis_url, stored(redis_url, 9), list(State))
+    bring_to(redis_url, stored(redis_url, len(State)), list(State))
     told = json.loads(json.dumps(reader.read().as_json()))
     assert told["runs"][0]["status"]["finished"] is False
     assert told["submit"]["rate"]["in_force"] == ""

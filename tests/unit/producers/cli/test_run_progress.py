@@ -27,6 +27,7 @@ NEW = RunStatus(
     waiting=1000,
     retrying=0,
     looking=0,
+    paused=0,
     accepted=0,
     succeeded=0,
     failed=0,

@@ -14,6 +14,7 @@ PARTNER = Hold("partner", "SIGN_ERROR", "mend the key", 0.0)
 BRAND = Hold("120344", "NO_AUTH", "ask for it", 0.0, "brand")
 #: A fleet that sends at its limit.
 BUSY = Facts(
+    paused=0,
     waiting=1000,
     delayed=0,
     accepted=10,

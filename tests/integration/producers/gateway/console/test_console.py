@@ -253,7 +253,7 @@ def test_acts_and_denials_stand_in_the_audit_log(gateway, client):
         assert one.get("/console/audit", params={"since": "nonsense"}).status_code == 409
 
 
-@pytest.mark.parametrize("name", ["viewer", "one", "two"])
+@pytest.mark.parametrize("name", ["viewer", "two"])
 def test_who_may_not_act_is_refused_and_sees_no_form(gateway, client, name):
     client.enqueue_many(specs("120344", 3), run="may")
     with logged_in(gateway, name) as one:
@@ -272,6 +272,48 @@ def test_who_may_not_act_is_refused_and_sees_no_form(gateway, client, name):
         assert "acts/" not in one.get("/console/", follow_redirects=True).text
     assert client.holds() == []
     assert client.run("may").waiting == 3
+
+
+def test_a_brands_operator_acts_on_the_brands_own_runs_and_on_nothing_wider(gateway, client):
+    client.enqueue_many(specs("120344", 3), run="own")
+    client.enqueue_many([*specs("120344", 1, 50), *specs("120345", 1, 50)], run="mixed")
+    with logged_in(gateway, "one") as one:
+        page = one.get(f"/console/runs/{_runs(gateway, 'own', 'mixed')['own']}").text
+        assert "acts/pause" in page
+        assert send(one, "acts/pause", kind="run", scope="own", why="mine").status_code == 303
+        (hold,) = client.holds()
+        assert (hold.scope, hold.why, hold.by.door) == ("own", "mine", "console")
+        for path, fields in [
+            ("acts/pause", {"kind": "partner"}),
+            ("acts/pause", {"kind": "brand", "scope": "120345"}),
+            ("acts/pause", {"kind": "run", "scope": "mixed"}),
+            ("acts/cancel", {"run": "mixed", "confirmed": "mixed"}),
+            ("acts/redrive", {"run": "mixed", "outcome": "expired"}),
+            ("acts/select", {"run": "mixed", "act": "pause"}),
+            ("acts/select", {"brand": "120345", "act": "pause"}),
+            ("acts/limit", {"rate": "100"}),
+        ]:
+            answer = send(one, path, **fields)
+            assert answer.status_code == 403, path
+            assert "may not" in answer.text
+        assert send(one, "acts/resume", kind="run", scope="own").status_code == 303
+    assert client.holds() == []
+    denied = list(client.audit(act="denied", who="p-one"))
+    assert denied
+    assert {entry.detail.split(":")[0] for entry in denied} == {"brand-not-allowed"}
+
+
+def test_what_matches_is_paused_and_resumed_from_the_page(gateway, client):
+    client.enqueue_many(specs("120344", 130), run="part")
+    with logged_in(gateway, "operator", "zh-CN") as one:
+        for act, paused in (("pause", 130), ("resume", 0)):
+            page = send(one, "acts/select", act=act, run="part", state="").headers["location"]
+            text = checked(one, page)
+            assert ">130<" in text
+            assert one.post(f"{page}/act", data={"form_token": form_token(text)}).status_code == 303
+            checked(one, page)
+            assert client.run("part").paused == paused
+        assert send(one, "acts/select", act="forget", run="part").status_code == 409
 
 
 def test_a_form_that_is_far_too_large_is_refused_before_it_is_read(gateway):
