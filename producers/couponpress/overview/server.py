@@ -57,9 +57,10 @@ def redis_state(info: Mapping[str, object]) -> RedisState:
         troubles.append(f"{used / most:.0%} of its memory is used: raise maxmemory, or cancel what is not needed")
     if not appends:
         troubles.append("it may forget the last writes when it restarts: set appendonly yes")
-    for name, what in (("aof_last_write_status", "append-only file"), ("rdb_last_bgsave_status", "snapshot")):
-        if info.get(name, "ok") != "ok":
-            troubles.append(f"it could not write its {what}: look at its disk and its log")
+    if info.get("aof_last_write_status", "ok") != "ok":
+        troubles.append("it could not write its append-only file: look at its disk and its log")
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        troubles.append("it could not write its snapshot: look at its disk and its log")
     return RedisState(
         kind=kind,
         version=str(info.get(f"{kind}_version") or info.get("redis_version") or ""),

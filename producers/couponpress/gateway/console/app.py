@@ -130,7 +130,7 @@ async def _to_login(request: Request, _: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 - the handler is registered for it
     if error.status == 403:
-        await _note_denial(request, error.detail)
+        await _note_denial(request, error.kind)
     return render(
         request, "error.html", status=error.status, heading=error.heading, detail=error.detail, cure=error.cure
     )

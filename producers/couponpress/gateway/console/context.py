@@ -54,14 +54,15 @@ class LoginNeededError(Exception):
 
 
 class RefusedError(Exception):
-    """The request is refused, with a sentence for the person and what to do about it."""
+    """The request is refused, with a sentence for the person and what to do about it; the audit log notes the kind."""
 
-    def __init__(self, status: int, heading: str, detail: str, cure: str = "") -> None:
+    def __init__(self, status: int, heading: str, detail: str, cure: str = "", *, kind: str = "refused") -> None:
         super().__init__(detail)
         self.status = status
         self.heading = heading
         self.detail = detail
         self.cure = cure
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ async def form_of(request: Request, console: TheConsole, session: TheSession) ->
             gettext("This form is too old"),
             gettext("It was made before you logged in, or it came from another site. Nothing was done."),
             gettext("Go back, reload the page and send it again."),
+            kind="stale-form",
         )
     return form
 
@@ -183,6 +185,7 @@ def require(viewer: Viewer, role: PersonRole, *, whole: bool = True) -> None:
             403,
             gettext("You may not do this"),
             told_role(viewer),
+            kind="brand-not-allowed" if viewer.may(role) else "role-not-allowed",
         )
 
 

@@ -89,7 +89,10 @@ def submit(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> 
     upload = _the_upload(console, viewer, number)
     if upload.foreign:
         raise RefusedError(
-            403, gettext("You may not do this"), gettext("The catalog has rows of brands that are not yours.")
+            403,
+            gettext("You may not do this"),
+            gettext("The catalog has rows of brands that are not yours."),
+            kind="brand-not-allowed",
         )
     if upload.phase == "checked" and upload.good:
         console.uploads.submit(upload)
