@@ -78,5 +78,6 @@ def test_the_backlog_is_what_waits_in_unfinished_runs(ledger, redis_url):
             run="night",
             on_progress=lambda _: seen.append(ledger.backlog()),
         )
-    assert seen == [104, 204, 254]
+    # A chunk is stored beside the reading of the next one, so what is stored may be one chunk behind.
+    assert all(found in allowed for found, allowed in zip(seen, [(4, 104), (104, 204), (204, 254)], strict=True)), seen
     assert ledger.backlog() == 254
