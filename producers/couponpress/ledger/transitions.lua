@@ -110,7 +110,8 @@ if tries_spent > 0 then redis.call('HINCRBY', KEYS[12], 'tries', tries_spent) en
 if (counts.w or 0) < 0 and not string.find(states, 'w', 1, true) then
   redis.call('ZREM', KEYS[10], ARGV[1])
 elseif (counts.w or 0) > 0 then -- a retry waits since its chunk was made
-  redis.call('ZADD', KEYS[10], 'NX', math.floor((tonumber(chunk[6]) or now[1]) * 1000), ARGV[1])
+  local seconds, micros = string.match(chunk[6] or '', '^(%d+)%.(%d+)$')
+  redis.call('ZADD', KEYS[10], 'NX', (seconds or now[1]) * 1000 + math.floor((micros or 0) / 1000), ARGV[1])
 end
 if not string.find(states, 'a', 1, true) then redis.call('ZREM', KEYS[5], ARGV[1]) end
 if not chunk[3] then -- without a lease nobody else opens or closes the chunk
