@@ -171,7 +171,7 @@ SPOKEN_BY = {
         "couponpress_worker.sandbox",
     },
     ("msgspec",): {"couponpress.compiled_spec"},
-    ("opentelemetry",): {"couponpress_worker.runtime.traces"},
+    ("opentelemetry",): {"couponpress.gateway.traces", "couponpress_worker.runtime.traces"},
     ("prometheus_client",): {"couponpress.metrics"},
     ("structlog",): {
         "couponpress.gateway.request_ids",

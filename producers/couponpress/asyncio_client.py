@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import ExitStack, aclosing
 from datetime import datetime, timedelta
 from functools import partial
@@ -104,13 +113,15 @@ class AsyncClient:
         """
         return await self._threads.do(partial(self._client.enqueue, spec, run=run, lane=lane, hook=hook))
 
-    async def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
+    async def enqueue_each(
+        self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent", traces: Sequence[str] | None = None
+    ) -> list[EnqueuedSpec]:
         """Enqueue independent specs as `Client.enqueue_each` does. They are read in a thread.
 
         Raises:
             SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
         """
-        return await self._threads.do(partial(self._client.enqueue_each, specs, run=run, lane=lane))
+        return await self._threads.do(partial(self._client.enqueue_each, specs, run=run, lane=lane, traces=traces))
 
     async def enqueue_many(
         self,

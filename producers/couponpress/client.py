@@ -9,12 +9,12 @@ import copy
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
@@ -50,6 +50,7 @@ from couponpress.ledger.redrive import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.request_durations import Histogram, histograms_of
 from couponpress.ledger.selection import Selection
 from couponpress.ledger.send_log import Sent, read_record
+from couponpress.ledger.trace_context import traceparent
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.overview.reading import OverviewReader
 from couponpress.overview.sharing import SharedOverview
@@ -222,23 +223,34 @@ class Client:
 
     def _enqueue_open(self, run: str, lane: Lane, chunk: list[Identified], hook: str | None) -> Enqueued:
         """Store a chunk and announce it."""
+        chunk = _traced(chunk, traceparent())
         _, stored = self._in_run(run, lane, hook, partial(self._uploads.enqueue_open, specs=chunk))
         if stored.chunk_id is not None:
             self._hints.announce([stored.chunk_id])
         return stored
 
-    def enqueue_each(self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent") -> list[EnqueuedSpec]:
+    def enqueue_each(
+        self, specs: Iterable[AnySpec], *, run: str, lane: Lane = "urgent", traces: Sequence[str] | None = None
+    ) -> list[EnqueuedSpec]:
         """Enqueue independent specs: one that is known with another body does not stop the others.
 
         Returns each with its ids and whether it was new. New ones are stored in chunks, which is cheap for many.
+
+        Args:
+            specs: as of `enqueue_many`.
+            run: the run's name.
+            lane: which queue the run waits in.
+            traces: the `traceparent` of each spec, empty for none; None: the span that is current here, for all.
 
         Raises:
             SpecError, InputError, RedisUnavailableError: as `enqueue`; what came in chunks before stays enqueued.
         """
         with self._asking():
             enqueued: list[EnqueuedSpec] = []
+            each = iter(traces or repeat(traceparent()))
             for chunk in _chunks(specs, _checked_name(run)):
-                store = partial(self._uploads.enqueue_each, specs=chunk)
+                traced = [one._replace(trace=trace) if trace else one for one, trace in zip(chunk, each, strict=False)]
+                store = partial(self._uploads.enqueue_each, specs=traced)
                 number, (chunk_ids, of_chunk) = self._in_run(run, lane, self._hook(None), store)
                 if chunk_ids:
                     self._hints.announce(chunk_ids)
@@ -261,6 +273,7 @@ class Client:
         """
         with self._asking():
             number, token = self._open_upload(_checked_name(run), lane, self._hook(hook), on_wait)
+            trace = traceparent()
             server = self._uploads.server()
             new = known = 0
 
@@ -268,7 +281,7 @@ class Client:
                 nonlocal new, known
                 with self._asking():
                     for chunk in _chunks(specs, run):
-                        stored = self._uploads.enqueue_staged(number, token, chunk)
+                        stored = self._uploads.enqueue_staged(number, token, _traced(chunk, trace))
                         new, known = new + stored.new, known + stored.known
                 return Receipt(run, new, known)
 
@@ -753,6 +766,10 @@ def _checked_name(run: str) -> str:
 
 def _chunks(specs: Iterable[AnySpec], run: str) -> Iterator[list[Identified]]:
     return _pieces(map(identified_in(run), map(_written, specs)))
+
+
+def _traced(chunk: list[Identified], trace: str) -> list[Identified]:
+    return [one._replace(trace=trace) for one in chunk] if trace else chunk
 
 
 def _pieces(whole: Iterable[T]) -> Iterator[list[T]]:

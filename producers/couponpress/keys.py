@@ -146,10 +146,10 @@ class Keys:
 
         Fields: `v` record version, `z` compressed row ids and bodies, `s` a state letter per spec, `t` tries per
         spec (the character n places after "0"), `owner` who leases it, `lost` how many leases ran out in a row and
-        `lost_by` who had the last of them, `made` when it was made, `accepted_ms` when a spec was last accepted, `kept`
-        the scopes of the brand holds that keep all the rest back, with blanks between, `cancelled` once `cancel` met
-        it, `l0`..`l99` since when, ms, a spec is looked for, and `0`..`99` how each spec ended: a JSON list of picture
-        URL, code and message.
+        `lost_by` who had the last of them, `made` when it was made, `trace` in which traces its specs were enqueued
+        (`ledger.trace_context`), `accepted_ms` when a spec was last accepted, `kept` the scopes of the brand holds that
+        keep all the rest back, with blanks between, `cancelled` once `cancel` met it, `l0`..`l99` since when, ms, a
+        spec is looked for, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message.
         """
         return f"{self.prefix}chunk:{chunk_id}"
 

@@ -1,66 +1,37 @@
 """A small fleet sends its traces by OTLP/HTTP to a receiver of the test's own: each spec has one trace, whole."""
 
-import gzip
-import threading
 import time
 from collections import Counter, defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from couponpress import Client, ProducerSettings
 from couponpress_worker.demo.fleet import fleet, statistics
 from tests.builders import cut_out_body
+from tests.collector import attributes_of, collector
 
 pytestmark = pytest.mark.flow
 SPECS = 120
 
 
 @pytest.fixture
-def collector():
-    """Takes OTLP/HTTP; yields its URL and the (service, span) pairs that came."""
-    spans = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            assert self.path == "/v1/traces"
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                service = attributes_of(resource.resource)["service.name"]
-                spans.extend((service, span) for scope in resource.scope_spans for span in scope.spans)
-            self.send_response(200)
-            self.send_header("Content-Type", "application/x-protobuf")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", spans
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def collected():
+    with collector() as found:
+        yield found
 
 
-def attributes_of(thing):
-    return {one.key: one.value.string_value or one.value.int_value for one in thing.attributes}
-
-
-def test_each_spec_has_one_trace_from_enqueueing_to_its_outcome(tmp_path, monkeypatch, collector):
-    url, spans = collector
+def test_each_spec_has_one_trace_from_enqueueing_to_its_outcome(tmp_path, monkeypatch, collected):
+    url, spans = collected
+    shop = SpanContext(0x5109, 0xABC, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
     monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "3")
     with fleet(tmp_path, "--seed", "7", "--fault", "errors=5", "--fault", "lost_callbacks=3") as (_, env):
         values = {"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]}
         with Client(ProducerSettings.load(values)) as client:
             before = time.time_ns()
-            client.enqueue_many([{"row_id": str(one), **cut_out_body(one)} for one in range(SPECS)], run="autumn")
+            with use_span(NonRecordingSpan(shop)):  # the program that enqueues makes traces of its own
+                client.enqueue_many([{"row_id": str(one), **cut_out_body(one)} for one in range(SPECS)], run="autumn")
             deadline = time.monotonic() + 90
             while not client.run("autumn").finished:
                 assert time.monotonic() < deadline
@@ -82,6 +53,8 @@ def test_each_spec_has_one_trace_from_enqueueing_to_its_outcome(tmp_path, monkey
         assert names.count("outcome") == names.count("wait") == 1
         assert "submit" in names
         assert root.parent_span_id == b""
+        (link,) = root.links
+        assert (int.from_bytes(link.trace_id, "big"), int.from_bytes(link.span_id, "big")) == (0x5109, 0xABC)
         assert {span.parent_span_id for _, span in found if span is not root} == {root.span_id}
         assert before - 1e9 < root.start_time_unix_nano <= root.end_time_unix_nano <= outcome.end_time_unix_nano
         told = attributes_of(root)

@@ -125,6 +125,7 @@ class ChunkTaken(Event):
         made_us: when it was enqueued, on Redis's clock, microseconds since 1970; 0 when the record does not tell.
         waiting: the positions of the specs that are to be sent.
         unsent: of those that were never sent, the task_id by the position.
+        trace: the traces of the programs that enqueued its specs; see `couponpress.ledger.trace_context`.
     """
 
     chunk_id: str
@@ -132,6 +133,7 @@ class ChunkTaken(Event):
     made_us: int
     waiting: tuple[int, ...]
     unsent: Mapping[int, str]
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@
     document     the OpenAPI document, and a page of it that loads nothing from other servers
     schema_page  fields, types, rules and an example of each body and answer, as HTML
     routes       paths and parameters, with FastAPI
+    traces       spans of requests, by OpenTelemetry
     request_ids  an id for each request, in its log lines and its answer
     app          the ASGI application, with a fast path for single specs
     serving      runs the process: connections, threads, signals

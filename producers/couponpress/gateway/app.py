@@ -77,6 +77,7 @@ class Gateway:
         self._ingest = ingest
         self._denials = denials
         self._routes = application(ingest, queries, control, denials, selections, lifetime)
+        self._single: ASGIApp = self._take_one
         if console is not None:
             self._routes.mount("/console", console)
             self._routes.add_route("/console", lambda _: RedirectResponse("/console/"), include_in_schema=False)
@@ -89,12 +90,21 @@ class Gateway:
             found = SPEC_PATH.fullmatch(scope["path"])
             lane = LANE_OF_QUERY.get(scope["query_string"])
             if found is not None and lane is not None:
-                response = await self._take_one(scope, receive, found[1], lane)
-                await response(scope, receive, send)
+                scope["path_params"] = {"run": found[1], "lane": lane}
+                await self._single(scope, receive, send)
                 return
         await self._routes(scope, receive, send)
 
-    async def _take_one(self, scope: Scope, receive: Receive, run: str, lane: Lane) -> Response:
+    def trace(self, begin: Callable[[FastAPI, ASGIApp], tuple[ASGIApp, Callable[[], None]]]) -> Callable[[], None]:
+        """Make spans of requests from now on; returns what ends them."""
+        self._single, end = begin(self._routes, self._take_one)
+        return end
+
+    async def _take_one(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer_to_one(scope, receive, **scope["path_params"])
+        await response(scope, receive, send)
+
+    async def _answer_to_one(self, scope: Scope, receive: Receive, run: str, lane: Lane) -> Response:
         headers, request = Headers(scope=scope), Request(scope)
         try:
             token = request.state.token = self._ingest.holder(headers.get("authorization"))

@@ -22,6 +22,7 @@ from couponpress.gateway.stream import Streams
 from couponpress.gateway.tokens import TokensFile
 from couponpress.gateway.writing import SPEC_LIMIT_BYTES, written_spec
 from couponpress.keys import Lane
+from couponpress.ledger.trace_context import traceparent
 from couponpress.transport.batching import Batcher
 
 JSON, JSON_LINES = "application/json", "application/x-ndjson"
@@ -95,7 +96,7 @@ class Ingest:
         key = _checked(headers, JSON, SPEC_LIMIT_BYTES)
         with self._singles_in_hand:
             spec = written_spec(await Body(receive, SPEC_LIMIT_BYTES).whole(), token)
-            answer = await self._stored(SingleSpec(token, run, lane, spec, key))
+            answer = await self._stored(SingleSpec(token, run, lane, spec, key, traceparent()))
         return Response(answer, 202, media_type=JSON)
 
     async def _stored(self, spec: SingleSpec) -> bytes:

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from secrets import token_bytes
@@ -109,13 +109,27 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
                 settings, tokens, client, redis_client, keys, visibility, control, selections, denials
             ) as console,
         ):
+            gateway = Gateway(ingest, queries, control, denials, selections, lifetime, application(console))
+            end_traces = _begin_traces(gateway) if settings.traced else None
             serve_app(
-                RequestIds(Gateway(ingest, queries, control, denials, selections, lifetime, application(console))),
+                RequestIds(gateway),
                 sockets,
                 on_stop=console.live.stop,
                 keep_alive_seconds=KEEP_ALIVE_SECONDS,
                 in_hand_seconds=STOP_SECONDS,
             )
+            if end_traces is not None:
+                end_traces()
+
+
+def _begin_traces(gateway: Gateway) -> Callable[[], None]:
+    try:
+        from couponpress.gateway.traces import begin_traces  # noqa: PLC0415 - its packages are of an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"traces need the package {error.name}; install it with: pip install 'couponpress[otel]'"
+        ) from None
+    return gateway.trace(begin_traces)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class SingleSpec:
     lane: Lane
     spec: SerializedSpec
     key: str | None = None
+    trace: str = ""
 
     @property
     def keyed(self) -> KeyedRequest | None:
@@ -103,7 +104,12 @@ class SingleSpecs:
             for first in range(0, len(own), CHUNK_SIZE):  # a chunk is stored as a whole or not at all
                 piece = own[first : first + CHUNK_SIZE]
                 try:
-                    enqueued = self._client.enqueue_each([asked[at].spec for at in piece], run=stored_name, lane=lane)
+                    enqueued = self._client.enqueue_each(
+                        [asked[at].spec for at in piece],
+                        run=stored_name,
+                        lane=lane,
+                        traces=[asked[at].trace for at in piece],
+                    )
                 except (InputError, RedisFullError) as error:  # the run exists in the other lane
                     answers |= dict.fromkeys(piece, _refused(error))
                     continue

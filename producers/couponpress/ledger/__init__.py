@@ -10,11 +10,12 @@
     holds           pause and resume, and holds that end by themselves
     attribution     who acts, by which way, and why
     audit           what was done and what was refused, by whom
+    trace_context   the trace in which a program enqueues specs
     moments         reads how long, or until when (pure)
     cancel          a person's act: take back what was not accepted
     redrive         a person's act: send ended specs again
     selection       a filter of specs (pure)
-    chosen          specs that a filter chose, cancelled or sent again in bounded steps
+    chosen          specs that a filter chose: paused, resumed, cancelled or sent again in bounded steps
     rate            a person's acts on the rate of the fleet
     send_log        when each request was sent, as proof
     request_durations  how long calls of the platform took

@@ -58,6 +58,7 @@ class Identified(NamedTuple):
 
     task_id: str
     row: Row
+    trace: str = ""
 
     @classmethod
     def of(cls, spec: TaskSpec, run: str) -> Identified:
@@ -72,7 +73,7 @@ def identified_in(run: str) -> Callable[[SerializedSpec], Identified]:
     def identified(written: SerializedSpec) -> Identified:
         row_id, task_id, head, tail = written
         task_id = task_id or task_id_of(str(row_id))
-        return _made(Identified, (task_id, _made(Row, (row_id or task_id, head + task_id.encode() + tail))))
+        return _made(Identified, (task_id, _made(Row, (row_id or task_id, head + task_id.encode() + tail)), ""))
 
     return identified
 

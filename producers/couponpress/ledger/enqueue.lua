@@ -3,7 +3,8 @@
 -- KEYS[6] counts of all runs   KEYS[7] waiting since, of the lane   KEYS[8] the run's brands
 -- ARGV[1] run number   ARGV[2] number of specs   ARGV[3] compressed rows   ARGV[4] upload token, '' to open at once
 -- ARGV[5] prefix of chunk keys   ARGV[6] prefix of index keys   ARGV[7] upload lock, seconds
--- ARGV[8] per spec 10 bytes of task_id digest, then 8 bytes of body digest   ARGV[9] and on: the specs' brands
+-- ARGV[8] per spec 10 bytes of task_id digest, then 8 bytes of body digest   ARGV[9] the specs' traces, '' for none
+-- ARGV[10] and on: the specs' brands
 -- Returns {1, chunk id}, or {0, {position, same body? 1 or 0, place}, ...}, or {-1} when another upload has used the
 -- run since, or {-2} when the run is gone.
 if ARGV[4] == '' then
@@ -47,11 +48,12 @@ if indexed < count then
   return known
 end
 
-redis.call('SADD', KEYS[8], unpack(ARGV, 9))
+redis.call('SADD', KEYS[8], unpack(ARGV, 10))
 -- A server that lost its last second may give a chunk id twice. The moment `made` tells the two chunks apart.
 local now = redis.call('TIME')
 redis.call('HSET', ARGV[5] .. chunk_id, 'v', 1, 'z', ARGV[3], 'made', now[1] .. '.' .. now[2],
   's', string.rep('w', count), 't', string.rep('0', count))
+if ARGV[9] ~= '' then redis.call('HSET', ARGV[5] .. chunk_id, 'trace', ARGV[9]) end
 if ARGV[4] ~= '' then
   redis.call('RPUSH', KEYS[3], chunk_id)
   redis.call('HINCRBY', KEYS[1], 'uploading', count)

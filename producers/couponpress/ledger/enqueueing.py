@@ -22,6 +22,7 @@ from couponpress.language import gettext, quoted
 from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
 from couponpress.ledger.lost_records import digests_in_index
 from couponpress.ledger.scripts import ALLOW_OOM, script
+from couponpress.ledger.trace_context import stored_traces
 
 #: An upload counts as dead when it has stored no chunk for so long. Then another upload may continue with its run.
 UPLOAD_LOCK_SECONDS = 10
@@ -176,7 +177,8 @@ class UploadLedger:
         names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number)), keys.brands(number)]
         packed = pack([spec.row for spec in specs])
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
-        values += [UPLOAD_LOCK_SECONDS, digests(specs), *sorted({spec.row.brand_id for spec in specs})]
+        values += [UPLOAD_LOCK_SECONDS, digests(specs), stored_traces([spec.trace for spec in specs])]
+        values += sorted({spec.row.brand_id for spec in specs})
         status, *rest = cast(list[object], self._enqueue(names, values))
         if status == 1:
             return cast(bytes, rest[0]).decode(), []

@@ -5,13 +5,13 @@
 -- ARGV[1] chunk id   ARGV[2] owner: a process, and after a / which of its leases   ARGV[3] lease, ms
 -- ARGV[4] scope of its run's hold   ARGV[5] score of held chunks
 -- ARGV[6] after how many leases lost in a row a chunk becomes a dead letter   ARGV[7] prefix of chunk keys
--- Returns {'leased', rows, states, tries, record version, when the chunk was made}, or {why not}: 'nothing', 'taken',
+-- Returns {'leased', rows, states, tries, record version, when the chunk was made, its traces}, or {why not}: 'nothing', 'taken',
 -- 'held', 'suspect', 'damaged'.
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score then return {'nothing'} end
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner', 'v', 'lost', 'kept', 'made')
+local chunk = redis.call('HMGET', KEYS[1], 'z', 's', 't', 'owner', 'v', 'lost', 'kept', 'made', 'trace')
 if not (chunk[1] and chunk[2] and chunk[5]) then return {'damaged'} end
 local leased = chunk[4] and chunk[4] ~= ARGV[2] -- the same owner asks again when an answer was lost
 if leased and tonumber(score) > now_ms then return {'taken'} end
@@ -42,4 +42,4 @@ end
 redis.call('HSET', KEYS[1], 'owner', ARGV[2])
 if chunk[7] then redis.call('HDEL', KEYS[1], 'kept') end -- the worker finds out again whether brands keep it back
 redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
-return {'leased', chunk[1], chunk[2], chunk[3] or '', chunk[5], chunk[8] or ''}
+return {'leased', chunk[1], chunk[2], chunk[3] or '', chunk[5], chunk[8] or '', chunk[9] or ''}

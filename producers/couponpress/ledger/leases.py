@@ -31,13 +31,14 @@ WhyNot = Literal["nothing", "taken", "held", "suspect", "dead letter"]
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A chunk in hand: its rows, of each the state letter and the tries spent; and when it was made."""
+    """A chunk in hand: its rows, of each the state letter and the tries spent; when it was made, in which traces."""
 
     chunk_id: str
     rows: list[Row]
     states: str
     tries: list[int]
     made: bytes = b""
+    trace: str = ""
 
     @property
     def made_us(self) -> int:
@@ -129,7 +130,7 @@ class LeaseLedger:
             return NotLeased("dead letter")
         if told != b"leased":
             return NotLeased(cast(WhyNot, told.decode()))
-        stored, states, tries, version, made = rest
+        stored, states, tries, version, made, trace = rest
         if version != RECORD_VERSION:  # nobody may touch what he cannot read; a newer worker can
             cure = "upgrade every worker, then `couponpress resume` the run"
             await self._holds.hold(
@@ -143,7 +144,7 @@ class LeaseLedger:
             await self._moves.dead_letter(chunk_id, str(error))
             await self.give_back(chunk_id, owner)
             return NotLeased("dead letter")
-        return Leased(chunk_id, *standing)
+        return Leased(chunk_id, *standing, trace.decode())
 
     async def renew(self, chunk_id: str, owner: str) -> Renewed | LeaseLost:
         """Keep a lease for its time once more."""

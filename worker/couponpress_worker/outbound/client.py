@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -22,6 +22,13 @@ import httpx
 from couponpress.transport.proxy import Proxy, ProxyRule
 from couponpress.transport.web_address import shown_url
 from couponpress_worker.outbound.checked_backend import CheckedBackend, Forbids, Resolve, resolve_name
+
+_watchers: list[Callable[[httpx.AsyncClient], None]] = []
+
+
+def on_each_client(watch: Callable[[httpx.AsyncClient], None]) -> None:
+    """Call `watch`, and no earlier one, with each client that is made from now on, so that its calls can be traced."""
+    _watchers[:] = [watch]
 
 
 def client(
@@ -51,6 +58,8 @@ def client(
     )
     made = httpx.AsyncClient(transport=transport, trust_env=False, timeout=seconds, follow_redirects=False)
     made.headers = httpx.Headers(headers)
+    for watch in _watchers:
+        watch(made)
     return made
 
 

@@ -64,6 +64,7 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
     redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
     failures = Failures()
     events = Events(failures)
+    end_traces = traces_of(settings, "callback", events)
     notices, ledger = NoticeLedger(redis_client, keys), WorkLedger(redis_client, keys)
     counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
     signer = signer_for(settings, secret_keys)
@@ -117,7 +118,6 @@ def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
         await redis_client.aclose()
 
     with Announcer(settings.redis_address, keys, "callback"):
-        end_traces = traces_of(settings, "callback", events)
         serve(CallbackService(receiver.receive, lifetime(), tell=events.tell), sockets)
         end_traces()
 

@@ -5,11 +5,15 @@ scheduler and callback receiver add their spans to the same trace without tellin
 by trace id keeps or drops the trace of a spec as a whole. A chunk in hand has a trace of its own, which links to the
 specs that were to be sent.
 
-    wait      from enqueueing until the first request leaves; the root of the spec's trace
+    wait      from enqueueing until the first request leaves; the root of the spec's trace. It links to the span
+              in which a program enqueued the spec, where that program makes traces
     submit    one call of the platform, with its status, code and Request-ID
     query     the same for a status query
     outcome   the spec has its outcome
     chunk     a chunk in the hands of a process; links to its specs
+
+Calls to URLs of others (hooks, pictures, forwarding) are spans by OpenTelemetry's own instrumentation of httpx, without
+the queries of their URLs.
 
 Import this module only when traces are wanted: it needs the extra `otel`. The exporter and the sampler read the
 standard OTEL_ variables. Spans hold ids and codes, never a body or a key. While a collector is away spans are dropped,
@@ -22,9 +26,12 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -36,12 +43,17 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
+    get_current_span,
     set_span_in_context,
 )
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from couponpress.ledger.fleet_queries import Place
+from couponpress.ledger.trace_context import trace_at
 from couponpress.outcome import State
+from couponpress.transport.web_address import shown_url
 from couponpress_worker.events import Answered, ChunkLeft, ChunkTaken, Ended, Events, Sent
+from couponpress_worker.outbound import client as outbound
 
 #: Links of one chunk's span: the SDK keeps no more.
 MOST_LINKS = 128
@@ -81,6 +93,10 @@ class Traces:
         self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("couponpress")
+        instrument = partial(
+            HTTPXClientInstrumentor.instrument_client, tracer_provider=self._provider, request_hook=_without_query
+        )
+        outbound.on_each_client(instrument)
         #: A chunk that is handed on may be taken again before this process tells that it left: then it is here twice.
         self._taken: dict[str, list[_Taken]] = {}
 
@@ -119,7 +135,8 @@ class Traces:
         attributes = _of_chunk(taken.event) | {"couponpress.task_id": task_id}
         made = min(taken.event.made_us, event.moment_us) * 1000
         self._ids.next = self.root_of(event.place)
-        span = self._tracer.start_span("wait", Context(), SpanKind.CONSUMER, attributes, start_time=made)
+        links = _links_to(trace_at(taken.event.trace, event.place.position))
+        span = self._tracer.start_span("wait", Context(), SpanKind.CONSUMER, attributes, links, start_time=made)
         self._ids.next = None
         span.end(event.moment_us * 1000)
 
@@ -164,6 +181,20 @@ class Traces:
         if event.outcome is not State.SUCCEEDED:
             span.set_status(Status(StatusCode.ERROR, event.code))
         span.end()
+
+
+def _links_to(traceparent: str) -> list[Link]:
+    """Return the link to a program's span; none if the record tells of none that can be read."""
+    carried = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+    context = get_current_span(carried).get_span_context()
+    return [Link(context)] if context.is_valid else []
+
+
+async def _without_query(span: Any, request: Any) -> None:  # noqa: ANN401 - OpenTelemetry's own, without types here
+    """Show of a URL what may be shown: its path and its query may hold a secret."""
+    for name in ("http.url", "url.full"):
+        if span.is_recording() and name in span.attributes:
+            span.set_attribute(name, shown_url(str(request.url)))
 
 
 def _of_chunk(event: ChunkTaken) -> dict[str, str]:

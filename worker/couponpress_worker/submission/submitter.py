@@ -137,7 +137,7 @@ class Submitter:
         )
         unsent = {one: chunk.task_ids[one] for one in chunk.to_sign if not chunk.tries[one]}
         run = await self._run_name(chunk.run_number)
-        self._tell(ChunkTaken(chunk_id, run, leased.made_us, tuple(chunk.to_sign), unsent))
+        self._tell(ChunkTaken(chunk_id, run, leased.made_us, tuple(chunk.to_sign), unsent, leased.trace))
         renewal = asyncio.create_task(self._renew(chunk))
         if self._only_brand is not None:
             self._refuse_other_brands(chunk, self._only_brand)

@@ -1,5 +1,6 @@
 """Traces: ids that every process finds by itself, what is loaded when they are off, and a collector that is away."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -7,11 +8,15 @@ import time
 import pytest
 
 from couponpress.ledger.fleet_queries import Place
+from couponpress.transport.proxy import ProxyRule
 from couponpress_worker.events import ChunkLeft, ChunkTaken, Events, Sent
+from couponpress_worker.outbound.client import client
 from couponpress_worker.periodic import Failures
 from couponpress_worker.runtime.factories import traces_of
 from couponpress_worker.runtime.traces import Traces
 from tests.builders import MCHID, fleet_settings
+from tests.collector import collector
+from tests.serving import served
 
 
 @pytest.fixture
@@ -75,7 +80,9 @@ def test_a_collector_that_is_away_holds_up_no_end(traces):
 
 OFF = """
 import sys
+from couponpress.transport.proxy import ProxyRule
 from couponpress_worker.events import Events
+from couponpress_worker.outbound.client import client
 from couponpress_worker.periodic import Failures
 from couponpress_worker.runtime.factories import traces_of
 from tests.builders import fleet_settings
@@ -103,3 +110,46 @@ def test_off_does_nothing(monkeypatch):
     events = Events(Failures())
     traces_of(fleet_settings(), "worker", events)()
     assert events._listeners == {}
+
+
+def test_the_first_span_of_a_spec_links_to_the_program_that_enqueued_it(monkeypatch):
+    with collector() as (url, spans):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        events, one = Events(Failures()), Traces("worker", MCHID)
+        one.listen(events)
+        trace = f"00-{7:032x}-{8:016x}-01 - nonsense"
+        events.tell(ChunkTaken("b1.1", "may", 1_000_000, (0, 1, 2), {0: "a-1", 1: "a-2", 2: "a-3"}, trace))
+        for position in range(3):
+            events.tell(Sent("submit", 2_000_000, Place("b1.1", position)))
+        one.close()
+    waits = [span for _, span in spans if span.name == "wait"]
+    assert [[int.from_bytes(link.trace_id, "big") for link in span.links] for span in waits] == [[7], [], []]
+
+
+def test_calls_to_others_urls_are_spans_that_show_no_query(monkeypatch):
+    seen = {}
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            while True:
+                told = (await receive())["type"]
+                await send({"type": f"{told}.complete"})
+                if told == "lifespan.shutdown":
+                    return
+        seen.update({name.decode(): value.decode() for name, value in scope["headers"]})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def call(address):
+        async with client(rule=ProxyRule.of({}), connections=1, seconds=30) as http:
+            return (await http.post(address)).status_code
+
+    with collector() as (url, spans), served(app) as port:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        one = Traces("worker", MCHID)
+        assert asyncio.run(call(f"http://127.0.0.1:{port}/hook?token=s3cret")) == 200
+        one.close()
+    ((service, span),) = spans
+    assert (service, span.name) == ("couponpress-worker", "POST")
+    assert b"s3cret" not in span.SerializeToString()
+    assert span.trace_id.hex() in seen["traceparent"]
