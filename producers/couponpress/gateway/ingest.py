@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -124,7 +125,9 @@ class Ingest:
 
         with self._streams_in_hand:
             enqueue = self._streams.enqueue
-            answer = await loop.run_in_executor(self._streamers, enqueue, token, run, lane, key, pull)
+            answer = await loop.run_in_executor(
+                self._streamers, copy_context().run, enqueue, token, run, lane, key, pull
+            )
         return Response(answer, 202, media_type=JSON)
 
     async def _write(self, batch: list[SingleSpec]) -> list[Answer]:
