@@ -38,7 +38,7 @@ def test_a_request_is_a_span_of_the_callers_trace_and_its_spec_carries_it(tmp_pa
     assert (single.trace_id.hex(), single.parent_span_id.hex()) == (f"{0xCA11E4:032x}", f"{0xCA11:016x}")
     assert trace_of(client) == f"00-{single.trace_id.hex()}-{single.span_id.hex()}-01"
     assert trace_of(client, "b2.1").split("-")[1] == catalog.trace_id.hex()
-    assert attributes_of(single)["http.status_code"] == 200
+    assert attributes_of(single)["http.status_code"] == 202
     body = b"".join(span.SerializeToString() for span in told.values())
     assert not [text for text in (b"s3cret", b"wxpaylogo", gateway.tokens["shop"].encode()) if text in body]
 
