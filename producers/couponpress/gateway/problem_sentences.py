@@ -39,7 +39,7 @@ KNOWN: Final = (
     gettext_noop("metrics tell of every brand; your token is for some of them only"),
     gettext_noop("your token sees no spec of that task_id"),
     gettext_noop("your token sees no run of that name"),
-    gettext_noop("your token has no such selection in this gateway"),
+    gettext_noop("your token has no such selection; one is kept for an hour"),
     gettext_noop("token %(token)s has the role %(role)s, which may not %(right)s"),
     gettext_noop("token %(token)s is not for all brands and all runs, and this would reach all of them"),
     gettext_noop("token %(token)s is not for brand %(brand)s in every run"),

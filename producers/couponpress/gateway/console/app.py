@@ -30,8 +30,8 @@ from couponpress.gateway.console import (
 from couponpress.gateway.console.context import HOME, Console, LoginNeededError, RefusedError, render, the_console
 from couponpress.gateway.console.login import LANGUAGE_COOKIE
 from couponpress.gateway.console.rendering import STATIC
-from couponpress.gateway.console.words import refusal_words, told_role
 from couponpress.gateway.control import address_of
+from couponpress.gateway.problem_sentences import in_words
 from couponpress.gateway.problems import Refusal, refusal_of
 from couponpress.gateway.store_troubles import store_troubles
 from couponpress.language import LANGUAGES, Language, gettext, language_of_header, speaking
@@ -136,11 +136,6 @@ async def _refused(request: Request, error: Exception) -> Response:
     )
 
 
-def _who(request: Request) -> str:
-    viewer = getattr(request.state, "viewer", None)
-    return told_role(viewer) if viewer else gettext("Your login has ended; log in again.")
-
-
 async def _note_denial(request: Request, kind: str) -> None:
     """Note in the audit log what was refused to whom."""
     viewer = getattr(request.state, "viewer", None)
@@ -174,10 +169,10 @@ async def _failed(request: Request, error: Exception) -> Response:
         heading, detail, status = gettext("Redis is full"), gettext("Nothing of this was stored."), 503
     elif refusal.status == 403:
         await _note_denial(request, refusal.kind)
-        heading, detail, status = gettext("You may not do this"), _who(request), 403
+        heading, detail, status = gettext("You may not do this"), in_words(refusal.detail), 403
     elif refusal.kind == "no-such-run":
         heading, detail, status = gettext("There is no such run"), gettext("It is forgotten, or not yours to see."), 404
     else:
         heading, status = gettext("This cannot be done"), refusal.status
-        detail = refusal_words(refusal.kind) or str(error)
+        detail = in_words(refusal.detail)
     return render(request, "error.html", status=status, heading=heading, detail=detail, cure="")

@@ -111,17 +111,6 @@ def result_names() -> dict[str, str]:
     return {"done": gettext("done"), "nothing": gettext("nothing to do"), "denied": gettext("denied")}
 
 
-def refusal_words(kind: str) -> str:
-    """Return what a refusal of a kind means to a person; empty for one whose own words say more."""
-    return {
-        "busy": gettext("Many acts are kept already; try again in a minute."),
-        "no-such-selection": gettext("It was kept for an hour, or it is another person's. Make it again."),
-        "cut-off": gettext("The upload did not come to its end; nothing of it was stored. Send it again."),
-        "too-slow": gettext("The upload did not come in time; nothing of it was stored. Send it again."),
-        "too-large": gettext("It is too large."),
-    }.get(kind, "")
-
-
 def selection_acts() -> dict[str, tuple[str, str]]:
     """Return what an act on a selection is called, and what its button says."""
     return {
