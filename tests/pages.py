@@ -11,6 +11,7 @@ TWINS = {
     "README.md": "README.zh-CN.md",
     "docs/catalog.md": "docs/zh-CN/catalog.md",
     "docs/nightly.md": "docs/zh-CN/nightly.md",
+    "docs/notify.md": "docs/zh-CN/notify.md",
     "docs/operations.md": "docs/zh-CN/operations.md",
     "docs/protocol.md": "docs/zh-CN/protocol.md",
     "deploy/README.md": "docs/zh-CN/deploy.md",

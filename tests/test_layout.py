@@ -75,6 +75,7 @@ GROUND_FLOOR = {
     "outcome",
     "keys",
     "ledger",
+    "notify",
     "setting_names",
     "settings",
     "stored_sentences",
@@ -99,16 +100,17 @@ RIM = {
     },
     "doctor": {"cli": "says what runs wait for as `status` does"},
     "up": {"gateway": "makes a token where no tokens file is named"},
+    "notify": {"cli": "its command shares the exit codes"},
     "runtime": {"nightly": "a scheduler enqueues catalogs, as any producer does"},
 }
 
 #: The rooms and top modules of both packages, the highest first. Each imports from those below it alone.
 ORDER = {
-    "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime completion submission safety store "
-    "rate settings events wechatpay outbound periodic timings errors help_texts",
-    "couponpress": "__main__ cli gateway metrics nightly asyncio_client client overview uploads catalog settings "
-    "transport ledger compiled_spec serialized_spec spec broken_rules results stored_sentences picture_files outcome "
-    "keys setting_names plurals errors pydantic_sentences sentence_patterns language",
+    "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime notify completion submission safety "
+    "store rate settings events wechatpay outbound periodic timings errors help_texts",
+    "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client overview uploads catalog "
+    "settings transport ledger compiled_spec serialized_spec spec broken_rules results stored_sentences picture_files "
+    "outcome keys setting_names plurals errors pydantic_sentences sentence_patterns language",
 }
 
 
@@ -188,6 +190,7 @@ SPOKEN_BY = {
         "couponpress_worker.completion.run_webhooks",
         "couponpress_worker.demo",
         "couponpress_worker.doctor.proxy",
+        "couponpress_worker.notify.sender",
         "couponpress_worker.outbound",
         "couponpress_worker.pictures.fetch",
         "couponpress_worker.runtime.subprocesses",

@@ -29,6 +29,7 @@ order in which a spec meets them:
     picture_files     the merchant's own pictures: which files and URLs are pictures
     uploads           catalogs and their pictures on the way into the ledger
     nightly           schedules: what is submitted by itself, and only what changed
+    notify            whom the fleet tells of what happens
     gateway           HTTP for other apps
     metrics           the fleet's figures for Prometheus
     cli               the `couponpress` command

@@ -220,6 +220,11 @@ class Keys:
         return f"{self.prefix}night:{run}"
 
     @property
+    def night_changes(self) -> str:
+        """ZSET: run of a night -> when the night's state last changed, ms. TTL: none, members leave after 30 days."""
+        return f"{self.prefix}night-changes"
+
+    @property
     def open_nights(self) -> str:
         """ZSET: runs of nights that have begun and are not over -> when they began, s. TTL: none, removed when over."""
         return f"{self.prefix}open-nights"
@@ -274,6 +279,40 @@ class Keys:
     def present(self) -> str:
         """HASH: a process -> what it is and when it last said so. Removed after 15 s; TTL: a minute."""
         return f"{self.prefix}present"
+
+    @property
+    def left(self) -> str:
+        """ZSET: a process that said that it stops -> when, s. TTL: none, members leave after a day."""
+        return f"{self.prefix}left"
+
+    @property
+    def notify_leader(self) -> str:
+        """STRING: which process tells people of events. TTL: seconds, renewed while it lives."""
+        return f"{self.prefix}notify-leader"
+
+    @property
+    def notify_seen(self) -> str:
+        """STRING: what was last seen of runs, holds, nights and processes, JSON. TTL: none."""
+        return f"{self.prefix}notify-seen"
+
+    def notify_claim(self, occurrence: str) -> str:
+        """STRING: notes that an occurrence was put into the queues of its targets. TTL: 30 days."""
+        return f"{self.prefix}notify-claim:{occurrence}"
+
+    def notify_queue(self, target: str) -> str:
+        """LIST: what a target is still to be told, each with the moment (ms) at which it was put there. TTL: 2 days."""
+        return f"{self.prefix}notify-queue:{target}"
+
+    def notify_call(self, target: str) -> str:
+        """HASH: the call to a target that is under way: by whom, until when, `1`, `2`, …: what it tells.
+
+        `tries` and `objection`: how often in vain, and the last answer. TTL: 2 days.
+        """
+        return f"{self.prefix}notify-call:{target}"
+
+    def notify_rest(self, robot: str) -> str:
+        """STRING: notes that a robot, named by a digest of its URL, is sent nothing now. TTL: that rest."""
+        return f"{self.prefix}notify-rest:{robot}"
 
     @property
     def holds_changed(self) -> str:

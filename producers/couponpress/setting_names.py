@@ -43,6 +43,7 @@ SETTING_NAMES = frozenset(
         "MCH_CERTIFICATE_FILE",
         "MCH_PRIVATE_KEY_FILE",
         "MCH_SERIAL_NO",
+        "NOTIFY_FILE",
         "PROXY",
         "QUERY_RATE",
         "RATE",

@@ -108,6 +108,10 @@ class ProducerSettings(BaseSettings):
         None,
         description="TOML file that says what the scheduler submits by itself, and when: docs/nightly.md.",
     )
+    notify_file: Path | None = Field(
+        None,
+        description="TOML file that says whom the fleet tells of what happens: docs/notify.md.",
+    )
     log: Literal["text", "json"] = Field(
         "text", description="How services log: `text`, lines for people, or `json`, one JSON object per line."
     )
@@ -226,6 +230,11 @@ def set_time_zone() -> None:
 def configured() -> dict[str, str]:
     """Return every COUPONPRESS_ setting of the environment that is not empty, by its name there."""
     return {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
+
+
+def environment_variable(name: str) -> str | None:
+    """Return a variable of the environment that another file names, such as the URL of a robot; None if not set."""
+    return os.environ.get(name)
 
 
 def redis_setting() -> dict[str, str]:

@@ -74,6 +74,23 @@
         fetch             fetches a picture from its URL, never from a private address
         convert           scales a picture that the platform would refuse
 
+    notify            tells people of what happens: group robots and webhooks
+        occurrences       what happened, as it is stored until it is told
+        sentences         an occurrence in words (pure)
+        message           what is told at once, made to fit what a robot takes (pure)
+        wecom             messages for 企业微信, and what its answers mean (pure)
+        dingtalk          the same for 钉钉, and its signature
+        feishu            the same for 飞书, and its signature
+        webhook           what a plain webhook is told (pure)
+        answer            what to do after an answer (pure)
+        sender            one POST, and what came of it
+        changes           what happened since the last look (pure)
+        watch             looks at runs, holds, nights and processes
+        outbox            what waits to be told, a queue for each target
+        teller            tells one target what waits for it
+        trying            a test message to each target
+        commands          the commands of `couponpress notify`
+
     outbound          HTTP calls to URLs that others wrote: hooks, pictures, forwarding
         client            an httpx client that calls checked addresses only, through a proxy where one is set
         checked_backend   looks a name up, checks its addresses, and connects to one
@@ -86,6 +103,8 @@
         event_log         the log lines of holds, of Redis away and back, of the platform down and up
         self_check        what a process tells of itself: what it sent, what waits, what excuses a standstill
         services          callback receiver and scheduler as foreground services
+        notifying         the loops that tell people of events
+        overdue_nights    nights that were due and that nobody has started
         schedules         nightly schedules, as a part of the scheduler
         beat              Celery's beat under redbeat's lock: which scheduler is active
         key_reloader      reads the key files again when they change

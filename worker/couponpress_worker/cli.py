@@ -17,6 +17,7 @@ import typer
 from couponpress.cli.console import DONE, ENDED_BADLY
 from couponpress.language import gettext, gettext_noop, serve_in_english, speaking
 from couponpress.picture_files import PictureChoices, Settled, join_upload
+from couponpress_worker.notify.commands import app as notify
 from couponpress_worker.up.command import up
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     join_upload(_upload_pictures)
     for command in (worker, scheduler, callback, callback_url, sandbox, redis, doctor, health, demo, up):
         app.command()(command)
+    app.add_typer(notify, name="notify")
 
 
 def _upload_pictures(sources: Iterable[str], choices: PictureChoices, on_settled: Callable[[Settled], None]) -> None:
@@ -264,11 +266,14 @@ def _checked_settings(starting: Role | None = None) -> Settings:
     """
     from couponpress.client import Client
     from couponpress.keys import Keys
+    from couponpress.notify.target_file import fleet_targets
+    from couponpress.settings import environment_variable
     from couponpress.transport.announcer import announce_start
     from couponpress_worker.settings import Secrets, Settings
 
     settings = Settings.load()
     Secrets.read(settings)
+    fleet_targets(settings.notify_file, settings.schedule_file, environment_variable)
     with Client(settings) as client:
         client.ping()
     if starting is not None:

@@ -21,6 +21,8 @@ TELL_EVERY_SECONDS: Final = 3.0
 #: A process that has not said so for this long counts as gone.
 SILENT_SECONDS: Final = 15
 _KEPT_SECONDS: Final = 60
+#: A goodbye is kept for so long, for whoever tells people of processes that are gone without one.
+_LEFT_SECONDS: Final = 86400
 
 Role = Literal["worker", "scheduler", "callback", "gateway"]
 
@@ -49,7 +51,7 @@ class PresenceLedger:
 
     def __init__(self, client: redis.Redis, keys: Keys, owner: str) -> None:
         """Take the client, and a name that no other process has."""
-        self._key = keys.present
+        self._names = [keys.present, keys.left]
         self._owner = owner
         # A full server takes it as well: it is small, and people need to know then which processes run.
         self._tell = client.register_script(ALLOW_OOM + script("tell_present"))
@@ -61,7 +63,7 @@ class PresenceLedger:
             redis.RedisError: Redis did not take it.
         """
         told = json.dumps(asdict(present), ensure_ascii=False)
-        self._tell([self._key], [self._owner, told, SILENT_SECONDS, _KEPT_SECONDS])
+        self._tell(self._names, [self._owner, told, SILENT_SECONDS, _KEPT_SECONDS, _LEFT_SECONDS])
 
     def leave(self) -> None:
         """Say that this process stops.
@@ -69,7 +71,7 @@ class PresenceLedger:
         Raises:
             redis.RedisError: Redis did not take it; after SILENT_SECONDS nobody counts on the process any more.
         """
-        self._tell([self._key], [self._owner, "", SILENT_SECONDS, _KEPT_SECONDS])
+        self._tell(self._names, [self._owner, "", SILENT_SECONDS, _KEPT_SECONDS, _LEFT_SECONDS])
 
 
 def read_present(client: redis.Redis, keys: Keys) -> list[Present]:

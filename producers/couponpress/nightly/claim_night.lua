@@ -1,5 +1,5 @@
 -- Claim a night: begin it, or continue it when the process that had it is gone. A night that is over stays over.
--- KEYS[1] night   KEYS[2] open nights   KEYS[3] its schedule
+-- KEYS[1] night   KEYS[2] open nights   KEYS[3] its schedule   KEYS[4] changes of nights
 -- ARGV[1] run   ARGV[2] owner   ARGV[3] lease, ms   ARGV[4] when the night is, s   ARGV[5] how long it is remembered, s
 -- ARGV[6] the schedule's name   ARGV[7] state of a night that begins: 'claimed', or 'missed' or 'skipped', over at once
 -- ARGV[8] '1' for a start by hand: one that was missed, skipped or failed begins anew, and the nights before it stay due
@@ -18,7 +18,9 @@ if owner and owner ~= ARGV[2] and tonumber(until_ms) > now_ms then return false 
 if not state or anew then
   state = ARGV[7]
   redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[1], 'state', state, 'schedule', ARGV[6], 'at', ARGV[4], 'how', ARGV[9])
+  redis.call('HSET', KEYS[1], 'state', state, 'schedule', ARGV[6], 'at', ARGV[4], 'how', ARGV[9], 'started', now[1])
+  redis.call('ZADD', KEYS[4], now_ms, ARGV[1])
+  redis.call('ZREMRANGEBYSCORE', KEYS[4], 0, now_ms - ARGV[5] * 1000)
   redis.call('EXPIRE', KEYS[1], ARGV[5])
   redis.call('HSET', KEYS[3], 'latest', ARGV[1])
   if state == 'missed' or state == 'skipped' then return {state, 0, ARGV[9]} end

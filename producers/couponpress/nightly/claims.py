@@ -105,7 +105,7 @@ class NightLedger:
         and `full` count only for a new night; one that is continued keeps its own.
         """
         keys = self._keys
-        names = [keys.night(run), keys.open_nights, keys.schedule(schedule)]
+        names = [keys.night(run), keys.open_nights, keys.schedule(schedule), keys.night_changes]
         values: list[str | int] = [run, owner, LEASE_MS, at, REMEMBERED_SECONDS, schedule, state, int(by_hand)]
         values.append("full" if full else "")
         reply = cast(list[bytes | int] | None, self._claim(names, values))
@@ -137,7 +137,7 @@ class NightLedger:
     def _kept(self, run: str, owner: str, lease_ms: int, state: str, told: dict[str, str]) -> bool:
         fields = [text for pair in told.items() for text in pair]
         values: list[str | int] = [run, owner, lease_ms, REMEMBERED_SECONDS, state, *fields]
-        return bool(self._keep([self._keys.night(run), self._keys.open_nights], values))
+        return bool(self._keep([self._keys.night(run), self._keys.open_nights, self._keys.night_changes], values))
 
     def open_nights(self) -> list[NightRecord]:
         """Return the nights that have begun and are not over, the oldest first."""

@@ -6,10 +6,9 @@ are not opened: their files may arrive later.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -25,6 +24,8 @@ from couponpress.errors import InputError, system_error
 from couponpress.keys import Lane
 from couponpress.language import gettext, joined, quoted
 from couponpress.nightly.plan import Answer
+from couponpress.notify.suggestion import did_you_mean
+from couponpress.notify.target_file import read_tables
 from couponpress.pydantic_sentences import rule_told
 from couponpress.settings import checked_hook_url
 
@@ -59,7 +60,7 @@ def _zone(name: str) -> ZoneInfo:
     if name not in (known := available_timezones()):
         raise ValueError(
             gettext("%(name)s is no time zone%(suggestion)s one looks like Asia/Shanghai")
-            % {"name": quoted(name), "suggestion": _did_you_mean(name, known) or ";"}
+            % {"name": quoted(name), "suggestion": did_you_mean(name, known) or ";"}
         )
     return ZoneInfo(name)
 
@@ -197,7 +198,7 @@ class ScheduleFile:
                 % {
                     "path": self.path,
                     "name": quoted(name),
-                    "suggestion": _did_you_mean(name, self.schedules) or ";",
+                    "suggestion": did_you_mean(name, self.schedules) or ";",
                     "there": there,
                 }
             )
@@ -229,8 +230,9 @@ def read_schedules(path: Path) -> ScheduleFile:
     problems = [
         gettext("%(name)s is not a part of a schedule file; it holds tables [schedule.NAME]") % {"name": quoted(name)}
         for name in told
-        if name != "schedule"
+        if name not in {"schedule", "notify"}
     ]
+    problems += read_tables(told.get("notify", []))[1]
     tables = told.get("schedule", {})
     if not isinstance(tables, dict) or not (tables or problems):
         problems.append(gettext("it holds no schedule; one is a table [schedule.NAME]"))
@@ -258,7 +260,7 @@ def _schedule(name: str, table: object) -> Schedule | list[str]:
     strange = [key for key in table if key not in KEYS]
     unknown = [
         gettext("%(key)s is not a key of a schedule%(suggestion)s %(allowed)s")
-        % {"key": quoted(key), "suggestion": _did_you_mean(key, KEYS) or ";", "allowed": allowed}
+        % {"key": quoted(key), "suggestion": did_you_mean(key, KEYS) or ";", "allowed": allowed}
         for key in strange
     ]
     try:
@@ -292,8 +294,3 @@ def _got(rule: str, detail: Any) -> str:  # noqa: ANN401 - pydantic's own
             "value": quoted(detail["input"]),
         }
     )
-
-
-def _did_you_mean(given: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(given, list(known), 1)
-    return gettext("; did you mean %(name)s?") % {"name": close[0]} if close else ""

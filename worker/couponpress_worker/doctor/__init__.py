@@ -17,6 +17,7 @@ from couponpress_worker.doctor.live import check_way_back
 from couponpress_worker.doctor.platform import check_platform
 from couponpress_worker.doctor.proxy import check_proxy
 from couponpress_worker.doctor.server import check_redis
+from couponpress_worker.doctor.targets import check_targets
 from couponpress_worker.settings import Secrets, Settings
 
 __all__ = ["Finding", "examine"]
@@ -67,6 +68,8 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
         }
         yield Finding("merchant certificate", warning is None, seen, warning or "")
     yield check_proxy(settings)
+    if (found := check_targets(settings)) is not None:
+        yield found
     told = asyncio.run(check_platform(settings, keys))
     yield from told.findings
     if live:

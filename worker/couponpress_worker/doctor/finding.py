@@ -14,6 +14,7 @@ NAMES: Final = frozenset(
         gettext_noop("keys"),
         gettext_noop("merchant certificate"),
         gettext_noop("proxy"),
+        gettext_noop("notify"),
         gettext_noop("redis"),
         gettext_noop("redis kind"),
         gettext_noop("redis persistence"),

@@ -30,6 +30,8 @@ from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.signing import Verifier
 from tests.builders import completer_over, spec
 from tests.connect_proxy import ConnectProxy
+from tests.robots import WeCom
+from tests.robots import running as running_robot
 from tests.waiting import until
 
 CALLBACK_URL = "http://127.0.0.1:9/wechatpay/callback"
@@ -91,6 +93,25 @@ def test_the_way_out_is_told_and_proven(env, monkeypatch):
         assert "wants another user name or password" in told["proxy"].seen
         assert not told["proxy"].good
     assert "wrong" not in told["proxy"].seen
+
+
+def test_who_is_told_of_what_happens_is_checked_and_nothing_is_sent(env, tmp_path, monkeypatch):
+    assert "notify" not in found()
+    path, robot = tmp_path / "notify.toml", WeCom()
+    path.write_text('[[notify]]\nkind = "wecom"\nurl_env = "ROBOT"\nevents = ["hold.begun"]\n')
+    env(notify_file=path)
+    told = found()
+    assert "url_env: the variable ROBOT is not set" in told["notify"].seen
+    assert bad(told) == {"notify"}
+    monkeypatch.setenv("ROBOT", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6")
+    told = found()
+    assert told["notify"].good
+    assert "wecom (wecom, https://qyapi.weixin.qq.com/cgi-bin/webhook/send?***): hold.begun" in told["notify"].seen
+    assert "693a91f6" not in told["notify"].seen
+    with running_robot(robot) as base:
+        path.write_text(f'[[notify]]\nkind = "wecom"\nurl_env = "ROBOT"\nbase_url = "{base}"\n')
+        assert found()["notify"].good
+    assert robot.received == 0
 
 
 def test_missing_settings_end_the_examination(monkeypatch):
