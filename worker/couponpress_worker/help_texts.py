@@ -22,7 +22,6 @@ COMMANDS: Final = (
         "Reads the sign of life that each of them leaves in a file every second; asks neither Redis nor the "
         "platform."
     ),
-    gettext_noop("Send a test message to each target, and show what it answers; exit code 1 if one does not take it."),
     gettext_noop("Run everything on this machine: sample rows through a real worker against the sandbox."),
     gettext_noop(
         "Run every service on this machine, in one terminal.\n"

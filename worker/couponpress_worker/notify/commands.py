@@ -31,7 +31,12 @@ def notify() -> None:
     """Let `test` be a command of its own."""
 
 
-@app.command("test")
+@app.command(
+    "test",
+    help=gettext_noop(
+        "Send a test message to each target, and show what it answers; exit code 1 if one does not take it."
+    ),
+)
 def send_test(
     target: Annotated[
         str | None, typer.Option(help=gettext_noop("Only the target of this name."), show_default=False)
@@ -42,7 +47,7 @@ def send_test(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send a test message to each target, and show what it answers; exit code 1 if one does not take it."""
+    """Tell each target that nothing happened, and show what it answers."""
     from couponpress.notify.target_file import chosen, fleet_targets, read_targets
     from couponpress.settings import ProducerSettings, configured_language, environment_variable
     from couponpress_worker.notify.trying import send_tests
