@@ -37,3 +37,20 @@ def with_shared_texts(content):
     relations = "xl/_rels/workbook.xml.rels"
     parts[relations] = parts[relations].replace(b"</Relationships>", relation)
     return zipped(parts)
+
+
+#: The parts and the namespaces of a workbook that every program opens: those of Excel 2007 (ECMA-376, first edition).
+PLAIN_PARTS = re.compile(
+    r"\[Content_Types\]\.xml|_rels/\.rels|docProps/(app|core)\.xml|xl/(workbook|styles|sharedStrings)\.xml"
+    r"|xl/theme/theme1\.xml|xl/_rels/workbook\.xml\.rels|xl/worksheets/sheet\d+\.xml"
+)
+NEWER = re.compile(r"<(?:\w+:)?extLst|AlternateContent|schemas\.microsoft\.com|<tableParts|<f[ >]|t=\"array\"")
+
+
+def beyond_excel_2007(path):
+    """What a workbook has that an older program, or WPS, may not know; empty for a plain one."""
+    with zipfile.ZipFile(path) as package:
+        found = [name for name in package.namelist() if not PLAIN_PARTS.fullmatch(name)]
+        for name in package.namelist():
+            found += [f"{name}: {one}" for one in NEWER.findall(package.read(name).decode("utf-8"))]
+    return found

@@ -2,12 +2,14 @@
 
 import openpyxl
 import pytest
+from openpyxl.worksheet.table import Table
 
 from couponpress import catalog
 from couponpress.catalog.template import COLUMNS, ROWS, write_template
 from couponpress.catalog.vocabulary import meaning_of
 from couponpress.errors import CatalogError
 from couponpress.uploads.catalog_upload import CatalogUpload
+from tests.workbooks import beyond_excel_2007
 
 
 def written(path):
@@ -35,6 +37,19 @@ def test_both_forms_say_the_same(tmp_path):
 
 def test_excel_knows_the_csv_for_utf8(tmp_path):
     assert written(tmp_path / "coupons.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_the_workbook_and_its_error_workbook_open_in_programs_that_know_excel_2007_alone(tmp_path):
+    path = written(tmp_path / "coupons.xlsx")
+    assert beyond_excel_2007(path) == []
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].cell(2, 2).value = "wrong brand!"
+    book.worksheets[0].add_table(Table(displayName="t", ref="A1:C3"))
+    book.save(path)
+    assert {"xl/tables/table1.xml", "xl/worksheets/sheet1.xml: <tableParts"} <= set(beyond_excel_2007(path))
+    upload = CatalogUpload([str(path)])
+    assert (sum(1 for _ in upload.specs()), upload.broken) == (len(ROWS) - 1, 1)
+    assert beyond_excel_2007(tmp_path / "coupons.errors.xlsx") == []
 
 
 def test_every_column_is_explained_and_its_choices_are_understood(tmp_path):
