@@ -97,6 +97,22 @@ KNOWN: Final = (
     gettext_noop("it could not write its %(what)s: look at its disk and its log"),
     gettext_noop("append-only file"),
     gettext_noop("snapshot"),
+    # Why the platform gave no answer, or none that can be used.
+    gettext_noop("connection timeout: all were in use for %(seconds)s s"),
+    gettext_noop("connection timeout: none within %(seconds)s s"),
+    gettext_noop("Cannot connect to %(address)s (%(reason)s)"),
+    gettext_noop("the far end closed the connection while it waited for its slot"),
+    gettext_noop("the timestamp is not a number"),
+    gettext_noop("the timestamp is 5 minutes or more from our clock"),
+    gettext_noop("signed with a key that is not known here"),
+    gettext_noop("the signature does not hold"),
+    gettext_noop("the proxy %(shown)s cannot be reached (%(why)s): check %(named_by)s"),
+    gettext_noop("the proxy %(shown)s did not answer within %(seconds)s s"),
+    gettext_noop("the proxy %(shown)s wants another user name or password (%(told)s): correct %(named_by)s"),
+    gettext_noop("the proxy %(shown)s refused the connection (%(told)s)"),
+    gettext_noop("the proxy %(shown)s answered with a web page instead of a connection"),
+    gettext_noop("the proxy %(shown)s is no HTTP proxy: %(what)s"),
+    gettext_noop("the proxy %(shown)s sent more than an answer to CONNECT"),
     # How often a spec ended so, and with which code.
     gettext_noop("failed %(code)s"),
     gettext_noop("rejected %(code)s"),
@@ -147,7 +163,19 @@ KNOWN: Final = (
     gettext_noop("no answer within %(seconds)s s"),
     gettext_noop("status %(status)s, and redirects are not followed"),
 )
-_PATTERNS: Final = SentencePatterns(KNOWN)
+#: What Python and the system say within them.
+OF_LIBRARIES: Final = (
+    gettext_noop("[Errno %(number)s] Connect call failed %(address)s"),
+    gettext_noop("Multiple exceptions: %(reasons)s"),
+    gettext_noop("[Errno %(number)s] %(reason)s"),
+    gettext_noop("Connection refused"),
+    gettext_noop("Connection reset by peer"),
+    gettext_noop("Network is unreachable"),
+    gettext_noop("No route to host"),
+    gettext_noop("Name or service not known"),
+    gettext_noop("Temporary failure in name resolution"),
+)
+_PATTERNS: Final = SentencePatterns(KNOWN + OF_LIBRARIES)
 
 
 def in_words(stored: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from couponpress.errors import CouponpressError
 from couponpress.language import gettext
+from couponpress.stored_sentences import in_words
 
 
 class WorkerError(CouponpressError):
@@ -42,7 +43,7 @@ class UntrustedAnswerError(WorkerError):
                 "COUPONPRESS_WECHATPAY_PUBLIC_KEY_ID and COUPONPRESS_WECHATPAY_PUBLIC_KEY_FILE, and this machine's "
                 "clock."
             )
-            % {"status": status, "objection": objection}
+            % {"status": status, "objection": in_words(objection)}
         )
         self.status = status
 

@@ -90,5 +90,7 @@ def token(
     )
     typer.echo(made)
     typer.echo(
-        f"its digest is in {path}; the token itself is shown only now. A running gateway takes it at once.", err=True
+        gettext("its digest is in %(path)s; the token itself is shown only now. A running gateway takes it at once.")
+        % {"path": path},
+        err=True,
     )

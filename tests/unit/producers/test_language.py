@@ -13,6 +13,7 @@ from babel.messages.pofile import read_po
 
 from couponpress import language
 from couponpress.language import gettext, language_of_header, language_of_locale, ngettext, speaking
+from couponpress_worker.doctor.finding import NAMES
 
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = language.LOCALE / "zh_CN" / "LC_MESSAGES" / "couponpress.po"
@@ -90,6 +91,35 @@ def errors_in_english():
 
 def test_what_an_error_tells_a_person_is_translated():
     assert list(errors_in_english()) == []
+
+
+#: Calls that tell a person something.
+TELLING = {"typer.echo", "typer.confirm", "stderr().print", "console.print", "services.say", "self._show", "Finding"}
+
+
+def sayings_in_english():
+    """Every sentence that is told to a person without passing it to gettext."""
+    for package in ("producers/couponpress", "worker/couponpress_worker"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in TELLING:
+                    texts = [literal(one) for one in [*node.args, *(keyword.value for keyword in node.keywords)]]
+                    names = {literal(node.args[0])} if ast.unparse(node.func) == "Finding" and node.args else set()
+                    yield from (f"{path.name}: {text}" for text in texts if SENTENCE.search(text) and text not in names)
+
+
+def test_what_is_told_to_a_person_is_translated():
+    assert list(sayings_in_english()) == []
+
+
+def test_every_check_of_the_doctor_has_a_name_in_chinese():
+    given = {
+        literal(node.args[0])
+        for path in sorted((ROOT / "worker" / "couponpress_worker" / "doctor").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding" and node.args
+    }
+    assert {name for name in given if name and "{}" not in name} <= NAMES
 
 
 def placeholders(text):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from couponpress.errors import InputError
 from couponpress.language import gettext, quoted
+from couponpress.stored_sentences import in_words
 from couponpress.transport.web_address import LOOPBACK_HOSTS
 from couponpress_worker.errors import PlatformError
 from couponpress_worker.runtime.factories import platform_for
@@ -100,11 +101,11 @@ async def _with(
 
 def _url_of(answer: Answer | NoAnswer) -> str:
     if isinstance(answer, NoAnswer):
-        why = answer.what
+        why = in_words(answer.what)
     elif not 200 <= answer.status < 300:
         why = f"{answer.status} {answer.code} {answer.message}".rstrip()
     elif answer.objection:
-        why = answer.objection
+        why = in_words(answer.objection)
     else:
         url = answer.content.get("notify_url")
         return url if isinstance(url, str) else ""

@@ -111,9 +111,9 @@ async def _other_host(settings: Settings, keys: Secrets, url: str) -> Finding:
 def unusable(answer: Answer | NoAnswer) -> str | None:
     """Return why an answer cannot be used, or None for a 2xx whose signature holds."""
     if isinstance(answer, NoAnswer):
-        return answer.what
+        return in_words(answer.what)
     if 200 <= answer.status < 300:
-        return answer.objection
+        return in_words(answer.objection) if answer.objection else None
     return f"{answer.status} {answer.code} {answer.message}".rstrip()
 
 

@@ -38,12 +38,18 @@ class MerchantCertificate:
     def warning(self, now: datetime) -> str | None:
         """Return a sentence when the certificate has expired or soon will, else None."""
         if now >= self.expires:
-            told = f"expired on {self.expires:%Y-%m-%d}"
+            told = gettext(
+                "the merchant API certificate expired on %(day)s: issue a new one on the merchant platform's API "
+                "security page"
+            )
         elif now >= self.expires - EXPIRY_WARNING:
-            told = f"expires on {self.expires:%Y-%m-%d}"
+            told = gettext(
+                "the merchant API certificate expires on %(day)s: issue a new one on the merchant platform's API "
+                "security page"
+            )
         else:
             return None
-        return f"the merchant API certificate {told}: issue a new one on the merchant platform's API security page"
+        return told % {"day": f"{self.expires:%Y-%m-%d}"}
 
 
 def content_of(path: Path) -> bytes:
