@@ -165,6 +165,10 @@ KNOWN: Final = (
 )
 #: What Python and the system say within them.
 OF_LIBRARIES: Final = (
+    gettext_noop("Error %(number)s connecting to %(address)s. %(reason)s."),
+    gettext_noop("Timeout connecting to server"),
+    gettext_noop("Timeout reading from socket"),
+    gettext_noop("Connection closed by server."),
     gettext_noop("[Errno %(number)s] Connect call failed %(address)s"),
     gettext_noop("Multiple exceptions: %(reasons)s"),
     gettext_noop("[Errno %(number)s] %(reason)s"),

@@ -113,12 +113,14 @@ def run_command(
     from couponpress.nightly.by_hand import start_now
     from couponpress.nightly.context import NightContext
     from couponpress.nightly.nights import this_minute
+    from couponpress.nightly.source import trouble_of
     from couponpress.nightly.starting import planned
     from couponpress.uploads.picture_upload import picture_progress
 
     settings, schedules = _read(file)
     schedule = schedules.schedule(name)
-    with _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
+    told_to = speaking("en") if as_json else nullcontext()
+    with told_to, _redis_errors_named(settings), NightContext.open(settings, schedules) as context:
         if dry_run:
             night = this_minute(name, schedule.time_zone, context.nights.now())
             begun = planned(context, schedule, night, full=full)
@@ -128,10 +130,11 @@ def run_command(
             shown = picture_progress(stderr)
             night, begun = start_now(context, schedule, client, full=full, why=why, shown=shown)
     if begun.state == "failed":
-        raise InputError(gettext("night %(run)s failed: %(told)s") % {"run": night.run, "told": in_words(begun.told)})
+        told = trouble_of(schedule, schedules.path.resolve().parent) or in_words(begun.told)
+        raise InputError(gettext("night %(run)s failed: %(told)s") % {"run": night.run, "told": told})
     if as_json:
-        told = {"run": night.run, **asdict(begun), "dry_run": dry_run}
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        written = {"run": night.run, **asdict(begun), "dry_run": dry_run}
+        typer.echo(json.dumps(written, ensure_ascii=False))
     else:
         for line in _lines(night, begun, dry_run=dry_run):
             typer.echo(line)

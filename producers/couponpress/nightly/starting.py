@@ -17,7 +17,7 @@ from threading import Event
 from typing import cast
 
 from couponpress.errors import CouponpressError, MerchantPictureFoundError, NightLostError, RedisUnavailableError
-from couponpress.language import speaking
+from couponpress.language import Language, current, speaking
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.claims import Claim, NightState
 from couponpress.nightly.context import NightContext
@@ -60,7 +60,6 @@ class _SkippedError(Exception):
     """Ends an upload of which nothing is to be sent."""
 
 
-@speaking("en")  # what comes of a night is stored
 def planned(context: NightContext, schedule: Schedule, night: Night, *, full: bool) -> Begun:
     """Read a night's source and say what would be done; nothing is claimed, enqueued or taken back."""
     context.remember_earlier(schedule.name, night.run)
@@ -68,14 +67,14 @@ def planned(context: NightContext, schedule: Schedule, night: Night, *, full: bo
     def read(start: _Start) -> Begun:
         for _ in start.changed():
             pass
-        decision = start.decision()
-        return Begun("done" if decision.send else "skipped", decision.sentence, start.counts, start.rows.report())
+        with speaking("en"):  # as it would be stored
+            decision = start.decision()
+        return Begun("done" if decision.send else "skipped", decision.sentence, start.counts, start.report)
 
     start = _Start(context, schedule, night, rows_of(schedule, context.folder), full=full)
     return _with_pictures(start, read, partial(settle_as_known, schedule, context.picture_url))
 
 
-@speaking("en")
 def start_night(
     context: NightContext, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None = None
 ) -> Begun:
@@ -85,14 +84,22 @@ def start_night(
         NightLostError: another process has it now.
         RedisUnavailableError, redis errors of REDIS_AWAY: Redis did not answer; the night is taken up again.
     """
-    begun = _begun(context, schedule, night, claim, lost, shown)
+    reader = current()
+    with speaking("en"):  # what comes of a night is stored
+        begun = _begun(context, schedule, night, claim, lost, shown, reader)
     if not context.nights.become(night.run, context.owner, begun.state, told=begun.told):
         raise NightLostError(night.run)
     return begun
 
 
 def _begun(
-    context: NightContext, schedule: Schedule, night: Night, claim: Claim, lost: Event, shown: Shown | None
+    context: NightContext,
+    schedule: Schedule,
+    night: Night,
+    claim: Claim,
+    lost: Event,
+    shown: Shown | None,
+    reader: Language,
 ) -> Begun:
     if claim.taken > MOST_TAKEN:
         return Begun("failed", f"{MOST_TAKEN} processes had it in hand, and none completed it")
@@ -104,7 +111,7 @@ def _begun(
         if status is not None:  # the source may be another one by now, so what is staged of it goes
             context.take_out(night.run)
         context.remember_earlier(schedule.name, night.run)
-        start = _Start(context, schedule, night, rows_of(schedule, context.folder), full=claim.full)
+        start = _Start(context, schedule, night, rows_of(schedule, context.folder), full=claim.full, reader=reader)
         settle = partial(upload_of_night, schedule, night.run, lost, shown)
         return _with_pictures(start, lambda one: one.upload(lost), settle)
     except (NightLostError, RedisUnavailableError, *REDIS_AWAY):
@@ -128,8 +135,18 @@ def _with_pictures(start: _Start, act: Callable[[_Start], Begun], settle: Callab
 class _Start:
     """One reading of a night's source."""
 
-    def __init__(self, context: NightContext, schedule: Schedule, night: Night, rows: Rows, *, full: bool) -> None:
+    def __init__(
+        self,
+        context: NightContext,
+        schedule: Schedule,
+        night: Night,
+        rows: Rows,
+        *,
+        full: bool,
+        reader: Language | None = None,
+    ) -> None:
         self._context, self._schedule, self._night = context, schedule, night
+        self._reader = reader or current()
         self.rows = rows
         self._earlier = context.earlier(schedule.name, night.run)
         now = context.nights.now()
@@ -145,7 +162,13 @@ class _Start:
 
     def anew(self) -> _Start:
         """Return another reading of the same source."""
-        return _Start(self._context, self._schedule, self._night, self.rows, full=self._full)
+        return _Start(self._context, self._schedule, self._night, self.rows, full=self._full, reader=self._reader)
+
+    @property
+    def report(self) -> str:
+        """What a person should know about the source, in the language of whoever started the night."""
+        with speaking(self._reader):
+            return self.rows.report()
 
     @property
     def counts(self) -> Counts:
@@ -169,9 +192,9 @@ class _Start:
             with closing(self._decided(lost)) as specs:
                 receipt = self._context.client.enqueue_many(specs, run=run, lane=schedule.lane, hook=schedule.hook)
         except _SkippedError as skipped:
-            return Begun("skipped", str(skipped), self.counts, self.rows.report())
+            return Begun("skipped", str(skipped), self.counts, self.report)
         state: NightState = "sent" if receipt.new + receipt.known else "done"
-        return Begun(state, self._told, self.counts, self.rows.report())
+        return Begun(state, self._told, self.counts, self.report)
 
     def _decided(self, lost: Event) -> Generator[SerializedSpec, None, None]:
         """Yield what is to be sent; the decision falls behind the last row, when all are staged and none is released.

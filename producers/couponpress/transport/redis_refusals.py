@@ -14,14 +14,15 @@ import redis.exceptions as redis_errors
 
 from couponpress.errors import RedisFullError, RedisRefusedError, RedisUnavailableError
 from couponpress.language import gettext, gettext_noop
+from couponpress.stored_sentences import in_words
 
 #: What to do when Redis lets a user do too little.
-RIGHTS: Final = "give its user the right: ACL SETUSER NAME ~* &* +@all -@admin"
-_PASSWORD = "set user and password in COUPONPRESS_REDIS_URL: redis://USER:PASSWORD@host:6379/0"  # noqa: S105 - a form
+RIGHTS: Final = gettext_noop("give its user the right: ACL SETUSER NAME ~* &* +@all -@admin")
+_PASSWORD = gettext_noop("set user and password in COUPONPRESS_REDIS_URL: redis://USER:PASSWORD@host:6379/0")
 _CLIENT_CERTIFICATE = gettext_noop(
     "if it wants a client certificate, name one: ?ssl_certfile=FILE&ssl_keyfile=FILE in COUPONPRESS_REDIS_URL"
 )
-_PRIMARY = "name the primary in COUPONPRESS_REDIS_URL, or the Sentinels that know it"
+_PRIMARY = gettext_noop("name the primary in COUPONPRESS_REDIS_URL, or the Sentinels that know it")
 #: What an answer holds, in lower case, and the cure; the first that fits.
 _CURES: Final = (
     ("noperm", RIGHTS),
@@ -94,7 +95,7 @@ def redis_unavailable(url: str, error: redis_errors.RedisError) -> RedisUnavaila
     if cure is not None and not isinstance(error, redis_errors.TimeoutError):
         return RedisRefusedError(url, error, gettext(cure))
     if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | redis_errors.InvalidResponse):
-        return RedisUnavailableError(url, error)
+        return RedisUnavailableError(url, in_words(str(error)))
     return None
 
 

@@ -21,6 +21,7 @@ from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterLedger
 from couponpress.ledger.rate import PacingLedger, RateInForce
 from couponpress.ledger.scripts import ALLOW_OOM
 from couponpress.plurals import counted
+from couponpress.stored_sentences import in_words
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.services import check_services
 from couponpress_worker.rate.bucket import Bucket
@@ -52,7 +53,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             cure = gettext(
                 "start it, or correct COUPONPRESS_REDIS_URL; its user must be allowed to read, write and run scripts"
             )
-            yield Finding("redis", good=False, seen=f"{settings.redis_url_shown}: {error}", cure=cure)
+            yield Finding("redis", good=False, seen=f"{settings.redis_url_shown}: {in_words(str(error))}", cure=cure)
 
 
 def _answers(client: redis.Redis, settings: Settings) -> Finding:
