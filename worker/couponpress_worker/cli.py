@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from couponpress.cli.console import DONE, ENDED_BADLY
+from couponpress.cli.console import DONE, ENDED_BADLY, confirmed
 from couponpress.language import gettext, gettext_noop, serve_in_english, speaking
 from couponpress.picture_files import PictureChoices, Settled, join_upload
 from couponpress_worker.notify.commands import app as notify
@@ -217,8 +217,8 @@ def callback_url(
         typer.echo(gettext("%(now)s is set already") % {"now": now})
         return
     typer.echo(affected(settings.mchid, now, url, of_brand=settings.signs_as == "brand"), err=True)
-    if not yes:
-        typer.confirm(gettext("Change it?"), abort=True, err=True)
+    if not (yes or confirmed(gettext("Change it?"))):
+        raise typer.Abort
     typer.echo(set_url(settings, keys, url))
 
 

@@ -55,6 +55,21 @@ def stderr() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
+def confirmed(question: str) -> bool:
+    """Ask until the person answers y or n, or 是 or 否; Enter means no.
+
+    Raises:
+        typer.Abort: the terminal was closed, or Ctrl-C was pressed.
+    """
+    while True:
+        answer = typer.prompt(f"{question} [y/N]", default="n", show_default=False, err=True).strip().lower()
+        if answer in {"y", "yes", "是"}:
+            return True
+        if answer in {"n", "no", "否"}:
+            return False
+        stderr().print(gettext("answer y or n"))
+
+
 @contextmanager
 def open_output(path: Path) -> Iterator[TextIO]:
     """Open a text file for writing, with line ends as they are given.

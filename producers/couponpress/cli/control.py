@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, stderr
+from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, confirmed, stderr
 from couponpress.cli.counters import row_counter
 from couponpress.cli.selecting import (
     CodeOption,
@@ -204,7 +204,7 @@ def _confirmed(client: Client) -> bool:
     }
     if not sys.stdin.isatty():
         raise InputError(gettext("that would cancel %(what)s; name one run, or give --yes.") % {"what": what})
-    return typer.confirm(gettext("Cancel %(what)s?") % {"what": what}, err=True)
+    return confirmed(gettext("Cancel %(what)s?") % {"what": what})
 
 
 def _counter() -> AbstractContextManager[Callable[[int], None] | None]:

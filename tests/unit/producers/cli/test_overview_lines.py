@@ -2,11 +2,14 @@
 
 import io
 import json
+import re
 
 import pytest
 from rich.console import Console
 
 from couponpress.cli.overview_lines import MOST_HOLDS, MOST_RUNS, drawn, screen
+from couponpress.cli.wide_text import columns
+from couponpress.language import speaking
 from couponpress.overview.send_rate import SendRate
 from tests.builders import overview
 
@@ -132,3 +135,20 @@ def test_nothing_that_a_person_typed_is_taken_for_markup():
 @pytest.mark.parametrize(("series", "line"), [([], ""), ([0] * 20, "▁▁"), ([5] * 20, "██")])
 def test_the_drawn_rate(series, line):
     assert drawn(series) == line
+
+
+def test_columns_stand_below_their_heads_in_chinese_too():
+    with speaking("zh_CN"):
+        lines = shown(
+            busy(present={b"a": present("worker", "sending", 4711, 3), b"b": present("worker", "stuck", 12, 40)})
+        )
+    lines = lines.splitlines()
+    (head,) = [number for number, line in enumerate(lines) if line.startswith("进程")]
+    last = "处理中的分块"
+    right_edge = columns(lines[head].rstrip())
+    assert lines[head].rstrip().endswith(last)
+    for line, state in zip(lines[head + 1 : head + 3], ("卡住", "发送中"), strict=True):
+        assert columns(line.rstrip()) == right_edge
+        assert columns(line[: line.index(state)]) == columns(lines[head][: lines[head].index("状态")])
+    assert all(columns(line) <= 120 for line in lines)
+    assert not [line for line in lines if re.search("[A-Za-z]{2,} [A-Za-z]{2,}", line.replace("noeviction", ""))]
