@@ -127,7 +127,8 @@ def _begin_traces(gateway: Gateway) -> Callable[[], None]:
         from couponpress.gateway.traces import begin_traces  # noqa: PLC0415 - its packages are of an extra
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"traces need the package {error.name}; install it with: pip install 'couponpress[otel]'"
+            gettext("traces need the package %(name)s; install it with: pip install 'couponpress[otel]'")
+            % {"name": error.name}
         ) from None
     return gateway.trace(begin_traces)
 
