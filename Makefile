@@ -45,13 +45,18 @@ bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmar
 chaos: $(STAMP) ## a fleet under attack, then an audit of every spec: docs/chaos.md; DURATION= seconds, SEED=, CHAOS="--plan" for more
 	@$(BIN)/python -m tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
-wheel: $(STAMP) ## dist/couponpress-VERSION.whl, to install elsewhere: pip install 'couponpress-VERSION.whl[worker]'
-	@$(BIN)/python -m hatchling build -t wheel
+wheel: $(STAMP) ## dist/couponpress-VERSION.whl, the same bytes from the same commit, to install elsewhere: pip install 'couponpress-VERSION.whl[worker]'
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1577836800) $(BIN)/python -m hatchling build -t wheel
 
-check: $(STAMP) ## format, lint and types
+check: $(STAMP) check-deploy ## format, lint and types; deploy/ by the schemas of what reads it
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+.PHONY: check-deploy
+check-deploy: $(STAMP)
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 
 LOCALE := producers/couponpress/locale
 messages: $(STAMP) ## bring the Chinese catalog up to date with the sentences in the code, and compile it
@@ -65,11 +70,12 @@ format: $(STAMP) ## write the formatter's and the linter's own fixes
 	@$(BIN)/ruff check --fix-only .
 
 # The lock holds hashes and no index address, so it installs from whatever index a machine is set up with.
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-annotate --no-header --quiet
 lock: ## resolve the dependencies again (needs uv)
-	$(LOCK) --extra demo --extra otel --group dev -o requirements/dev.txt
-	$(LOCK) --extra worker --extra excel --extra gateway --extra metrics --extra nightly --extra otel -o requirements/worker.txt
+	$(LOCK) pyproject.toml --extra demo --extra otel --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra worker --extra excel --extra gateway --extra metrics --extra nightly --extra otel -o requirements/worker.txt
+	$(LOCK) --constraint requirements/dev.txt --group build -o requirements/build.txt
 
 clean: ## remove the .venv and every cache
 	rm -rf $(VENV) build dist demo chaos-run .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """Compiles the message catalogs when the package is built or installed."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ class CompiledMessages(BuildHookInterface):
         for source in sorted(Path(self.root, "producers/couponpress/locale").rglob("*.po")):
             with source.open("rb") as text:
                 catalog = read_po(text)
+            # Otherwise it is the moment of the build, and no two wheels are alike.
+            catalog.creation_date = datetime(2020, 1, 1, tzinfo=UTC)
             with source.with_suffix(".mo").open("wb") as compiled:
                 write_mo(compiled, catalog)
             build_data["artifacts"].append(str(source.with_suffix(".mo").relative_to(self.root)))

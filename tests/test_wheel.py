@@ -2,6 +2,9 @@
 
 import configparser
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -66,10 +69,15 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    return build(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+def build(source, directory, **environment):
     """Build without a network and without an environment of its own."""
-    directory = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
-    built = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
+    built = subprocess.run(
+        command, cwd=source, env=os.environ | environment, check=False, capture_output=True, text=True, timeout=60
+    )
     assert built.returncode == 0, built.stderr
     (path,) = directory.glob("*.whl")
     return path
@@ -81,6 +89,30 @@ def unpacked(wheel, tmp_path_factory):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(directory)
     return directory
+
+
+def test_the_image_and_the_tree_build_the_same_bytes(tmp_path):
+    """The first stage of the Dockerfile, with what it copies and no more, at another place and another time."""
+    stage = (ROOT / "deploy" / "Dockerfile").read_text("utf-8").partition(" AS installed")[0]
+    copied = [name for names in re.findall(r"^COPY (.+) \S+$", stage, re.MULTILINE) for name in names.split()]
+    assert {"pyproject.toml", "producers", "worker"} <= set(copied)
+    source = tmp_path / "source"
+    for name in copied:
+        target = source / name
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__", "*.mo"))
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    for path in source.rglob("*"):
+        os.utime(path, (1, 1))
+    moment = {"SOURCE_DATE_EPOCH": "1780000000"}
+    one = build(ROOT, tmp_path / "one", **moment)
+    other = build(source, tmp_path / "other", PYTHONHASHSEED="7", TZ="Asia/Shanghai", **moment)
+    assert one.name == other.name
+    assert one.read_bytes() == other.read_bytes()
+    later = build(source, tmp_path / "later", SOURCE_DATE_EPOCH="1790000000")
+    assert later.read_bytes() != one.read_bytes()
 
 
 def metadata(unpacked, name):
