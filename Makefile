@@ -57,6 +57,7 @@ check: $(STAMP) check-deploy ## format, lint and types; deploy/ by the schemas o
 check-deploy: $(STAMP)
 	@$(BIN)/hadolint deploy/Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
 LOCALE := producers/couponpress/locale
 messages: $(STAMP) ## bring the Chinese catalog up to date with the sentences in the code, and compile it

@@ -2,21 +2,14 @@
 
 import json
 import re
-import shlex
-from functools import cache
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 from limits import parse
-from typer.main import get_command
 
 from couponpress import Client
-from couponpress.cli.main import app
-from couponpress.gateway.settings import GatewaySettings
 from couponpress.setting_names import ENV_PREFIX, SETTING_NAMES
-from couponpress_worker.cli import register
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.rate import bucket as bucket_module
 from couponpress_worker.rate.bucket import Bucket
@@ -25,6 +18,7 @@ from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
 from couponpress_worker.wechatpay.retry import LAST_DELAYS_SECONDS, MAX_TRIES, RETRY_DELAYS_SECONDS
+from tests.command_line import calls_in, check, commands, settings_by_name
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -35,28 +29,13 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "zh-CN").glob("*.md")),
 ]
-USAGE_ERROR = typer.BadParameter.__base__
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-
-
-def settings_by_name():
-    fields = Settings.model_fields | GatewaySettings.model_fields
-    return {ENV_PREFIX + name.upper(): field for name, field in fields.items()}
 
 
 def shown_default(field):
     if field.is_required():
         return "**required**"
     return "none" if field.default is None else f"`{field.default}`"
-
-
-@cache
-def commands():
-    fleet = typer.Typer()
-    register(fleet)
-    group = get_command(app)
-    own = {name: group.get_command(None, name) for name in group.list_commands(None)}
-    return own | get_command(fleet).commands
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -219,36 +198,6 @@ def test_everything_that_the_image_copies_is_in_its_context():
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
-
-
-def calls_in(text):
-    """Yield the words of every `couponpress ...` call in lines of shell."""
-    for line in text.replace("\\\n", " ").splitlines():
-        for part in re.split(r"\||&&|;|\s&(?:\s|$)", re.sub(r"(^|\s)#.*", "", line)):
-            words = shlex.split(re.sub(r"\d?[<>]+\s*\S+", "", part))
-            for at, word in enumerate(words):
-                if word == "couponpress" or word.endswith("/couponpress"):
-                    yield words[at + 1 :]
-                    break
-
-
-def check(words, *, whole):
-    """Let the real command line read a call, without doing anything."""
-    if not words or words[0] in {"-h", "--help", "--version"}:
-        return
-    assert words[0] in commands(), f"there is no command `couponpress {words[0]}`"
-    name, *rest, command = *words, commands()[words[0]]
-    subcommands = getattr(command, "commands", {})
-    if subcommands and not (command.invoke_without_command and (not rest or rest[0].startswith("-"))):
-        assert rest, f"`couponpress {name}` has commands of its own"
-        assert rest[0] in subcommands, f"there is no command `couponpress {name} {rest[0]}`"
-        name, *rest, command = *rest, subcommands[rest[0]]
-    try:
-        if not {"-h", "--help"} & set(words):
-            command.make_context(name, rest)
-    except USAGE_ERROR as error:
-        if whole or type(error).__name__ != "MissingParameter":
-            pytest.fail(f"`couponpress {shlex.join(words)}`: {error}")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
