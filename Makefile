@@ -11,7 +11,7 @@ MESSAGES := $(wildcard producers/couponpress/locale/*/LC_MESSAGES/*.po)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick bench chaos wheel check format messages lock clean
+.PHONY: help setup demo test test-quick bench chaos wheel check check-deploy sbom audit format messages lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,11 +53,19 @@ check: $(STAMP) check-deploy ## format, lint and types; deploy/ by the schemas o
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-.PHONY: check-deploy
 check-deploy: $(STAMP)
 	@$(BIN)/hadolint deploy/Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 	@$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+
+# What a fleet installs, each with its version and hashes, in the form of CycloneDX.
+SBOM := dist/couponpress.cdx.json
+sbom: $(STAMP) ## dist/couponpress.cdx.json: the list of materials, from the lock
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/cyclonedx-py requirements requirements/worker.txt --pyproject pyproject.toml --output-reproducible -o $(SBOM)
+
+audit: ## known weaknesses of what is locked (needs pip-audit and a network)
+	pip-audit --require-hashes --disable-pip -r requirements/worker.txt
 
 LOCALE := producers/couponpress/locale
 messages: $(STAMP) ## bring the Chinese catalog up to date with the sentences in the code, and compile it
@@ -73,9 +81,10 @@ format: $(STAMP) ## write the formatter's and the linter's own fixes
 # The lock holds hashes and no index address, so it installs from whatever index a machine is set up with.
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-annotate --no-header --quiet
+# What is tested is what is delivered: the other two locks take their versions from the first.
 lock: ## resolve the dependencies again (needs uv)
 	$(LOCK) pyproject.toml --extra demo --extra otel --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --extra worker --extra excel --extra gateway --extra metrics --extra nightly --extra otel -o requirements/worker.txt
+	$(LOCK) --constraint requirements/dev.txt pyproject.toml --extra worker --extra excel --extra gateway --extra metrics --extra nightly --extra otel -o requirements/worker.txt
 	$(LOCK) --constraint requirements/dev.txt --group build -o requirements/build.txt
 
 clean: ## remove the .venv and every cache

@@ -105,6 +105,10 @@ def test_compose_runs_the_whole_fleet(compose):
     assert services["cli"]["profiles"] == ["tools"]
 
 
+def test_redis_is_published_nowhere(compose):
+    assert not {"ports", "network_mode"} & compose["services"]["redis"].keys()
+
+
 def test_redis_is_asked_for_the_same_as_in_the_tests(compose):
     words = compose["services"]["redis"]["command"][1:]
     asked = dict(zip(words[::2], words[1::2], strict=True))
