@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ DEPLOY = ROOT / "deploy"
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "README.zh-CN.md",
+    ROOT / "SECURITY.md",
     DEPLOY / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "zh-CN").glob("*.md")),
@@ -55,8 +57,8 @@ def test_the_table_of_settings_is_the_code():
 
 @pytest.mark.parametrize(
     "path",
-    [*DOCUMENTS, *(DEPLOY / name for name in ("compose.yaml", "env.example", "Dockerfile"))],
-    ids=lambda p: p.name,
+    [*DOCUMENTS, *sorted(path for path in DEPLOY.rglob("*") if path.is_file() and path not in DOCUMENTS)],
+    ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_every_setting_that_is_named_exists(path):
     assert set(re.findall(r"\bCOUPONPRESS_[A-Z0-9_]*[A-Z0-9]", path.read_text("utf-8"))) <= settings_by_name().keys()
@@ -269,6 +271,28 @@ def test_the_arithmetic_in_the_documents_is_the_limiter_s():
     assert "a pause of 1.2 s" in (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 
+def test_the_sizes_in_the_readme_are_those_that_were_measured():
+    page = re.sub(r"\s+", " ", (DEPLOY / "README.md").read_text("utf-8"))
+    report = (ROOT / "docs" / "benchmarks" / "README.md").read_text("utf-8")
+    for stated, measured in (
+        (r"(\d+) bytes per waiting spec", "Redis bytes per waiting spec"),
+        (r"per waiting spec, (\d+) per finished one", "Redis bytes per finished spec with URL"),
+        (r"Redis, CPU \| ([\d.]+) ms per submission", "Redis CPU per submission"),
+        (r"([\d.]+) ms of CPU per callback", "CPU of the receiver per callback"),
+        (r"([\d.]+) ms of CPU per request", "CPU of the gateway per request at 2000/s"),
+    ):
+        told = float(re.search(stated, page)[1])
+        median = float(re.search(rf"^\| {re.escape(measured)} \| ([\d.,]+) \|", report, re.MULTILINE)[1])
+        assert median <= told <= 1.5 * median, measured
+    signatures = float(
+        re.search(r"^\| CPU of the worker per accepted submission \| ([\d.]+) \|", report, re.MULTILINE)[1]
+    )
+    signing, whole = map(
+        float, re.search(r"signs in ([\d.]+) ms \(RSA-2048\) a submission takes ([\d.]+) s", page).groups()
+    )
+    assert signatures * signing <= 1000 * whole <= 1.1 * signatures * signing
+
+
 def test_the_retries_in_the_documents_are_the_code_s():
     *delays, last = (f"{seconds:g}" for seconds in RETRY_DELAYS_SECONDS)
     operations = re.sub(r"\s+", " ", (ROOT / "docs" / "operations.md").read_text("utf-8"))
@@ -286,6 +310,17 @@ def test_the_log_lines_in_the_table_are_written_by_the_code():
     lines = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
     assert len(lines) == 14
     assert [line for line in lines if line not in sources] == []
+
+
+def test_make_check_asks_those_who_read_these_files():
+    told = subprocess.run(
+        ["make", "-n", "check", "STAMP=", "BIN=bin"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert "bin/hadolint deploy/Dockerfile\n" in told
+    assert re.search(r"bin/check-jsonschema .*--builtin-schema vendor\.compose-spec deploy/compose\.yaml", told)
+    (asked,) = re.findall(r"bin/kubernetes-validate --strict --quiet (.*)", told)
+    manifests = {path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.stem != "kustomization"}
+    assert {ROOT / name for name in asked.split()} == manifests
 
 
 # --- README -----------------------------------------------------------------------------------------------------------
