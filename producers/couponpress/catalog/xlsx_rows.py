@@ -107,7 +107,8 @@ class SheetParser:
             DamagedPartError: as they do.
         """
         self._begin_row(row.attributes)
-        make, cells, width = self._make, self._cells, MOST_COLUMNS if self.width is None else self.width
+        make, cells, filled = self._make, self._cells, 0
+        width = MOST_COLUMNS if self.width is None else self.width
         try:
             for at, others, value, text in zip(*row[1:], strict=True):
                 content = value or text
@@ -116,9 +117,10 @@ class SheetParser:
                 style, kind = style_and_kind(others) or ("", "")
                 cell = make(content, kind, style, is_formula=False)
                 if cell[0] is not None:
-                    while len(cells) < at:
-                        cells.append(_NO_CELL)
+                    if filled < at:
+                        cells += [_NO_CELL] * (at - filled)
                     cells.append(cell)
+                    filled = at + 1
         except DamagedPartError as error:
             raise self._in_row_of(error) from None
         self._end_row()
