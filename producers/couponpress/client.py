@@ -22,6 +22,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from couponpress.compiled_spec import SpecChecker
 from couponpress.errors import (
     ConflictError,
     InputError,
@@ -207,7 +208,7 @@ class Client:
                     self.upload(run=run, lane=lane, hook=hook, on_wait=on_wait) as add,
                     ConsumerThread(store) as stored,
                 ):
-                    for piece in _pieces(map(_written, specs)):
+                    for piece in _pieces(_serialized(specs)):
                         stored.put(piece)
                         seen += len(piece)
                         if on_progress is not None:
@@ -749,10 +750,22 @@ class Client:
         return redis_errors_told(self._settings.redis_url_shown)
 
 
-def _written(spec: AnySpec) -> SerializedSpec:
-    if isinstance(spec, SerializedSpec):
-        return spec
-    return SerializedSpec.of(spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0])
+def _serialized(specs: Iterable[AnySpec]) -> Iterator[SerializedSpec]:
+    """Check and serialize specs; a plain mapping is checked quickly.
+
+    Raises:
+        SpecError: one breaks a rule.
+    """
+    check = SpecChecker(strict=False).of_fields
+    for spec in specs:
+        if isinstance(spec, SerializedSpec):
+            yield spec
+            continue
+        checked = None if isinstance(spec, TaskSpec) else check(spec, "")
+        if checked is not None and checked[0].row_id != "":  # with neither id, the body's digest is the row's id
+            yield checked[0]
+        else:
+            yield SerializedSpec.of(spec if isinstance(spec, TaskSpec) else TaskSpec.parse(spec)[0])
 
 
 def _checked_name(run: str) -> str:
@@ -765,7 +778,7 @@ def _checked_name(run: str) -> str:
 
 
 def _chunks(specs: Iterable[AnySpec], run: str) -> Iterator[list[Identified]]:
-    return _pieces(map(identified_in(run), map(_written, specs)))
+    return _pieces(map(identified_in(run), _serialized(specs)))
 
 
 def _traced(chunk: list[Identified], trace: str) -> list[Identified]:
