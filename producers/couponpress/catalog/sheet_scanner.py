@@ -113,13 +113,11 @@ class SheetScanner:
         ):
             return None
         parts = _CELL.split(piece[found.end() :])
-        columns, others = _rising(tuple(parts[1::_PIECES])), parts[3::_PIECES]
-        if (
-            columns is None
-            or None in map(style_and_kind, others)
-            or any(parts[::_PIECES])
-            or set(parts[2::_PIECES]) - {attributes.get("r")}
-        ):
+        letters, others = parts[1::_PIECES], parts[3::_PIECES]
+        columns = _columns(tuple(letters), tuple(others))
+        if columns is None or any(parts[::_PIECES]):
+            return None
+        if parts[2::_PIECES].count(attributes.get("r")) != len(letters):
             return None
         return PlainRow(attributes, columns, others, parts[4::_PIECES], parts[5::_PIECES])
 
@@ -156,12 +154,13 @@ def style_and_kind(attributes: str) -> tuple[str, str] | None:
     return None if len(found) < len(pairs) or "xmlns" in found else (found.get("s", "0"), found.get("t", "n"))
 
 
-@lru_cache(maxsize=256)  # a sheet has few different ones
-def _rising(letters: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Return the columns that letters name; None if one is no column, or they do not rise."""
+@lru_cache(maxsize=1024)  # a sheet has few different ones
+def _columns(letters: tuple[str, ...], others: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Return the columns of a row's cells; None if one is none, if they do not rise, or a cell's attributes are odd."""
     columns = [column for one in letters if (column := column_of(one)) is not None]
-    rising = len(columns) == len(letters) and columns == sorted(set(columns))
-    return tuple(columns) if rising else None
+    if len(columns) < len(letters) or columns != sorted(set(columns)) or None in map(style_and_kind, others):
+        return None
+    return tuple(columns)
 
 
 def _is_plain_head(head: bytes) -> bool:

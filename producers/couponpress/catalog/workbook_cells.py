@@ -70,14 +70,16 @@ class SheetRows:
         problems, notes = [], []
         for at, name, unit in self._used:
             cell = cells[at]
-            value = cell.value
+            value = cell[0]
             if value is None:
                 continue
-            if type(value) is str and cell.number_format in _AS_IT_STANDS and not cell.is_error:
+            kind, number_format = type(value), cell[1]
+            if kind is str and number_format in _AS_IT_STANDS and not cell.is_error:
                 texts[at] = value
                 continue
             try:
-                texts[at] = text_of(cell, unit)
+                is_plain = (kind is float or kind is int) and number_format == _GENERAL
+                texts[at] = _digits(value) if is_plain else text_of(cell, unit)
                 if unit and cell.is_formula_zero:
                     notes.append(self._zero_note(name))
             except CellError as error:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from couponpress.catalog.number_formats import of_number
 from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
+from couponpress.catalog.sheet_scanner import style_and_kind
 from couponpress.catalog.xlsx_book import Book, is_true, unescaped
 from couponpress.catalog.xlsx_package import DamagedPartError
 from couponpress.language import gettext, quoted
@@ -28,11 +29,25 @@ _LONGEST: Final = 64
 
 
 class CellsOfBook:
-    """Makes the cells of one workbook. Most cells of a catalog are alike, so that they are remembered."""
+    """Makes the cells of one workbook.
+
+    Attributes:
+        known: plain cells by their text and attributes; most cells of a catalog are alike.
+    """
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._known: dict[tuple[str, str, str, bool], SheetCell] = {}
+        self.known: dict[tuple[str, str], SheetCell] = {}
+
+    def plain(self, text: str, attributes: str) -> SheetCell:
+        """Return a cell that is not known yet, by its attributes as `sheet_scanner` gives them. Raises: see `cell`."""
+        style, kind = style_and_kind(attributes) or ("", "")
+        cell = self.cell(text, kind, style, is_formula=False)
+        if len(text) <= _LONGEST:
+            if len(self.known) >= _REMEMBERED:
+                self.known.clear()
+            self.known[text, attributes] = cell
+        return cell
 
     def cell(self, text: str, kind: str, style: str, *, is_formula: bool) -> SheetCell:
         """Return the cell of a text that is not empty. `kind` and `style` are the attributes `t` and `s`.
@@ -40,16 +55,7 @@ class CellsOfBook:
         Raises:
             DamagedPartError: there is no such kind, style, number or shared text.
         """
-        key = (text, kind, style, is_formula)
-        try:
-            return self._known[key]
-        except KeyError:
-            cell = self._made(text, kind, self._format(style), is_formula=is_formula)
-        if len(text) <= _LONGEST:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = cell
-        return cell
+        return self._made(text, kind, self._format(style), is_formula=is_formula)
 
     def never_calculated(self, style: str) -> SheetCell:
         """Return the cell of a formula without a result."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
-from couponpress.catalog.sheet_scanner import MOST_COLUMNS, PlainRow, SheetScanner, column_of, style_and_kind
+from couponpress.catalog.sheet_scanner import MOST_COLUMNS, PlainRow, SheetScanner, column_of
 from couponpress.catalog.xlsx_book import Book, is_true
 from couponpress.catalog.xlsx_cells import CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
@@ -39,7 +39,6 @@ class SheetParser:
 
     def __init__(self, book: Book) -> None:
         self._cells_of_book = CellsOfBook(book)
-        self._make = self._cells_of_book.cell
         self.hidden_columns: list[range] = []
         self.width: int | None = None
         self._rows: list[SheetRow] = []
@@ -107,15 +106,18 @@ class SheetParser:
             DamagedPartError: as they do.
         """
         self._begin_row(row.attributes)
-        make, cells, filled = self._make, self._cells, 0
-        width = MOST_COLUMNS if self.width is None else self.width
+        of_book, cells, filled = self._cells_of_book, self._cells, 0
+        known, width = of_book.known, MOST_COLUMNS if self.width is None else self.width
         try:
             for at, others, value, text in zip(*row[1:], strict=True):
                 content = value or text
-                if at >= width or not content or content.isspace():
+                if not content or at >= width:
                     continue
-                style, kind = style_and_kind(others) or ("", "")
-                cell = make(content, kind, style, is_formula=False)
+                cell = known.get((content, others))
+                if cell is None:
+                    if content.isspace():
+                        continue
+                    cell = of_book.plain(content, others)
                 if cell[0] is not None:
                     if filled < at:
                         cells += [_NO_CELL] * (at - filled)
@@ -245,7 +247,7 @@ class SheetParser:
         kind, style = of_cell.get("t", "n"), of_cell.get("s", "0")
         try:
             if text and not text.isspace():
-                cell = self._make(text, kind, style, is_formula=self._formula)
+                cell = self._cells_of_book.cell(text, kind, style, is_formula=self._formula)
                 if cell.value is None:
                     return
             elif self._formula and kind not in {"str", "inlineStr"}:
