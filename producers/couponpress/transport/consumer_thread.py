@@ -1,8 +1,8 @@
 """One thread that consumes items in their order, beside the thread that makes them.
 
 Few items wait between the two, so memory stays bounded: who makes items faster than they are consumed waits. The first
-error of the consumer ends the work, and is raised where the items are made. When making them ends with an error or with
-Ctrl-C, the item in hand is consumed, and those that wait are not.
+error of the consumer ends the work, and is raised where the items are made. When making them ends with an error, what
+was made before is consumed all the same; with Ctrl-C, the item in hand is the last one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ConsumerThread(Generic[T]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stopped = error is not None
+        self._stopped = error is not None and not isinstance(error, Exception)
         self._waiting.put(None)
         self._thread.join()
         if error is None and self._error is not None:

@@ -196,7 +196,9 @@ def test_builtin_dates_are_dates(number):
 
 def test_dates_from_1904_are_the_same_days():
     content = workbook(normal(商品编号=43831), formats={"A2": "yyyy-mm-dd"})
-    content = changed(content, "xl/workbook.xml", b"<workbookPr", b'<workbookPr date1904="1"')
+    # openpyxl writes no blank with lxml, and one without it.
+    old = next(one for one in (b"<workbookPr />", b"<workbookPr/>") if one in parts_of(content)["xl/workbook.xml"])
+    content = changed(content, "xl/workbook.xml", old, b'<workbookPr date1904="1"/>')
     assert told(only(content))[0][2] == "2024-01-02"
 
 

@@ -78,8 +78,8 @@ def test_an_error_at_the_last_item_is_raised_at_the_end_of_the_block():
         thread.put(1)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenError])
-def test_when_making_ends_with_an_error_the_item_in_hand_is_the_last_one(error):
+@pytest.mark.parametrize(("error", "last"), [(KeyboardInterrupt, 1), (BrokenError, 2)])
+def test_when_making_ends_with_an_error_what_was_made_before_is_consumed_but_not_with_ctrl_c(error, last):
     begun, may_go_on, consumed = threading.Event(), threading.Event(), []
 
     def consume(item):
@@ -97,7 +97,7 @@ def test_when_making_ends_with_an_error_the_item_in_hand_is_the_last_one(error):
 
     with pytest.raises(error):
         interrupted()
-    assert consumed == [1]
+    assert consumed == list(range(1, last + 1))
 
 
 def test_the_consumer_sees_the_context_of_the_maker():
