@@ -20,8 +20,11 @@ _BLOCK: Final = 1 << 16
 _LONGEST: Final = 1 << 19
 _ROWS: Final = b"<sheetData>"
 _END: Final = "</row>"
-#: What makes a character of XML a plain one: it is no markup, and no parser changes it.
-_PLAIN: Final = r"[^<>&\x00-\x1f\ufffe\uffff]*"
+#: Characters that are no markup, and that no parser changes; between them references to characters.
+_CHARACTERS: Final = r"[^<>&\x00-\x1f\ufffe\uffff]*"
+_REFERENCE: Final = re.compile(r"&(#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);")
+_PLAIN: Final = rf"{_CHARACTERS}(?:&(?:#[0-9]{{1,7}}|#x[0-9A-Fa-f]{{1,6}}|amp|lt|gt|quot|apos);{_CHARACTERS})*"
+_NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _ROW: Final = re.compile(r'[ \t\r\n]*<row((?: [A-Za-z0-9:]+="[^"<>&\x00-\x1f\ufffe\uffff]*")*) ?>')
 _EMPTY_ROWS: Final = re.compile(r"(?:[ \t\r\n]*<row [^<>]*/>)*")
 _ATTRIBUTE: Final = re.compile(r' ([A-Za-z0-9:]+)="([^"]*)"')
@@ -42,8 +45,8 @@ class PlainRow(NamedTuple):
         attributes: those of the row.
         columns: each cell's column, from 0, rising.
         others: the other attributes of each cell, for `style_and_kind`.
-        values: each cell's value, or None.
-        texts: each cell's own text, or None.
+        values: each cell's value, or None; see `unreferenced`.
+        texts: each cell's own text, or None; likewise.
     """
 
     attributes: dict[str, str]
@@ -117,6 +120,8 @@ class SheetScanner:
         columns = _columns(tuple(letters), tuple(others))
         if columns is None or any(parts[::_PIECES]):
             return None
+        if "&" in piece and None in map(_letter, _REFERENCE.findall(piece)):
+            return None
         if parts[2::_PIECES].count(attributes.get("r")) != len(letters):
             return None
         return PlainRow(attributes, columns, others, parts[4::_PIECES], parts[5::_PIECES])
@@ -125,6 +130,26 @@ class SheetScanner:
         """Whether the prefix of each attribute is known from the begin of the sheet."""
         prefixes = [name.split(":") for name in attributes if ":" in name]
         return all(len(one) == 2 and f' xmlns:{one[0]}="'.encode() in self._head for one in prefixes)
+
+
+def unreferenced(text: str) -> str:
+    """Return a plain text with the letters that its references stand for.
+
+    >>> unreferenced("a&amp;b &#33590;")
+    'a&b 茶'
+    """
+    return _REFERENCE.sub(lambda found: _letter(found[1]) or "", text) if "&" in text else text
+
+
+@lru_cache(maxsize=4096)
+def _letter(reference: str) -> str | None:
+    """Return the letter of a reference; None if XML has no such letter, or it is a control character."""
+    if not reference.startswith("#"):
+        return _NAMED[reference]
+    digits = reference[1:]
+    code = int(digits[1:], 16) if digits[0] == "x" else int(digits)
+    is_letter = 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF
+    return chr(code) if is_letter else None
 
 
 @lru_cache(maxsize=MOST_COLUMNS)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from couponpress.catalog.number_formats import of_number
 from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
-from couponpress.catalog.sheet_scanner import style_and_kind
+from couponpress.catalog.sheet_scanner import style_and_kind, unreferenced
 from couponpress.catalog.xlsx_book import Book, is_true, unescaped
 from couponpress.catalog.xlsx_package import DamagedPartError
 from couponpress.language import gettext, quoted
@@ -25,7 +25,7 @@ _DAYS_TO_1904: Final = 1462
 #: So many different cells are remembered before all are forgotten.
 _REMEMBERED: Final = 20_000
 #: A longer text is not remembered.
-_LONGEST: Final = 64
+_LONGEST: Final = 200
 
 
 class CellsOfBook:
@@ -40,9 +40,10 @@ class CellsOfBook:
         self.known: dict[tuple[str, str], SheetCell] = {}
 
     def plain(self, text: str, attributes: str) -> SheetCell:
-        """Return a cell that is not known yet, by its attributes as `sheet_scanner` gives them. Raises: see `cell`."""
+        """Return a cell that is not known yet, as `sheet_scanner` gives its text and attributes. Raises: see `cell`."""
         style, kind = style_and_kind(attributes) or ("", "")
-        cell = self.cell(text, kind, style, is_formula=False)
+        content = unreferenced(text)
+        cell = SheetCell() if content.isspace() else self.cell(content, kind, style, is_formula=False)
         if len(text) <= _LONGEST:
             if len(self.known) >= _REMEMBERED:
                 self.known.clear()

@@ -115,8 +115,6 @@ class SheetParser:
                     continue
                 cell = known.get((content, others))
                 if cell is None:
-                    if content.isspace():
-                        continue
                     cell = of_book.plain(content, others)
                 if cell[0] is not None:
                     if filled < at:

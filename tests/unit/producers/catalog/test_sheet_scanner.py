@@ -58,7 +58,8 @@ def scanned(sheet):
 texts = st.sampled_from(
     ["1", "5978.53", "0", "-1", "1e5", " 7 ", "", " ", "茶", "SP-1", "nan", "1 2", "a&amp;b", "&#65;", "a>b", "]]>",
      "_x000D_", "a\nb", "a\r\nb", "\t", '"', "'", "\x01", "\x7f", "\ufffe", "\U0001f375", "<![CDATA[x]]>", "&nope;",
-     "<b/>"]
+     "<b/>", "&#33590;", "&#x8336;&#32;1", "&#32;", "&#10;", "&#0;", "&#55296;", "&#65534;", "&#1114112;", "&lt;&#49;",
+     "&#95;x000D_", "&#xfffe;", "&#x1F375;", "&", "&;", "&#;", "1&#50;"]
 )  # fmt: skip
 references = st.sampled_from(["A{r}", "B{r}", "C{r}", "D{r}", "A9", "a{r}", "XFE{r}", "A", "", "A0{r}"])
 cell_attributes = st.sampled_from(
@@ -145,9 +146,18 @@ def test_the_usual_rows_never_see_the_parser():
     assert [cell.value for cell in found[499][1]] == ["茶", 500.5]
 
 
+def test_references_to_letters_are_plain():
+    """openpyxl with lxml writes every Chinese letter as a reference."""
+    row = '<row r="1"><c r="A1" t="inlineStr"><is><t>&#33590; &amp; &#x1F375;</t></is></c></row>'
+    sheet = HEAD + row + END
+    assert scanned(sheet) == (1, HEAD + END)
+    assert rows_of(sheet.encode())[0][0][1][0].value == "茶 & \U0001f375"
+    assert_the_parser_alone_says_so(sheet.encode())
+
+
 @pytest.mark.parametrize("odd", [
     '<row r="2"><c r="A2"><f>1+1</f><v>2</v></c></row>',
-    '<row r="2"><c r="A2" t="inlineStr"><is><t>a&amp;b</t></is></c></row>',
+    '<row r="2"><c r="A2" t="inlineStr"><is><t>a&#10;b</t></is></c></row>',
     '<row r="2"/><row r="3"><c r="A3"><v>1</v></c></row>',
     '<row r="2"><c r="A3"><v>1</v></c></row>',
 ])  # fmt: skip
