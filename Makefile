@@ -11,7 +11,7 @@ MESSAGES := $(wildcard producers/couponpress/locale/*/LC_MESSAGES/*.po)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick bench chaos wheel check check-deploy sbom audit format messages lock clean
+.PHONY: help setup demo test test-quick bench chaos wheel check check-deploy sbom audit format users-acl messages lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ messages: $(STAMP) ## bring the Chinese catalog up to date with the sentences in
 	@$(BIN)/pybabel -q update -D couponpress -d $(LOCALE) -i build/messages.pot -w 120 --no-fuzzy-matching --ignore-obsolete
 	@sed -i -E '/./,$$!d;1,20{/^"(Project|Report|POT|PO-|Last|Language-T|MIME|Content-Tr|Generated)/d}' $(LOCALE)/zh_CN/LC_MESSAGES/couponpress.po
 	@$(BIN)/pybabel -q compile -D couponpress -d $(LOCALE)
+
+users-acl: $(STAMP) ## write deploy/redis/users.acl anew from the table of rights
+	@$(BIN)/python -c 'from couponpress.redis_rights import Keys, users_acl; print(end=users_acl(Keys("1900000000")))' > deploy/redis/users.acl
 
 format: $(STAMP) ## write the formatter's and the linter's own fixes
 	@$(BIN)/ruff format .

@@ -82,6 +82,7 @@ GROUND_FLOOR = {
     "errors",
     "picture_files",
     "plurals",
+    "redis_rights",
     "transport",
 }
 
@@ -89,7 +90,6 @@ GROUND_FLOOR = {
 RIM = {
     "cli": {
         "cli": "joins the command and shares its exit codes",
-        "client": "asks Redis for a sign of life before a service starts",
     },
     "demo": {
         "catalog": "puts the broken rows into the results",
@@ -110,7 +110,7 @@ ORDER = {
     "store rate settings events wechatpay outbound periodic timings errors help_texts",
     "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client overview uploads catalog "
     "settings transport ledger compiled_spec serialized_spec spec broken_rules results stored_sentences picture_files "
-    "outcome keys setting_names plurals errors pydantic_sentences sentence_patterns language",
+    "outcome redis_rights keys setting_names plurals errors pydantic_sentences sentence_patterns language",
 }
 
 

@@ -36,6 +36,7 @@ order in which a spec meets them:
 
     overview          the whole fleet at one moment, for pages, terminals and metrics
     ledger            the one data model in Redis
+    redis_rights      what each service may do in Redis (pure)
     keys              every name in Redis
     transport         how Redis and Celery are reached, how services listen
     stored_sentences  says stored sentences, such as why something is held, in the reader's language

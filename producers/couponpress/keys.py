@@ -334,7 +334,7 @@ class Keys:
 
     @property
     def doctor(self) -> str:
-        """STREAM: written by the doctor to test a server. TTL: a second."""
+        """STREAM, LIST and CHANNEL: used by the doctor to test a server. TTL: a second."""
         return f"{self.prefix}doctor"
 
     def quota(self, token: str) -> str:

@@ -19,7 +19,7 @@ from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.loaders.app import AppLoader
 from celery.utils.log import get_multiprocessing_logger
-from kombu import Exchange, Queue
+from kombu import Queue
 
 from couponpress.errors import CouponpressError
 from couponpress.keys import Keys, queue_name
@@ -52,7 +52,8 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         # Straight to the queues: an exchange with a name would need a table of its bindings in Redis.
-        "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in names],
+        "task_queues": [Queue(name, routing_key=name) for name in names],
+        "task_default_exchange": "",
         "task_default_queue": names[-1],
         "broker_transport_options": {
             **broker["broker_transport_options"],

@@ -17,6 +17,7 @@ import typer
 from couponpress.cli.console import DONE, ENDED_BADLY, confirmed
 from couponpress.language import gettext, gettext_noop, serve_in_english, speaking
 from couponpress.picture_files import PictureChoices, Settled, join_upload
+from couponpress.redis_rights import Role as ServiceRole
 from couponpress_worker.notify.commands import app as notify
 from couponpress_worker.up.command import up
 
@@ -76,7 +77,7 @@ def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
     """Receive the platform's callbacks on /wechatpay/callback."""
     from couponpress_worker.runtime.services import serve_callbacks
 
-    serve_callbacks(_checked_settings(), host=host, port=port)
+    serve_callbacks(_checked_settings(starting="callback"), host=host, port=port)
 
 
 def sandbox(
@@ -180,6 +181,9 @@ def doctor(
             "--callback-url", metavar="URL", help=gettext_noop("Where that callback goes, if not where all others go.")
         ),
     ] = None,
+    role: Annotated[
+        ServiceRole, typer.Option(help=gettext_noop("The service whose rights the user of Redis is to have."))
+    ] = "worker",
     as_json: Annotated[bool, typer.Option("--json", help=gettext_noop("One JSON list, for scripts."))] = False,
 ) -> None:
     """Check settings, keys, Redis, limits, clock and platform; every failure comes with its cure."""
@@ -187,7 +191,7 @@ def doctor(
 
     with speaking("en") if as_json else nullcontext():
         found = []
-        for finding in examine(live=live, callback_url=url):
+        for finding in examine(live=live, callback_url=url, role=role):
             found.append(finding)
             if not as_json:
                 typer.echo(finding.shown)
@@ -259,23 +263,22 @@ def demo(
     raise typer.Exit(DONE if kept else ENDED_BADLY)
 
 
-def _checked_settings(starting: Role | None = None) -> Settings:
+def _checked_settings(starting: Role) -> Settings:
     """Return the settings once all of them, the key files and Redis have proved usable: better now than at night.
 
-    With `starting`, people who ask are told from then on that such a process runs.
+    People who ask are told from then on that such a process starts.
     """
-    from couponpress.client import Client
     from couponpress.keys import Keys
     from couponpress.notify.target_file import fleet_targets
     from couponpress.settings import environment_variable
     from couponpress.transport.announcer import announce_start
+    from couponpress.transport.server_check import check_server
     from couponpress_worker.settings import Secrets, Settings
 
     settings = Settings.load()
     Secrets.read(settings)
     fleet_targets(settings.notify_file, settings.schedule_file, environment_variable)
-    with Client(settings) as client:
-        client.ping()
-    if starting is not None:
+    check_server(settings.redis_address, settings.redis_url_shown, Keys(settings.mchid), starting)
+    if starting != "callback":  # a receiver announces itself when it listens
         announce_start(settings.redis_address, Keys(settings.mchid), starting)
     return settings

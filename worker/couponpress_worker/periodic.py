@@ -17,7 +17,7 @@ from traceback import walk_tb
 from redis.exceptions import NoPermissionError
 
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.transport.redis_refusals import RIGHTS
+from couponpress.transport.redis_refusals import rights_cure
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Failures:
         if now - self._told.get(same, float("-inf")) >= TELL_AGAIN_SECONDS:
             self._told[same] = now
             if isinstance(error, NoPermissionError):  # not unforeseen: a person takes rights away, and gives them
-                log.error("%s waits, for Redis refuses: %s. Cure: %s", loop, error, RIGHTS)
+                log.error("%s waits, for Redis refuses: %s. Cure: %s", loop, error, rights_cure(error))
                 return
             log.error("%s failed and goes on (failure %d)", loop, self.counts[loop], exc_info=error)
         if self.heard is not None:

@@ -19,11 +19,12 @@ from couponpress.cli.reading_progress import reading_progress
 from couponpress.cli.status import watch_run
 from couponpress.client import Client, Receipt
 from couponpress.errors import ConflictError, CouponpressError, InputError, MerchantPictureFoundError
-from couponpress.keys import Lane
+from couponpress.keys import Keys, Lane
 from couponpress.language import gettext, gettext_noop, quoted
 from couponpress.ledger.rate import per_second
 from couponpress.picture_files import PictureChoices
-from couponpress.settings import configured_rate
+from couponpress.settings import ProducerSettings, configured_rate
+from couponpress.transport.server_check import check_server
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress.uploads.file_names import default_run_name
 from couponpress.uploads.picture_upload import upload_pictures
@@ -132,8 +133,9 @@ def submit(
     if dry_run:
         good = show_dry_run(upload, run, stderr(), typer.echo, _pace)
         raise typer.Exit(DONE if good else ENDED_BADLY)
-    with Client() as client:
-        client.ping()
+    settings = ProducerSettings.load()
+    check_server(settings.redis_address, settings.redis_url_shown, Keys(settings.mchid), "producer")
+    with Client(settings) as client:
         try:
             receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
         except MerchantPictureFoundError:

@@ -47,6 +47,7 @@ from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.log_lines import log_to_stderr
 from couponpress.transport.serve import serve as serve_app
+from couponpress.transport.server_check import check_server
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,8 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(redis.ConnectionError,))
     redis_client = settings.redis_address.client(socket_timeout=5, socket_connect_timeout=2, retry=retry)
     announcer = Announcer(settings.redis_address, keys, "gateway")
+    check_server(settings.redis_address, settings.redis_url_shown, keys, "gateway")
     with Client(settings) as client, redis_client:
-        client.ping()
         sockets = listen(host, port)
         serve_in_english()
         admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)

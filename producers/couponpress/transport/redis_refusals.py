@@ -6,6 +6,7 @@ here are bugs of couponpress and keep their trace.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -16,18 +17,14 @@ from couponpress.errors import RedisFullError, RedisRefusedError, RedisUnavailab
 from couponpress.language import gettext, gettext_noop
 from couponpress.stored_sentences import in_words
 
-#: What to do when Redis lets a user do too little.
-RIGHTS: Final = gettext_noop("give its user the right: ACL SETUSER NAME ~* &* +@all -@admin")
 _PASSWORD = gettext_noop("set user and password in COUPONPRESS_REDIS_URL: redis://USER:PASSWORD@host:6379/0")
 _CLIENT_CERTIFICATE = gettext_noop(
     "if it wants a client certificate, name one: ?ssl_certfile=FILE&ssl_keyfile=FILE in COUPONPRESS_REDIS_URL"
 )
 _PRIMARY = gettext_noop("name the primary in COUPONPRESS_REDIS_URL, or the Sentinels that know it")
+_COMMAND: Final = re.compile(r"[Uu]ser (?P<user>\S+) has no permissions to run the '(?P<command>[^']+)' command")
 #: What an answer holds, in lower case, and the cure; the first that fits.
 _CURES: Final = (
-    ("noperm", RIGHTS),
-    ("no permissions", RIGHTS),
-    ("acl failure", RIGHTS),
     ("noauth", _PASSWORD),
     ("authentication required", _PASSWORD),
     ("already authenticated", _PASSWORD),  # what HELLO says to who gave no password
@@ -91,12 +88,28 @@ def redis_unavailable(url: str, error: redis_errors.RedisError) -> RedisUnavaila
     if isinstance(error, redis_errors.OutOfMemoryError):
         return RedisFullError(url)
     words = str(error).lower()
+    if _lacks_right(words):
+        return RedisRefusedError(url, error, rights_cure(error))
     cure = next((cure for part, cure in _CURES if part in words), None)
     if cure is not None and not isinstance(error, redis_errors.TimeoutError):
         return RedisRefusedError(url, error, gettext(cure))
     if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | redis_errors.InvalidResponse):
         return RedisUnavailableError(url, in_words(str(error)))
     return None
+
+
+def rights_cure(refusal: object) -> str:
+    """Return what to do when Redis lets a user do too little: the line that grants a command, where Redis names it."""
+    if found := _COMMAND.search(str(refusal)):
+        return gettext("give it that right: %(line)s") % {"line": f"ACL SETUSER {found['user']} +{found['command']}"}
+    return gettext(
+        "give its user the names that its service uses, as deploy/redis/users.acl has them; `couponpress doctor --role "
+        "ROLE` says which are missing"
+    )
+
+
+def _lacks_right(words: str) -> bool:
+    return any(part in words for part in ("noperm", "no permissions", "acl failure"))
 
 
 @contextmanager

@@ -93,6 +93,7 @@ def test_a_worker_waits_for_one_list_per_queue(app, server):
             connection.drain_events(timeout=0.1)
         waited = next(one["command"] for one in seen.listen() if one["command"].startswith("BRPOP"))
     assert waited.split()[1:-1] == list(KEYS.queues)
+    assert server.keys() == []  # no table of bindings
 
 
 @pytest.mark.filterwarnings("ignore:You.re running the worker with superuser:celery.exceptions.SecurityWarning")

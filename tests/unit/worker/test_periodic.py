@@ -144,5 +144,5 @@ def test_a_right_that_is_missing_is_one_sentence_with_its_cure(caplog):
         fails(failures, NoPermissionError)
     (record,) = caplog.records
     assert record.exc_info is None
-    assert record.getMessage().startswith("lane waits, for Redis refuses: unforeseen. Cure: give its user the right")
+    assert record.getMessage().startswith("lane waits, for Redis refuses: unforeseen. Cure: give its user the names")
     assert failures.counts == {"lane": 3}

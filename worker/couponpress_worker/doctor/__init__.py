@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from couponpress.errors import CouponpressError
 from couponpress.language import gettext
+from couponpress.redis_rights import Role
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.live import check_way_back
 from couponpress_worker.doctor.platform import check_platform
@@ -23,12 +24,13 @@ from couponpress_worker.settings import Secrets, Settings
 __all__ = ["Finding", "examine"]
 
 
-def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[Finding]:
+def examine(*, live: bool = False, callback_url: str | None = None, role: Role = "worker") -> Iterator[Finding]:
     """Run the checks in order. Those that depend on a failed check are skipped.
 
     Args:
         live: also make the platform's test call and wait for its callback; a receiver must run.
         callback_url: where that callback is to go; None sends it where all callbacks go.
+        role: the service whose rights the user of Redis is to have.
     """
     try:
         settings = Settings.load()
@@ -44,7 +46,7 @@ def examine(*, live: bool = False, callback_url: str | None = None) -> Iterator[
     }
     yield Finding("settings", good=True, seen=seen)
     reached = False
-    for finding in check_redis(settings):
+    for finding in check_redis(settings, role):
         reached = reached or (finding.name == "redis" and finding.good)
         yield finding
     try:

@@ -1,14 +1,12 @@
-"""Checks that Redis persists its data, evicts nothing and has the commands that couponpress needs.
+"""Checks the Redis server: whether it answers soon, what it can do, which rates it holds, and what it has set aside.
 
-A server is judged by what it can do and not by its version, because there are several Redis-compatible servers. It also
-checks whether the rates in force are the configured ones, and whether there are dead letters.
+It also checks whether the rates in force are the configured ones, and whether there are dead letters.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Iterator
 from statistics import median
 from typing import Any, cast
 
@@ -19,32 +17,35 @@ from couponpress.keys import Keys
 from couponpress.language import gettext, joined
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterLedger
 from couponpress.ledger.rate import PacingLedger, RateInForce
-from couponpress.ledger.scripts import ALLOW_OOM
 from couponpress.plurals import counted
+from couponpress.redis_rights import Role
 from couponpress.stored_sentences import in_words
+from couponpress_worker.doctor.capabilities import check_capabilities
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.services import check_services
 from couponpress_worker.rate.bucket import Bucket
 from couponpress_worker.settings import Settings
 
 _PINGS = 9
-_TRIAL_MS = 1000
-#: A server that is this full has no room for a catalog.
-_FULL = 0.8
 #: A learned limit this close to the highest rate we send comes from late requests, not from a lower platform limit.
 _NEAR = 0.95
 _LISTPACK = "hash-max-listpack-entries"
 _LISTPACK_ENTRIES = 512
 
 
-def check_redis(settings: Settings) -> Iterator[Finding]:
-    """Check the server, then the rates that it holds. If it does not answer, the only finding is `redis`."""
+def check_redis(settings: Settings, role: Role) -> Iterator[Finding]:
+    """Check the server, then the rates that it holds. If it does not answer, the only finding is `redis`.
+
+    `role` is the service whose rights its user is to have.
+    """
+    keys = Keys(settings.mchid)
     with settings.redis_address.client(socket_timeout=5) as client:
         try:
             yield _answers(client, settings)
             told: dict[str, Any] = cast(dict[str, Any], client.info())
-            yield from _of_info(told)
-            yield _can(client, Keys(settings.mchid))
+            yield from check_capabilities(client, settings.redis_address, keys, role, told)
+            if settings.broker_url is not None:
+                yield from _broker(settings, keys)
             yield from _memory_form(client)
             yield from _limits(client, settings)
             yield _dead_letters(client, Keys(settings.mchid))
@@ -74,52 +75,17 @@ def _answers(client: redis.Redis, settings: Settings) -> Finding:
     return Finding("redis", median(took) < most_ms, seen, cure)
 
 
-def _of_info(told: Mapping[str, Any]) -> Iterator[Finding]:
-    make = "valkey" if "valkey_version" in told else "redis"
-    seen = f"{make} {told.get(f'{make}_version')}, {told.get('role')}"
-    if told.get("cluster_enabled"):
-        yield Finding(
-            "redis kind",
-            good=False,
-            seen=gettext("%(seen)s, cluster") % {"seen": seen},
-            cure=gettext("use a single server: no Redis Cluster"),
-        )
-    else:
-        cure = gettext("COUPONPRESS_REDIS_URL must name the primary: a replica takes no writes")
-        yield Finding("redis kind", told.get("role") == "master", seen, cure)
-    aof, written = bool(told.get("aof_enabled")), told.get("aof_last_write_status", "ok") == "ok"
-    seen = "appendonly yes" if aof else "appendonly no"
-    cure = (
-        gettext("make room on its disk: the last write to its AOF failed")
-        if aof
-        else gettext("start Redis with --appendonly yes")
-    )
-    yield Finding(
-        "redis persistence",
-        aof and written,
-        seen if written else gettext("%(seen)s, last write failed") % {"seen": seen},
-        cure,
-    )
-    policy = told.get("maxmemory_policy")
-    cure = gettext("set maxmemory-policy noeviction: an evicted key is a lost row")
-    yield Finding("redis eviction", policy == "noeviction", f"maxmemory-policy {policy}", cure)
-    used, most = int(told.get("used_memory", 0)), int(told.get("maxmemory", 0))
-    limit = f"{most / 2**20:.0f} MB" if most else gettext("no limit")
-    seen = gettext("%(used)s MB used of %(limit)s") % {"used": f"{used / 2**20:.0f}", "limit": limit}
-    cure = gettext("raise maxmemory, or wait until finished runs are forgotten: a full Redis refuses new specs")
-    yield Finding("redis memory", not most or used < _FULL * most, seen, cure)
-
-
-def _can(client: redis.Redis, keys: Keys) -> Finding:
-    trial = files("couponpress_worker.doctor").joinpath("trial.lua").read_text(encoding="utf-8")
+def _broker(settings: Settings, keys: Keys) -> Iterator[Finding]:
+    """Check the server that holds Celery's queues; what is in them may be lost, so nothing needs to persist."""
+    address = settings.broker_address
     try:
-        client.register_script(ALLOW_OOM + trial)([keys.doctor], [_TRIAL_MS])
-    except redis.ResponseError as error:
-        cure = gettext(
-            "use Redis 7 or newer, or Valkey, and allow its user EVALSHA, SCRIPT LOAD and the commands of scripts"
-        )
-        return Finding("redis features", good=False, seen=str(error), cure=cure)
-    return Finding("redis features", good=True, seen=gettext("scripts, their clock, JSON and streams work"))
+        with address.client(socket_timeout=5) as client:
+            client.llen(keys.queue("bulk"))
+    except redis.RedisError as error:
+        cure = gettext("start it, or correct COUPONPRESS_BROKER_URL")
+        yield Finding("broker", good=False, seen=f"{address.label}: {error}", cure=cure)
+        return
+    yield Finding("broker", good=True, seen=address.label)
 
 
 def _memory_form(client: redis.Redis) -> Iterator[Finding]:

@@ -98,8 +98,8 @@ class Process:
     ) -> Self:
         """Wire this process and begin to look after what others left behind.
 
-        Without `takes_hints`, hints that wait in the queues are no work of its own, nor are chunks that no hint leads
-        to. `most_in_hand` is how many chunks it may have in hand: the `--concurrency` of its worker.
+        Without `takes_hints` it submits nothing: neither what hints lead to, nor chunks that no hint leads to.
+        `most_in_hand` is how many chunks it may have in hand: the `--concurrency` of its worker.
         """
         if secret_keys.certificate and (warning := secret_keys.certificate.warning(datetime.now(UTC))):
             log.warning("%s", warning)
@@ -191,12 +191,12 @@ class Process:
             "send log": lambda: flight.run(stopped),
             "request durations": lambda: durations.run(stopped),
             "watchdog": lambda: self._watchdog.run(stopped),
-            "urgent lane": lambda: urgent.run(stopped),
             "stray leases": lambda: give_strays_back(*strays, stopped, self.timings),
         }
         if settings.signs_as == "partner":  # a brand verifies with the public key alone
             loops["certificates"] = lambda: opened.platform_keys.run(stopped)
         if self._takes_hints:
+            loops["urgent lane"] = lambda: urgent.run(stopped)
             loops["unhinted chunks"] = lambda: self._unhinted.run(stopped)
         return [keep_running(name, run, stopped, self._failures) for name, run in loops.items()]
 

@@ -17,7 +17,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress.transport.redis_refusals import RIGHTS
+from couponpress.transport.redis_refusals import rights_cure
 from couponpress_worker.events import Held, Released, Tell, unheard
 from couponpress_worker.periodic import rest
 from couponpress_worker.safety.send_switch import Halt
@@ -99,7 +99,7 @@ class HoldWatch:
                 "holds are heard of only every %g s, for Redis refuses: %s. Cure: %s",
                 self._look_seconds,
                 refusal,
-                RIGHTS,
+                rights_cure(refusal),
             )
         self._refused = str(refusal)
 

@@ -18,7 +18,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from redis.exceptions import NoPermissionError, RedisError
 
-from couponpress.transport.redis_refusals import RIGHTS
+from couponpress.transport.redis_refusals import rights_cure
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -82,7 +82,9 @@ class PatientConsumer(Consumer):
         if isinstance(exc, NoPermissionError):
             if not self._is_refused or str(exc) != self._refusal:
                 self._refused_at, self._refusal = float("-inf"), str(exc)  # else it would not be logged
-                log.error("Redis gives no hints (%s); without them chunks are found later. Cure: %s", exc, RIGHTS)
+                log.error(
+                    "Redis gives no hints (%s); without them chunks are found later. Cure: %s", exc, rights_cure(exc)
+                )
             self._refused_at = time.monotonic()
             maybe_shutdown()
             time.sleep(RETRY_SECONDS)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from couponpress import Client
 from couponpress.errors import RedisRefusedError
 from couponpress.keys import Keys
+from couponpress.ledger.working import WorkLedger
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.app import celery_configuration
 from couponpress_worker.runtime import redis_server
@@ -217,9 +218,32 @@ def test_a_server_that_wants_a_certificate_says_so(server, certificates):
 def test_hints_go_to_a_server_of_their_own(server, redis_url):
     plain, port, *_ = server
     plain.flushall()
+    url = f"redis://127.0.0.1:{port}/0"
     with redis.Redis.from_url(redis_url) as broker:
-        broker.flushall()
-        with Client(producer_settings(f"redis://127.0.0.1:{port}/0", broker_url=redis_url)) as client:
+        with Client(producer_settings(url, broker_url=redis_url)) as client:
             client.enqueue(SPEC, run="may", lane="bulk")
         assert broker.llen(KEYS.queue("bulk")) == 1
         assert not plain.exists(KEYS.queue("bulk"))
+        assert unannounced(url, redis_url) == []
+        with Celery("test", set_as_current=False) as app:
+            app.conf.update(celery_configuration(Settings.load(fleet_values(redis_url=url, broker_url=redis_url))))
+            taken = []
+            with app.connection_for_read() as connection, app.amqp.TaskConsumer(connection.default_channel) as consumer:
+                consumer.on_message = lambda message: (taken.append(message.payload[0][0]), message.ack())
+                while not taken:
+                    connection.drain_events(timeout=10)
+        assert taken == ["b1.1"]
+        assert unannounced(url, redis_url) == ["b1.1"]
+
+
+def unannounced(url, broker_url):
+    """The chunks whose hints were lost, as recovery sees them."""
+
+    async def act():
+        async with (
+            fleet_redis(RedisAddress.parse(url)) as client,
+            fleet_redis(RedisAddress.parse(broker_url)) as broker,
+        ):
+            return await WorkLedger(client, KEYS, broker=broker).leases.unannounced()
+
+    return asyncio.run(act())

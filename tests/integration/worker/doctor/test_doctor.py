@@ -16,6 +16,7 @@ from couponpress import Client, ProducerSettings
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.rate import PacingLedger
+from couponpress.redis_rights import PLACEHOLDER, rules
 from couponpress.transport.announcer import announce_start
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.cli import register
@@ -412,3 +413,48 @@ def test_what_is_set_already_is_not_set_again(command, sandbox):
     code, told = command("callback-url", "--set", CALLBACK_URL)
     assert (code, "set already" in told) == (0, True)
     assert set_at(sandbox) == (CALLBACK_URL, 0)
+
+
+def test_what_a_server_can_do_is_tried_and_leaves_nothing(env, redis_url):
+    with redis.Redis.from_url(redis_url) as client:
+        told = found()
+        client.delete(Keys(SANDBOX_MCHID).doctor)
+        names = list(client.scan_iter())
+    assert not bad(told) & {"redis features", "redis rights", "redis clock", "redis connection"}
+    assert told["redis features"].seen == "scripts, blocking reads, streams and channels work"
+    assert names == []
+
+
+def test_rights_that_a_user_lacks_are_told_with_the_line_that_grants_them(env, redis_url):
+    keys = Keys(SANDBOX_MCHID)
+    with redis.Redis.from_url(redis_url) as client:
+        lacking = {"+subscribe", f"~{keys.holds}"}
+        client.execute_command(
+            "ACL",
+            "SETUSER",
+            "few",
+            "reset",
+            "on",
+            ">secret",
+            *[one for one in rules(keys, "worker") if one not in lacking],
+        )
+        env(redis_url=redis_url.replace("//", "//few:secret@"))
+        told = found()["redis rights"]
+        client.acl_deluser("few")
+    assert not told.good
+    assert told.cure == f"ACL SETUSER few +subscribe ~{keys.holds}"
+
+
+def test_the_password_of_the_delivered_file_is_told(env, redis_url):
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "new", "reset", "on", f">{PLACEHOLDER}-worker", "~*", "&*", "+@all")
+        env(redis_url=redis_url.replace("//", f"//new:{PLACEHOLDER}-worker@"))
+        assert "redis connection" in bad(found())
+        client.acl_deluser("new")
+
+
+def test_a_broker_of_its_own_is_checked(env, redis_url):
+    env(broker_url=redis_url)
+    assert "broker" not in bad(found())
+    env(broker_url=f"redis://127.0.0.1:{free_port()}/0")
+    assert "broker" in bad(found())

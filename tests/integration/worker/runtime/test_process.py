@@ -12,6 +12,8 @@ import pytest
 import redis
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from couponpress import Client
+from couponpress.keys import Keys
 from couponpress_worker.completion.run_webhooks import HookSender
 from couponpress_worker.completion.status_poller import OverdueQuery
 from couponpress_worker.rate import adaptive
@@ -30,8 +32,9 @@ from couponpress_worker.store.leases import Leases
 from couponpress_worker.submission.ledger_poller import Unhinted, UrgentLane
 from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.key_files import MerchantCertificate
-from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings
+from tests.builders import APIV3_KEY, MCHID, PUBLIC_KEY_ID, fleet_settings, head_body, producer_settings
 
+KEYS = Keys(MCHID)
 #: Of each loop, what it calls at every turn.
 CALLED = {
     "hold listener": (HoldWatch, "look"),
@@ -184,4 +187,31 @@ def test_a_redis_that_takes_no_more_clients_is_one_absence_that_is_said_once(own
             assert (said("Redis is away"), said("Redis is back")) == (1, 1)
         finally:
             admin.config_set("maxclients", 100)
+            process.close()
+
+
+@pytest.mark.parametrize("takes_hints", [False, True])
+def test_a_scheduler_leaves_urgent_chunks_to_the_workers(redis_url, settings, takes_hints):
+    """It finds them when they were not taken up in time, and only publishes them again."""
+    with Client(producer_settings(redis_url)) as client:
+        client.enqueue(head_body(1), run="may", lane="urgent")
+    published = []
+
+    async def publish(chunk_ids):
+        published.extend(chunk_ids)
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    own = Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY)
+    with redis.Redis.from_url(redis_url) as server:
+        (chunk,) = [name.decode() for name in server.scan_iter(f"{KEYS.chunk('')}*")]
+        server.delete(KEYS.queue("urgent"))  # the hint was lost
+        process = Process.start(settings, own, publish, takes_hints=takes_hints)
+        try:
+            if takes_hints:
+                until(lambda: server.hget(chunk, "owner"))
+            else:
+                until(lambda: published)
+                assert not server.hexists(chunk, "owner")
+                assert not server.exists(KEYS.bucket("submit"))  # no slot was taken
+        finally:
             process.close()

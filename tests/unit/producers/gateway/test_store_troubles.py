@@ -20,7 +20,7 @@ def test_a_line_for_each_kind_and_minute(caplog):
     for _ in range(50):
         troubles.note(redis.ConnectionError("Connection refused"))
         troubles.note(redis.TimeoutError("Timeout"))
-        troubles.note(redis.exceptions.NoPermissionError("NOPERM this user has no permissions"))
+        troubles.note(redis.exceptions.NoPermissionError("User gateway has no permissions to run the 'get' command"))
         troubles.note(redis.ReadOnlyError("You can't write against a read only replica."))
         troubles.note(redis.OutOfMemoryError("maxmemory"))
     told = [record.getMessage() for record in caplog.records]
