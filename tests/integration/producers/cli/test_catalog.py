@@ -29,16 +29,13 @@ def client(redis_url):
 
 
 @pytest.fixture
-def couponpress(redis_url, tmp_path):
-    """Run the command as a process, in an empty directory."""
-    env = {**os.environ, "COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
+def submitted(couponpress):
+    """Run the command; returns what it said."""
 
     def run(*words, code=0, text=None):
-        command = [sys.executable, "-m", "couponpress", *map(str, words)]
-        done = subprocess.run(command, input=text, capture_output=True, cwd=tmp_path, env=env, timeout=120, check=False)
-        assert done.returncode == code, done.stderr.decode()
-        assert b"Traceback" not in done.stderr
-        return done.stdout.decode(), done.stderr.decode()
+        ran = couponpress(*words, stdin=text)
+        assert ran.code == code, ran.err
+        return ran.out, ran.err
 
     return run
 
@@ -48,17 +45,17 @@ def sent(client, run):
 
 
 @pytest.mark.parametrize("through", ["file", "pipe"])
-def test_a_workbook_is_submitted_and_its_error_file_mended(couponpress, client, tmp_path, through):
+def test_a_workbook_is_submitted_and_its_error_file_mended(submitted, client, tmp_path, through):
     book = openpyxl.Workbook()
     for row in (HEADER, *ROWS):
         book.active.append(row)
     book.save(tmp_path / "may.xlsx")
     if through == "file":
-        _, err = couponpress("submit", "may.xlsx", code=1)
+        _, err = submitted("submit", "may.xlsx", code=1)
         errors = tmp_path / "may.errors.xlsx"
     else:
         text = (tmp_path / "may.xlsx").read_bytes()
-        _, err = couponpress("submit", "-", "--format", "xlsx", "--run", "may", code=1, text=text)
+        _, err = submitted("submit", "-", "--format", "xlsx", "--run", "may", code=1, text=text)
         errors = tmp_path / "stdin.errors.xlsx"
     assert "1 good row, 2 broken ones" in err
     assert sent(client, "may") == {"SP-1": "120344"}
@@ -68,57 +65,57 @@ def test_a_workbook_is_submitted_and_its_error_file_mended(couponpress, client, 
     assert "品牌ID: has more digits than Excel keeps of a number" in sheet["B2"].value
     sheet["D2"], sheet["G3"] = "12034412345678901", 100
     mended.save(errors)
-    couponpress("submit", errors.name, "--run", "may")
+    submitted("submit", errors.name, "--run", "may")
     assert sent(client, "may") == {"SP-1": "120344", "SP-2": "12034412345678901", "SP-3": "120345"}
 
 
-def test_a_table_in_gb18030_is_submitted_and_its_error_file_mended(couponpress, client, tmp_path):
+def test_a_table_in_gb18030_is_submitted_and_its_error_file_mended(submitted, client, tmp_path):
     out = io.StringIO()
     csv.writer(out, delimiter=";").writerows([HEADER, *ROWS])
     (tmp_path / "五月.csv").write_bytes(out.getvalue().encode("gb18030"))
-    couponpress("submit", "五月.csv", "--run", "may", code=1)
+    submitted("submit", "五月.csv", "--run", "may", code=1)
     assert sent(client, "may") == {"SP-1": "120344", "SP-2": "12034412345678901"}
     errors = tmp_path / "五月.errors.csv"
     text = errors.read_bytes().decode("gb18030")
     assert text.startswith("_line;_problem;商品编号;")
     # The reason quotes the cell; only the cell itself is mended.
     errors.write_bytes(text.replace(";一百;", ";100;").encode("gb18030"))
-    couponpress("submit", errors.name, "--run", "may")
+    submitted("submit", errors.name, "--run", "may")
     assert sent(client, "may")["SP-3"] == "120345"
 
 
-def test_headers_of_ones_own_are_saved_and_used_again(couponpress, client, tmp_path):
+def test_headers_of_ones_own_are_saved_and_used_again(submitted, client, tmp_path):
     text = "店,满(元)x,减,品类\n120344,100,9.9,全场\n"
     (tmp_path / "may.csv").write_text(text, encoding="utf-8")
     maps = ["--map", "店=brand_id", "--map", "满(元)x=threshold_yuan", "--map", "减=discount_yuan"]
     (tmp_path / "own.toml").write_text('[columns]\n"品类" = "scope"\n[fixed]\ntype = "满减券"\n', encoding="utf-8")
-    out, _ = couponpress("submit", "may.csv", "--dry-run", *maps, "--mapping", "own.toml", "--save-mapping", "all.toml")
+    out, _ = submitted("submit", "may.csv", "--dry-run", *maps, "--mapping", "own.toml", "--save-mapping", "all.toml")
     assert json.loads(out)["combine_image"]["normal_coupon"] == {"threshold": 10000, "discount_amount": 990}
-    couponpress("submit", "may.csv", "--mapping", "all.toml")
+    submitted("submit", "may.csv", "--mapping", "all.toml")
     assert sent(client, "may") == {"2": "120344"}
-    _, err = couponpress("submit", "may.csv", "--map", "店=brand", code=2)
+    _, err = submitted("submit", "may.csv", "--map", "店=brand", code=2)
     assert err.startswith("couponpress: --map: there is no field 'brand'; the fields are row_id, task_id, brand_id,")
 
 
 @pytest.mark.parametrize("name", ["coupons.xlsx", "example.csv"])
-def test_the_template_passes_a_dry_run_as_it_is(couponpress, tmp_path, name):
+def test_the_template_passes_a_dry_run_as_it_is(submitted, tmp_path, name):
     more = [] if name == "coupons.xlsx" else ["-o", name]
-    _, err = couponpress("catalog", "template", *more)
+    _, err = submitted("catalog", "template", *more)
     assert f"couponpress submit --dry-run {name}" in err
-    out, err = couponpress("submit", "--dry-run", name)
+    out, err = submitted("submit", "--dry-run", name)
     assert len(out.splitlines()) == 3
     assert "4 good rows\n" in err
     assert "dry run: 4 specs would be enqueued in run" in err
-    _, err = couponpress("catalog", "template", *more, code=2)
+    _, err = submitted("catalog", "template", *more, code=2)
     assert "is there already" in err
 
 
-def test_a_row_that_stands_twice_does_not_stop_the_others(couponpress, client, tmp_path):
+def test_a_row_that_stands_twice_does_not_stop_the_others(submitted, client, tmp_path):
     rows = [[f"SP-{number}", 1, "全场", "满减券", 100, 1] for number in range(300)]
     rows += [["SP-7", 1, "全场", "满减券", 100, 2], rows[8]]
     with (tmp_path / "may.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([HEADER, *rows])
-    _, err = couponpress("submit", "may.csv", code=1)
+    _, err = submitted("submit", "may.csv", code=1)
     assert "301 good rows, 1 broken one" in err
     assert "run may: 300 enqueued, 1 known before (the same work)." in err
     assert "商品编号: stands in line 9 too" in (tmp_path / "may.errors.csv").read_text("utf-8")

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - the fixture `couponpress` comes from the tests of the command
 """`results --join`: the catalog's own rows with the outcome of each."""
 
 import csv
@@ -10,7 +9,7 @@ import pytest
 
 from couponpress.ledger.moves import Move
 from tests.builders import PICTURE, chunk_ids, moved
-from tests.integration.producers.cli.test_main import couponpress, is_one_sentence  # noqa: F401 - a fixture
+from tests.integration.producers.cli.test_main import is_one_sentence
 
 HEADER = ["商品编号", "品牌ID", "image_generation_type", "image_url", "备注"]
 URL = "https://wxpaylogo.qpic.cn/a.png"

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 
 import openpyxl
 import pytest
@@ -18,7 +17,6 @@ from redis.asyncio import Redis
 
 from couponpress import Client
 from couponpress.catalog.source import Source
-from couponpress.cli.main import app, main
 from couponpress.errors import InputError
 from couponpress.ledger.dead_letters import note_message
 from couponpress.ledger.moves import Move
@@ -45,45 +43,13 @@ PRODUCERS_COMMANDS = ["submit", "status", "top", "watch", "results", "pause", "r
 PRODUCERS_COMMANDS += ["audit", "schedule", "gateway", "metrics"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 FLEETS_COMMANDS += ["up"]
-PRODUCERS_OWN = app.registered_commands.copy()
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
-
-
-@dataclass
-class Ran:
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
 def client(redis_url):
     with Client(producer_settings(redis_url)) as client:
         yield client
-
-
-@pytest.fixture
-def couponpress(redis_url, monkeypatch, capsys, tmp_path):
-    """Run the command in this process, with settings for the server, in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    set_up = {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
-
-    def run(*words, **env):
-        for name, value in {**set_up, **env}.items():
-            monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(sys, "argv", ["couponpress", *map(str, words)])
-        # The command gains the fleet's commands once per process; here it would gain them with every call.
-        monkeypatch.setattr(app, "registered_commands", PRODUCERS_OWN.copy())
-        with pytest.raises(SystemExit) as caught:
-            main()
-        told = capsys.readouterr()
-        assert "Traceback" not in told.out + told.err
-        return Ran(caught.value.code or 0, told.out, told.err)
-
-    return run
 
 
 def in_a_process(url, *words, text=None, **env):
