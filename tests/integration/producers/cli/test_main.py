@@ -40,7 +40,7 @@ from tests.builders import (
 from tests.shop import shop
 
 PRODUCERS_COMMANDS = ["submit", "status", "top", "watch", "results", "pause", "resume", "cancel", "redrive", "limit"]
-PRODUCERS_COMMANDS += ["audit", "schedule", "gateway", "metrics"]
+PRODUCERS_COMMANDS += ["audit", "schedule", "gateway", "metrics", "notify"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 FLEETS_COMMANDS += ["up"]
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
