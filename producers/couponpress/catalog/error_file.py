@@ -35,6 +35,8 @@ class AddedRows:
     def __init__(self, path: str | Path, catalog: Catalog, added: tuple[str, ...]) -> None:
         """Prepare a file for `catalog`, whose format, columns, encoding and delimiter it takes.
 
+        A table in UTF-8 begins with a byte order mark, also where the catalog has none.
+
         Raises:
             CatalogError: the path is the catalog itself.
         """
@@ -163,8 +165,8 @@ class _TableRows:
         self._delimiter = catalog.delimiter
         self._width = len(catalog.header)
         self._columns = _Columns(catalog.header, added)
-        if catalog.bom:
-            file.write("\ufeff")
+        if catalog.bom or catalog.encoding == "utf-8":
+            file.write("\ufeff")  # without it Excel and WPS do not take a table for UTF-8
         self._record(self._columns.header)
 
     def write(self, given: Given, added: dict[str, str], bad: Collection[str]) -> None:  # noqa: ARG002

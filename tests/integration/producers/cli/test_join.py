@@ -118,7 +118,7 @@ def test_a_row_that_was_mended_in_the_error_file_has_its_outcome(couponpress, re
     couponpress("submit", "may.errors.csv")
     end(redis_url, server)
     couponpress("results", "may", "--join", "may.csv")
-    with (tmp_path / "may.results.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "may.results.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row[0] for row in csv.reader(file)] == ["_outcome", "succeeded", "rejected"]
 
 

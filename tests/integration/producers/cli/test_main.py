@@ -195,7 +195,7 @@ def test_broken_rows_go_to_the_error_file_while_the_good_ones_go_on(couponpress,
     assert "2 good rows, 1 broken one" in ran.err
     assert f"broken rows and their reasons: {tmp_path / 'mixed.errors.csv'}" in ran.err
     assert client.run("mixed").total == 2
-    with (tmp_path / "mixed.errors.csv").open(encoding="utf-8", newline="") as stream:
+    with (tmp_path / "mixed.errors.csv").open(encoding="utf-8-sig", newline="") as stream:
         (broken,) = csv.DictReader(stream)
     assert (broken["_line"], broken["row_id"]) == ("3", "row 2")
     assert "brand_id: must be digits, letters, _ or - (got 'no brand')" in broken["_problem"]
@@ -848,15 +848,20 @@ def test_ctrl_c_during_an_upload_leaves_nothing_behind(redis_url, server, client
         stderr=subprocess.PIPE,
         env=env,
     )
-    with uploading:
+    try:
         rows = "\n".join([HEADER, *(row(number) for number in range(1000))])
         uploading.stdin.write(rows.encode())
         uploading.stdin.flush()
-        while not server.hget(KEYS.run("b1"), "uploading"):  # the pipe stays open: the upload cannot end by itself
+        # The pipe stays open: the upload cannot end by itself. It has stored most, and waits for more to read: a signal
+        # that comes between a process's last instruction and its call of read() is seen after that call only.
+        while int(server.hget(KEYS.run("b1"), "uploading") or 0) < 800:
             assert uploading.poll() is None
         uploading.send_signal(signal.SIGINT)
         uploading.wait(30)
         told = uploading.stderr.read()
+    finally:
+        uploading.kill()
+        uploading.communicate()
     assert uploading.returncode == 130
     assert b"Traceback" not in told
     assert client.runs() == []

@@ -77,7 +77,7 @@ def test_the_pages_error_file_is_what_is_written(tmp_path, language):
     before, after = blocks("csv", language)[2], blocks(OUTPUT, language)[1]
     with speaking(language):
         errors_of(before, tmp_path / "errors.csv")
-    assert (tmp_path / "errors.csv").read_text("utf-8") == after
+    assert (tmp_path / "errors.csv").read_text("utf-8-sig") == after
 
 
 @pytest.mark.parametrize("language", PAGES)
