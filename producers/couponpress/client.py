@@ -360,6 +360,15 @@ class Client:
         with self._asking():
             return [self._ledger.status(number) for number in self._ledger.run_numbers()]
 
+    def knows_brand(self, brand: str) -> bool:
+        """Return whether a spec of any run names a brand; runs of the past are forgotten in time.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            return self._ledger.knows_brand(brand)
+
     @property
     def shared_overview(self) -> SharedOverview:
         """The overview that all callers of this client share, for pages that are read again and again."""

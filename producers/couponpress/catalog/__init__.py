@@ -13,8 +13,8 @@ The modules, in the order in which a file passes them:
     encodings, lines   bytes become lines of text
     csv_records        lines become the records of a table
     workbook           the records of a sheet of .xlsx: xlsx_package (zip and XML), xlsx_book (what all sheets share),
-                       sheet_scanner (plain rows), xlsx_rows, xlsx_cells, xlsx_merged; `workbook_cells` turns a cell
-                       into text, as `number_formats` shows it
+                       xlsx_texts, xlsx_styles, sheet_scanner (plain rows), xlsx_rows, xlsx_cells, xlsx_merged,
+                       xlsx_conditional; `workbook_cells` turns a cell into text, as `number_formats` shows it
     vocabulary         the headers that are understood; `header_mapping` holds a merchant's own, `mapping_file` edits
                        the file that it is kept in
     header_row         finds the header below titles and notes

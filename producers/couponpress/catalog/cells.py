@@ -89,7 +89,7 @@ _COLORS: Mapping[str, str] = {
 #: Letters without a width or a meaning of their own: zero width, direction marks, soft hyphen, byte-order mark.
 _UNSEEN = re.compile(
     r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    r"\ufe00-\ufe0f\ufeff\uffa0]"
+    r"\u2800\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 
@@ -230,6 +230,18 @@ def color(text: str) -> str:
         return "#" + "".join(f"{part:02x}" for part in parts) if max(parts) <= 255 else text.strip()
     name = plain.casefold()
     return _COLORS.get(name) or _COLORS.get(name.removesuffix("色")) or text.strip()
+
+
+def picture(text: str) -> str:
+    """Return the path or URL of a picture. Raises CellError for a formula, as WPS writes it for a picture in a cell."""
+    if text.strip().startswith("="):
+        raise CellError(
+            gettext(
+                "is a formula, or a picture inside of the workbook, which is not read; save the picture as a file and "
+                "write its name"
+            )
+        )
+    return text.strip()
 
 
 def visible(text: str) -> str:

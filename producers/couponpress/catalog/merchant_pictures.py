@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from couponpress.catalog.cells import CellError
+from couponpress.catalog.cells import CellError, picture
 from couponpress.catalog.picture_table import PictureTable
 from couponpress.errors import MerchantPictureFoundError, PictureError
 from couponpress.language import gettext
@@ -106,6 +106,7 @@ class PicturesOfCatalog:
             MerchantPictureFoundError: in the phase `find`.
             CellError: the picture is refused.
         """
+        cell = picture(cell)
         if cell.startswith(STORED_AT) or self._pictures.phase == "refuse":
             return cell
         try:

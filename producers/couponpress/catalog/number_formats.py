@@ -64,6 +64,8 @@ _TOKEN: Final = re.compile(
 _CONDITION: Final = re.compile(r"\s*(<=|>=|<>|=|<|>)\s*(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)\s*")
 _ELAPSED: Final = re.compile(r"h+|m+|s+", re.IGNORECASE)
 _OF_DATE: Final = frozenset("ymdhsgabeYMDHSGABE")
+#: A locale of Japan: its number behind other digits, or its name.
+_JAPANESE: Final = re.compile(r"411\Z|\bja\b|-jp\b", re.IGNORECASE)
 #: The longest format that Excel takes has 255 letters.
 _LONGEST: Final = 1000
 
@@ -215,7 +217,7 @@ class _Reader:
             symbol, _, locale = inner[1:].partition("-")
             self._show(symbol)
             # ¥ is the sign of the yen in Japan.
-            if symbol in {"¥", "￥"} and locale.lower()[-3:] == "411":
+            if symbol in {"¥", "￥"} and _JAPANESE.search(locale):
                 self._show("JPY")
         elif found := _CONDITION.fullmatch(inner):
             self._condition = found[1], Decimal(found[2])

@@ -33,7 +33,10 @@ from couponpress.catalog.table import Table
 from couponpress.catalog.workbook import Sheet, open_sheet
 from couponpress.catalog.workbook_cells import SheetRows, header_of
 from couponpress.errors import CatalogError
-from couponpress.language import gettext, quoted
+from couponpress.language import gettext, joined, quoted
+
+#: A refusal names so many sheets that were not read.
+_NAMED_SHEETS = 8
 
 
 class Catalog:
@@ -53,6 +56,7 @@ class Catalog:
         notes: what was noted while iterating, and for how many rows.
         good: how many good rows were given so far.
         broken: how many broken ones.
+        may_be_empty: whether it may have no row at all, as one of several sheets may.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Catalog:
             self.name = gettext("%(name)s, sheet %(sheet)s") % {"name": source.name, "sheet": quoted(sheet)}
         self.notes: Counter[str] = Counter()
         self.good = self.broken = self._last_line = 0
+        self.may_be_empty = False
         self.delimiter, self.sheet = ",", ""
         self._headers = headers or HeaderMapping()
         self._is_row: IsRow | None = None
@@ -148,14 +153,37 @@ class Catalog:
             raise unreadable(self.name, error) from None
         if self._opened is not None:
             self.summary.skipped_rows = self._opened.skipped
-        if not self._last_line and self.format == "jsonl":
-            raise CatalogError(gettext("%(name)s is empty.") % {"name": self.name})
+        if not (self.good or self.broken or self.may_be_empty):
+            raise self._without_rows()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def _without_rows(self) -> CatalogError:
+        if self.format == "jsonl":
+            return CatalogError(gettext("%(name)s is empty.") % {"name": self.name})
+        if skipped := self.summary.skipped_rows:
+            return CatalogError(
+                gettext("%(name)s has only hidden rows (%(skipped)s), which --skip-hidden leaves out.")
+                % {"name": self.name, "skipped": skipped}
+            )
+        return CatalogError(
+            gettext("%(name)s has a header on line %(line)s and no row below it; nothing can be enqueued.%(sheets)s")
+            % {"name": self.name, "line": self._last_line, "sheets": self._other_sheets()}
+        )
+
+    def _other_sheets(self) -> str:
+        """Return the end of a sentence that names the sheets that are not read; empty if there are none."""
+        others = self._opened.others if self._opened else ()
+        if self._opened is None or not others:
+            return ""
+        return gettext(" It is the sheet %(sheet)s; --sheet names another: %(others)s.") % {
+            "sheet": quoted(self._opened.title),
+            "others": joined(others[:_NAMED_SHEETS], ", "),
+        }
 
     def close(self) -> None:
         """Close the file; standard input and streams stay open."""
@@ -194,8 +222,16 @@ class Catalog:
             raise undecodable(self.name, error, self._source.lines.given + 1) from None
         except OSError as error:
             raise unreadable(self.name, error) from None
+        except CatalogError as error:
+            raise self._with_sheets(error) from None
         self._last_line = line
-        return plan_of(header, self.name, self._headers, line)
+        try:
+            return plan_of(header, self.name, self._headers, line)
+        except CatalogError as error:
+            raise self._with_sheets(error) from None
+
+    def _with_sheets(self, error: CatalogError) -> CatalogError:
+        return CatalogError(f"{error}{self._other_sheets()}")
 
 
 def read(

@@ -24,12 +24,20 @@ class SheetCell(NamedTuple):
         number_format: how Excel shows it.
         is_error: whether `value` is the error of a formula, such as #N/A.
         is_formula_zero: whether it is the result 0 of a formula, which some programs write without calculating it.
+        conditional_formats: how Excel may show it instead, by rules of conditional formatting.
     """
 
     value: Any = None
     number_format: str = "General"
     is_error: bool = False
     is_formula_zero: bool = False
+    conditional_formats: tuple[str, ...] = ()
+
+
+class MarkedText(str):
+    """A text with letters that are struck out, raised or lowered: an old price beside the new one, or 10²."""
+
+    __slots__ = ()
 
 
 #: Stands for the result of a formula that no program has calculated.

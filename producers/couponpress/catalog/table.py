@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +19,7 @@ from typing import Final
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
 from couponpress.catalog.csv_records import BadText
-from couponpress.catalog.ids import identifier, is_plain_id
+from couponpress.catalog.ids import doubt_of, identifier, is_plain_id
 from couponpress.catalog.merchant_pictures import PicturesOfCatalog
 from couponpress.catalog.plain_rows import PlainRows
 from couponpress.catalog.row_reading import RowReading
@@ -87,7 +88,9 @@ class Table:
         row_id, task_id, brand_id, image_url, first_line = map(str.strip, self._own_cells(padded))
         default_row_id = first_line or f"{self._row_prefix}{line}"
         problems: list[Problem] = []
+        doubts: tuple[str, ...] = ()
         if not (is_plain_id(row_id) and _is_plain_brand(brand_id) and (not task_id or is_plain_id(task_id))):
+            doubts = tuple(self._doubts(row_id, brand_id, task_id))
             row_id, brand_id, task_id = self._ids(row_id, brand_id, task_id, problems)
         if self._settled is not None:
             image_url = self._settled.url_at_once(image_url)
@@ -96,7 +99,8 @@ class Table:
         if not problems:
             checked = self._plain.checked(padded, brand_id, own_task_id, settled_row_id, image_url)
             if checked is not None:
-                return _made(Row, (line, cells, *checked, default_row_id))
+                serialized_spec, notes = checked
+                return _made(Row, (line, cells, serialized_spec, notes + doubts, default_row_id))
         own = {"brand_id": brand_id or None, "task_id": own_task_id, "row_id": settled_row_id}
         try:
             spec, notes = self._checked(own, padded)
@@ -105,7 +109,7 @@ class Table:
             problems += [problem for problem in error.problems if problem.field not in told]
         if problems:
             return BrokenRow(line, default_row_id, cells, tuple(problems))
-        return Row(line, cells, SerializedSpec.of(spec), notes, default_row_id)
+        return Row(line, cells, SerializedSpec.of(spec), notes + doubts, default_row_id)
 
     def broken(self, line: int, given: list[str] | str, rule: str) -> BrokenRow:
         """Return the broken row for a record that breaks a rule as a whole."""
@@ -117,10 +121,17 @@ class Table:
         """Give the ids that these cells hold; one that is refused is a problem and counts as absent."""
         for name, cell in (("row_id", row_id), ("brand_id", brand_id), ("task_id", task_id)):
             try:
-                yield identifier(cell)
+                found = identifier(cell)
+                # The platform's own ids have plain letters only; how wide they are written makes no difference.
+                yield found if name == "row_id" else unicodedata.normalize("NFKC", found)
             except CellError as error:
                 problems.append(Problem(self._plan.column(name), str(error), cell))
                 yield ""
+
+    def _doubts(self, row_id: str, brand_id: str, task_id: str) -> Iterator[str]:
+        for name, cell in (("row_id", row_id), ("brand_id", brand_id), ("task_id", task_id)):
+            if doubt := doubt_of(cell):
+                yield f"{self._plan.column(name)}: {doubt}"
 
     def _is_shifted(self, cells: list[str]) -> bool:
         """Whether a comma within a number may have moved the cells of a row that is too long: 1,299 or 9,90."""

@@ -34,9 +34,11 @@ class Meaning(NamedTuple):
 
 
 #: What forms put around a header to say that its cells must, or need not, be filled in.
-_MARKS: Final = re.compile(
-    r"^[*※★]+|(?:[*※★:]|[(\[【](?:\*|必填|必填项|选填|选填项|可选|可空|非必填|required|optional)[)\]】])+$"
-)
+_WORD_OF_MARK: Final = r"(?:必填项?|选填项?|可选|可空|非必填|required|optional)"
+_IN_BRACKETS: Final = rf"[(\[【](?:\*|{_WORD_OF_MARK}(?:[,;:、][^()\[\]【】]*)?)[)\]】]"
+_MARKS: Final = re.compile(rf"^(?:[*※★]|{_IN_BRACKETS})+|(?:[*※★:]|(?<=[*※★]){_WORD_OF_MARK}|{_IN_BRACKETS})+$")
+#: Brackets that stand around a unit as round ones do.
+_BRACKETS: Final = str.maketrans("[]【】〔〕〈〉{}", "()()()()()")
 
 #: A longer text is no name of a column, and is not folded.
 _LONGEST_NAME: Final = 300
@@ -63,7 +65,7 @@ VOCABULARY: Final = (
     Meaning("exchange_price", cells.cents, ("exchange_price", "换购价(分)"), "cents"),
     Meaning("exchange_price", cells.yuan, ("exchange_price_yuan", "换购价(元)", "兑换价(元)"), "yuan"),
     Meaning("background_color", cells.color, ("background_color", "背景色", "背景颜色")),
-    Meaning("image_url", str.strip, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
+    Meaning("image_url", cells.picture, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
 )
 
 
@@ -117,7 +119,7 @@ def folded(name: str) -> str:
     if len(name) > _LONGEST_NAME:
         return name
     plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", cells.visible(name)).casefold())
-    return _MARKS.sub("", plain) or plain
+    return (_MARKS.sub("", plain) or plain).translate(_BRACKETS)
 
 
 _PLATFORM_WORD: Final = re.compile(r"(?<![A-Za-z_])[A-Z]+(?:_[A-Z]+)*(?![A-Za-z_])")

@@ -17,8 +17,9 @@ from xml.parsers import expat
 from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.source import Source, unreadable
 from couponpress.catalog.xlsx_book import book_of
-from couponpress.catalog.xlsx_merged import Merged, Range, mentions_merged, merged_ranges
-from couponpress.catalog.xlsx_package import Package
+from couponpress.catalog.xlsx_conditional import FormatRule, FormatRules, format_rules
+from couponpress.catalog.xlsx_merged import Merged, Range, merged_ranges
+from couponpress.catalog.xlsx_package import Package, mentioned
 from couponpress.catalog.xlsx_rows import SheetParser
 from couponpress.errors import CatalogError
 from couponpress.language import gettext, quoted
@@ -113,6 +114,7 @@ class Sheet:
             for one in book.sheets
             if one is not chosen[0]
         )
+        self._conditional_formats = book.formats.of_rule
         self._parser = SheetParser(book)
 
     @property
@@ -135,11 +137,12 @@ class Sheet:
             CatalogError: the workbook is damaged.
         """
         try:
-            merged = Merged(self._merged_ranges())
+            merged, rules = self._behind_rows()
             with self._package.open(self._path, "sheet") as part:
                 for line, cells, is_hidden in self._parser.rows(part):
                     if not self._fits(cells):
                         continue
+                    rules.applied(line, cells)
                     merged.filled(line, cells)
                     if is_hidden and self._skip_hidden:
                         self.skipped += 1
@@ -159,12 +162,20 @@ class Sheet:
         cells[width:] = [SheetCell()] * (width - len(cells))
         return any(cell.value is not None for cell in cells)
 
-    def _merged_ranges(self) -> list[Range]:
+    def _behind_rows(self) -> tuple[Merged, FormatRules]:
+        """Read what stands behind the rows of the sheet and changes them."""
         with self._package.open(self._path, "sheet") as part:
-            if not mentions_merged(part):
-                return []
-        with self._package.open(self._path, "sheet") as part:
-            return merged_ranges(part)
+            there = mentioned(part, ("mergeCell", "conditionalFormatting", "numFmt"))
+        merged: list[Range] = []
+        rules: list[FormatRule] = []
+        if "mergeCell" in there:
+            with self._package.open(self._path, "sheet") as part:
+                merged = merged_ranges(part)
+        # A format that stands in the sheet itself belongs to a rule; the others stand with the workbook's styles.
+        if "conditionalFormatting" in there and ("numFmt" in there or self._conditional_formats):
+            with self._package.open(self._path, "sheet") as part:
+                rules = format_rules(part, self._conditional_formats)
+        return Merged(merged), FormatRules(rules)
 
     def _damaged(self, error: Exception) -> CatalogError:
         told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -19,7 +19,7 @@ from typing import Final
 from couponpress.catalog.cells import CellError
 from couponpress.catalog.columns import Plan
 from couponpress.catalog.number_formats import Section, of_number, of_text
-from couponpress.catalog.rows import ADDED, LINE, NOT_CALCULATED, BrokenRow, Row, SheetCell
+from couponpress.catalog.rows import ADDED, LINE, NOT_CALCULATED, BrokenRow, MarkedText, Row, SheetCell
 from couponpress.catalog.table import Table
 from couponpress.errors import Problem
 from couponpress.language import Language, current, gettext, gettext_noop, quoted
@@ -27,12 +27,19 @@ from couponpress.language import Language, current, gettext, gettext_noop, quote
 #: The note of a row that a person or a filter has hidden.
 HIDDEN: Final = gettext_noop("the row is hidden in the workbook, and was taken; --skip-hidden leaves such rows out")
 
+#: Excel keeps a picture that is placed in a cell as the error #VALUE!.
+_NO_PICTURE: Final = gettext_noop(
+    "holds a formula's error, or a picture inside of the cell, which is not read; save the picture as a file and write "
+    "its name"
+)
 _CURE: Final = gettext_noop("format the column as text and write it again")
 _PLAIN: Final = gettext_noop("format the cell as General")
 _GENERAL: Final = "General"
 #: Formats that change no text.
 _AS_IT_STANDS: Final = frozenset({_GENERAL, "@"})
 _PLAIN_TEXT: Final = gettext_noop("format the cell as text")
+#: So many letters of a format are shown.
+_SHOWN_FORMAT: Final = 40
 #: Amounts have two decimals, so that the digits that are left before the point are fewer.
 _TOO_LONG: Final = 1e15
 _TOO_LONG_WITH_DECIMALS: Final = 1e13
@@ -74,16 +81,17 @@ class SheetRows:
             if value is None:
                 continue
             kind, number_format = type(value), cell[1]
-            if kind is str and number_format in _AS_IT_STANDS and not cell.is_error:
+            if kind is str and number_format in _AS_IT_STANDS and not (cell.is_error or cell.conditional_formats):
                 texts[at] = value
                 continue
             try:
-                is_plain = (kind is float or kind is int) and number_format == _GENERAL
+                is_plain = (kind is float or kind is int) and number_format == _GENERAL and not cell.conditional_formats
                 texts[at] = _digits(value) if is_plain else text_of(cell, unit)
                 if unit and cell.is_formula_zero:
                     notes.append(self._zero_note(name))
             except CellError as error:
-                problems.append(Problem(self._plan.column(name), str(error), shown(cell)))
+                rule = gettext(_NO_PICTURE) if name == "image_url" and cell.is_error else str(error)
+                problems.append(Problem(self._plan.column(name), rule, shown(cell)))
         row = self._table.row(line, texts)
         if isinstance(row, Row) and not problems:
             if is_hidden:
@@ -120,9 +128,30 @@ def text_of(cell: SheetCell, unit: str = "") -> str:
         CellError: nothing that could be meant, a number that is not the one that was typed, or one that its format
             shows as something else.
     """
+    text = _text_in(cell, unit)
+    for other in cell.conditional_formats:
+        try:
+            is_the_same = _text_in(cell._replace(number_format=other), unit) == text
+        except CellError:
+            is_the_same = False
+        if not is_the_same:
+            raise CellError(
+                gettext(
+                    "may be shown as something else by a rule of conditional formatting, with the format %(other)s; "
+                    "take that rule away from the column, or let it change colours only"
+                )
+                % {"other": quoted(other[:_SHOWN_FORMAT])}
+            )
+    return text
+
+
+def _text_in(cell: SheetCell, unit: str) -> str:
+    """Return the text of a cell by its own format. Raises: see `text_of`."""
     value = cell.value
     if value is None:
         return ""
+    if isinstance(value, MarkedText):
+        raise CellError(gettext("has letters that are struck out, raised or lowered; write only the text that counts"))
     if type(value) is str and not cell.is_error:
         if changed := _text_is_changed(cell.number_format, current()):
             raise CellError(changed)

@@ -1,29 +1,18 @@
-"""What a workbook says about all of its sheets: their names and who is hidden, texts that cells share, number formats.
-
-Shared texts are held in memory. `_x000D_` in a text stands for a letter and is read as that letter.
-"""
+"""What a workbook says about all of its sheets: their names, which are hidden, shared texts and formats."""
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
 
-from couponpress.catalog.number_formats import BUILTIN
-from couponpress.catalog.xlsx_package import RELATIONSHIPS, DamagedPartError, Package, main
+from couponpress.catalog.xlsx_package import RELATIONSHIPS, Package, main
+from couponpress.catalog.xlsx_styles import NumberFormats, number_formats
+from couponpress.catalog.xlsx_texts import is_true, shared_texts
 from couponpress.errors import CatalogError
-from couponpress.language import gettext, quoted
+from couponpress.language import gettext
 
-_ESCAPED: Final = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
-_TRUE: Final = frozenset({"1", "true", "on"})
 _SHEET: Final = frozenset(main("sheet"))
 _PROPERTIES: Final = frozenset(main("workbookPr"))
 _CALCULATION: Final = frozenset(main("calcPr"))
-_FORMAT: Final = frozenset(main("numFmt"))
-_STYLES: Final = frozenset(main("cellXfs"))
-_STYLE: Final = frozenset(main("xf"))
-_ITEM: Final = frozenset(main("si"))
-_TEXT: Final = frozenset(main("t"))
-_PHONETIC: Final = frozenset(main("rPh"))
 
 
 class SheetEntry(NamedTuple):
@@ -46,35 +35,16 @@ class Book(NamedTuple):
     Attributes:
         sheets: those with cells, in their order.
         strings: the texts that cells share.
-        formats: a style's number, as text -> how a number is shown.
+        formats: how numbers are shown.
         starts_1904: whether days are counted from 1904.
         recalculates: whether a program asked Excel to calculate every formula at the next opening.
     """
 
     sheets: list[SheetEntry]
     strings: list[str]
-    formats: dict[str, str]
+    formats: NumberFormats
     starts_1904: bool
     recalculates: bool
-
-
-def is_true(text: str | None) -> bool:
-    """Whether an attribute says yes."""
-    return text is not None and text.strip().lower() in _TRUE
-
-
-def unescaped(text: str) -> str:
-    r"""Return a cell's text with `_xHHHH_` read as the letter of that number.
-
-    >>> unescaped("120344_x000D_"), unescaped("_x005F_x000D_")
-    ('120344\r', '_x000D_')
-    """
-    return _ESCAPED.sub(_letters, text) if "_x" in text else text
-
-
-def _letters(found: re.Match[str]) -> str:
-    codes = found[0][2:-1].split("__x")
-    return b"".join(int(code, 16).to_bytes(2, "big") for code in codes).decode("utf-16-be", "replace")
 
 
 def book_of(package: Package) -> Book:
@@ -109,8 +79,8 @@ def book_of(package: Package) -> Book:
     calculation = told.get("calcPr", {})
     return Book(
         with_cells,
-        [] if strings is None else _strings(package, strings),
-        {} if styles is None or not package.has(styles) else _formats(package, styles),
+        [] if strings is None else shared_texts(package, strings),
+        NumberFormats({}, {}) if styles is None or not package.has(styles) else number_formats(package, styles),
         is_true(told.get("workbookPr", {}).get("date1904")),
         is_true(calculation.get("fullCalcOnLoad")) or calculation.get("calcCompleted") in {"0", "false"},
     )
@@ -132,66 +102,3 @@ def _other_file(package: Package, path: str) -> CatalogError:
     return CatalogError(
         gettext("%(name)s is a zip file that holds no workbook; give the .xlsx itself.") % {"name": package.name}
     )
-
-
-class _Strings:
-    """Collects the texts that cells share; the reading aid above a text (phonetic run) is no part of it."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self._parts: list[str] = []
-        self._is_text = self._is_phonetic = False
-
-    def start(self, name: str, _: dict[str, str]) -> None:
-        if name in _ITEM:
-            self._parts.clear()
-        elif name in _PHONETIC:
-            self._is_phonetic = True
-        elif name in _TEXT:
-            self._is_text = not self._is_phonetic
-
-    def end(self, name: str) -> None:
-        if name in _TEXT:
-            self._is_text = False
-        elif name in _PHONETIC:
-            self._is_phonetic = False
-        elif name in _ITEM:
-            self.found.append(unescaped("".join(self._parts)))
-
-    def text(self, data: str) -> None:
-        if self._is_text:
-            self._parts.append(data)
-
-
-def _strings(package: Package, path: str) -> list[str]:
-    strings = _Strings()
-    package.parse(path, strings.start, strings.end, strings.text, kind="texts")
-    return strings.found
-
-
-def _formats(package: Package, path: str) -> dict[str, str]:
-    """Read which number format each style of a cell has."""
-    own: dict[int, str] = {}
-    of_style: list[int] = []
-    inside = [False]
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        if name in _FORMAT and "numFmtId" in attributes:
-            own[_number(attributes["numFmtId"])] = attributes.get("formatCode", "General")
-        elif name in _STYLES:
-            inside[0] = True
-        elif inside[0] and name in _STYLE:
-            of_style.append(_number(attributes.get("numFmtId", "0")))
-
-    def end(name: str) -> None:
-        if name in _STYLES:
-            inside[0] = False
-
-    package.parse(path, start, end)
-    return {str(at): own.get(one) or BUILTIN.get(one, "General") for at, one in enumerate(of_style)}
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise DamagedPartError(gettext("a style has the number %(text)s") % {"text": quoted(text[:40])})
-    return int(text)

@@ -14,8 +14,9 @@ from typing import Any, Final
 from couponpress.catalog.number_formats import of_number
 from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
 from couponpress.catalog.sheet_scanner import style_and_kind, unreferenced
-from couponpress.catalog.xlsx_book import Book, is_true, unescaped
+from couponpress.catalog.xlsx_book import Book
 from couponpress.catalog.xlsx_package import DamagedPartError
+from couponpress.catalog.xlsx_texts import is_true, unescaped
 from couponpress.language import gettext, quoted
 
 _NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+-]?[0-9]{1,4}))?\s*")
@@ -99,19 +100,19 @@ class CellsOfBook:
         if is_zero and (self._book.recalculates or "." in text):
             # What XlsxWriter and POI write for a formula that they do not calculate; Excel itself writes 0, not 0.0.
             return SheetCell(NOT_CALCULATED, number_format, is_error=True)
-        return _new(SheetCell, (value, number_format, False, is_zero))
+        return _new(SheetCell, (value, number_format, False, is_zero, ()))
 
     def _format(self, style: str) -> str:
-        found = self._book.formats.get(style)
+        found = self._book.formats.of_style.get(style)
         if found is not None:
             return found
-        if style == "0" or (not self._book.formats and style.isascii() and style.isdecimal()):
+        if style == "0" or (not self._book.formats.of_style and style.isascii() and style.isdecimal()):
             return "General"
         raise DamagedPartError(gettext("names the style %(style)s, which is not there") % {"style": quoted(style[:40])})
 
 
 def _text_cell(text: str, number_format: str) -> SheetCell:
-    return _new(SheetCell, (text if text.strip() else None, number_format, False, False))
+    return _new(SheetCell, (text if text.strip() else None, number_format, False, False, ()))
 
 
 class _IsoDate(str):

@@ -77,18 +77,6 @@ def merged_ranges(book_part: IO[bytes]) -> list[Range]:
     return found
 
 
-def mentions_merged(part: IO[bytes]) -> bool:
-    """Whether a sheet may have merged cells; looks at its bytes only, in UTF-8 or UTF-16."""
-    rest = b""
-    needles = (b"mergeCell", "mergeCell".encode("utf-16-le")[:-1])
-    while block := part.read(1 << 20):
-        rest += block
-        if any(needle in rest for needle in needles):
-            return True
-        rest = rest[-32:]
-    return False
-
-
 def _range(text: str) -> Range:
     found = _RANGE.fullmatch(text)
     first = column_of(found[1]) if found else None

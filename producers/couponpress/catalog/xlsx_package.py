@@ -211,6 +211,20 @@ def blocks_of(part: IO[bytes]) -> Iterator[bytes]:
     return iter(partial(part.read, _BLOCK), b"")
 
 
+def mentioned(part: IO[bytes], words: Iterable[str]) -> set[str]:
+    """Return which of some words may stand in a part; looks at its bytes only, in UTF-8 or UTF-16."""
+    missing = {word: (word.encode(), word.encode("utf-16-le")[:-1]) for word in words}
+    overlap = max(map(len, missing)) * 2
+    found: set[str] = set()
+    rest = b""
+    while missing and (block := part.read(1 << 20)):
+        rest += block
+        found |= {word for word, needles in missing.items() if any(needle in rest for needle in needles)}
+        missing = {word: needles for word, needles in missing.items() if word not in found}
+        rest = rest[-overlap:]
+    return found
+
+
 def _refuse_document_type(*_: object) -> None:
     raise DamagedPartError(gettext("a part has a document type, which no workbook has"))
 

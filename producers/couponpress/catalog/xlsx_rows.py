@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import IO, Final
 
 from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.sheet_scanner import MOST_COLUMNS, PlainRow, SheetScanner, column_of
-from couponpress.catalog.xlsx_book import Book, is_true
+from couponpress.catalog.xlsx_book import Book
 from couponpress.catalog.xlsx_cells import CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
+from couponpress.catalog.xlsx_texts import TextReader, is_true
 from couponpress.language import gettext, quoted
 
 _MOST_ROWS: Final = 1 << 24
@@ -49,7 +51,8 @@ class SheetParser:
         self._filled: set[int] = set()
         self._at = -1
         self._of_cell: dict[str, str] = {}
-        self._formula = self._phonetic = self._taking = self._in_rows = self._in_row = False
+        self._formula = self._taking = self._in_rows = self._in_row = False
+        self._has_value = self._has_inline = self._in_inline = self._in_extension = False
         self._parts: list[str] = []
         self._length = 0
         begins: dict[str, Callable[[dict[str, str]], None]] = {
@@ -59,19 +62,20 @@ class SheetParser:
             "c": self._begin_cell,
             "f": self._begin_formula,
             "v": self._begin_value,
-            "t": self._begin_text,
-            "rPh": self._begin_phonetic,
+            "is": self._begin_inline,
+            "extLst": self._begin_extension,
         }
         ends: dict[str, Callable[[], None]] = {
-            "sheetData": self._end_rows,
+            "sheetData": partial(setattr, self, "_in_rows", False),
             "row": self._end_row,
             "c": self._finish_cell,
-            "v": self._end_value,
-            "t": self._end_value,
-            "rPh": self._end_phonetic,
+            "v": partial(setattr, self, "_taking", False),
+            "is": partial(setattr, self, "_in_inline", False),
+            "extLst": partial(setattr, self, "_in_extension", False),
         }
         self._begins = {spelled: call for kind, call in begins.items() for spelled in main(kind)}
         self._ends = {spelled: call for kind, call in ends.items() for spelled in main(kind)}
+        self._inline = TextReader()
 
     def rows(self, part: IO[bytes]) -> Iterator[SheetRow]:
         """Give every row with a cell that is not empty, in its order.
@@ -132,35 +136,45 @@ class SheetParser:
         begin = self._begins.get(name)
         if begin is not None:
             begin(attributes)
+        elif self._in_inline:
+            self._inline.start(name, attributes)
 
     def _end(self, name: str) -> None:
         end = self._ends.get(name)
         if end is not None:
             end()
+        elif self._in_inline:
+            self._inline.end(name)
 
     def _begin_rows(self, _: dict[str, str]) -> None:
         self._in_rows = True
 
-    def _end_rows(self) -> None:
-        self._in_rows = False
-
     def _begin_value(self, _: dict[str, str]) -> None:
-        self._taking = self._at >= 0
+        if self._at < 0 or self._in_extension:
+            return
+        if self._has_value:
+            raise self._two_values()
+        self._has_value = True
+        self._taking = not self._has_inline
 
-    def _begin_text(self, _: dict[str, str]) -> None:
-        self._taking = self._at >= 0 and not self._phonetic
+    def _begin_inline(self, _: dict[str, str]) -> None:
+        if self._at < 0 or self._in_extension:
+            return
+        if self._has_inline:
+            raise self._two_values()
+        if self._of_cell.get("t") == "inlineStr":
+            self._has_inline = self._in_inline = True
+            self._parts.clear()
+            self._inline.begin()
 
-    def _end_value(self) -> None:
-        self._taking = False
+    def _begin_extension(self, _: dict[str, str]) -> None:
+        self._in_extension = self._at >= 0
+
+    def _two_values(self) -> DamagedPartError:
+        return DamagedPartError(gettext("row %(line)s holds a cell with two values") % {"line": self._line})
 
     def _begin_formula(self, _: dict[str, str]) -> None:
         self._formula = True
-
-    def _begin_phonetic(self, _: dict[str, str]) -> None:
-        self._phonetic = True
-
-    def _end_phonetic(self) -> None:
-        self._phonetic = False
 
     def _end_row(self) -> None:
         if self._cells:
@@ -171,13 +185,17 @@ class SheetParser:
         self._in_row = False
 
     def _text(self, data: str) -> None:
-        if self._taking:
+        if self._in_inline and self._inline.is_open:
+            self._inline.letters(data)
+        elif self._taking:
             self._parts.append(data)
-            self._length += len(data)
-            if self._length > _LONGEST_CELL:
-                raise DamagedPartError(
-                    gettext("a cell of row %(line)s has more than a million letters") % {"line": self._line}
-                )
+        else:
+            return
+        self._length += len(data)
+        if self._length > _LONGEST_CELL:
+            raise DamagedPartError(
+                gettext("a cell of row %(line)s has more than a million letters") % {"line": self._line}
+            )
 
     def _begin_column(self, attributes: dict[str, str]) -> None:
         if is_true(attributes.get("hidden")) or _NOTHING.fullmatch(attributes.get("width", "")):
@@ -231,7 +249,7 @@ class SheetParser:
         self._filled.add(at)
         self._at, self._next = at, at + 1
         self._of_cell = attributes
-        self._formula = False
+        self._formula = self._has_value = self._has_inline = False
         self._parts.clear()
         self._length = 0
 
@@ -241,7 +259,7 @@ class SheetParser:
         if at < 0 or (width is not None and at >= width):
             return
         parts, of_cell = self._parts, self._of_cell
-        text = parts[0] if len(parts) == 1 else "".join(parts)
+        text = self._inline.text() if self._has_inline else parts[0] if len(parts) == 1 else "".join(parts)
         kind, style = of_cell.get("t", "n"), of_cell.get("s", "0")
         try:
             if text and not text.isspace():

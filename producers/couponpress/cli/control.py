@@ -61,11 +61,11 @@ def pause(
             return
         held = client.pause(run, brand=brand, until=end, why=why)
         stderr().print(gettext("paused") if held else gettext("it was held already; `couponpress status` says why"))
-        if brand is not None and not brand.isdecimal():
+        if brand is not None and not client.knows_brand(brand):
             stderr().print(
                 gettext(
-                    "a brand's id usually has digits only, and %(brand)s has not: if it is misspelled, "
-                    "nothing else is held. `couponpress resume --brand %(id)s` takes it back"
+                    "no spec so far names the brand %(brand)s: if it is misspelled, nothing else is held. "
+                    "`couponpress resume --brand %(id)s` takes it back"
                 )
                 % {"brand": quoted(brand), "id": brand}
             )

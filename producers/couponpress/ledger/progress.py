@@ -120,6 +120,13 @@ class ReadingLedger:
         """Return the numbers of all runs, oldest first."""
         return [number.decode() for number in cast(list[bytes], self._client.zrange(self._keys.runs, 0, -1))]
 
+    def knows_brand(self, brand_id: str) -> bool:
+        """Whether a spec of any run that is not forgotten yet names a brand, in two round trips."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for number in self.run_numbers():
+                pipeline.sismember(self._keys.brands(number), brand_id)
+            return any(pipeline.execute())
+
     def status(self, number: str) -> RunStatus:
         """Return the progress of a run, in one round trip."""
         with self._client.pipeline(transaction=False) as pipeline:

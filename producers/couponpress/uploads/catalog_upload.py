@@ -144,6 +144,8 @@ class CatalogUpload:
                 with self._opened(part, self.pictures, seen) as one:
                     self._opened_now = [one]
                     yield from self._specs_of(part, one)
+        if not self.rows:
+            raise CatalogError(gettext("no sheet has a row below its header; nothing can be enqueued."))
         if self._strict and self.broken:
             where = joined(map(str, self.error_files))
             raise CatalogError(
@@ -190,6 +192,7 @@ class CatalogUpload:
         )
         if part.is_sheet:
             one.summary.other_sheets = part.unread
+            one.may_be_empty = True
         return one
 
     def _specs_of(self, part: catalog.Part, one: catalog.Catalog) -> Iterator[SerializedSpec]:

@@ -90,6 +90,7 @@ def test_a_strict_upload_refuses_a_row_that_stands_twice(tmp_path):
 #: Rows of one or two ids; the brand is the content.
 ROWS = st.lists(
     st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["", "", "task-1", "task-2"]), st.sampled_from("12")),
+    min_size=1,
     max_size=25,
 )
 

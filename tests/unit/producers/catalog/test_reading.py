@@ -682,7 +682,7 @@ PICTURES = (URL, URL + "?a=1&b=<'%7E~>", URL + '"', URL + "\\", URL + "\\u0041",
 OWN_VALUES = {
     "brand_id": ("1", "120344", "B_-9", "b" * 64, "b" * 65, "茶", 'a"b', "", " 1 "),
     "task_id": ("", "", "task-1", "t" * 5, "t" * 40, "t" * 41, "task 1", 'task"1', "任务任务任务"),
-    "row_id": ("", "7", ' 茶\\"\t7', "r" * 200, "r" * 201, "\u2028"),
+    "row_id": ("", "7", ' 茶\\"/7', "r" * 200, "r" * 201, "茶·馆"),
     "image_url": PICTURES,
     "_line": ("", "", "may:3", "l" * 201),
 }
@@ -923,8 +923,8 @@ def test_jsonl_objects_that_do_not_belong_are_noted_or_refused():
 
 
 def test_a_jsonl_line_ends_at_its_line_feed_only():
-    row = only(GOOD_LINE.replace('"a"', '"a\u2028b\u0085c"') + "\r\n", "jsonl")
-    assert row.spec.row_id == "a\u2028b\u0085c"
+    row = only(GOOD_LINE.replace('"a"', '"a", "_message": "a\u2028b\u0085c"') + "\r\n", "jsonl")
+    assert row.spec.row_id == "a"
 
 
 # --- the file as a whole ---------------------------------------------------------------------------------------------
@@ -947,6 +947,11 @@ def test_the_byte_order_mark_is_known_and_not_read(mark):
         (b"\r\n\r\n", "csv", "the stream is empty."),
         (b"", "jsonl", "the stream is empty."),
         (b"\n \n", "jsonl", "the stream is empty."),
+        (
+            f"\n{','.join(HEADER)}\n\n,,\n",
+            "csv",
+            "the stream has a header on line 2 and no row below it; nothing can be",
+        ),
         (
             b"\xff\xff\n",
             "csv",

@@ -13,8 +13,10 @@ from couponpress.catalog.sheet_scanner import PlainRow, SheetScanner
 from couponpress.catalog.xlsx_book import Book
 from couponpress.catalog.xlsx_package import MAIN, DamagedPartError, blocks_of
 from couponpress.catalog.xlsx_rows import SheetParser
+from couponpress.catalog.xlsx_styles import NumberFormats
 
-BOOK = Book([], ["shared", "茶", "_x000D_", " "], {"0": "General", "1": "0.00", "2": "yyyy-mm-dd"}, False, False)
+FORMATS = NumberFormats({"0": "General", "1": "0.00", "2": "yyyy-mm-dd"}, {})
+BOOK = Book([], ["shared", "茶", "_x000D_", " "], FORMATS, False, False)
 HEAD = f'<worksheet xmlns="{MAIN[0]}" xmlns:x14ac="urn:a"><cols><col min="1" max="1" hidden="1"/></cols><sheetData>'
 END = "</sheetData></worksheet>"
 ROW = '<row r="{0}" spans="1:2"><c r="A{0}" t="s"><v>1</v></c><c r="B{0}" s="1"><v>{0}.5</v></c></row>'

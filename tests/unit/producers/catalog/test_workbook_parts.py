@@ -18,6 +18,7 @@ from tests.unit.producers.catalog.test_workbook import (
     read_all,
     saved,
     told,
+    with_cells,
     workbook,
 )
 from tests.workbooks import parts_of, with_shared_texts, zipped
@@ -99,7 +100,9 @@ def test_the_likeliest_line_is_shown_where_no_header_is_found():
 
 
 @pytest.mark.parametrize(
-    "name", ["品牌ID*", "＊品牌ID", "品牌ID（必填）", "品牌ID(选填)", "品牌 ID：", "\u200b品牌ID", "【必填】品牌ID"][:6]
+    "name",
+    ["品牌ID*", "＊品牌ID", "品牌ID（必填）", "品牌ID(选填)", "品牌 ID：", "\u200b品牌ID", "【必填】品牌ID"]
+    + ["品牌ID（必填，数字）", "品牌ID*必填", "(必填)品牌ID*"],
 )
 def test_marks_around_a_header_make_no_difference(name):
     header = tuple(name if one == "品牌ID" else one for one in HEADER)
@@ -248,3 +251,105 @@ def test_the_sentence_for_a_damaged_zip_is_short():
     ) as told:
         read_all(bytes(content))
     assert len(str(told.value)) < 400
+
+
+# --- texts and styles -------------------------------------------------------------------------------------------------
+
+
+def amount_of(inner):
+    """A workbook whose threshold is this XML."""
+    return workbook(NORMAL, cells={at("门槛(元)"): inner})
+
+
+STRUCK = "<r><rPr><strike/></rPr><t>199</t></r><r><t>100</t></r>"
+RAISED = '<r><t>10</t></r><r><rPr><vertAlign val="superscript"/></rPr><t>2</t></r>'
+PLAIN = '<r><rPr><strike val="0"/><vertAlign val="baseline"/></rPr><t>10</t></r><r><rPr><b/></rPr><t>0</t></r>'
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("runs", "expected"), [(STRUCK, None), (RAISED, None), (PLAIN, 10000)])
+def test_a_text_with_letters_that_are_struck_out_or_raised_is_no_amount(runs, expected, shared):
+    """An old price that is struck out beside the new one must not become one number."""
+    if shared:
+        parts = parts_of(with_shared_texts(workbook(NORMAL, cells={at("门槛(元)"): ' t="s"><v>0</v>'})))
+        parts["xl/sharedStrings.xml"] = re.sub(
+            rb"<si>.*?</si>", f"<si>{runs}</si>".encode(), parts["xl/sharedStrings.xml"], count=1
+        )
+        _, (row,) = read_all(zipped(parts))
+    else:
+        row = only(amount_of(f' t="inlineStr"><is>{runs}</is>'))
+    problems = [] if expected else told(row)
+    if expected:
+        assert row.spec.combine_image.normal_coupon.threshold == expected
+    else:
+        assert "has letters that are struck out, raised or lowered" in next(
+            rule for name, rule, _ in problems if name == "门槛(元)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        ("><v>100</v><extLst><ext><v>9</v></ext></extLst>", 10000),
+        (' t="inlineStr"><v>7</v><is><t>100</t></is>', 10000),
+        (' t="inlineStr"><is><t>100</t></is><v>7</v>', 10000),
+        ("><v>100</v><is><t>999</t></is>", 10000),
+        ("><v>100</v><v>200</v>", "holds a cell with two values"),
+        (' t="inlineStr"><is><t>1</t></is><is><t>2</t></is>', "holds a cell with two values"),
+    ],
+)
+def test_a_cell_has_one_value(inner, expected):
+    if isinstance(expected, str):
+        with pytest.raises(CatalogError, match=expected):
+            read_all(amount_of(inner))
+    else:
+        assert only(amount_of(inner)).spec.combine_image.normal_coupon.threshold == expected
+
+
+def test_a_style_without_a_format_has_that_of_the_named_style_below_it():
+    parts = parts_of(workbook(NORMAL, cells={at("门槛(元)"): ' s="1"><v>100</v>'}))
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    parts["xl/styles.xml"] = (
+        f'<styleSheet xmlns="{main}"><cellStyleXfs><xf numFmtId="0"/><xf numFmtId="44"/></cellStyleXfs>'
+        '<cellXfs><xf numFmtId="0"/><xf xfId="1"/></cellXfs></styleSheet>'
+    ).encode()
+    assert "is shown with '$' by its format" in told(only(zipped(parts)))[0][1]
+
+
+@pytest.mark.parametrize(
+    ("inner", "rule"),
+    [
+        (' t="str"><f>_xlfn.DISPIMG("ID_6A",1)</f><v>=DISPIMG("ID_6A",1)</v>', "a picture inside of the workbook"),
+        (' t="e" vm="1"><v>#VALUE!</v>', "a picture inside of the cell"),
+    ],
+)
+def test_a_picture_inside_of_a_workbook_is_named(inner, rule):
+    book = openpyxl.Workbook()
+    book.active.append(["商品编号", "品牌ID", "商品图"])
+    book.active.append(["SP-1", "120344", "x"])
+    row = only(with_cells(saved(book), {"C2": inner}))
+    assert rule in told(row)[0][1]
+
+
+# --- tables without rows ----------------------------------------------------------------------------------------------
+
+
+def test_a_sheet_without_a_row_or_a_header_names_the_others():
+    book = openpyxl.Workbook()
+    book.active.title = "Export Summary"
+    book.create_sheet("券").append(HEADER)
+    with pytest.raises(CatalogError, match=re.escape("is empty. It is the sheet 'Export Summary'; --sheet names an")):
+        read_all(saved(book))
+    with pytest.raises(
+        CatalogError, match=re.escape("has a header on line 1 and no row below it; nothing can be enqueued. It is")
+    ):
+        read_all(saved(book), sheet="券")
+    book.active.append(["说明"])
+    with pytest.raises(CatalogError, match=re.escape("is no usable header") + ".*--sheet names another: 券"):
+        read_all(saved(book))
+
+
+def test_a_sheet_whose_rows_are_all_left_out_says_so():
+    content = changed_sheet(workbook(NORMAL), b'<row r="2"', b'<row hidden="1" r="2"')
+    with pytest.raises(CatalogError, match=re.escape("has only hidden rows (1), which --skip-hidden leaves out.")):
+        read_all(content, skip_hidden=True)
