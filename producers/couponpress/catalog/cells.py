@@ -232,18 +232,6 @@ def color(text: str) -> str:
     return _COLORS.get(name) or _COLORS.get(name.removesuffix("色")) or text.strip()
 
 
-def picture(text: str) -> str:
-    """Return the path or URL of a picture. Raises CellError for a formula, as WPS writes it for a picture in a cell."""
-    if text.strip().startswith("="):
-        raise CellError(
-            gettext(
-                "is a formula, or a picture inside of the workbook, which is not read; save the picture as a file and "
-                "write its name"
-            )
-        )
-    return text.strip()
-
-
 def visible(text: str) -> str:
     """Return a text without letters that nobody sees, such as a zero-width space or a byte-order mark."""
     return text if text.isascii() else _UNSEEN.sub("", text)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from couponpress.catalog.cells import CellError, picture
+from couponpress.catalog.cells import CellError
 from couponpress.catalog.picture_table import PictureTable
+from couponpress.catalog.vocabulary import picture
 from couponpress.errors import MerchantPictureFoundError, PictureError
 from couponpress.language import gettext
 from couponpress.picture_files import STORED_AT, Settled, source_of

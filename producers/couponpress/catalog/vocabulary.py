@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from couponpress.catalog import cells
-from couponpress.language import current
+from couponpress.language import current, gettext
 
 CellReader = Callable[[str], str | int]
 
@@ -31,6 +31,18 @@ class Meaning(NamedTuple):
     read: CellReader
     names: tuple[str, ...]
     unit: str = ""
+
+
+def picture(text: str) -> str:
+    """Return the path or URL of a picture. Raises CellError for a formula, as WPS writes it for a picture in a cell."""
+    if text.strip().startswith("="):
+        raise cells.CellError(
+            gettext(
+                "is a formula, or a picture inside of the workbook, which is not read; save the picture as a file and "
+                "write its name"
+            )
+        )
+    return text.strip()
 
 
 #: What forms put around a header to say that its cells must, or need not, be filled in.
@@ -65,7 +77,7 @@ VOCABULARY: Final = (
     Meaning("exchange_price", cells.cents, ("exchange_price", "换购价(分)"), "cents"),
     Meaning("exchange_price", cells.yuan, ("exchange_price_yuan", "换购价(元)", "兑换价(元)"), "yuan"),
     Meaning("background_color", cells.color, ("background_color", "背景色", "背景颜色")),
-    Meaning("image_url", cells.picture, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
+    Meaning("image_url", picture, ("image_url", "image_file", "商品图", "商品图片", "商品图URL", "图片文件")),
 )
 
 
