@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 SPEC_PATH = re.compile(f"/v1/runs/({RUN_PATTERN})/specs")
 #: Paths whose bodies have a bound of their own: a stream's, and that of the console's uploads.
 OWN_BOUND = re.compile(f"/v1/runs/{RUN_PATTERN}/catalog|/console/.*", re.DOTALL)
+#: Its body is a stream of lines, which a program may write as they come to be.
+STREAM_PATH = re.compile(f"/v1/runs/{RUN_PATTERN}/catalog", re.DOTALL)
 #: The most bytes of any other body; the longest that any path needs has a few hundred.
 BODY_LIMIT_BYTES = 16 * 1024
 #: Query strings that need no parser.
@@ -85,7 +87,8 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process."""
         if scope["type"] == "http":
-            receive = TimedReceive(receive, None if OWN_BOUND.fullmatch(scope["path"]) else BODY_LIMIT_BYTES)
+            limit = None if OWN_BOUND.fullmatch(scope["path"]) else BODY_LIMIT_BYTES
+            receive = TimedReceive(receive, limit, by_line=STREAM_PATH.fullmatch(scope["path"]) is not None)
         if scope["type"] == "http" and scope["method"] == "POST":
             found = SPEC_PATH.fullmatch(scope["path"])
             lane = LANE_OF_QUERY.get(scope["query_string"])

@@ -1,7 +1,8 @@
 """Reads the bytes of a request, bounded in size and in time.
 
-A caller that is silent for too long, or sends too slowly on the whole, is refused. The rest of a refused body is not
-read here: uvicorn reads it and drops it, so that its sender can read the refusal.
+A caller that is silent for too long, or sends too slowly on the whole, is refused. A stream of lines may take long, as
+long as lines come: only the time since its last line counts. The rest of a refused body is not read here: uvicorn reads
+it and drops it, so that its sender can read the refusal.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from couponpress.gateway.problems import Refusal
 
 #: A caller that sends nothing for this long gets a timeout.
 SILENCE_SECONDS = 30.0
-#: The gateway waits so long for a whole body, and a second more for each so many bytes of it that came. A program
-#: that reads rows one by one while it sends them is far above this rate.
+#: The gateway waits so long for a whole body, or for the next line of a stream, and a second more for each so many
+#: bytes of it that came.
 BODY_SECONDS = 30.0
 BYTES_PER_SECOND = 1024
 
@@ -31,12 +32,16 @@ class TimedReceive:
     Args:
         receive: what the server gave.
         limit: the most bytes that the body may have; None where whoever reads it looks at that.
+        by_line: whether the body is a stream of lines, which may come slowly for hours.
     """
 
-    def __init__(self, receive: Receive, limit: int | None = None) -> None:
+    def __init__(self, receive: Receive, limit: int | None = None, *, by_line: bool = False) -> None:
         self._receive = receive
         self._limit = limit
+        self._by_line = by_line
         self._seen = 0
+        #: Bytes, and seconds of waiting, since the body or the stream's last line began.
+        self._timed = 0
         self._waited = 0.0
         self._ended = False
 
@@ -49,7 +54,11 @@ class TimedReceive:
         if self._ended:  # nothing but the end of the connection is awaited now
             return await self._receive()
         message = await self._next_message()
-        self._seen += len(message.get("body", b""))
+        piece = message.get("body", b"")
+        self._seen += len(piece)
+        self._timed += len(piece)
+        if self._by_line and b"\n" in piece:
+            self._timed, self._waited = 0, 0.0
         self._ended = not message.get("more_body", False)
         if self._limit is not None and self._seen > self._limit:
             raise Refusal("too-large", f"the body may have {self._limit} bytes")
@@ -58,16 +67,18 @@ class TimedReceive:
     async def _next_message(self) -> Message:
         now = asyncio.get_running_loop().time
         since = now()
-        allowed = BODY_SECONDS + self._seen / BYTES_PER_SECOND
+        allowed = BODY_SECONDS + self._timed / BYTES_PER_SECOND
         left = allowed - self._waited
         try:
             async with asyncio.timeout(min(SILENCE_SECONDS, left)):
                 return await self._receive()
         except TimeoutError:
-            if self._seen == 0 or left > SILENCE_SECONDS:
+            if self._timed == 0 or left > SILENCE_SECONDS:
                 told = f"nothing came for {SILENCE_SECONDS:g} s"
+            elif self._by_line:
+                told = f"no line of it ended in {allowed:.0f} s"
             else:
-                told = f"{self._seen} bytes of it came in {allowed:.0f} s"
+                told = f"{self._timed} bytes of it came in {allowed:.0f} s"
             raise Refusal("too-slow", told) from None
         finally:
             self._waited += now() - since

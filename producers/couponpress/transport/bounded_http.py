@@ -57,7 +57,7 @@ class Bounds:
         head_bytes: how large a request's head may be: request line and headers.
         head_seconds: how long a client may take for a head.
         in_head: connections between requests or within a head, those that have waited longest first.
-        in_body: connections within a body, likewise.
+        in_body: connections within a body, those that have sent nothing of it for longest first.
     """
 
     connections: int = field(default_factory=most_connections)
@@ -139,8 +139,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.app = app
 
     def on_body(self, body: bytes) -> None:
-        """Hand a piece of the body on."""
+        """Hand a piece of the body on; who sends something waits anew."""
         self._digested = True
+        waiting = self._bounds.in_body
+        if self in waiting:
+            waiting.pop(self)
+            waiting[self] = None
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -130,5 +130,21 @@ def test_slow_clients_make_room_for_others():
             one.__exit__(None, None, None)
 
 
+def test_a_body_that_goes_on_is_not_the_one_that_makes_room():
+    begun = REQUEST.replace(b"GET /", b"POST /body")[:-2] + b"expect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+    with served(app, connections=3) as port, connected(port, begun) as live:
+        assert status(live.recv(100)) == b"100"  # the server waits for its body
+        with connected(port, begun) as silent:
+            assert status(silent.recv(100)) == b"100"
+            live.sendall(b"live")
+            assert answered(port, REQUEST) == b"200"  # what came before was read
+            with connected(port, begun) as other:
+                assert status(other.recv(100)) == b"100"
+                assert answered(port, REQUEST) == b"200"
+                live.sendall(b" body")
+                assert status(live.recv(100)) == b"200"
+                assert silent.recv(100) == b""
+
+
 def test_the_number_of_connections_fits_the_files_that_may_be_open():
     assert 16 <= most_connections() <= 1000

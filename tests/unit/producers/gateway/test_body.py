@@ -108,6 +108,31 @@ def test_a_long_body_has_time_by_what_came_of_it():
     assert took == pytest.approx(2 * BODY_SECONDS, abs=3)
 
 
+def test_a_stream_may_take_long_as_long_as_lines_come():
+    """A producer that writes a line of 30 bytes every 20 s is no slow client."""
+
+    async def read(piece, seconds, times):
+        receive = TimedReceive(slow(seconds, piece, times=times), by_line=True)
+        seen = b""
+        while True:
+            message = await receive()
+            seen += message["body"]
+            if not message["more_body"]:
+                return seen
+
+    line = b"x" * 29 + b"\n"
+    assert run_fast(read(line, SILENCE_SECONDS - 10, 200)) == line * 200
+    assert run_fast(read(b"\n", SILENCE_SECONDS - 1, 50)) == b"\n" * 50  # an empty line keeps a stream alive
+    for piece, seconds, told in (
+        (b"x", 1, "no line of it ended in 30 s"),
+        (line, SILENCE_SECONDS + 5, "nothing came for 30 s"),
+        (b"", SILENCE_SECONDS + 5, "nothing came for 30 s"),
+    ):
+        with pytest.raises(Refusal) as caught:
+            run_fast(read(piece, seconds, 10**6))
+        assert (caught.value.kind, caught.value.detail) == ("too-slow", told)
+
+
 def test_the_time_of_storing_does_not_count():
     async def read():
         receive = TimedReceive(slow(1, b"x", times=20))
