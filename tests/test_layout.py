@@ -367,7 +367,6 @@ MAY_BE_LONG = {
     "couponpress.catalog.reader": WHOLE_SENTENCES,
     "couponpress.catalog.workbook_cells": WHOLE_SENTENCES,
     "couponpress.catalog.xlsx_rows": "every element of a sheet has its handler here",
-    "couponpress.catalog.xlsx_rows": "every element of a row is taken here, in the order in which it comes",
     "couponpress.client": "the whole public face of the package is one class",
     "couponpress.keys": "every name in Redis stands here with its type and how long it lives",
     "couponpress.ledger.enqueueing": "the producer's acts share one lock",
