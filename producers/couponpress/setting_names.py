@@ -88,7 +88,7 @@ def troubles_of(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _suggestion(name: str) -> str:
     near = get_close_matches(name, SETTING_NAMES, n=1, cutoff=0.75)
-    return gettext(", did you mean %(name)s?") % {"name": ENV_PREFIX + near[0]} if near else ""
+    return gettext(" (did you mean %(name)s?)") % {"name": ENV_PREFIX + near[0]} if near else ""
 
 
 def shown_value(value: object) -> str:

@@ -11,10 +11,10 @@ from tests.builders import MCHID
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("COUPONPRESS_RATEE", "COUPONPRESS_RATEE is no setting, did you mean COUPONPRESS_RATE?"),
-        ("COUPONPRESS_REDISURL", "did you mean COUPONPRESS_REDIS_URL?"),
-        ("COUPONPRESS_QUERYRATE", "did you mean COUPONPRESS_QUERY_RATE?"),
-        ("couponpress_mch_id", "did you mean COUPONPRESS_MCHID?"),
+        ("COUPONPRESS_RATEE", "COUPONPRESS_RATEE is no setting (did you mean COUPONPRESS_RATE?)"),
+        ("COUPONPRESS_REDISURL", "(did you mean COUPONPRESS_REDIS_URL?)"),
+        ("COUPONPRESS_QUERYRATE", "(did you mean COUPONPRESS_QUERY_RATE?)"),
+        ("couponpress_mch_id", "(did you mean COUPONPRESS_MCHID?)"),
         ("COUPONPRESS_FOO", "COUPONPRESS_FOO is no setting"),
         ("COUPONPRESS_", "COUPONPRESS_ is no setting"),
     ],

@@ -53,7 +53,7 @@ class Services:
 
     def start(self, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start `couponpress WORDS`; its output goes to `NAME.log`. The fleet's own processes get a lower priority."""
-        with (self._directory / f"{words[0]}.log").open("ab") as log:
+        with self._log_of(words[0]).open("ab") as log:
             return self._started_with(words, env, log)
 
     def _started_with(
@@ -72,6 +72,9 @@ class Services:
         self._started.append((words[0], process))
         return process
 
+    def _log_of(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
+
     def let_go(self, process: subprocess.Popen[bytes]) -> None:
         """Leave a process to the caller: it may end, and is not stopped with the others."""
         self._started = [(name, one) for name, one in self._started if one is not process]
@@ -84,7 +87,7 @@ class Services:
         """
         for name, process in self._started:
             if process.poll() is not None:
-                log = self._directory / f"{name}.log"
+                log = self._log_of(name)
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
                 raise ServiceError(
                     gettext("the %(name)s ended with exit code %(returncode)s; the end of %(log)s:\n%(tail)s")
@@ -110,13 +113,21 @@ class Services:
         )
 
     def stop(self) -> None:
-        """Stop everything, the youngest first."""
-        for name, process in reversed(self._started):
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(self._stop_seconds)
-            except subprocess.TimeoutExpired:
-                sys.stderr.write(f"{name} did not stop within {self._stop_seconds:g} s and is killed\n")
-                process.kill()
-                process.wait()
+        """Stop everything, the youngest first; a second Ctrl-C meanwhile kills what is left."""
+        try:
+            for name, process in reversed(self._started):
+                self._end(name, process)
+        finally:
+            for _, process in self._started:
+                if process.poll() is None:
+                    process.kill()
+
+    def _end(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(self._stop_seconds)
+        except subprocess.TimeoutExpired:
+            sys.stderr.write(f"{name} did not stop within {self._stop_seconds:g} s and is killed\n")
+            process.kill()
+            process.wait()

@@ -54,6 +54,9 @@ class LabelledServices(Services):
         self._pumps.append(pump)
         return process
 
+    def _log_of(self, name: str) -> Path:  # noqa: ARG002 - one file for all
+        return self._directory / LOG_FILE
+
     def ended(self) -> list[tuple[str, int]]:
         """Remove the services that ended by themselves. Returns their names and exit codes."""
         gone = [(name, process) for name, process in self._started if process.poll() is not None]
