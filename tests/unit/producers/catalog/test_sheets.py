@@ -139,3 +139,12 @@ def test_the_outcomes_of_each_sheet_go_to_a_file_of_its_own(may):
         first, second = rows
     assert [cell.value for cell in first.given[:2]] == ["succeeded", "https://wxpaylogo.qpic.cn/1.png"]
     assert second.given[0].value == "not submitted"
+
+
+def test_of_several_sheets_one_may_have_no_row_but_not_all(tmp_path):
+    rows = ("visible", YUAN, ["120344", "全场", "满减券", 100, 20])
+    path = written(tmp_path / "may.xlsx", {"五月": ("visible", YUAN), "六月": rows})
+    assert offers(CatalogUpload([path], sheet="all")) == [("六月:2", "120344", 10000)]
+    path = written(tmp_path / "june.xlsx", {"五月": ("visible", YUAN), "六月": ("visible", YUAN)})
+    with pytest.raises(CatalogError, match="no sheet has a row below its header; nothing can be enqueued"):
+        offers(CatalogUpload([path], sheet="all"))
