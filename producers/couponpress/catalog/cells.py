@@ -28,7 +28,8 @@ _FOLD = re.compile(r"打?\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*折")
 #: Under a discount, 15折 may be 1.5折 or 85 % of the price by mistake; from 2.0折 on the short spelling is clear.
 _LEAST_SHORT_FOLD = 20
 _CHINESE_DIGITS = str.maketrans("一二三四五六七八九点", "123456789.")
-_HEX_COLOR = re.compile(r"#?([0-9a-f]{6}|[0-9a-f]{3})", re.IGNORECASE)
+#: Three digits alone may be what a spreadsheet has left of 000255.
+_HEX_COLOR = re.compile(r"#?[0-9a-f]{6}|#[0-9a-f]{3}|(?![0-9]{3})[0-9a-f]{3}", re.IGNORECASE)
 _RGB = re.compile(r"rgb\(\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*\)", re.IGNORECASE)
 _NO_THRESHOLD = {"无", "无门槛"}
 
@@ -221,9 +222,9 @@ def color(text: str) -> str:
     ('#ff5533', '#ff5733', '#ff5733', '#ff0000', '#FF5733')
     """
     plain = _plain(text)
-    if found := _HEX_COLOR.fullmatch(plain):
+    if _HEX_COLOR.fullmatch(plain):
         # A colour that was in the platform's form already stays as it is: the same catalog is the same bytes.
-        digits = found[1]
+        digits = plain.removeprefix("#")
         return f"#{digits}" if len(digits) == 6 else "#" + "".join(digit * 2 for digit in digits.lower())
     if found := _RGB.fullmatch(plain):
         parts = [int(part) for part in found.groups()]
