@@ -52,7 +52,7 @@ class SheetParser:
         self._at = -1
         self._of_cell: dict[str, str] = {}
         self._formula = self._taking = self._in_rows = self._in_row = False
-        self._has_value = self._has_inline = self._in_inline = self._in_extension = False
+        self._has_value = self._has_inline = self._seen_inline = self._in_inline = self._in_extension = False
         self._parts: list[str] = []
         self._length = 0
         begins: dict[str, Callable[[dict[str, str]], None]] = {
@@ -155,14 +155,17 @@ class SheetParser:
         if self._has_value:
             raise self._two_values()
         self._has_value = True
+        if self._of_cell.get("t") != "inlineStr":
+            self._has_inline = False  # the value goes before a text of its own
         self._taking = not self._has_inline
 
     def _begin_inline(self, _: dict[str, str]) -> None:
         if self._at < 0 or self._in_extension:
             return
-        if self._has_inline:
+        if self._seen_inline:
             raise self._two_values()
-        if self._of_cell.get("t") == "inlineStr":
+        self._seen_inline = True
+        if not self._has_value or self._of_cell.get("t") == "inlineStr":
             self._has_inline = self._in_inline = True
             self._parts.clear()
             self._inline.begin()
@@ -249,7 +252,7 @@ class SheetParser:
         self._filled.add(at)
         self._at, self._next = at, at + 1
         self._of_cell = attributes
-        self._formula = self._has_value = self._has_inline = False
+        self._formula = self._has_value = self._has_inline = self._seen_inline = False
         self._parts.clear()
         self._length = 0
 

@@ -294,6 +294,8 @@ def test_a_text_with_letters_that_are_struck_out_or_raised_is_no_amount(runs, ex
         (' t="inlineStr"><v>7</v><is><t>100</t></is>', 10000),
         (' t="inlineStr"><is><t>100</t></is><v>7</v>', 10000),
         ("><v>100</v><is><t>999</t></is>", 10000),
+        ("><is><t>999</t></is><v>100</v>", 10000),
+        ("><is><t>100</t></is>", 10000),
         ("><v>100</v><v>200</v>", "holds a cell with two values"),
         (' t="inlineStr"><is><t>1</t></is><is><t>2</t></is>', "holds a cell with two values"),
     ],
