@@ -55,7 +55,7 @@ check: $(STAMP) check-deploy ## format, lint and types; deploy/ by the schemas o
 
 check-deploy: $(STAMP)
 	@$(BIN)/hadolint deploy/Dockerfile
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose.users.yaml
 	@$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
 # What a fleet installs, each with its version and hashes, in the form of CycloneDX.

@@ -150,6 +150,17 @@ def promtool():
     return found
 
 
+def test_prometheus_takes_its_configuration(promtool):
+    done = subprocess.run(
+        [promtool, "check", "config", "--lint-fatal", str(DEPLOY / "prometheus" / "prometheus.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("alert", CASES)
 def test_each_alert_fires_and_clears(alert, promtool, tmp_path):
     series = CASES[alert] if "couponpress_redis_up" in CASES[alert] else UP | CASES[alert]

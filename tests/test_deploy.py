@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 from limits import parse
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from couponpress import Client
 from couponpress.setting_names import ENV_PREFIX, SETTING_NAMES
+from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.rate import bucket as bucket_module
 from couponpress_worker.rate.bucket import Bucket
-from couponpress_worker.runtime.redis_server import OPTIONS
+from couponpress_worker.runtime.redis_server import OPTIONS, command_line, free_port
 from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
@@ -116,6 +119,39 @@ def test_redis_is_asked_for_the_same_as_in_the_tests(compose):
     asked = dict(zip(words[::2], words[1::2], strict=True))
     of_a_container = {"bind"}
     assert asked == {f"--{name}": value for name, value in OPTIONS.items() if name not in of_a_container}
+
+
+def test_with_users_redis_is_started_the_same_and_each_service_is_a_user_of_its_own(compose, tmp_path):
+    over = yaml.safe_load((DEPLOY / "compose.users.yaml").read_text("utf-8"))["services"]
+    assert over.keys() == OURS | {"redis"}
+    assert over["redis"]["command"] == [
+        *compose["services"]["redis"]["command"],
+        "--aclfile",
+        "/etc/valkey/users.acl",
+    ]
+    assert over["redis"]["volumes"] == ["./users.acl:/etc/valkey/users.acl:ro"]
+    # As the page says: the merchant id and the passwords are filled in, then each URL opens a connection of its user.
+    rules = (DEPLOY / "redis" / "users.acl").read_text("utf-8").replace("1900000000", "1234567890")
+    (tmp_path / "users.acl").write_text(re.sub(r">CHANGE-ME-([\w-]+)", r">\1-secret", rules), "utf-8")
+    page = (DEPLOY / "README.md").read_text("utf-8")
+    port = free_port()
+    server = subprocess.Popen(
+        [*command_line(tmp_path, port), "--aclfile", str(tmp_path / "users.acl")], stdout=subprocess.DEVNULL
+    )
+    try:
+        for name in sorted(OURS):
+            assert over[name].keys() == {"environment"}
+            assert over[name]["environment"].keys() == {"COUPONPRESS_REDIS_URL"}
+            role = "admin" if name == "cli" else name
+            assert f"`{role.upper()}_PASSWORD`" in page
+            given = {"MCHID": "1234567890", f"{role.upper()}_PASSWORD": f"{role}-secret", "HOST": f"127.0.0.1:{port}"}
+            url = over[name]["environment"]["COUPONPRESS_REDIS_URL"].replace("@redis:6379", "@${HOST:?}")
+            filled = re.sub(r"\$\{(\w+):\?\}", lambda found, given=given: given[found[1]], url)
+            with RedisAddress.parse(filled).client(retry=Retry(ConstantBackoff(0.05), 200)) as client:
+                assert client.acl_whoami() == f"couponpress-1234567890-{role}"
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 def test_the_key_files_of_compose_are_its_secrets(compose):
@@ -317,7 +353,9 @@ def test_make_check_asks_those_who_read_these_files():
         ["make", "-n", "check", "STAMP=", "BIN=bin"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60
     ).stdout
     assert "bin/hadolint deploy/Dockerfile\n" in told
-    assert re.search(r"bin/check-jsonschema .*--builtin-schema vendor\.compose-spec deploy/compose\.yaml", told)
+    assert re.search(
+        r"bin/check-jsonschema .* vendor\.compose-spec deploy/compose\.yaml deploy/compose\.users\.yaml", told
+    )
     (asked,) = re.findall(r"bin/kubernetes-validate --strict --quiet (.*)", told)
     manifests = {path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.stem != "kustomization"}
     assert {ROOT / name for name in asked.split()} == manifests
