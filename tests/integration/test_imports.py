@@ -9,6 +9,7 @@ from tests.test_layout import SOURCES
 
 QUIET_IMPORT = """
 import os, sys
+import wsgiref.handlers  # of the standard library: it copies the whole environment, and prometheus-client imports it
 
 read, opened = [], []
 getitem = os._Environ.__getitem__

@@ -53,6 +53,8 @@ def test_a_status_loads_no_library_that_it_does_not_use(redis_url):
     assert not loaded & {"couponpress.asyncio_client", "couponpress.catalog", "couponpress.uploads.catalog_upload"}
     assert {name for name in loaded if name.startswith("couponpress_worker.")} <= {
         "couponpress_worker.cli",
+        "couponpress_worker.notify",
+        "couponpress_worker.notify.commands",
         "couponpress_worker.up",
         "couponpress_worker.up.command",
     }
