@@ -62,7 +62,7 @@ check-deploy: $(STAMP)
 SBOM := dist/couponpress.cdx.json
 sbom: $(STAMP) ## dist/couponpress.cdx.json: the list of materials, from the lock
 	@mkdir -p $(dir $(SBOM))
-	@$(BIN)/cyclonedx-py requirements requirements/worker.txt --pyproject pyproject.toml --output-reproducible -o $(SBOM)
+	@$(BIN)/cyclonedx-py requirements requirements/worker.txt --pyproject pyproject.toml --output-reproducible $(SBOM_FLAGS) -o $(SBOM)
 
 audit: ## known weaknesses of what is locked (needs pip-audit and a network)
 	pip-audit --require-hashes --disable-pip -r requirements/worker.txt

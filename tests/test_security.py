@@ -68,8 +68,9 @@ def test_the_locks_agree():
 
 
 def test_the_list_of_materials_is_the_lock(tmp_path):
-    make("sbom", f"SBOM={tmp_path / 'one.json'}")
-    make("sbom", f"SBOM={tmp_path / 'other.json'}")
+    # Without the check against the schema of CycloneDX, which takes ten times as long and which `make sbom` makes.
+    for name in ("one", "other"):
+        make("sbom", f"SBOM={tmp_path / name}.json", "SBOM_FLAGS=--no-validate")
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
     told = json.loads((tmp_path / "one.json").read_text("utf-8"))
     assert told["bomFormat"] == "CycloneDX"
