@@ -351,6 +351,17 @@ class AsyncClient:
         """
         return await self._threads.do_in_steps(partial(self._client.act_on, chosen, why=why), on_progress)
 
+    async def delete_dead_letters(
+        self, run: str | None = None, *, why: str = "", dry_run: bool = False
+    ) -> tuple[int, int]:
+        """Delete the dead letters of a run, or all of them, as `Client.delete_dead_letters`.
+
+        Raises:
+            InputError: the reason cannot be shown.
+            RedisUnavailableError: Redis did not answer.
+        """
+        return await self._threads.do(partial(self._client.delete_dead_letters, run, why=why, dry_run=dry_run))
+
     async def rate(self) -> RateInForce:
         """Return the rate at which the fleet submits now, and why."""
         return await self._threads.do(self._client.rate)

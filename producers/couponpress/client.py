@@ -691,6 +691,27 @@ class Client:
         with self._asking():
             return self._dead_letters.messages()
 
+    def delete_dead_letters(self, run: str | None = None, *, why: str = "", dry_run: bool = False) -> tuple[int, int]:
+        """Delete the dead letters of a run, or all of them and the messages too; returns how many chunks and messages.
+
+        It says that a person has seen them. Their specs have ended as expired; `redrive` sends those again.
+
+        Args:
+            run: the run's name; None: every run, and the messages.
+            why: the reason, for the audit log.
+            dry_run: only count them.
+
+        Raises:
+            InputError: the reason cannot be shown.
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            chunks = [one.chunk_id for one in self._dead_letters.chunks() if run in {None, one.run}]
+            if dry_run:
+                return len(chunks), self._dead_letters.messages_kept() if run is None else 0
+            note = Act("delete-dead-letters", self._by(why), run or "")
+            return self._dead_letters.delete(chunks, self._audit, note, messages=run is None)
+
     def rate(self) -> RateInForce:
         """Return the rate at which the fleet submits now, and why."""
         with self._asking():

@@ -38,6 +38,11 @@ COMMANDS: Final = (
         "under a new run name."
     ),
     gettext_noop(
+        "Show the dead letters of a run or of all, or delete them once their cause is known.\n"
+        "\n"
+        "Their specs have ended as expired and stay so; `couponpress redrive RUN --code DEAD_LETTER` sends them again."
+    ),
+    gettext_noop(
         "Show the rate of the running fleet, or set it by hand: at once, for all workers, without a restart.\n"
         "\n"
         "COUPONPRESS_RATE of the workers is the ceiling, unless a rate is set by hand: that one may be lower "

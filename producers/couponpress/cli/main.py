@@ -31,6 +31,7 @@ PLACES = {
     "resume": "couponpress.cli.control:resume",
     "cancel": "couponpress.cli.control:cancel",
     "redrive": "couponpress.cli.control:redrive",
+    "dead-letters": "couponpress.cli.dead_letters:dead_letters",
     "limit": "couponpress.cli.rate:limit",
     "audit": "couponpress.cli.audit:audit",
     "catalog": "couponpress.cli.catalog:app",

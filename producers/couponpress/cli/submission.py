@@ -7,6 +7,7 @@ pictures of the merchant's own it reads them once more, after the upload.
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,19 +19,17 @@ from couponpress.cli.dry_run import dry_run as show_dry_run
 from couponpress.cli.reading_progress import reading_progress
 from couponpress.cli.status import watch_run
 from couponpress.client import Client, Receipt
-from couponpress.errors import ConflictError, CouponpressError, InputError, MerchantPictureFoundError
+from couponpress.errors import CouponpressError, MerchantPictureFoundError
 from couponpress.keys import Keys, Lane
-from couponpress.language import gettext, gettext_noop, quoted
+from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.rate import per_second
 from couponpress.picture_files import PictureChoices
 from couponpress.settings import ProducerSettings, configured_rate
 from couponpress.transport.server_check import check_server
 from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress.uploads.enqueueing import enqueue_rows
 from couponpress.uploads.file_names import default_run_name
 from couponpress.uploads.picture_upload import upload_pictures
-
-#: Each conflict takes one more reading of the catalogs; so many changed rows are another catalog.
-_MOST_CONFLICTS = 20
 
 
 def submit(
@@ -136,11 +135,12 @@ def submit(
     settings = ProducerSettings.load()
     check_server(settings.redis_address, settings.redis_url_shown, Keys(settings.mchid), "producer")
     with Client(settings) as client:
+        enqueue = partial(_enqueue, client, upload, run, lane, hook)
         try:
-            receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
+            receipt = enqueue_rows(upload, enqueue, strict=strict)
         except MerchantPictureFoundError:
             upload_pictures(upload, PictureChoices(convert, private_urls), stderr())
-            receipt = _enqueue_rows(client, upload, run, lane, hook, strict=strict)
+            receipt = enqueue_rows(upload, enqueue, strict=strict)
         stderr().print(upload.report())
         for line in upload.next_commands(run):
             stderr().print(gettext("mend its rows, then: %(line)s") % {"line": line})
@@ -153,29 +153,6 @@ def submit(
         )
         ended_badly = watch_run(client, run) if watch_it and enqueued else 0
     raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
-
-
-def _enqueue_rows(
-    client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None, *, strict: bool
-) -> Receipt:
-    """Enqueue the good rows; one whose task_id is known with another body is broken, and stops no other row.
-
-    Raises:
-        ConflictError: with strict, or there are too many of them to look for each.
-    """
-    while True:
-        try:
-            return _enqueue(client, upload, run, lane, hook)
-        except ConflictError as error:
-            if upload.from_standard_input or error.task_id in upload.conflicts:
-                raise
-            where = upload.row_of(error.task_id)
-            if strict or where is None or len(upload.conflicts) >= _MOST_CONFLICTS:
-                raise InputError(f"{where}: {error}" if where else str(error)) from None
-            upload.conflicts[error.task_id] = gettext(
-                "its task_id %(task_id)s is known in run %(known_run)s with another body; give the row "
-                "another id, or submit it under a new run name"
-            ) % {"task_id": error.task_id, "known_run": quoted(error.known_run)}
 
 
 def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: str | None) -> Receipt:

@@ -97,6 +97,12 @@ class Control:
         stored = self._visibility.whole_run(caller.token, run)
         return self._client.acting_as(caller.actor).redrive(stored, outcome=outcome, code=code, why=why)
 
+    def delete_dead_letters(self, caller: Caller, why: str, *, dry_run: bool) -> tuple[int, int]:
+        """Delete every dead letter, or only count them; returns how many chunks and messages."""
+        caller.require("operate")
+        caller.require_everything()
+        return self._client.acting_as(caller.actor).delete_dead_letters(why=why, dry_run=dry_run)
+
     def set_limit(self, caller: Caller, rate: str, why: str, end: timedelta | datetime | None) -> None:
         """Set the fleet's rate; `default` goes back to the configured one."""
         caller.require("operate")

@@ -18,6 +18,13 @@ class Redriven(Shown):
     again: int
 
 
+class DeadLettersDeleted(Shown):
+    """How many dead letters were deleted, or would be."""
+
+    chunks: int
+    messages: int
+
+
 class WideHeld(Shown):
     """Whether this call held a brand, or everything."""
 
@@ -117,6 +124,12 @@ class RedriveBody(WhyBody):
         None, description="Only specs that ended so; null: all that ended badly, except failed ones."
     )
     code: str | None = Field(None, max_length=100, description="Only specs whose reason has this code.")
+
+
+class DeleteBody(WhyBody):
+    """Why, and whether only to count."""
+
+    dry_run: bool = Field(False, strict=True, description="Only count them.")
 
 
 class LimitBody(PauseBody):

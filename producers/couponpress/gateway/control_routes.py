@@ -15,6 +15,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from couponpress.gateway.control import Control, end_of
 from couponpress.gateway.control_document import (
     AuditList,
+    DeadLettersDeleted,
+    DeleteBody,
     HoldList,
     LimitBody,
     LimitShown,
@@ -100,6 +102,19 @@ def pause_everything(caller: TheCaller, control: TheControl, body: PauseBody | N
 def resume_everything(caller: TheCaller, control: TheControl, body: WhyBody | None = None) -> dict[str, Any]:
     """Releases the hold of everything; runs and brands that are held by themselves stay so."""
     return {"released": control.resume(caller, None, None, body.why if body else "")}
+
+
+@router.post(
+    "/dead-letters/delete",
+    response_model=DeadLettersDeleted,
+    responses=OF_THE_FLEET,
+    summary="Delete every dead letter",
+)
+def delete_dead_letters(caller: TheCaller, control: TheControl, body: DeleteBody | None = None) -> dict[str, Any]:
+    """Says that a person has seen them. Their specs have ended as expired; a redrive sends those again."""
+    body = body or DeleteBody.model_validate({})
+    chunks, messages = control.delete_dead_letters(caller, body.why, dry_run=body.dry_run)
+    return {"chunks": chunks, "messages": messages}
 
 
 @router.get("/holds", response_model=HoldList, responses=OF_THE_FLEET, summary="What is held, by whom and why")

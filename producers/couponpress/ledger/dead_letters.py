@@ -8,12 +8,15 @@ no spec is lost with it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
 import redis
 
 from couponpress.keys import Keys, run_of
+from couponpress.ledger.audit import Act, AuditLog
+from couponpress.ledger.scripts import ALLOW_OOM, script
 
 #: A chunk becomes a dead letter when so many leases were lost in a row and no waiting spec got an answer in between.
 LOST_LEASES = 3
@@ -90,11 +93,23 @@ def note_message(client: redis.Redis, keys: Keys, queue: str, reason: str, messa
 
 
 class DeadLetterLedger:
-    """Reads the dead letters, over a blocking client that answers in bytes."""
+    """Reads and deletes the dead letters, over a blocking client that answers in bytes."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        # A full server takes it as well: it deletes more than it writes.
+        self._delete = client.register_script(ALLOW_OOM + script("delete_dead_letters"))
+
+    def delete(self, chunk_ids: Sequence[str], audit: AuditLog, note: Act, *, messages: bool) -> tuple[int, int]:
+        """Delete these chunks from the dead letters, and with `messages` every message; returns how many of each.
+
+        The specs of such a chunk ended when it became a dead letter, and stay as they are.
+        """
+        names, values = audit.arguments(note)
+        first = [self._keys.dead_letters, self._keys.dead_letter_messages]
+        told = self._delete([*first, *names], [json.dumps(list(chunk_ids)), "1" if messages else "", *values])
+        return cast(tuple[int, int], tuple(cast(list[int], told)))
 
     def chunks(self) -> list[DeadLetterChunk]:
         """Return the dead-letter chunks, the latest first, with their runs' names."""
@@ -104,6 +119,10 @@ class DeadLetterLedger:
             name = cast(bytes | None, self._client.hget(self._keys.run(run_of(chunk_id)), "name"))
             found.append(DeadLetterChunk.read(chunk_id, name.decode() if name else "(forgotten)", text))
         return sorted(found, key=lambda one: -one.since)
+
+    def messages_kept(self) -> int:
+        """Return how many messages are kept."""
+        return self._client.xlen(self._keys.dead_letter_messages)
 
     def messages(self) -> tuple[int, list[DeadLetterMessage]]:
         """Return how many messages became dead letters in the last week or more, and the latest MESSAGES_READ."""

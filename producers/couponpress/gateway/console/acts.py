@@ -113,6 +113,22 @@ def redrive(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     return _done(console, form, "redriven")
 
 
+@router.post("/delete-dead-letters")
+def delete_dead_letters(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
+    """Delete every dead letter, once their number was typed; what came since is not meant."""
+    require(viewer, "operator")
+    counted = sum(console.control.delete_dead_letters(viewer.caller, "", dry_run=True))
+    if _text(form, "confirmed") != str(counted):
+        raise RefusedError(
+            422,
+            gettext("Nothing was done"),
+            gettext("The number that was typed is not the number of dead letters."),
+            gettext("Go back, reload the page and type it without commas."),
+        )
+    console.control.delete_dead_letters(viewer.caller, _text(form, "why"), dry_run=False)
+    return _done(console, form, "dead-letters")
+
+
 @router.post("/limit")
 def limit(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Set the limit by hand, for a time if wished, or go back to the configured one."""

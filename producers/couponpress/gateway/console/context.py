@@ -23,6 +23,7 @@ from couponpress.gateway.console.viewer import PersonRole, Viewer
 from couponpress.gateway.console.words import (
     act_names,
     navigation,
+    night_states,
     process_roles,
     process_states,
     result_names,
@@ -212,6 +213,7 @@ def fragment(request: Request, template: str, *, page: str = "", **values: Any) 
         "roles": process_roles(),
         "process_states": process_states(),
         "act_names": act_names(),
+        "night_states": night_states(),
         "result_names": result_names(),
         "selection_acts": selection_acts(),
         "selection_states": selection_states(),

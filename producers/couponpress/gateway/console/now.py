@@ -114,6 +114,8 @@ def _redis_detail(seen: Overview) -> str:
     if seen.redis.memory_max:
         told.append(gettext("of %(size)s") % {"size": size(seen.redis.memory_max)})
     told.append(gettext("keeps every write") if seen.redis.appends else gettext("may forget the last writes"))
+    if seen.redis.policy:
+        told.append(gettext("when full: %(policy)s") % {"policy": seen.redis.policy})
     if seen.redis.troubles:
         count = len(seen.redis.troubles)
         told.append(ngettext("%(num)s thing is wrong", "%(num)s things are wrong", count) % {"num": count})

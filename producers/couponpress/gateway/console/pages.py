@@ -29,6 +29,7 @@ from couponpress.gateway.console.parts import (
 from couponpress.gateway.console.specs import SpecFilter
 from couponpress.gateway.console.viewer import Viewer
 from couponpress.language import gettext
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE
 from couponpress.ledger.send_log import write_proof
 from couponpress.outcome import Outcome
 from couponpress.overview.send_rate import SPAN_SECONDS
@@ -198,6 +199,8 @@ def show_dead_letters(request: Request, console: TheConsole, viewer: Looking) ->
         "chunks": console.client.dead_letter_chunks(),
         "messages": messages,
         "message_count": count,
+        "to_delete": sum(console.client.delete_dead_letters(dry_run=True)),
+        "code": DEAD_LETTER_CODE,
     }
     return render(request, "dead_letters.html", page="dead-letters", **values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -40,12 +41,14 @@ class Scheduled:
 
     Attributes:
         skipped: whether the next night is skipped.
+        figures: what the latest night found in its source, by names for people.
     """
 
     schedule: Schedule
     next_at: str
     skipped: bool
     latest: NightRecord | None
+    figures: list[tuple[str, int]]
     trouble: str | None
 
 
@@ -75,14 +78,29 @@ def show_schedules(request: Request, console: TheConsole, viewer: Looking) -> Re
 
 def _scheduled(context: NightContext, schedule: Schedule, now: float) -> Scheduled:
     at = next(moments(schedule.cron, schedule.time_zone, now))
+    latest = context.nights.latest(schedule.name)
     record = context.nights.record(Night(schedule.name, at).run)
     return Scheduled(
         schedule,
         f"{at:%Y-%m-%d %H:%M %z}",
         record is not None and record.state == "skipped",
-        context.nights.latest(schedule.name),
+        latest,
+        _figures(latest),
         trouble_of(schedule, context.folder),
     )
+
+
+def _figures(latest: NightRecord | None) -> list[tuple[str, int]]:
+    """Return what a night found; nothing until its source is read."""
+    found = json.loads(latest.figures) if latest is not None and latest.figures else {}
+    names = {
+        "rows": gettext("rows"),
+        "changed": gettext("changed"),
+        "unchanged": gettext("unchanged"),
+        "under_way": gettext("still under way"),
+        "broken": gettext("broken"),
+    }
+    return [(name, found[key]) for key, name in names.items() if key in found]
 
 
 @router.post("/skip")

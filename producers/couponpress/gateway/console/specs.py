@@ -92,6 +92,7 @@ class SpecHistory:
         line: its line of the results.
         chunk_id: the chunk that holds it.
         body: the request's body, as it is signed and sent.
+        enqueued_at: when its chunk was enqueued, seconds since 1970; 0 when the record does not tell.
         accepted_at: when the platform accepted a spec of this chunk last, seconds since 1970; 0 when none.
         looked_for_since: since when the fleet asks for it, seconds since 1970; 0 when it does not.
         owner: the process that has its chunk in hand; empty when none.
@@ -103,6 +104,7 @@ class SpecHistory:
     line: Outcome
     chunk_id: str
     body: dict[str, Any]
+    enqueued_at: float
     accepted_at: float
     looked_for_since: float
     owner: str
@@ -155,6 +157,7 @@ class SpecReader:
             line=lines[position].line,
             chunk_id=placed.chunk_id,
             body=_body(fields, position),
+            enqueued_at=int(fields.get(b"made", b"0").partition(b".")[0]),
             accepted_at=int(fields.get(b"accepted_ms", 0)) / 1000,
             looked_for_since=int(fields.get(f"l{position}".encode(), 0)) / 1000,
             owner=fields.get(b"owner", b"").decode(),

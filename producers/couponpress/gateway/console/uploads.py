@@ -18,12 +18,13 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from couponpress.catalog import BrokenRow
-from couponpress.client import Client
+from couponpress.client import Client, Receipt
 from couponpress.errors import CouponpressError, InputError
 from couponpress.keys import Lane
 from couponpress.language import Language, gettext, speaking
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress.uploads.enqueueing import enqueue_rows
 from couponpress.uploads.file_names import default_run_name
 
 #: How long an upload is kept after it was last used.
@@ -190,8 +191,14 @@ class Uploads:
 
     def _submit(self, upload: Upload) -> None:
         reading = self._reading(upload)
-        with closing(reading.specs()) as specs:
-            receipt = self._client.enqueue_many(_own(upload, specs), run=upload.run, lane=upload.lane)
+
+        def enqueue() -> Receipt:
+            upload.good = upload.bad = 0
+            upload.broken.clear()
+            with closing(reading.specs()) as specs:
+                return self._client.enqueue_many(_own(upload, specs), run=upload.run, lane=upload.lane)
+
+        receipt = enqueue_rows(reading, enqueue, names_run=upload.brands is None)
         self._read_to_end(upload, reading)
         upload.new, upload.known, upload.phase = receipt.new, receipt.known, "submitted"
 

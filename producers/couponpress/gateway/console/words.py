@@ -57,6 +57,7 @@ def told_messages() -> dict[str, str]:
         "not-held": gettext("It was not held."),
         "cancelled": gettext("Taken back what the platform had not accepted."),
         "redriven": gettext("What ended badly is sent again."),
+        "dead-letters": gettext("The dead letters are deleted."),
         "limit": gettext("The limit is changed."),
         "skipped": gettext("The next night is skipped."),
         "started": gettext("The schedule is started now."),
@@ -86,6 +87,18 @@ def process_states() -> dict[str, str]:
         "Redis full": gettext("Redis full"),
         "stopping": gettext("stopping"),
         "stuck": gettext("stuck"),
+    }
+
+
+def night_states() -> dict[str, str]:
+    """Return where a night of a schedule is, for people."""
+    return {
+        "claimed": gettext("being read"),
+        "sent": gettext("under way"),
+        "done": gettext("done"),
+        "skipped": gettext("skipped"),
+        "failed": gettext("failed"),
+        "missed": gettext("missed"),
     }
 
 

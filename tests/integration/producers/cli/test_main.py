@@ -40,7 +40,7 @@ from tests.builders import (
 from tests.shop import shop
 
 PRODUCERS_COMMANDS = ["submit", "status", "top", "watch", "results", "pause", "resume", "cancel", "redrive", "limit"]
-PRODUCERS_COMMANDS += ["audit", "schedule", "gateway", "metrics", "notify"]
+PRODUCERS_COMMANDS += ["dead-letters", "audit", "schedule", "gateway", "metrics", "notify"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 FLEETS_COMMANDS += ["up"]
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
@@ -1058,3 +1058,18 @@ def test_many_specs_are_not_changed_without_a_word(couponpress, server, redis_ur
     assert ran.code == 2
     assert "give --yes" in ran.err
     assert "3 specs cancelled" in couponpress("cancel", "--brand", "120344", "--yes").err
+
+
+def test_dead_letters_are_shown_counted_and_deleted(couponpress, server, redis_url):
+    with redis.Redis.from_url(redis_url) as client:
+        note_message(client, KEYS, "bulk", "no hint", b"hello")
+    assert "dead letter: 1 message" in couponpress("dead-letters").out
+    assert "0 chunks and 1 message would be deleted" in couponpress("dead-letters", "--delete", "--dry-run").err
+    told = couponpress("dead-letters", "--delete")
+    assert (told.code, "give --yes" in told.err) == (2, True), "nobody is there to ask"
+    assert "0 chunks and 1 message deleted" in couponpress("dead-letters", "--delete", "--yes", "--why", "seen").err
+    assert couponpress("dead-letters").out == ""
+    with Client(producer_settings(redis_url)) as producer:
+        (entry,) = producer.audit(act="delete-dead-letters")
+    assert (entry.door, entry.why) == ("cli", "seen")
+    assert couponpress("dead-letters", "nothing").code == 2

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from couponpress import Client
+from couponpress.ledger.dead_letters import note_message
 from couponpress.ledger.moves import Move
 from tests.builders import KEYS, cut_out_body, moved, producer_settings
 from tests.running_gateway import running_gateway
@@ -206,3 +207,13 @@ def test_a_redrive_over_http_sends_what_was_asked_for(call, runs):
 
 def test_the_brands_of_a_run_go_with_it(runs, client):
     assert client.smembers(KEYS.brands("u3")) == {OWN.encode(), FOREIGN.encode()}
+
+
+def test_dead_letters_are_deleted_by_a_token_for_everything_only(call, redis_url, client):
+    note_message(client, KEYS, "bulk", "no hint", b"hello")
+    path = "/dead-letters/delete"
+    assert call("operator", "POST", path).status_code == 403
+    assert call("viewer", "POST", path).status_code == 403
+    assert call("chief", "POST", path, json={"dry_run": True}).json() == {"chunks": 0, "messages": 1}
+    assert call("chief", "POST", path, json={"why": "seen"}).json() == {"chunks": 0, "messages": 1}
+    assert call("chief", "POST", path).json() == {"chunks": 0, "messages": 0}

@@ -7,7 +7,7 @@ import redis
 
 from couponpress import Client
 from couponpress.keys import lane_of
-from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, LOST_LEASES, RECORD_LOST, DeadLetterLedger
+from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, LOST_LEASES, RECORD_LOST, DeadLetterLedger, note_message
 from couponpress.ledger.leases import GivenBack, Leased, LeaseLost, NotLeased
 from couponpress.ledger.moves import TAKE_UP_MS, Move
 from couponpress.ledger.progress import ReadingLedger
@@ -316,3 +316,28 @@ def test_a_damaged_chunk_s_picture_is_stored_although_its_row_cannot_be_read(red
     lease(redis_url, chunk)
     assert moved(redis_url, chunk, Move(0, "succeed", image_url=PICTURE)) == [True]
     assert status(client).finished
+
+
+# --- once a person has seen them --------------------------------------------------------------------------------------
+
+
+def test_dead_letters_are_counted_and_deleted_and_their_specs_stay_as_they_ended(redis_url, client, chunk):
+    other = stored(redis_url, 2, run="june", first=10)
+    for one in (chunk, other):
+        for number in range(LOST_LEASES):
+            lose(redis_url, client, one, f"worker-{number}")
+    note_message(client, KEYS, "bulk", "no hint", b"hello")
+    with Client(producer_settings(redis_url)) as producer:
+        assert producer.delete_dead_letters(dry_run=True) == (2, 1)
+        assert producer.delete_dead_letters("june", why="seen") == (1, 0)
+        assert [one.chunk_id for one in producer.dead_letter_chunks()] == [chunk]
+        assert producer.delete_dead_letters(why="seen too") == (1, 1)
+        assert producer.delete_dead_letters() == (0, 0)
+        assert (producer.dead_letter_chunks(), producer.dead_letter_messages()) == ([], (0, []))
+        told = [(entry.run, entry.result, entry.why) for entry in producer.audit(act="delete-dead-letters")]
+        assert told == [
+            ("", "nothing", ""),
+            ("", "1 chunks, 1 messages", "seen too"),
+            ("june", "1 chunks, 0 messages", "seen"),
+        ]
+        assert producer.redrive("may", code=DEAD_LETTER_CODE) == 3, "they can still be sent again"

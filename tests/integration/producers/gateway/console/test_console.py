@@ -7,11 +7,13 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+import redis
 
 from couponpress import Client
 from couponpress.gateway.tokens import add_token
+from couponpress.ledger.dead_letters import note_message
 from couponpress.outcome import State
-from tests.builders import bring_to, cut_out_body, producer_settings
+from tests.builders import KEYS, bring_to, cut_out_body, producer_settings
 from tests.running_gateway import running_gateway
 
 BRANDS = {"one": ["120344"], "two": ["120345"]}
@@ -517,3 +519,35 @@ def test_a_server_that_stops_ends_its_streams_at_once(tmp_path, redis_url):
                 pass
             assert gateway.process.wait(10) == 0
             assert time.monotonic() - began < 5
+
+
+def test_dead_letters_are_deleted_by_typing_how_many_they_are(gateway, client, redis_url):
+    with redis.Redis.from_url(redis_url) as server:
+        note_message(server, KEYS, "bulk", "no hint", b"hello")
+        note_message(server, KEYS, "bulk", "no hint", b"again")
+    with logged_in(gateway, "operator") as one:
+        page = one.get("/console/dead-letters").text
+        assert "acts/delete-dead-letters" in page
+        assert send(one, "acts/delete-dead-letters", "/console/dead-letters", confirmed="3").status_code == 422
+        answer = send(one, "acts/delete-dead-letters", "/console/dead-letters", confirmed="2", why="seen")
+        assert answer.status_code == 303
+        assert "acts/delete-dead-letters" not in one.get("/console/dead-letters").text
+    assert client.dead_letter_messages() == (0, [])
+    (entry,) = client.audit(act="delete-dead-letters")
+    assert (entry.who, entry.door, entry.why, entry.result) == ("p-operator", "console", "seen", "0 chunks, 2 messages")
+
+
+def test_a_row_that_is_known_with_another_body_is_broken_and_stops_no_other(gateway, client):
+    with logged_in(gateway, "operator") as one:
+        for text, told in [
+            (CATALOG, "40 rows are enqueued"),
+            (CATALOG.replace("r3,120344,CUT_OUT,", "r3,120345,CUT_OUT,"), "39 were known before"),
+        ]:
+            page = upload(one, text)
+            checked(one, page)
+            submitted = one.post(f"{page}/submit", data={"form_token": form_token(one.get(page).text)})
+            assert submitted.status_code == 303
+            shown = checked(one, page)
+            assert told in shown
+        assert "is known in run" in shown
+        assert "r3" in one.get(f"{page}/errors").text
