@@ -102,7 +102,9 @@ class Keys:
         return f"{self.prefix}reasons:{number}"
 
     def reasons_seen(self, number: str) -> str:
-        """HASH: `outcome code` -> when a spec of the run first and last ended so: two moments, ms, a blank between.
+        """HASH: `outcome code` -> when a spec of the run first and last ended so, and which did last.
+
+        Two moments, ms, and `chunk id/position`, with blanks between.
 
         Forgotten with the run.
         """

@@ -7,15 +7,16 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from statistics import median
-from typing import Self
+from typing import NamedTuple, Self
 
 from couponpress.gateway.tokens import add_token
 from couponpress_worker.runtime.redis_server import free_port
 from tests.benchmarks.bench import Bench, Line
-from tests.benchmarks.processes import cpu_seconds_of
+from tests.benchmarks.processes import cpu_seconds, cpu_seconds_of
 from tests.benchmarks.stage import Stage, stage
 
 SMALL = 1_000
@@ -23,6 +24,9 @@ VIEWERS = 50
 SECONDS = 8.0
 GOAL_RATIO = 1.10
 GOAL_CORE = 0.10
+#: A fleet that is watched sends as fast, and as cheaply, as one that is not, within what two windows differ by.
+GOAL_FLEET_RATIO = 1.05
+FLEET_RATE = 500
 GOAL_KB = 150.0
 GOAL_PAINT_MS = 1000.0
 _FORM_TOKEN = re.compile(r'name="form_token" value="(\w+)"')
@@ -42,15 +46,58 @@ def measure(bench: Bench) -> list[Line]:
         kilobytes = many.page_kilobytes()
         paint = [many.paint_ms() for _ in range(bench.windows)] if CHROMIUM else []
     ratio = median(loads[many]) / median(loads[few])
+    alone, watched = beside_a_fleet(bench)
     line = partial(Line, "console")
     return [
         line("CPU of the gateway while nobody looks", "core", idle),
         line(f"the same with {VIEWERS} viewers, a run of {SMALL}", "core", loads[few]),
         line(f"the same with {VIEWERS} viewers, a run of {bench.backlog}", "core", loads[many], GOAL_CORE),
         line("large by small", "ratio", [ratio], GOAL_RATIO),
+        line(
+            f"the fleet's submissions per second, unwatched by watched by {VIEWERS}",
+            "ratio",
+            [one.rate / other.rate for one, other in zip(alone, watched, strict=True)],
+            GOAL_FLEET_RATIO,
+        ),
+        line(
+            f"its CPU per submission, watched by {VIEWERS} by unwatched",
+            "ratio",
+            [other.cpu / one.cpu for one, other in zip(alone, watched, strict=True)],
+            GOAL_FLEET_RATIO,
+        ),
         line("weight of the first page with all that it loads", "kB", [kilobytes], GOAL_KB, note="not compressed"),
         *([line(f"first paint, a run of {bench.backlog}", "ms", paint, GOAL_PAINT_MS)] if paint else []),
     ]
+
+
+class Pace(NamedTuple):
+    """How fast a fleet sends: accepted submissions per second, and its workers' CPU seconds for each."""
+
+    rate: float
+    cpu: float
+
+
+def beside_a_fleet(bench: Bench) -> tuple[list[Pace], list[Pace]]:
+    """Return how a fleet sends while nobody looks and while 50 do, in turns, with the gateway always beside it."""
+    alone: list[Pace] = []
+    watched: list[Pace] = []
+    with stage(bench, "console-fleet", tls=False) as one:
+        one.enqueue(bench, int(FLEET_RATE * (2 * bench.windows * (SECONDS + 3) + 30)))
+        site = Site(one)
+        workers = one.start_workers(1)
+        one.wait_for_sending(5.0)
+        for _ in range(bench.windows):
+            for viewers, found in ((0, alone), (VIEWERS, watched)):
+                with site.watched(viewers):
+                    found.append(_pace(one, [worker.pid for worker in workers]))
+    return alone, watched
+
+
+def _pace(one: Stage, workers: list[int]) -> Pace:
+    began, accepted, used = time.monotonic(), one.sandbox.statistics()["accepted"], cpu_seconds(workers)
+    time.sleep(SECONDS)
+    specs = one.sandbox.statistics()["accepted"] - accepted
+    return Pace(specs / (time.monotonic() - began), (cpu_seconds(workers) - used) / specs)
 
 
 CHROMIUM = shutil.which("chromium")
@@ -82,12 +129,18 @@ class Site:
         connection.close()
         return body, answer.getheader("Content-Type", "")
 
-    def core(self, viewers: int) -> float:
-        """Return the share of a core that the gateway takes while so many look, for a few seconds."""
+    @contextmanager
+    def watched(self, viewers: int) -> Iterator[None]:
+        """Let so many look at the first page until the block ends."""
         with ExitStack() as streams:
             for _ in range(viewers):
                 streams.enter_context(_Stream(self._port, self._cookie))
             time.sleep(2.0)  # each is given the whole page first
+            yield
+
+    def core(self, viewers: int) -> float:
+        """Return the share of a core that the gateway takes while so many look, for a few seconds."""
+        with self.watched(viewers):
             began, before = time.monotonic(), cpu_seconds_of(self._process.pid)
             time.sleep(SECONDS)
             return (cpu_seconds_of(self._process.pid) - before) / (time.monotonic() - began)

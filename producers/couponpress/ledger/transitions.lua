@@ -25,7 +25,7 @@ local chunk = redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'cancelled', 'lost
 if not chunk[1] then return {} end
 if ARGV[6] ~= '' and chunk[6] and chunk[6] ~= ARGV[6] then return {} end -- another chunk has its id
 local states, moved, counts, answered = chunk[1], {}, {}, false
-local endings, seen, tries_spent = {}, {}, 0
+local endings, seen, seen_at, tries_spent = {}, {}, {}, 0
 local tries = (chunk[2] or '') .. string.rep('0', #states - #(chunk[2] or ''))
 local taken, refused = false, 0 -- what the platform said about specs that were sent
 local now = redis.call('TIME')
@@ -81,7 +81,10 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     if string.find('sfrxc', to, 1, true) then
       local ending = move[5] == '' and WORDS[to] or WORDS[to] .. ' ' .. move[5]
       endings[ending] = (endings[ending] or 0) + 1
-      if move[5] ~= '' and to ~= 's' then seen[ending] = (seen[ending] or 0) + 1 end
+      if move[5] ~= '' and to ~= 's' then
+        seen[ending] = (seen[ending] or 0) + 1
+        seen_at[ending] = place
+      end
     end
     if to == 'a' then
       redis.call('ZADD', KEYS[5], now_ms, ARGV[1])
@@ -103,7 +106,7 @@ end
 for reason, count in pairs(seen) do
   redis.call('HINCRBY', KEYS[3], reason, count)
   local before = redis.call('HGET', KEYS[11], reason)
-  redis.call('HSET', KEYS[11], reason, (before and string.match(before, '^%d+') or now_ms) .. ' ' .. now_ms)
+  redis.call('HSET', KEYS[11], reason, (before and string.match(before, '^%d+') or now_ms) .. ' ' .. now_ms .. ' ' .. seen_at[reason])
 end
 for ending, count in pairs(endings) do redis.call('HINCRBY', KEYS[12], ending, count) end
 if tries_spent > 0 then redis.call('HINCRBY', KEYS[12], 'tries', tries_spent) end

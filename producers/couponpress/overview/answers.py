@@ -163,9 +163,13 @@ def _reasons(counts: Stored, seen: Stored) -> tuple[Reason, ...]:
     found = []
     for reason, count in sorted(counts.items(), key=lambda item: (-int(item[1]), item[0])):
         outcome, _, code = reason.decode().partition(" ")
-        first, last = ([int(moment) / 1000 for moment in seen[reason].split()]) if reason in seen else (None, None)
-        found.append(Reason(outcome, code, int(count), first, last))
+        first, last, *places = seen[reason].decode().split() if reason in seen else ("", "")
+        found.append(Reason(outcome, code, int(count), _moment(first), _moment(last), "".join(places)))
     return tuple(found)
+
+
+def _moment(stored_ms: str) -> float | None:
+    return int(stored_ms) / 1000 if stored_ms else None
 
 
 def _totals(stored: Stored, callbacks: Stored) -> Totals:

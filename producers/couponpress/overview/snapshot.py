@@ -88,7 +88,8 @@ class LaneOverview:
 class Reason:
     """Why specs of a run ended badly: how many did, and when the first and the last of them.
 
-    A moment is None when it is not known.
+    A moment is None when it is not known. `latest` is the place of the last one, a chunk's id and a position; it may be
+    empty.
     """
 
     outcome: str
@@ -96,6 +97,7 @@ class Reason:
     count: int
     first_seen: float | None
     last_seen: float | None
+    latest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

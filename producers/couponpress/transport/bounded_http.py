@@ -120,7 +120,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._undigested > self._bounds.head_bytes:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self._in_head and self._timer is None:
+        elif self._in_head and self._undigested and self._timer is None:  # a head has begun; an answer may be under way
             self._arm(self._bounds.head_seconds)
 
     def on_headers_complete(self) -> None:

@@ -22,16 +22,19 @@ from couponpress.overview.snapshot import Reason
 RUNS_SHOWN = 50
 MOST_RUNS = 1000
 RUNS_ON_NOW = 10
+#: Reasons of a run of which the latest spec is read.
+MOST_SAMPLES = 20
 RUN_PATTERN = "[bu][0-9a-f]{1,15}"
 PHASES = tuple(State)
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonShown:
-    """Why specs of a run ended badly, and whether sending them again helps."""
+    """Why specs of a run ended badly, what the latest such spec was told, and whether sending them again helps."""
 
     reason: Reason
     helps: str
+    sample: str
 
 
 def part_of(console: Console, viewer: Viewer, name: str) -> tuple[str, dict[str, Any]]:
@@ -69,11 +72,12 @@ def run_values(console: Console, viewer: Viewer, number: str) -> dict[str, Any]:
     run = the_run(console, viewer, number)
     seen = next((one for one in console.overview.get().runs if one.number == number), None)
     reasons = seen.reasons if seen is not None else _reasons(console, number)
+    samples = console.specs.messages([one.latest for one in reasons[:MOST_SAMPLES] if one.latest])
     return {
         "run": run,
         "run_number": number,
         "phases": PHASES,
-        "reasons": [_shown(one) for one in reasons],
+        "reasons": [_shown(one, samples.get(one.latest, "")) for one in reasons],
         "eta": eta_shown(seen.eta if seen is not None else None),
     }
 
@@ -96,11 +100,11 @@ def the_run(console: Console, viewer: Viewer, number: str) -> RunStatus:
     return status
 
 
-def _shown(reason: Reason) -> ReasonShown:
+def _shown(reason: Reason, sample: str) -> ReasonShown:
     helps = {
         "expired": gettext("yes, once the cause is gone"),
         "failed": gettext("only if the platform had a fault"),
         "rejected": gettext("only after the row is mended"),
         "cancelled": gettext("yes, by submitting the catalog again"),
     }
-    return ReasonShown(reason, helps.get(reason.outcome, ""))
+    return ReasonShown(reason, helps.get(reason.outcome, ""), sample)

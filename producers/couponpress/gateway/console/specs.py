@@ -7,7 +7,7 @@ full, it says where it stopped and the next page goes on there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -162,6 +162,15 @@ class SpecReader:
             looked_for_since=int(fields.get(f"l{position}".encode(), 0)) / 1000,
             owner=fields.get(b"owner", b"").decode(),
         )
+
+    def messages(self, places: Sequence[str]) -> dict[str, str]:
+        """Return what specs were told in words when they ended, by their places: a chunk's id and a position."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for place in places:
+                chunk_id, _, position = place.partition("/")
+                pipeline.hget(self._keys.chunk(chunk_id), position)
+            records = cast(list[bytes | None], pipeline.execute())
+        return {place: json.loads(record)[2] for place, record in zip(places, records, strict=True) if record}
 
     def _chunks(self, run: str, sequences: range) -> list[dict[bytes, bytes]]:
         with self._client.pipeline(transaction=False) as pipeline:

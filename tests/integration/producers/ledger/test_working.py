@@ -349,13 +349,16 @@ def test_a_reason_tells_when_a_spec_first_and_last_ended_so(redis_url, client, c
     before = now_ms(client)
     moved(redis_url, chunk, Move(0, "reject", code="NO_AUTH"))
     (first,) = client.hvals(KEYS.reasons_seen("b1"))
-    began, last = map(int, first.split())
+    *moments, place = first.split()
+    began, last = map(int, moments)
+    assert place.decode() == f"{chunk}/0"
     assert before <= began == last <= now_ms(client)
     client.hset(KEYS.reasons_seen("b1"), "rejected NO_AUTH", f"{began - 5000} {last - 5000}")
     moved(redis_url, chunk, Move(1, "reject", code="NO_AUTH"), Move(2, "expire", code="GAVE_UP"))
-    seen = {reason: list(map(int, told.split())) for reason, told in client.hgetall(KEYS.reasons_seen("b1")).items()}
-    assert seen[b"rejected NO_AUTH"][0] == began - 5000
-    assert seen[b"rejected NO_AUTH"][1] >= last
+    seen = {reason: told.split() for reason, told in client.hgetall(KEYS.reasons_seen("b1")).items()}
+    assert int(seen[b"rejected NO_AUTH"][0]) == began - 5000
+    assert int(seen[b"rejected NO_AUTH"][1]) >= last
+    assert seen[b"rejected NO_AUTH"][2].decode() == f"{chunk}/1"
     assert set(seen) == {b"rejected NO_AUTH", b"expired GAVE_UP"}
 
 

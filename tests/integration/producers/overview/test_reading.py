@@ -73,6 +73,7 @@ def test_a_run_tells_its_counts_and_why_specs_ended_badly(redis_url, client, rea
         ("rejected", "NO_AUTH", 2),
         ("failed", "FAIL", 1),
     ]
+    assert [one.latest for one in run.reasons] == [f"{chunk}/1", f"{chunk}/2"]
     assert all(0 < one.first_seen <= one.last_seen <= now_ms(client) / 1000 for one in run.reasons)
     assert run.eta is None
 

@@ -1,5 +1,6 @@
 """What a client may cost a service: size and time of heads, connections, bodies and answers that nobody reads."""
 
+import asyncio
 import time
 
 import pytest
@@ -148,3 +149,23 @@ def test_a_body_that_goes_on_is_not_the_one_that_makes_room():
 
 def test_the_number_of_connections_fits_the_files_that_may_be_open():
     assert 16 <= most_connections() <= 1000
+
+
+@pytest.mark.parametrize("pieces", [[REQUEST], [REQUEST[:20], REQUEST[20:]]], ids=["at once", "in pieces"])
+def test_an_answer_that_takes_longer_than_a_head_may_is_not_cut(pieces):
+    async def slow(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        for _ in range(5):
+            await asyncio.sleep(0.2)
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    with served(slow, head_seconds=0.3) as port, connected(port, *pieces) as client:
+        read = b""
+        while not read.endswith(b"xxxxx"):
+            piece = client.recv(65536)
+            assert piece, f"cut after {read!r}"
+            read += piece

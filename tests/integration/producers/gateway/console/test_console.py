@@ -2,18 +2,23 @@
 
 import re
 import signal
+import socket
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
 import redis
 
 from couponpress import Client
+from couponpress.gateway.console.session import COOKIE
 from couponpress.gateway.tokens import add_token
 from couponpress.ledger.dead_letters import note_message
+from couponpress.ledger.moves import Move
 from couponpress.outcome import State
-from tests.builders import KEYS, bring_to, cut_out_body, producer_settings
+from couponpress_worker.runtime import redis_server
+from couponpress_worker.runtime.redis_server import free_port
+from tests.builders import KEYS, bring_to, cut_out_body, moved, producer_settings
 from tests.running_gateway import running_gateway
 
 BRANDS = {"one": ["120344"], "two": ["120345"]}
@@ -551,3 +556,71 @@ def test_a_row_that_is_known_with_another_body_is_broken_and_stops_no_other(gate
             assert told in shown
         assert "is known in run" in shown
         assert "r3" in one.get(f"{page}/errors").text
+
+
+def test_a_run_tells_why_specs_ended_in_words_and_whether_to_send_again(gateway, client, redis_url):
+    client.enqueue_many(specs("120344", 3), run="bad")
+    number = _runs(gateway, "bad")["bad"]
+    moves = [Move(at, "reject", code="NO_AUTH", message="a parameter is wrong") for at in range(2)]
+    assert all(moved(redis_url, f"{number}.1", *moves))
+    for language, words, helps in (("en", "a parameter is wrong", "mended"), ("zh-CN", "参数", "有用")):
+        with logged_in(gateway, "viewer", language) as one:
+            deadline = time.monotonic() + 30
+            while "NO_AUTH" not in (page := one.get(f"/console/runs/{number}").text):
+                assert time.monotonic() < deadline
+            assert words in page
+            assert helps in page
+
+
+def test_redis_away_while_somebody_looks_is_told_and_comes_back(tmp_path):
+    """Pages answer 503 with a sentence, a stream says that what is shown may be old, and both go on afterwards."""
+    port = free_port()
+    server = redis_server.start(tmp_path / "redis", port)
+    try:
+        with (
+            running_gateway(tmp_path, f"redis://127.0.0.1:{port}/0") as one,
+            logged_in(one, "chief", "zh-CN") as looking,
+            looking.stream("GET", "/console/live", params={"part": "now"}) as stream,
+        ):
+            lines = stream.iter_lines()
+            assert "event: part" in takewhile_until(lines, "event: part")
+            redis_server.stop(server)
+            assert "event: trouble" in takewhile_until(lines, "event: trouble")
+            answer = looking.get("/console/holds")
+            assert (answer.status_code, "Redis 没有响应" in answer.text) == (503, True)
+            server = redis_server.start(tmp_path / "redis", port)
+            assert "event: part" in takewhile_until(lines, "event: part")
+            assert looking.get("/console/holds").status_code == 200
+    finally:
+        redis_server.stop(server)
+
+
+def takewhile_until(lines, wanted):
+    """Read lines until the wanted one, which is returned with those before it."""
+    read = []
+    for line in lines:
+        read.append(line)
+        if line == wanted:
+            break
+    return read
+
+
+def test_ten_tabs_of_one_person_are_each_kept_up_to_date(gateway, client):
+    with logged_in(gateway, "operator") as one, ExitStack() as tabs:
+        streams = [tabs.enter_context(one.stream("GET", "/console/live", params={"part": "now"})) for _ in range(10)]
+        for stream in streams:
+            assert "event: part" in takewhile_until(stream.iter_lines(), "event: part")
+        assert one.get("/console/runs").status_code == 200
+    with logged_in(gateway, "operator") as one:
+        assert one.get("/console/").status_code == 200, "tabs that were closed hold nothing up"
+
+
+def test_a_catalog_of_500_megabytes_is_refused_before_it_is_read(gateway):
+    with logged_in(gateway, "operator", "zh-CN") as one:
+        token = form_token(one.get("/console/upload").text)
+        with socket.create_connection(("127.0.0.1", one.base_url.port), timeout=30) as raw:
+            head = f"POST /console/upload HTTP/1.1\r\nHost: x\r\nCookie: {COOKIE}={one.cookies[COOKIE]}\r\n"
+            head += f"Accept-Language: zh-CN\r\nContent-Length: {500 << 20}\r\nX-Form: {token}\r\n"
+            raw.sendall(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode())
+            answer = raw.recv(65536).decode()
+    assert answer.startswith("HTTP/1.1 413")
