@@ -85,9 +85,10 @@ def beside_a_fleet(bench: Bench) -> tuple[list[Pace], list[Pace]]:
         one.enqueue(bench, int(FLEET_RATE * (2 * bench.windows * (SECONDS + 3) + 30)))
         site = Site(one)
         workers = one.start_workers(1)
-        one.wait_for_sending(5.0)
-        for _ in range(bench.windows):
-            for viewers, found in ((0, alone), (VIEWERS, watched)):
+        one.wait_for_sending(15.0)  # until it sends evenly
+        for window in range(bench.windows):
+            turns = [(0, alone), (VIEWERS, watched)]
+            for viewers, found in turns if window % 2 else reversed(turns):  # what drifts meets both
                 with site.watched(viewers):
                     found.append(_pace(one, [worker.pid for worker in workers]))
     return alone, watched
