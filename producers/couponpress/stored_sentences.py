@@ -158,6 +158,12 @@ KNOWN: Final = (
     gettext_noop("it may forget the last writes when it restarts: set appendonly yes"),
     gettext_noop("it could not write its append-only file: look at its disk and its log"),
     gettext_noop("it could not write its snapshot: look at its disk and its log"),
+    # What an act in the audit log was about, and what came of it.
+    gettext_noop("all that match %(selection)s"),
+    gettext_noop("until %(moment)s"),
+    gettext_noop("begun, %(specs)s specs match"),
+    gettext_noop("stopped after %(specs)s specs"),
+    gettext_noop("%(specs)s specs"),
     # Why a hook was not told.
     gettext_noop("tries in vain: %(tries)s, the last one: %(reason)s"),
     gettext_noop("no answer within %(seconds)s s"),

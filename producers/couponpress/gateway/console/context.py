@@ -190,12 +190,12 @@ def require(viewer: Viewer, role: PersonRole, *, whole: bool = True) -> None:
         )
 
 
-def render(request: Request, template: str, *, page: str = "", status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
+def render(request: Request, template: str, *, page: str = "-", status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
     """Return a page."""
     return HTMLResponse(fragment(request, template, page=page, **values), status)
 
 
-def fragment(request: Request, template: str, *, page: str = "", **values: Any) -> str:  # noqa: ANN401
+def fragment(request: Request, template: str, *, page: str = "-", **values: Any) -> str:  # noqa: ANN401
     """Return a template's text, with what every page needs."""
     console = the_console(request)
     session = session_of(request, console)
