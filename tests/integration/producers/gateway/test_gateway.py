@@ -674,7 +674,7 @@ def test_metrics_are_told_to_a_token_that_is_for_every_brand(gateway, shop, othe
     told = other.get(f"{gateway.url}/metrics")
     assert told.status_code == 200
     assert told.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert 'couponpress_specs{state="waiting"} 1' in told.text.splitlines()
+    assert 'couponpress_specs{state="waiting"} 1.0' in told.text.splitlines()
 
 
 def test_metrics_are_told_to_nobody_else(gateway, shop):
