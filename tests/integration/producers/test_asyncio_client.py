@@ -37,6 +37,7 @@ ONLY_SYNC = {
     "present",
     "flight_record",
     "acts_noted",
+    "knows_brand",
     "request_durations",
     "dead_letter_chunks",
     "dead_letter_messages",
