@@ -14,14 +14,15 @@ from typing import Any, Final
 from openpyxl import Workbook
 from openpyxl.cell import Cell, WriteOnlyCell
 from openpyxl.cell.cell import ERROR_CODES, ILLEGAL_CHARACTERS_RE
-from openpyxl.styles import PatternFill
+from openpyxl.styles import Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 
-from couponpress.catalog.rows import PROBLEM, SheetCell
+from couponpress.catalog.rows import PROBLEM, MarkedText, SheetCell
 from couponpress.catalog.template import LAST_ROW_WITH_CHOICES, choices_of
 
 _REASON_WIDTH: Final = 60
+_STRUCK_OUT: Final = Font(strike=True)
 _BAD: Final = PatternFill("solid", start_color="FFFFC7CE", end_color="FFFFC7CE")
 #: What Excel allows in no sheet's name, and how long a name may be.
 _NOT_IN_TITLES: Final = re.compile(r"[\\*?:/\[\]]")
@@ -71,6 +72,9 @@ class ErrorWorkbook:
         if isinstance(value, str) and not cell.is_error:
             made.data_type = "s"  # no formula, whatever the text begins with
         made.number_format = cell.number_format
+        if cell.is_struck_out or isinstance(cell.value, MarkedText):
+            # Which letters were marked is not kept. All are struck out, so that none is read as meant by mistake.
+            made.font = _STRUCK_OUT
         if bad:
             made.fill = _BAD
         return made

@@ -1,7 +1,7 @@
 """A line of JSON becomes a row: one request body per line, with the API's own field names.
 
 A line is broken when it is no JSON object, has a key twice, holds NaN, or nests deeper than any request does. A file
-that holds one JSON array, or one object over several lines, is refused as a whole.
+that holds one JSON array, one object over several lines, or one object around the list of rows is refused as a whole.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ _OWN: Final = ("row_id", "task_id", "brand_id")
 _DEEPEST: Final = 50
 _BRACKETS: Final = re.compile(r"[\[\]{}]")
 _TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?')
+#: A request has one of these.
+_MARKS: Final = frozenset({*_OWN, "image_generation_type", LINE, TEXT})
+#: The list of rows stands at most so deep in an object that holds it, as in {"data": {"list": [...]}}.
+_DEEPEST_WRAPPER: Final = 3
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ARRAY: Final = re.compile(r"\[\s*(?:$|\{)")
 #: Makes a row in two thirds of the time that its class takes.
 _made: Final = tuple.__new__
@@ -53,7 +58,7 @@ class JsonLines:
         """Turn lines into rows; blank lines are skipped.
 
         Raises:
-            CatalogError: the first line shows that the file is JSON, but not one object per line.
+            CatalogError: the first line shows that the file is JSON, but not one request per line.
         """
         prefix, check, is_first = self._row_prefix, self._checker.of_json, True
         for line, text in enumerate(lines, 1):
@@ -113,7 +118,7 @@ class JsonLines:
 
 
 def _check_first(text: str, name: str) -> None:
-    """Refuse a file whose first line begins a JSON array or an object over several lines.
+    """Refuse a file whose first line begins a JSON array, an object over several lines, or an object around the rows.
 
     Raises:
         CatalogError: it does.
@@ -129,6 +134,37 @@ def _check_first(text: str, name: str) -> None:
             gettext("%(name)s is a JSON array; write each of its objects on one line, as `jq -c '.[]'` does.")
             % {"name": name}
         )
+
+    try:
+        path = _path_of_rows(_object_of(begun))
+    except _UnreadableError:
+        return  # a broken line, which is told as one
+    if path:
+        raise CatalogError(
+            gettext(
+                "%(name)s holds its rows in the list %(path)s of one JSON object; write each row on one line, as "
+                "`jq -c '%(path)s[]'` does."
+            )
+            % {"name": name, "path": path}
+        )
+
+
+def _path_of_rows(raw: dict[str, Any], deepest: int = _DEEPEST_WRAPPER) -> str:
+    """Return where the first list of objects stands in an object that is no request, as jq writes it; else nothing.
+
+    >>> _path_of_rows({"code": 0, "data": {"list": [{"row_id": "1"}]}})
+    '.data.list'
+    """
+    if deepest == 0 or not _MARKS.isdisjoint(raw):
+        return ""
+    for key, value in raw.items():
+        if not _PLAIN_KEY.fullmatch(key):
+            continue
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            return f".{key}"
+        if isinstance(value, dict) and (path := _path_of_rows(value, deepest - 1)):
+            return f".{key}{path}"
+    return ""
 
 
 def _is_id(text: str) -> bool:

@@ -25,6 +25,7 @@ class SheetCell(NamedTuple):
         is_error: whether `value` is the error of a formula, such as #N/A.
         is_formula_zero: whether it is the result 0 of a formula, which some programs write without calculating it.
         conditional_formats: how Excel may show it instead, by rules of conditional formatting.
+        is_struck_out: whether its font draws a line through all of it.
     """
 
     value: Any = None
@@ -32,6 +33,7 @@ class SheetCell(NamedTuple):
     is_error: bool = False
     is_formula_zero: bool = False
     conditional_formats: tuple[str, ...] = ()
+    is_struck_out: bool = False
 
 
 class MarkedText(str):

@@ -81,11 +81,12 @@ class SheetRows:
             if value is None:
                 continue
             kind, number_format = type(value), cell[1]
-            if kind is str and number_format in _AS_IT_STANDS and not (cell.is_error or cell.conditional_formats):
+            is_special = cell.is_error or cell.conditional_formats or cell.is_struck_out
+            if kind is str and number_format in _AS_IT_STANDS and not is_special:
                 texts[at] = value
                 continue
             try:
-                is_plain = (kind is float or kind is int) and number_format == _GENERAL and not cell.conditional_formats
+                is_plain = (kind is float or kind is int) and number_format == _GENERAL and not is_special
                 texts[at] = _digits(value) if is_plain else text_of(cell, unit)
                 if unit and cell.is_formula_zero:
                     notes.append(self._zero_note(name))
@@ -150,6 +151,13 @@ def _text_in(cell: SheetCell, unit: str) -> str:
     value = cell.value
     if value is None:
         return ""
+    if cell.is_struck_out:
+        raise CellError(
+            gettext(
+                "is struck out: a line is drawn through the whole cell; clear that format if the value is meant, or "
+                "take the row out"
+            )
+        )
     if isinstance(value, MarkedText):
         raise CellError(gettext("has letters that are struck out, raised or lowered; write only the text that counts"))
     if type(value) is str and not cell.is_error:

@@ -1,7 +1,7 @@
 """The text, kind and style of a cell's XML become the cell.
 
 What Excel counts as a number, a text, a truth value, an error or a date stays one. A formula's 0 that a program wrote
-without calculating it becomes `NOT_CALCULATED`.
+without calculating it becomes `NOT_CALCULATED`. A cell whose font strikes it out is marked.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ class CellsOfBook:
         Raises:
             DamagedPartError: there is no such kind, style, number or shared text.
         """
-        return self._made(text, kind, self._format(style), is_formula=is_formula)
+        made = self._made(text, kind, self._format(style), is_formula=is_formula)
+        if style in self._book.formats.struck_out and made.value is not None:
+            return made._replace(is_struck_out=True)
+        return made
 
     def never_calculated(self, style: str) -> SheetCell:
         """Return the cell of a formula without a result."""
@@ -100,7 +103,7 @@ class CellsOfBook:
         if is_zero and (self._book.recalculates or "." in text):
             # What XlsxWriter and POI write for a formula that they do not calculate; Excel itself writes 0, not 0.0.
             return SheetCell(NOT_CALCULATED, number_format, is_error=True)
-        return _new(SheetCell, (value, number_format, False, is_zero, ()))
+        return _new(SheetCell, (value, number_format, False, is_zero, (), False))
 
     def _format(self, style: str) -> str:
         found = self._book.formats.of_style.get(style)
@@ -112,7 +115,7 @@ class CellsOfBook:
 
 
 def _text_cell(text: str, number_format: str) -> SheetCell:
-    return _new(SheetCell, (text if text.strip() else None, number_format, False, False, ()))
+    return _new(SheetCell, (text if text.strip() else None, number_format, False, False, (), False))
 
 
 class _IsoDate(str):

@@ -410,6 +410,12 @@ FILES_OF_OTHERS = {
     "array.json": (f"[{OBJECT},{OBJECT}]".encode(), "refused is a JSON array"),
     "array_of_lines.jsonl": (f"[{OBJECT},\n{OBJECT}\n]".encode(), "refused is a JSON array"),
     "indented.json": (json.dumps(json.loads(OBJECT), indent=2).encode(), "refused is JSON over several lines"),
+    "wrapped.jsonl": (f'{{"data": [{OBJECT}]}}'.encode(), "refused holds its rows in the list .data of one JSON"),
+    "paged.json": (
+        f'{{"code": 0, "tags": [], "data": {{"total": 1, "list": [{OBJECT}]}}}}'.encode(),
+        "refused holds its rows in the list .data.list of one JSON object; write each row on one line, as `jq -c '.da",
+    ),
+    "odd_object.jsonl": (b'{"data": ["a"], "more": {"b": 1}}', "1 broken brand_id: is required"),
     "in_a_row.jsonl": ((OBJECT + OBJECT).encode(), "1 broken row: holds more than one JSON object"),
     "old_mac.jsonl": (f"{OBJECT}\r{OBJECT}\r".encode(), "1 broken row: holds more than one JSON object"),
     "commas.jsonl": (f"{OBJECT},".encode(), "1 broken row: has a comma behind its JSON object"),

@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from openpyxl.styles import Font
 from openpyxl.utils.cell import get_column_letter
 
 from couponpress import catalog
@@ -501,6 +502,31 @@ def test_the_bad_cell_is_coloured_and_drop_downs_stay(tmp_path):
     assert coloured == {names["品牌ID"], names["优惠范围"]}
     choices = {str(one.sqref).partition(":")[0]: one.formula1 for one in sheet.data_validations.dataValidation}
     assert choices[f"{get_column_letter(names['优惠范围'])}2"] == '"全场,单品,品类"'
+
+
+def test_text_with_struck_out_letters_comes_back_struck_out_and_is_no_amount(tmp_path):
+    """Written back as plain text, 199 (struck out) and 100 behind it would be read as the amount 199100."""
+    runs = "<is><r><rPr><strike/></rPr><t>199</t></r><r><t>100</t></r></is>"
+    book = with_cells(workbook(normal(品牌ID=None)), {at("门槛(元)"): f' t="inlineStr">{runs}'})
+    path = tmp_path / "errors.xlsx"
+    written = errors_of(book, path)
+    (row,) = read_all(path.read_bytes())[1]
+    assert any(name == "门槛(元)" and rule.startswith("is struck out") for name, rule, _ in told(row))
+    # A person writes what is meant, and clears the format.
+    names = {cell.value: cell.column for cell in written.active[1]}
+    written.active.cell(2, names["品牌ID"]).value = 120344
+    mended = written.active.cell(2, names["门槛(元)"])
+    mended.value, mended.font = 100, Font()
+    (row,) = read_all(saved(written))[1]
+    assert row.spec.combine_image.normal_coupon.threshold == 10000
+
+
+def test_a_struck_out_cell_comes_back_as_it_was(tmp_path):
+    book = openpyxl.load_workbook(io.BytesIO(workbook(normal(品牌ID=None))))
+    book.active[at("门槛(元)")].font = Font(strike=True)
+    sheet = errors_of(saved(book), tmp_path / "errors.xlsx").active
+    cell = next(one for one in sheet[2] if one.font.strike)
+    assert (cell.value, cell.data_type) == (199.9, "n")
 
 
 def test_a_title_that_excel_refuses_and_a_reason_far_to_the_right_are_written(tmp_path):

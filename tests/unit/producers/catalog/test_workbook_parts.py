@@ -6,6 +6,7 @@ import zipfile
 
 import openpyxl
 import pytest
+from openpyxl.styles import Font
 
 from couponpress.errors import CatalogError
 from tests.unit.producers.catalog.test_workbook import (
@@ -285,6 +286,51 @@ def test_a_text_with_letters_that_are_struck_out_or_raised_is_no_amount(runs, ex
         assert "has letters that are struck out, raised or lowered" in next(
             rule for name, rule, _ in problems if name == "门槛(元)"
         )
+
+
+STRUCK_FONT = Font(strike=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "number_format", "font", "is_struck"),
+    [
+        ("门槛(元)", 199.9, "General", STRUCK_FONT, True),
+        ("门槛(元)", 199.9, "0.00元", STRUCK_FONT, True),
+        ("门槛(元)", "199.9", "@", STRUCK_FONT, True),
+        ("品牌ID", 120344, "General", STRUCK_FONT, True),
+        ("商品编号", "SP-1", "General", STRUCK_FONT, True),
+        ("优惠范围", "全场", "General", STRUCK_FONT, True),
+        ("备注", "旧", "General", STRUCK_FONT, False),  # no column of ours
+        ("商品图", None, "General", STRUCK_FONT, False),  # nothing in it
+        ("门槛(元)", 199.9, "General", Font(strike=False), False),
+        ("门槛(元)", 199.9, "General", Font(underline="single"), False),
+    ],
+)
+def test_a_cell_that_its_font_strikes_out_is_not_meant(name, value, number_format, font, is_struck):
+    """A row that a person has struck out must not be sent, and neither must an old price."""
+    header = (*HEADER, "备注")
+    book = openpyxl.load_workbook(io.BytesIO(workbook((*NORMAL, "旧"), header=header)))
+    cell = book.active.cell(2, header.index(name) + 1)
+    cell.value, cell.number_format, cell.font = value, number_format, font
+    _, (row,) = read_all(saved(book))
+    if is_struck:
+        assert [(column, rule.partition(":")[0]) for column, rule, _ in told(row)] == [(name, "is struck out")]
+    else:
+        assert row.spec.combine_image.normal_coupon.threshold == 19990
+
+
+@pytest.mark.parametrize("font", [b'fontId="1" ', b""])
+def test_a_style_without_a_font_has_that_of_the_named_style_below_it(font):
+    """`applyFont` says nothing of it: Excel shows the font that is named."""
+    fonts = b"<fonts><font><strike/></font><font/></fonts>"
+    lists = b'<cellStyleXfs><xf fontId="0"/></cellStyleXfs><cellXfs><xf %bxfId="0"/></cellXfs>' % font
+    main = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    styles = b'<styleSheet xmlns="%b">%b%b</styleSheet>' % (main, fonts, lists)
+    _, (row,) = read_all(zipped(parts_of(workbook(NORMAL)) | {"xl/styles.xml": styles}))
+    if font:
+        assert row.spec.combine_image.normal_coupon.threshold == 19990
+    else:
+        assert {rule.partition(":")[0] for _, rule, _ in told(row)} == {"is struck out"}
 
 
 @pytest.mark.parametrize(
