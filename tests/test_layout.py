@@ -71,6 +71,7 @@ def within(names, *homes):
 #: All that the fleet may know of the producers' package, by its rooms and top modules.
 GROUND_FLOOR = {
     "language",
+    "library_sentences",
     "spec",
     "outcome",
     "keys",
@@ -110,7 +111,8 @@ ORDER = {
     "store rate settings events wechatpay outbound periodic timings errors help_texts",
     "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client overview uploads catalog "
     "settings transport ledger compiled_spec serialized_spec spec broken_rules results stored_sentences picture_files "
-    "outcome redis_rights keys setting_names plurals errors pydantic_sentences sentence_patterns language",
+    "outcome redis_rights keys setting_names plurals errors pydantic_sentences library_sentences sentence_patterns "
+    "language",
 }
 
 

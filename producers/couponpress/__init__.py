@@ -42,6 +42,7 @@ order in which a spec meets them:
     stored_sentences  says stored sentences, such as why something is held, in the reader's language
     sentence_patterns  translates sentences that were put together in English
     pydantic_sentences  says which rule pydantic found broken
+    library_sentences  what Redis, the network, the system and files answer, in the reader's language
     results           outcomes as CSV or JSON lines
     plurals           counts with their nouns: `1 row`, `2 rows`
 """

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from couponpress.language import current, gettext, gettext_noop, joined, quoted
+from couponpress.library_sentences import in_words as library_words
 
 #: A value of others is shown with so many letters.
 _SHOWN: Final = 80
@@ -197,7 +198,7 @@ class RedisUnavailableError(CouponpressError):
                 "COUPONPRESS_REDIS_URL; then give the same command again: what was already stored is not "
                 "stored twice."
             )
-            % {"url": url, "cause": cause}
+            % {"url": url, "cause": library_words(cause)}
         )
 
 
@@ -212,7 +213,7 @@ class RedisRefusedError(RedisUnavailableError):
                 "Redis at %(url)s refuses (%(answer)s). The cure: %(cure)s. Then give the same command "
                 "again: what was already stored is not stored twice."
             )
-            % {"url": url, "answer": answer, "cure": cure},
+            % {"url": url, "answer": library_words(answer), "cure": cure},
         )
 
 

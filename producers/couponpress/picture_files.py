@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
-from couponpress.errors import InputError, PictureError
+from couponpress.errors import InputError, PictureError, system_error
 from couponpress.language import gettext
 
 PICTURE_LIMIT_BYTES: Final = 2 * 1024 * 1024
@@ -128,7 +128,8 @@ def read_picture_file(path: str, limit_bytes: int) -> bytes:
             content = stream.read(limit_bytes + 1)
     except (OSError, ValueError) as error:
         raise PictureError(
-            gettext("cannot be read (%(reason)s)") % {"reason": getattr(error, "strerror", None) or error}
+            gettext("cannot be read (%(reason)s)")
+            % {"reason": system_error(error) if isinstance(error, OSError) else error}
         ) from None
     if len(content) > limit_bytes:
         raise PictureError(

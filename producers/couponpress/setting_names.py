@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from couponpress.language import gettext
+from couponpress.language import gettext, quoted
 
 ENV_PREFIX = "COUPONPRESS_"
 
@@ -104,5 +104,5 @@ def shown_value(value: object) -> str:
     text = str(value)
     if "@" in text or "?" in text or "-----BEGIN" in text or len(text.strip()) == 32:
         return ""
-    shown = repr(text)
+    shown = quoted(text)
     return gettext(" (got %(value)s)") % {"value": shown if len(shown) <= 80 else shown[:77] + "..."}

@@ -217,7 +217,7 @@ def set_time_zone() -> None:
     try:
         zone = ZoneInfo(_time_zone(name))
     except ValueError as error:
-        raise SettingsError(f"{ENV_PREFIX}TZ {error}{shown_value(name)}.") from None
+        raise SettingsError(gettext("%(error)s.") % {"error": f"{ENV_PREFIX}TZ {error}{shown_value(name)}"}) from None
     os.environ["TZ"] = name
     time.tzset()
     now = datetime.now(UTC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from couponpress.language import gettext_noop
+from couponpress.library_sentences import KNOWN as LIBRARIES
 from couponpress.sentence_patterns import SentencePatterns
 
 #: Each as it is stored; `%(name)s` stands for any text, which may be a known sentence itself. The first that fits.
@@ -118,6 +119,12 @@ KNOWN: Final = (
     gettext_noop("rejected %(code)s"),
     gettext_noop("expired %(code)s"),
     gettext_noop("cancelled %(code)s"),
+    # What came of an act in the audit log.
+    gettext_noop("done"),
+    gettext_noop("nothing"),
+    gettext_noop("denied"),
+    gettext_noop("begun"),
+    gettext_noop("%(rate)s until %(moment)s"),
     # What became of a spec.
     gettext_noop("taken back by `cancel` before the platform accepted it"),
     gettext_noop("the platform could not make the picture; it gives no reason"),
@@ -166,26 +173,12 @@ KNOWN: Final = (
     gettext_noop("%(specs)s specs"),
     # Why a hook was not told.
     gettext_noop("tries in vain: %(tries)s, the last one: %(reason)s"),
+    gettext_noop("not called: %(error)s"),
     gettext_noop("no answer within %(seconds)s s"),
     gettext_noop("status %(status)s, and redirects are not followed"),
 )
-#: What Python and the system say within them.
-OF_LIBRARIES: Final = (
-    gettext_noop("Error %(number)s connecting to %(address)s. %(reason)s."),
-    gettext_noop("Timeout connecting to server"),
-    gettext_noop("Timeout reading from socket"),
-    gettext_noop("Connection closed by server."),
-    gettext_noop("[Errno %(number)s] Connect call failed %(address)s"),
-    gettext_noop("Multiple exceptions: %(reasons)s"),
-    gettext_noop("[Errno %(number)s] %(reason)s"),
-    gettext_noop("Connection refused"),
-    gettext_noop("Connection reset by peer"),
-    gettext_noop("Network is unreachable"),
-    gettext_noop("No route to host"),
-    gettext_noop("Name or service not known"),
-    gettext_noop("Temporary failure in name resolution"),
-)
-_PATTERNS: Final = SentencePatterns(KNOWN + OF_LIBRARIES)
+#: What a library said may stand in any of them.
+_PATTERNS: Final = SentencePatterns((*KNOWN, *LIBRARIES))
 
 
 def in_words(stored: str) -> str:

@@ -18,6 +18,7 @@ from couponpress.catalog.rows import LINE, PROBLEM, RESULT, BrokenRow, Row
 from couponpress.compiled_spec import SpecChecker
 from couponpress.errors import CatalogError, Problem, SpecError
 from couponpress.language import gettext, quoted
+from couponpress.library_sentences import in_words as library_words
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
@@ -221,7 +222,8 @@ def _object_of(text: str) -> dict[str, Any]:
                 gettext("has a comma behind its JSON object; each line is one object by itself")
             ) from None
         raise _UnreadableError(
-            gettext("is not JSON: %(reason)s at character %(number)s") % {"reason": error.msg, "number": error.colno}
+            gettext("is not JSON: %(reason)s at character %(number)s")
+            % {"reason": library_words(error.msg), "number": error.colno}
         ) from None
     except ValueError:
         raise _UnreadableError(gettext("is not JSON that can be read: a number in it has too many digits")) from None

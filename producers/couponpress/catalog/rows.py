@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from couponpress.errors import Problem
+from couponpress.language import gettext_noop
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 
@@ -43,7 +44,7 @@ class MarkedText(str):
 
 
 #: Stands for the result of a formula that no program has calculated.
-NOT_CALCULATED: Final = "not calculated"
+NOT_CALCULATED: Final = gettext_noop("not calculated")
 
 #: A row as the catalog gave it: the cells of a table or of a workbook, a JSON object, or text that is none of these.
 Given: TypeAlias = list[str] | tuple[SheetCell, ...] | dict[str, Any] | str

@@ -187,6 +187,8 @@ def _text_is_changed(number_format: str, language: Language) -> str:  # noqa: AR
 def shown(cell: SheetCell) -> str:
     """Return a cell's value for a message to a person."""
     value = cell.value
+    if cell.is_error and value == NOT_CALCULATED:
+        return gettext(NOT_CALCULATED)
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int | float) and _is_date(cell) and 0 <= value <= _LAST_DAY:

@@ -9,18 +9,34 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from io import TextIOWrapper
-from typing import Annotated, TextIO, cast
+from typing import Annotated, Final, TextIO, cast
 
 import typer
 
 from couponpress.cli.console import BAD_INPUT, JsonOption, stderr
 from couponpress.cli.run_lines import shown_moment
 from couponpress.client import Client
-from couponpress.language import gettext, gettext_noop
+from couponpress.language import current, gettext, gettext_noop, joined
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.audit import AuditEntry
 from couponpress.ledger.moments import read_past
 from couponpress.results import BYTE_ORDER_MARK
+from couponpress.stored_sentences import in_words as stored_in_words
+
+#: The acts, in words.
+_ACTS: Final = {
+    "pause": gettext_noop("pause"),
+    "resume": gettext_noop("resume"),
+    "cancel": gettext_noop("cancel"),
+    "redrive": gettext_noop("send again"),
+    "limit": gettext_noop("change the limit"),
+    "hook": gettext_noop("set a hook"),
+    "delete-dead-letters": gettext_noop("delete dead letters"),
+    "schedule-start": gettext_noop("start a schedule"),
+    "schedule-skip": gettext_noop("skip a night"),
+    "stop": gettext_noop("stop an act"),
+    "denied": gettext_noop("denied"),
+}
 
 
 def audit(
@@ -73,12 +89,24 @@ def lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
     """Yield an entry as one line for people."""
     for entry in entries:
         moment = shown_moment(entry.at)
-        target = " ".join(part for part in (entry.shown_target, entry.detail) if part)
+        detail = stored_in_words(entry.detail)
+        target = " ".join(part for part in (_target(entry), detail) if part) or gettext("everything")
         who = ", ".join(part for part in (entry.door, entry.address) if part)
         why = f": {entry.why}" if entry.why else ""
-        target = target or gettext("everything")
-        what = f"{entry.act} {target}  {entry.result}"
+        what = f"{_act(entry.act)} {target}  {stored_in_words(entry.result)}"
         yield f"{moment}  {what}  {entry.who} ({who}){why}"
+
+
+def _act(act: str) -> str:
+    """Return an act as --act takes it, with the reader's word for it where that is another one."""
+    word = gettext(_ACTS[act]) if act in _ACTS else act
+    return act if current() == "en" or word == act else f"{word} ({act})"
+
+
+def _target(entry: AuditEntry) -> str:
+    told = [gettext("run %(run)s") % {"run": entry.run}] if entry.run else []
+    told += [gettext("brand %(brand)s") % {"brand": entry.brand}] if entry.brand else []
+    return joined(told)
 
 
 def _harmless(text: str) -> str:

@@ -27,9 +27,7 @@ BAD_INPUT: Final = 2
 RunArgument = Annotated[str | None, typer.Argument(help=gettext_noop("The run's name."), show_default=False)]
 WhyOption = Annotated[
     str,
-    typer.Option(
-        "--why", help=gettext_noop("The reason, for whoever looks later."), metavar="TEXT", show_default=False
-    ),
+    typer.Option("--why", help=gettext_noop("The reason, for whoever looks later."), show_default=False),
 ]
 UntilOption = Annotated[
     str | None,

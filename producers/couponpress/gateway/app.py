@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from couponpress.broken_rules import rule_in_words
 from couponpress.errors import CouponpressError
+from couponpress.gateway.asked_language import asked_language
 from couponpress.gateway.body import TimedReceive
 from couponpress.gateway.control import Caller, Control, address_of
 from couponpress.gateway.control_routes import router as control_router
@@ -38,6 +39,7 @@ from couponpress.gateway.selection_routes import router as selection_router
 from couponpress.gateway.selections import Selections
 from couponpress.gateway.store_troubles import store_troubles
 from couponpress.keys import Lane
+from couponpress.language import joined, speaking
 from couponpress.ledger.attribution import Actor
 
 log = logging.getLogger(__name__)
@@ -199,11 +201,14 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _tell_invalid(_: Request, error: Exception) -> Response:
-    errors = []
+    errors, told = [], []
     for detail in error.errors() if isinstance(error, RequestValidationError) else []:
         place, *name = detail["loc"]
         if detail["type"] == "json_invalid":
             return Refusal("not-json", "the body is not JSON").response()
         errors.append({"in": str(place), "parameter": ".".join(map(str, name)), "rule": rule_in_words(detail)})
-    told = ", ".join(f"{one['parameter']} {one['rule']}" for one in errors)
-    return Refusal("invalid", f"the request breaks a rule: {told}", errors=errors).response()
+        with speaking(asked_language()):
+            told.append(f"{errors[-1]['parameter']} {rule_in_words(detail)}")
+    with speaking(asked_language()):
+        every = joined(told)
+    return Refusal("invalid", f"the request breaks a rule: {every}", errors=errors).response()

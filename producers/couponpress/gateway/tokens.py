@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from couponpress.errors import InputError, SettingsError, system_error
 from couponpress.gateway.rights import ALL_RUNS, RIGHTS, Role, Token
 from couponpress.language import gettext, joined, quoted
+from couponpress.library_sentences import in_words as library_words
 from couponpress.pydantic_sentences import rule_told
 from couponpress.spec import BrandId
 
@@ -80,7 +81,9 @@ class Tokens:
         try:
             entries = _File.model_validate(tomllib.loads(text)).tokens
         except tomllib.TOMLDecodeError as error:
-            raise SettingsError(gettext("the tokens file is no TOML: %(reason)s.") % {"reason": error}) from None
+            raise SettingsError(
+                gettext("the tokens file is no TOML: %(reason)s.") % {"reason": library_words(error)}
+            ) from None
         except ValidationError as error:
             wrong = (
                 f"{'.'.join(map(str, detail['loc']))}: {rule_told(detail['msg'])}"
@@ -184,12 +187,14 @@ def add_token(
         InputError: the name is taken, or a name or a brand's id is unusable.
         SettingsError: the file is there and cannot be read.
     """
-    for what, text in [("a token's name", name), ("a namespace", namespace or name)]:
-        if not re.fullmatch(NAME_PATTERN, text) and not (text == ALL_RUNS and what == "a namespace"):
-            raise InputError(
-                gettext("%(what)s is 1 to 39 digits, letters, _ or -, got %(text)s.")
-                % {"what": what, "text": quoted(text)}
-            )
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InputError(
+            gettext("a token's name is 1 to 39 digits, letters, _ or -, got %(text)s.") % {"text": quoted(name)}
+        )
+    if namespace and namespace != ALL_RUNS and not re.fullmatch(NAME_PATTERN, namespace):
+        raise InputError(
+            gettext("a namespace is 1 to 39 digits, letters, _ or -, got %(text)s.") % {"text": quoted(namespace)}
+        )
     if role not in RIGHTS:
         raise InputError(
             gettext("a role is one of %(roles)s, got %(role)s.") % {"roles": joined(RIGHTS), "role": quoted(role)}

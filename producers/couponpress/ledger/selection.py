@@ -74,7 +74,7 @@ class Selection:
         told = {"run": self.run, "brand": self.brand, "state": ",".join(sorted(self.states)) or None}
         told |= {"code": self.code, "lane": self.lane}
         if self.older_than is not None:
-            told["older than"] = f"{self.older_than.total_seconds():.0f}s"
+            told["older-than"] = f"{self.older_than.total_seconds():.0f}s"
         return " ".join(f"{name}={text}" for name, text in told.items() if text is not None)
 
     def fields(self) -> list[str]:

@@ -70,8 +70,13 @@ def list_command(file: FileOption = None, as_json: JsonOption = False) -> None:
         if one["trouble"]:
             typer.echo(gettext("  now: %(trouble)s") % {"trouble": one["trouble"]})
         if latest := one["latest"]:
-            came = {"run": latest["run"], "state": in_words(latest["state"]), "told": in_words(latest["told"])}
-            typer.echo(gettext("  latest: %(run)s: %(state)s: %(told)s") % came)
+            came = {"run": latest["run"], "state": in_words(latest["state"])}
+            line = gettext("  latest: %(run)s: %(state)s") % came
+            typer.echo(
+                gettext("%(run)s: %(told)s") % {"run": line, "told": in_words(latest["told"])}
+                if latest["told"]
+                else line
+            )
 
 
 @app.command("next")

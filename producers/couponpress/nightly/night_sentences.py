@@ -58,10 +58,23 @@ KNOWN: Final = (
 )
 
 _PATTERNS: Final = SentencePatterns(KNOWN)
+#: Why a source cannot be read; such a sentence has commas of its own.
+FAILURES: Final = (
+    gettext_noop(
+        "[schedule.%(name)s] source: no file matches %(pattern)s from %(folder)s on this machine; put the "
+        "catalog there, or correct the glob."
+    ),
+    gettext_noop("%(where)s cannot be imported (%(reason)s); is it in PYTHONPATH?"),
+    gettext_noop("%(where)s: %(module)s has no function %(name)s."),
+    gettext_noop("its source failed: %(reason)s"),
+)
+_FAILURES: Final = SentencePatterns(FAILURES)
 
 
 def in_words(told: str) -> str:
     """Return what is stored of a night in the current language; as it is stored where a part of it is not known."""
+    if (failure := _FAILURES.in_words(told)) != told:
+        return failure
     sentences = []
     for sentence in told.split("; "):
         parts = sentence.split(", ")

@@ -19,10 +19,12 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from couponpress import catalog
+from couponpress.broken_rules import rule_in_words
 from couponpress.catalog.encodings import encoding_called
 from couponpress.errors import InputError, system_error
 from couponpress.keys import Lane
 from couponpress.language import gettext, joined, quoted
+from couponpress.library_sentences import in_words as library_words
 from couponpress.nightly.plan import Answer
 from couponpress.notify.suggestion import did_you_mean
 from couponpress.notify.target_file import read_tables
@@ -60,7 +62,7 @@ def _zone(name: str) -> ZoneInfo:
     if name not in (known := available_timezones()):
         raise ValueError(
             gettext("%(name)s is no time zone%(suggestion)s one looks like Asia/Shanghai")
-            % {"name": quoted(name), "suggestion": did_you_mean(name, known) or ";"}
+            % {"name": quoted(name), "suggestion": did_you_mean(name, known) or gettext(";")}
         )
     return ZoneInfo(name)
 
@@ -198,7 +200,7 @@ class ScheduleFile:
                 % {
                     "path": self.path,
                     "name": quoted(name),
-                    "suggestion": did_you_mean(name, self.schedules) or ";",
+                    "suggestion": did_you_mean(name, self.schedules) or gettext(";"),
                     "there": there,
                 }
             )
@@ -224,7 +226,8 @@ def read_schedules(path: Path) -> ScheduleFile:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(
-            gettext("the schedule file %(path)s is no TOML: %(reason)s.") % {"path": path, "reason": error}
+            gettext("the schedule file %(path)s is no TOML: %(reason)s.")
+            % {"path": path, "reason": library_words(error)}
         ) from None
     schedules: dict[str, Schedule] = {}
     problems = [
@@ -260,7 +263,7 @@ def _schedule(name: str, table: object) -> Schedule | list[str]:
     strange = [key for key in table if key not in KEYS]
     unknown = [
         gettext("%(key)s is not a key of a schedule%(suggestion)s %(allowed)s")
-        % {"key": quoted(key), "suggestion": did_you_mean(key, KEYS) or ";", "allowed": allowed}
+        % {"key": quoted(key), "suggestion": did_you_mean(key, KEYS) or gettext(";"), "allowed": allowed}
         for key in strange
     ]
     try:
@@ -279,7 +282,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
     told: dict[str, str] = {}
     for detail in error.errors(include_url=False):
         key = str(detail["loc"][0])
-        rule = rule_told(detail["msg"])
+        rule = rule_in_words(detail) if detail["type"] == "literal_error" else rule_told(detail["msg"])
         told[key] = gettext("is required") if detail["type"] == "missing" else _got(rule, detail)
     yield from (f"{key}: {rule}" for key, rule in told.items())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from couponpress.errors import InputError, system_error
 from couponpress.language import gettext, quoted
+from couponpress.library_sentences import in_words as library_words
 from couponpress.notify.suggestion import did_you_mean
 from couponpress.notify.target import Target, Variable, target_of
 from couponpress.notify.target_table import TargetTable
@@ -123,4 +124,6 @@ def _toml(path: Path) -> dict[str, object]:
     except UnicodeDecodeError:
         raise InputError(gettext("%(path)s is not UTF-8; save it as UTF-8.") % {"path": path}) from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(gettext("%(path)s is no TOML: %(error)s.") % {"path": path, "error": error}) from None
+        raise InputError(
+            gettext("%(path)s is no TOML: %(error)s.") % {"path": path, "error": library_words(error)}
+        ) from None

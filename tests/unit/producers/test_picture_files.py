@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from couponpress.errors import InputError, PictureError
+from couponpress.language import speaking
 from couponpress.picture_files import (
     PICTURE_LIMIT_BYTES,
     join_upload,
@@ -107,3 +108,8 @@ def _joined():
     except InputError:
         return False
     return True
+
+
+def test_why_a_file_cannot_be_read_is_told_in_chinese(tmp_path):
+    with speaking("zh_CN"), pytest.raises(PictureError, match="无法读取（没有这个文件或文件夹）"):
+        read_picture_file(str(tmp_path / "gone.jpg"), 9)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from couponpress.errors import CouponpressError
-from couponpress.language import gettext
+from couponpress.language import gettext, gettext_noop
 from couponpress.redis_rights import Role
 from couponpress_worker.doctor.finding import Finding
 from couponpress_worker.doctor.live import check_way_back
@@ -22,6 +23,8 @@ from couponpress_worker.doctor.targets import check_targets
 from couponpress_worker.settings import Secrets, Settings
 
 __all__ = ["Finding", "examine"]
+
+_SIGNER: Final = {"partner": gettext_noop("partner %(mchid)s"), "brand": gettext_noop("brand %(mchid)s")}
 
 
 def examine(*, live: bool = False, callback_url: str | None = None, role: Role = "worker") -> Iterator[Finding]:
@@ -39,9 +42,8 @@ def examine(*, live: bool = False, callback_url: str | None = None, role: Role =
             "settings", good=False, seen=str(error), cure=gettext("deploy/env.example is a file to start from")
         )
         return
-    seen = gettext("%(signs_as)s %(mchid)s, limit %(rate)s") % {
-        "signs_as": gettext(settings.signs_as),
-        "mchid": settings.mchid,
+    seen = gettext("%(who)s, limit %(rate)s") % {
+        "who": gettext(_SIGNER[settings.signs_as]) % {"mchid": settings.mchid},
         "rate": settings.rate,
     }
     yield Finding("settings", good=True, seen=seen)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from couponpress.language import gettext, gettext_noop
+from couponpress.library_sentences import in_words as library_words
 from couponpress.stored_sentences import in_words
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.doctor.finding import Finding
@@ -135,7 +136,9 @@ def _signature(answer: Answer | NoAnswer, base_url: str) -> Finding:
             return Finding(name, False, seen, gettext(blamed))
         return Finding("signature", False, seen, cure)
     cure = gettext("check COUPONPRESS_BASE_URL, the network, and the answer shown")
-    return Finding("platform", good=False, seen=f"{base_url}: {unusable(answer) or judgement}", cure=cure)
+    return Finding(
+        "platform", good=False, seen=f"{base_url}: {library_words(unusable(answer) or judgement)}", cure=cure
+    )
 
 
 def _callback_url(answer: Answer | NoAnswer, told: Told) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 import httpx
 
 from couponpress.language import Language, gettext, speaking
+from couponpress.library_sentences import in_words as library_words
 from couponpress.notify.target import Target
 from couponpress.transport.proxy import ProxyRule
 from couponpress.transport.web_address import never_called
@@ -117,7 +118,11 @@ class Sender:
                 "later", _words(error), gettext("see whether this machine reaches %(url)s") % {"url": target.shown}
             )
         except RefusedAddressError as error:
-            return Answer("refused", gettext("not called: %(error)s") % {"error": error}, gettext("name another URL"))
+            return Answer(
+                "refused",
+                gettext("not called: %(error)s") % {"error": library_words(error)},
+                gettext("name another URL"),
+            )
         except (TimeoutError, httpx.TimeoutException):
             return Answer("unknown", gettext("no answer in time"))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
@@ -137,4 +142,4 @@ def _answer_of(kind: str, status: int, body: bytes) -> Answer:
 
 
 def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return library_words(error) or type(error).__name__

@@ -18,6 +18,7 @@ import httpx
 
 from couponpress.errors import PictureError
 from couponpress.language import gettext, gettext_noop, quoted
+from couponpress.library_sentences import in_words as library_words
 from couponpress.transport.proxy import ProxyRule
 from couponpress.transport.web_address import not_public
 from couponpress_worker.outbound.checked_backend import Forbids, RefusedAddressError, Resolve
@@ -82,14 +83,15 @@ class Fetcher:
                     return await self._followed(url, limit_bytes)
             except RefusedAddressError as error:
                 raise PictureError(
-                    gettext("is not fetched: %(error)s; %(cure)s") % {"error": error, "cure": gettext(_ALLOWED_BY)}
+                    gettext("is not fetched: %(error)s; %(cure)s")
+                    % {"error": library_words(error), "cure": gettext(_ALLOWED_BY)}
                 ) from None
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
                 raise PictureError(gettext("is no URL that can be fetched (%(error)s)") % {"error": error}) from None
             except (TimeoutError, httpx.TimeoutException):
                 what = gettext("no whole picture within %(seconds)s s") % {"seconds": f"{self._seconds:g}"}
             except (_TryAgainError, httpx.HTTPError, OSError) as error:
-                what = f"{error}" or type(error).__name__
+                what = library_words(error) or type(error).__name__
             if number < TRIES:
                 await asyncio.sleep(number)
         raise PictureError(gettext("cannot be fetched (%(what)s)") % {"what": what})

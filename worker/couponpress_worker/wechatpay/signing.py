@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from cryptography.x509 import load_pem_x509_certificate
 
 from couponpress.language import gettext
+from couponpress.library_sentences import in_words as library_words
 from couponpress_worker.errors import DecryptError, KeyFileError
 
 SCHEME: Final = "WECHATPAY2-SHA256-RSA2048"
@@ -176,7 +177,7 @@ def private_key_from(pem: bytes, origin: str) -> RSAPrivateKey:
                 "%(origin)s is no usable PEM private key (%(reason)s). It should be the apiclient_key.pem of the "
                 "merchant's API certificate, without a pass phrase."
             )
-            % {"origin": origin, "reason": error}
+            % {"origin": origin, "reason": library_words(error)}
         ) from None
     if not isinstance(key, RSAPrivateKey):
         raise KeyFileError(
@@ -200,7 +201,7 @@ def public_key_from(pem: bytes, origin: str) -> RSAPublicKey:
                 "%(origin)s is no usable PEM public key (%(reason)s). It should be the pub_key.pem from the merchant "
                 "platform's API security page."
             )
-            % {"origin": origin, "reason": error}
+            % {"origin": origin, "reason": library_words(error)}
         ) from None
     if not isinstance(key, RSAPublicKey):
         raise KeyFileError(gettext("%(origin)s holds a key that is not RSA.") % {"origin": origin})

@@ -12,14 +12,8 @@ import pytest
 
 from couponpress import Client
 from tests.builders import MCHID, producer_settings
+from tests.english import english_words
 
-#: What stays as it is in every language: names of commands, files, settings, columns, codes and the platform's words.
-NAMES = re.compile(
-    r"`[^`]*`|操作人：[^，]*|couponpress [ -~]+|--[a-z-]+|COUPONPRESS_[A-Z_]+|https?://\S+|redis://\S+|docs/\S+"
-    r"|\S*\.(?:xlsx|csv|jsonl|md|et)|\b_?[a-z]+(?:_[a-z]+)+\b|#[0-9a-f]{3,6}|rgb\([^)]*\)|“[^”]*”|% off"
-    r"|(?<![A-Za-z])(?:ID|may|gone|CSV|XML|WPS|UTF-8|JSONL?|JPG|PNG|BMP|MB|GB18030|Excel|Redis|openpyxl|API|IP|worker|OFF|CUT_OUT|COMBINE_IMAGE)(?![A-Za-z])"
-)
-WORD = re.compile(r"[A-Za-z]{2,}")
 HEADER = (
     "商品编号",
     "品牌ID",
@@ -54,11 +48,6 @@ MISTAKES = [
 GOOD = ("13", "120344", "拼图", "单品", "满减券", "100", "20", "8折", "", "", "新品")
 
 
-def english(text):
-    """The words of a text that are no names."""
-    return WORD.findall(NAMES.sub(" ", text))
-
-
 @pytest.fixture
 def couponpress(redis_url, tmp_path):
     """Run the command as the colleague does, and look at what is said."""
@@ -88,7 +77,7 @@ def written(path, rows):
 def test_a_colleague_reads_no_english_sentence(couponpress, redis_url, tmp_path):
     out, err = couponpress("catalog", "template", "-o", "coupons.xlsx")
     assert "已生成 coupons.xlsx" in err
-    assert not english(out + err)
+    assert not english_words(out + err)
     said = [err]
 
     written(tmp_path / "may.xlsx", [HEADER, *(row for row, _ in MISTAKES), GOOD])
@@ -129,7 +118,59 @@ def test_a_colleague_reads_no_english_sentence(couponpress, redis_url, tmp_path)
     assert {(row["outcome"], row["message"]) for row in rows} == {("cancelled", "平台受理前已用 `cancel` 取消")}
     said += [row["message"] for row in rows]
     for text in said:
-        assert not english(text), text
+        assert not english_words(text), text
+
+
+def test_what_stands_in_files_is_said_in_chinese(couponpress, tmp_path):
+    (tmp_path / "may.csv").write_text(
+        "商品编号,品牌ID,图片类型,商品图\n1,120344,抠图,gone.jpg\n2,120344,抠图,http://127.0.0.1/1.jpg\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "may.jsonl").write_text('{"a":\n', encoding="utf-8")
+    book = openpyxl.Workbook()
+    book.active.append(HEADER)
+    book.active.append(("1", "120344", "拼图", "全场", "满减券", "=99+1", "20"))
+    book.save(tmp_path / "may.xlsx")
+    said = []
+    for name in ("may.csv", "may.jsonl", "may.xlsx"):
+        said += couponpress("submit", name, "--run", name.partition(".")[2], "--no-upload", code=1)
+    content = (tmp_path / "may.errors.csv").read_bytes()
+    assert content.startswith("\ufeff_line,_problem".encode())  # Excel and WPS read it as UTF-8
+    said += [row["_problem"] for row in csv.DictReader(content.decode("utf-8-sig").splitlines())]
+    said += [json.loads(line)["_problem"] for line in (tmp_path / "may.errors.jsonl").read_text("utf-8").splitlines()]
+    said += [row[1].value for row in openpyxl.load_workbook(tmp_path / "may.errors.xlsx").active.iter_rows(min_row=2)]
+    assert len(said) == 6 + 4
+    for text in said:
+        assert not english_words(re.sub(r"(?:--run|批次) \w+", " ", text)), text
+
+
+def test_a_schedule_started_by_hand_is_told_in_chinese(couponpress, tmp_path):
+    picture = "https://wxpaylogo.qpic.cn/wxpaylogo/1.png"
+    (tmp_path / "may.csv").write_text(
+        f"商品编号,品牌ID,图片类型,商品图\n1,120344,抠图,{picture}\n2,,抠图,{picture}\n", encoding="utf-8"
+    )
+    table = 'cron = "0 2 * * *"\ntime_zone = "Asia/Shanghai"\nsource = "{}.csv"\n'
+    schedules = f"[schedule.may]\n{table.format('may')}[schedule.gone]\n{table.format('gone')}"
+    (tmp_path / "may.toml").write_text(schedules, encoding="utf-8")
+    (tmp_path / "wrong.toml").write_text(schedules + 'on_late = "x"\nlane = "y"\n', encoding="utf-8")
+    file = ("--file", "may.toml")
+    dry_run = ("schedule", "run", "may", "--dry-run", *file)
+    told = [couponpress(*dry_run, "--json", code=1, LANG=one)[0] for one in ("C", "zh_CN")]
+    of_c, of_chinese = ({**json.loads(one), "run": "", "told": ""} for one in told)
+    assert of_c == of_chinese
+    out, err = couponpress(*dry_run, code=1)
+    assert out.startswith("1 行没有问题，1 行有问题\n")
+    said = [out, err, *couponpress("schedule", "run", "may", *file, code=1)]
+    assert "品牌ID：必填" in (tmp_path / "may.errors.csv").read_text("utf-8-sig")
+    said += couponpress("schedule", "run", "gone", *file, code=2)
+    said += couponpress("schedule", "skip", "may", *file)
+    said += couponpress("schedule", "list", *file)
+    said += couponpress("schedule", "list", "--file", "wrong.toml", code=2)
+    said += couponpress("audit")
+    names = r"(?:may|gone)-20\S+|\[schedule\.\w+\]|\S*/\S+|\S+\.toml|\S+ \([\w,. -]+\)|couponpress:"
+    keys = r"\b(?:source|lane|urgent|bulk|queue|skip|replace)\b"
+    for text in said:
+        assert not english_words(re.sub(f"{names}|{keys}", " ", text)), text
 
 
 def test_what_cannot_be_read_is_said_in_chinese(couponpress, tmp_path):
@@ -138,10 +179,10 @@ def test_what_cannot_be_read_is_said_in_chinese(couponpress, tmp_path):
     (tmp_path / "page.xlsx").write_text("<html><table></table></html>", encoding="utf-8")
     for name in ("empty.csv", "other.csv", "page.xlsx", "gone.csv", "table.et"):
         _, err = couponpress("submit", name, code=2)
-        assert not english(err.removeprefix("couponpress: ")), err
+        assert not english_words(err.removeprefix("couponpress: ")), err
     for words in (["status", "gone"], ["results", "gone"], ["watch"]):
         _, err = couponpress(*words, code=2)
-        assert not english(err.removeprefix("couponpress: ")), err
+        assert not english_words(err.removeprefix("couponpress: ")), err
 
 
 def test_programs_read_the_same_in_every_language(couponpress, redis_url, tmp_path):
@@ -183,7 +224,7 @@ def test_moments_are_told_in_the_time_zone_that_is_set(couponpress):
     out, _ = couponpress("status", COUPONPRESS_TZ="Asia/Shanghai")
     assert re.search(r"到 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\+08:00 为止", out), out
     out, _ = couponpress("audit", COUPONPRESS_TZ="America/New_York")
-    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d-0[45]:00  pause ", out), out
+    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d-0[45]:00  暂停 \(pause\) ", out), out
     _, err = couponpress("status", COUPONPRESS_TZ="Asia/Shangai", code=2)
     assert "COUPONPRESS_TZ 应为本机已知的时区，例如 Asia/Shanghai" in err
 

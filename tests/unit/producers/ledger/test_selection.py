@@ -69,7 +69,7 @@ def test_what_is_no_state_or_lane_is_refused(wrong):
 
 def test_a_filter_is_told_in_words():
     chosen = Selection.of(run="may", brand="7", states=("expired", "rejected"), older_than=timedelta(hours=2))
-    assert str(chosen) == "run=may brand=7 state=expired,rejected older than=7200s"
+    assert str(chosen) == "run=may brand=7 state=expired,rejected older-than=7200s"
 
 
 def test_only_the_fields_that_are_needed_are_read():

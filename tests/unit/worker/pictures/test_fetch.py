@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from couponpress.errors import PictureError
+from couponpress.language import speaking
 from couponpress_worker.pictures.fetch import Fetcher
 
 
@@ -49,3 +50,8 @@ def test_what_may_not_be_fetched_is_refused_without_a_connection(url, reason):
     with pytest.raises(PictureError, match=reason) as caught:
         asyncio.run(fetched(url))
     assert "secret" not in str(caught.value)
+
+
+def test_a_refusal_is_told_in_chinese():
+    with speaking("zh_CN"), pytest.raises(PictureError, match=r"127\.0\.0\.2 指向 127\.0\.0\.2，这是非公网地址"):
+        asyncio.run(fetched("http://127.0.0.2/a.png"))
