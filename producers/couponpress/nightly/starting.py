@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -178,7 +178,7 @@ class _Start:
     def changed(self) -> Generator[SerializedSpec, None, None]:
         """Yield the rows that are new or changed."""
         with closing(self.rows.specs()) as specs:
-            yield from self._diff.changed(specs)
+            yield from self._diff.changed(_told_in(self._reader, specs))
 
     def decision(self) -> Decision:
         """Return what is to be done, once every row was read."""
@@ -235,3 +235,13 @@ class _Start:
             now=self._now,
             deadline=deadline_of(self._night, self._schedule.deadline),
         )
+
+
+def _told_in(language: Language, specs: Iterator[SerializedSpec]) -> Iterator[SerializedSpec]:
+    """Yield the rows; while one is read, messages are in the language of the person who reads the broken rows."""
+    while True:
+        with speaking(language):
+            one = next(specs, None)
+        if one is None:
+            return
+        yield one
