@@ -31,7 +31,7 @@ def test_a_line_is_in_the_readers_language():
     assert told.endswith("  暂停 (pause) 批次 may 到 06:00 为止  已完成  li (cli, ops-1): =cmd()")
     assert bare.endswith("  暂停 (pause) 全部  已完成  worker (fleet)")
     assert counted.endswith("  重发 (redrive) 全部符合条件 code=X 的任务  12 个任务  worker (fleet)")
-    assert begun.endswith("  修改限速 (limit) 300/second，到 06:00 为止  已开始，1200 个任务符合  worker (fleet)")
+    assert begun.endswith("  修改限速 (limit) 300/second，到 06:00 为止  已开始，1200 个任务符合条件  worker (fleet)")
 
 
 def test_every_act_has_its_word():
