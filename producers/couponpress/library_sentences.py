@@ -59,13 +59,14 @@ KNOWN: Final = (
     gettext_noop("Invalid value"),
     gettext_noop("Invalid statement"),
     gettext_noop("Expected newline or end of document after a statement"),
+    gettext_noop("Expected ']' at the end of a table declaration"),
     gettext_noop("Expected '=' after a key in a key/value pair"),
     gettext_noop("Cannot overwrite a value"),
     gettext_noop("Cannot declare %(name)s twice"),
     gettext_noop("Unterminated string"),
     gettext_noop("Unclosed array"),
     # cryptography
-    gettext_noop("Unable to load PEM file. See %(page)s"),
+    gettext_noop("Unable to load PEM file. See %(page)s for more details. %(reason)s"),
 )
 
 _PATTERNS: Final = SentencePatterns(KNOWN)

@@ -11,8 +11,9 @@ import openpyxl
 import pytest
 
 from couponpress_worker.sandbox.credentials import read_env
+from tests.english import NAMES, english_words
 from tests.flow.test_fleet import wait_until
-from tests.integration.producers.cli.test_chinese import HEADER, MISTAKES, NAMES, english, written
+from tests.integration.producers.cli.test_chinese import HEADER, MISTAKES, written
 
 pytestmark = pytest.mark.flow
 
@@ -121,4 +122,4 @@ def test_a_colleague_gets_her_pictures_and_reads_no_english_sentence(terminal, t
 def is_english(line):
     """Whether a line holds two English words one after the other that are no names."""
     line = OF_REDIS.sub("，", line)
-    return len(english(line)) > 1 and re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", NAMES.sub("，", line)) is not None
+    return len(english_words(line)) > 1 and re.search(r"[A-Za-z]{2,} [A-Za-z]{2,}", NAMES.sub("，", line)) is not None

@@ -10,12 +10,12 @@ import pytest
 import redis
 
 from tests.builders import fleet_values
-from tests.integration.producers.cli.test_chinese import NAMES
+from tests.english import NAMES
 
 SENTENCE = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")
 #: Words of Redis, OpenSSL and the TOML reader, which are shown as they say them; directives, and names of options.
 OF_OTHERS = re.compile(
-    r"（[ -~，]+）|不是 TOML：[ -~，]+|appendonly (?:yes|no)|maxmemory-policy \w+|ACL SETUSER NAME|"
+    r"（[ -~，]+）|不是 TOML：[ -~，]+|appendonly (?:yes|no)|maxmemory-policy \w+|ACL SETUSER [a-zA-Z]+|"
     r"pip install|openssl rand -hex|[{]name[}]|'[a-z, ']+'|APIv\d|TOML|PEM|RSA"
 )
 
@@ -153,4 +153,4 @@ def test_schedules(told, tmp_path):
 
 
 def test_health(told):
-    assert "本机没有运行该服务商的 worker 或 scheduler" in told("health", code=1)
+    assert "本机没有运行该服务商的 worker 或调度器" in told("health", code=1)
