@@ -50,7 +50,7 @@ def download(
     directory: Path,
     *,
     rule: ProxyRule | None = None,
-    on_progress: Callable[[], None] = lambda: None,
+    on_progress: Callable[[bool], None] = lambda _: None,
 ) -> Downloaded:
     """Fetch the picture of every spec that succeeded, AT_ONCE at a time; what is there is skipped.
 
@@ -58,7 +58,7 @@ def download(
         outcomes: read as far as there is room for more, in constant memory.
         directory: made if need be.
         rule: which proxy a URL goes through; None goes directly.
-        on_progress: called for each picture, fetched, there or failed.
+        on_progress: called for each picture, with whether it is there now: fetched, or there before.
 
     Raises:
         InputError: the directory cannot be written.
@@ -76,9 +76,10 @@ def download(
                     future.result()
                 except PictureError as error:
                     done.failed.append((outcome.row_id, str(error)))
+                    on_progress(False)
                 else:
                     done.fetched += 1
-                on_progress()
+                    on_progress(True)
         except BaseException as error:
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -93,7 +94,7 @@ def _started(
     there: set[str],
     done: Downloaded,
     start: Callable[[Outcome], Future[None]],
-    on_progress: Callable[[], None],
+    on_progress: Callable[[bool], None],
 ) -> Iterator[tuple[Outcome, Future[None]]]:
     """Start what is to be fetched, some way ahead of the one that is yielded."""
     under_way: deque[tuple[Outcome, Future[None]]] = deque()
@@ -102,7 +103,7 @@ def _started(
             done.without += 1
         elif file_stem(outcome) in there:
             done.there += 1
-            on_progress()
+            on_progress(True)
         else:
             under_way.append((outcome, start(outcome)))
             if len(under_way) > 4 * AT_ONCE:

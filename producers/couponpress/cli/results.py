@@ -143,20 +143,20 @@ def _download(client: Client, status: RunStatus, directory: Path) -> int:
     from couponpress.cli import downloading  # noqa: PLC0415 - loads an HTTP client
 
     rule = ProducerSettings.load().proxy_rule
-    settled = 0
+    there = 0
     with picture_counter(stderr(), status.succeeded) as on_progress:
 
-        def count() -> None:
-            nonlocal settled
-            settled += 1
+        def count(is_there: bool) -> None:
+            nonlocal there
+            there += is_there
             on_progress()
 
         try:
             done = downloading.download(client.outcomes(status.run), directory, rule=rule, on_progress=count)
         except KeyboardInterrupt:
             stderr().print(
-                gettext("%(settled)s of %(succeeded)s are there; the same command goes on")
-                % {"settled": f"{settled:,}", "succeeded": counted(status.succeeded, "picture")}
+                gettext("%(there)s of %(succeeded)s are there; the same command goes on")
+                % {"there": f"{there:,}", "succeeded": counted(status.succeeded, "picture")}
             )
             raise
     for row_id, reason in done.failed[:20]:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import openpyxl
 import pytest
@@ -547,6 +548,40 @@ def test_pictures_are_downloaded_and_the_command_goes_on_where_it_stopped(coupon
     assert "row 3" in (tmp_path / "may.csv").read_text(encoding="utf-8")
 
 
+def test_ctrl_c_while_pictures_are_fetched_says_how_many_are_there(redis_url, server, tmp_path):
+    last_asked, released = threading.Event(), threading.Event()
+
+    def held_back():
+        last_asked.set()
+        released.wait(60)
+        return png(1)
+
+    pictures = [*((200, {}, png(1)) for _ in range(2)), (404, {}, b""), (200, {}, held_back)]
+    with shop({f"/{number}.png": answer for number, answer in enumerate(pictures)}) as base:
+        urls = [Move(number, "succeed", image_url=f"{base}/{number}.png") for number in range(4)]
+        moved(redis_url, stored(redis_url, 4), *urls)
+        fetching = subprocess.Popen(
+            [sys.executable, "-m", "couponpress", "results", "may", "--download", "pictures"],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID},
+        )
+        try:
+            assert last_asked.wait(60)
+            while len(list((tmp_path / "pictures").glob("row_*"))) < 2:
+                assert fetching.poll() is None
+            fetching.send_signal(signal.SIGINT)
+            _, told = fetching.communicate(timeout=30)
+        finally:
+            released.set()
+            fetching.kill()
+            fetching.communicate()
+    assert fetching.returncode == 130
+    # Those whose file was written a moment ago may not be counted yet.
+    assert re.fullmatch("[012] of 4 pictures are there; the same command goes on", told.splitlines()[-1])
+
+
 def test_results_are_a_csv_table_on_standard_output(couponpress, ended):
     ran = couponpress("results", "may")
     assert ran.code == 0
@@ -842,6 +877,7 @@ def test_ctrl_c_while_watching_ends_quietly(redis_url, server):
         watching.send_signal(signal.SIGINT)
         told = watching.stderr.read()
     assert watching.returncode == 130
+    assert told.splitlines()[-1] == "the run goes on; `couponpress watch may` shows its progress again"
     assert "Traceback" not in told
 
 

@@ -929,7 +929,8 @@ def test_whatever_happens_every_spec_ends_in_one_outcome(redis_url, client, seed
 def rejected(url, count, *, run="may", first=1):
     """Enqueue a chunk and let the platform reject all of it but the last spec, which waits."""
     chunk_id = stored(url, count + 1, run=run, first=first)
-    moves = [Move(position, "reject", tries=1, code="PARAM_ERROR", message="too long") for position in range(count)]
+    why = {"code": "PARAM_ERROR", "message": "too long", "request_id": "08F1-0"}
+    moves = [Move(position, "reject", tries=1, **why) for position in range(count)]
     assert all(moved(url, chunk_id, *moves))
     return chunk_id
 
@@ -945,8 +946,9 @@ def test_a_run_whose_first_specs_are_all_rejected_is_held(redis_url, client):
     rejected(redis_url, 1, first=201)
     (hold,) = holds_of(client).values()
     assert (hold.kind, hold.scope) == ("run", "may")
-    assert (
-        hold.reason == "the platform rejected its first 50 specs and took none, the last one with PARAM_ERROR: too long"
+    assert hold.reason == (
+        "the platform rejected its first 50 specs and took none, the last one with PARAM_ERROR: too long "
+        "(Request-ID 08F1-0)"
     )
     assert "`couponpress cancel may`" in hold.cure
     assert "`couponpress resume may`" in hold.cure

@@ -36,7 +36,7 @@ ABSENT = Answer(404, code="RESOURCE_NOT_EXISTS")
 REFUSED = Answer(403, code="RULE_LIMIT", message="a rule of business forbids it")
 NOT_AUTHORISED = Answer(403, code="NO_AUTH", message="the brand did not authorise")
 THROTTLED = Answer(429, code="RATELIMIT_EXCEEDED", retry_after_seconds=7.0)
-WRONG_KEY = Answer(401, code="SIGN_ERROR", message="签名错误")
+WRONG_KEY = Answer(401, code="SIGN_ERROR", message="签名错误", request_id="08F1-268435461")
 BROKEN = Answer(502)
 SILENT = NoAnswer("open", "timeout")
 
@@ -357,7 +357,7 @@ def test_a_wrong_key_holds_the_partner_after_one_query(redis_url, client):
     rounds(redis_url, platform)
     assert len(platform.asked) == 1
     (hold,) = ReadingLedger(client, KEYS).holds()
-    assert (hold.kind, hold.reason) == ("partner", "SIGN_ERROR: 签名错误")
+    assert (hold.kind, hold.reason) == ("partner", "SIGN_ERROR: 签名错误 (Request-ID 08F1-268435461)")
 
 
 def test_a_chunk_that_a_wrong_key_left_unasked_is_asked_about_right_after_the_release(redis_url, client):

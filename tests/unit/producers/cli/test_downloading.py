@@ -51,9 +51,9 @@ def test_every_picture_is_fetched_and_named_after_its_kind(tmp_path):
     calls = []
     with shop(answers) as base:
         outcomes = [outcome(path.strip("/"), base + path) for path in answers]
-        done = download(outcomes, tmp_path / "new" / "folder", on_progress=lambda: calls.append(1))
+        done = download(outcomes, tmp_path / "new" / "folder", on_progress=calls.append)
     assert (done.fetched, done.there, done.without, done.failed) == (53, 0, 0, [])
-    assert len(calls) == 53
+    assert calls == [True] * 53
     there = names(tmp_path / "new" / "folder")
     assert {"row_0.task-0.png", "row_gif.task-gif.gif", "row_webp.task-webp.webp"} <= set(there)
     assert (tmp_path / "new" / "folder" / "row_7.task-7.png").read_bytes() == png(7)
@@ -105,7 +105,7 @@ def test_specs_without_a_picture_are_counted(tmp_path):
 
 
 def test_what_cannot_be_fetched_is_told_and_leaves_no_file(tmp_path):
-    tries = []
+    tries, there = [], []
     answers = {
         "/absent": (404, TYPE, b""),
         "/page": (200, TYPE, b"<html>"),
@@ -126,8 +126,9 @@ def test_what_cannot_be_fetched_is_told_and_leaves_no_file(tmp_path):
     ]
     with shop(answers) as base:
         outcomes = [outcome(path.strip("/"), base + path) for path in answers]
-        done = download([*outcomes, outcome("file", "file:///etc/passwd")], tmp_path)
+        done = download([*outcomes, outcome("file", "file:///etc/passwd")], tmp_path, on_progress=there.append)
     assert len(tries) == 3
+    assert (there.count(True), there.count(False)) == (1, 7)
     assert done.fetched == 1
     assert [row_id for row_id, _ in done.failed] == [f"row {path[1:]}" for path in answers if path != "/good"] + [
         "row file"

@@ -1,6 +1,7 @@
 """What the platform refuses as a whole: what is held, when many brands mean the partner, and Redis being away."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import redis.exceptions
@@ -57,6 +58,12 @@ def test_a_wrong_set_up_holds_the_partner_with_reason_and_cure():
     halt = met(ledger, (WRONG_KEY, "7"))
     assert ledger.held == {"partner": ("SIGN_ERROR: wrong key", "mend it")}
     assert halt.stops("b1")
+
+
+def test_a_hold_tells_the_request_id_that_the_platforms_support_asks_for():
+    ledger = FakeLedger()
+    met(ledger, (replace(WRONG_KEY, request_id="08F1-268435461"), "7"))
+    assert ledger.held["partner"][0] == "SIGN_ERROR: wrong key (Request-ID 08F1-268435461)"
 
 
 def test_a_hold_is_told_with_its_cure_and_whether_it_was_the_first():
