@@ -10,9 +10,11 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 from couponpress.cli.picture_http import Way, content_of
@@ -65,28 +67,65 @@ def download(
     """
     done, stopped, there = Downloaded(), threading.Event(), _stems(directory)
     way = Way(rule or ProxyRule())
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
+    threads = _FetchThreads(AT_ONCE, stopped)
 
-        def start(outcome: Outcome) -> Future[None]:
-            return pool.submit(_fetch, way, outcome.image_url, directory / file_stem(outcome), stopped)
+    def start(outcome: Outcome) -> Future[None]:
+        return threads.submit(partial(_fetch, way, outcome.image_url, directory / file_stem(outcome), stopped))
 
-        try:
-            for outcome, future in _started(outcomes, there, done, start, on_progress):
-                try:
-                    future.result()
-                except PictureError as error:
-                    done.failed.append((outcome.row_id, str(error)))
-                    on_progress(False)
-                else:
-                    done.fetched += 1
-                    on_progress(True)
-        except BaseException as error:
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, OSError):
-                raise _unwritable(directory, error) from None
-            raise
+    try:
+        for outcome, future in _started(outcomes, there, done, start, on_progress):
+            try:
+                future.result()
+            except PictureError as error:
+                done.failed.append((outcome.row_id, str(error)))
+                on_progress(False)
+            else:
+                done.fetched += 1
+                on_progress(True)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    finally:
+        stopped.set()
+        threads.close()
     return done
+
+
+class _FetchThreads:
+    """Threads that the end of the process does not wait for.
+
+    A server that stalls would keep it for half a minute after Ctrl-C. What such a thread leaves behind is an
+    unfinished file, which the next download removes.
+    """
+
+    def __init__(self, count: int, stopped: threading.Event) -> None:
+        self._calls: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
+        self._stopped = stopped
+        self._threads = [
+            threading.Thread(target=self._run, name=f"download-{number}", daemon=True) for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, act: Callable[[], None]) -> Future[None]:
+        """Let a thread call `act`; the future has what came of it."""
+        future: Future[None] = Future()
+        self._calls.put((future, act))
+        return future
+
+    def close(self) -> None:
+        """End the threads; one that is in a call ends after it."""
+        for _ in self._threads:
+            self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None and not self._stopped.is_set():
+            future, act = call
+            try:
+                act()
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the future raises it
+                future.set_exception(error)
+            else:
+                future.set_result(None)
 
 
 def _started(
