@@ -23,7 +23,7 @@ from couponpress.transport.proxy import (
     stalled,
     unreachable,
 )
-from couponpress.transport.web_address import Address
+from couponpress.transport.web_address import Address, literal
 
 #: How long one address of a host may take to answer when the host has others.
 NEXT_ADDRESS_SECONDS: Final = 2.0
@@ -41,12 +41,19 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Connects to hosts: looks the name up, checks what it found, and goes there, or asks a proxy to."""
 
     def __init__(
-        self, proxy: Proxy | None, forbids: Forbids | None, resolve: Resolve, backend: httpcore.AsyncNetworkBackend
+        self,
+        proxy: Proxy | None,
+        forbids: Forbids | None,
+        resolve: Resolve,
+        backend: httpcore.AsyncNetworkBackend,
+        *,
+        proxy_resolves: bool = False,
     ) -> None:
         self._proxy = proxy
         self._forbids = forbids
         self._resolve = resolve
         self._backend = backend
+        self._proxy_resolves = proxy_resolves or forbids is None
 
     async def connect_tcp(
         self,
@@ -63,7 +70,9 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             httpcore.ConnectError, httpcore.ConnectTimeout: no address answers.
             httpcore.ProxyError: the proxy cannot be reached, or opens no connection.
         """
-        if self._proxy is not None and self._forbids is None:
+        if self._proxy is not None and self._proxy_resolves:
+            if (given := literal(host)) is not None:
+                self._check(host, given)
             return await self._through(self._proxy, host, port)
         addresses = await self._checked(host, port)
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
@@ -82,11 +91,14 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} cannot be looked up ({error})") from error
-        for one in addresses if self._forbids else ():
-            what = self._forbids(ipaddress.ip_address(one)) if self._forbids else None
-            if what:
-                raise RefusedAddressError(f"{host} leads to {one}, which is {what}")
+        for one in addresses:
+            self._check(host, ipaddress.ip_address(one))
         return addresses
+
+    def _check(self, host: str, address: Address) -> None:
+        what = self._forbids(address) if self._forbids else None
+        if what:
+            raise RefusedAddressError(f"{host} leads to {address}, which is {what}")
 
     async def _through(self, proxy: Proxy, host: str, port: int) -> httpcore.AsyncNetworkStream:
         """Return a connection that a proxy opened.

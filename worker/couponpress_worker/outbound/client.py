@@ -14,7 +14,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import httpcore
 import httpx
@@ -35,6 +35,7 @@ def client(
     *,
     rule: ProxyRule,
     forbids: Forbids | None = None,
+    proxy_resolves: bool = False,
     connections: int,
     seconds: float,
     headers: dict[str, str] | None = None,
@@ -46,6 +47,7 @@ def client(
     Args:
         rule: which proxy a URL goes through.
         forbids: the check of every address that a name has; None checks nothing, and lets a proxy look names up.
+        proxy_resolves: whether a proxy looks names up all the same; then only addresses in URLs are checked there.
         connections: the most that are open at once; httpx's pool becomes slow beyond some twenty.
         seconds: for each step of a call: connect, write, read; whoever bounds the whole call does so around it.
         headers: sent with every request; httpx's own are left out.
@@ -54,7 +56,15 @@ def client(
     """
     logging.getLogger("httpx").addFilter(_without_secrets)
     transport = _CheckedTransport(
-        rule, forbids, connections, resolve or resolve_name, backend or httpcore.AnyIOBackend()
+        rule,
+        connections,
+        partial(
+            CheckedBackend,
+            forbids=forbids,
+            resolve=resolve or resolve_name,
+            backend=backend or httpcore.AnyIOBackend(),
+            proxy_resolves=proxy_resolves,
+        ),
     )
     made = httpx.AsyncClient(transport=transport, trust_env=False, timeout=seconds, follow_redirects=False)
     made.headers = httpx.Headers(headers)
@@ -69,16 +79,12 @@ class _CheckedTransport(httpx.AsyncBaseTransport):
     def __init__(
         self,
         rule: ProxyRule,
-        forbids: Forbids | None,
         connections: int,
-        resolve: Resolve,
-        backend: httpcore.AsyncNetworkBackend,
+        backend_for: Callable[[Proxy | None], CheckedBackend],
     ) -> None:
         self._rule = rule
-        self._forbids = forbids
         self._connections = connections
-        self._resolve = resolve
-        self._backend = backend
+        self._backend_for = backend_for
         self._pools: dict[Proxy | None, httpcore.AsyncConnectionPool] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -110,7 +116,7 @@ class _CheckedTransport(httpx.AsyncBaseTransport):
                 ssl_context=_ssl_context(),
                 max_connections=self._connections,
                 max_keepalive_connections=0,
-                network_backend=CheckedBackend(proxy, self._forbids, self._resolve, self._backend),
+                network_backend=self._backend_for(proxy),
             )
         return self._pools[proxy]
 

@@ -1,9 +1,9 @@
 """Fetches a picture from a URL that somebody else wrote into a catalog.
 
-Only http and https URLs are fetched, from public addresses only unless private ones are allowed, of a picture's content
-type, within a size and a time. `outbound` checks every address that a host's name has and connects to a checked one.
-Redirects are followed here, a few of them, and each passes the same checks. A server or a proxy that fails is tried
-again twice.
+Only http and https URLs are fetched, of a picture's content type, within a size and a time. Addresses must be public or
+of a private network where that is allowed; link-local, multicast and reserved ones are never called. `outbound` checks
+every address that a host's name has and connects to a checked one. Redirects are followed here, a few of them, and each
+passes the same checks. A server or a proxy that fails is tried again twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from couponpress.errors import PictureError
 from couponpress.language import gettext, gettext_noop, quoted
 from couponpress.library_sentences import in_words as library_words
 from couponpress.transport.proxy import ProxyRule
-from couponpress.transport.web_address import not_public
+from couponpress.transport.web_address import never_called, not_public
 from couponpress_worker.outbound.checked_backend import Forbids, RefusedAddressError, Resolve
 from couponpress_worker.outbound.client import client
 
@@ -52,7 +52,7 @@ class Fetcher:
         """Keep the values; nothing is opened yet.
 
         Args:
-            private_urls: fetch from addresses that are not public too.
+            private_urls: fetch from private networks too; a proxy then looks names up.
             rule: which proxy a URL goes through; None goes directly.
             seconds: for one picture, redirects included, one try.
             connections: the most that are open at once; at most TO_ONE_HOST of them to one host.
@@ -60,10 +60,12 @@ class Fetcher:
             resolve: looks names up; None asks the system.
         """
         self._seconds = seconds
+        self._private_urls = private_urls
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(TO_ONE_HOST))
         self._client = client(
             rule=rule or ProxyRule(),
-            forbids=None if private_urls else forbids,
+            forbids=never_called if private_urls else forbids,
+            proxy_resolves=private_urls,
             connections=connections,
             seconds=seconds,
             headers=_HEADERS,
@@ -82,6 +84,8 @@ class Fetcher:
                 async with asyncio.timeout(self._seconds):
                     return await self._followed(url, limit_bytes)
             except RefusedAddressError as error:
+                if self._private_urls:
+                    raise PictureError(gettext("is not fetched: %(error)s") % {"error": library_words(error)}) from None
                 raise PictureError(
                     gettext("is not fetched: %(error)s; %(cure)s")
                     % {"error": library_words(error), "cure": gettext(_ALLOWED_BY)}

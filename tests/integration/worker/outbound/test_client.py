@@ -146,6 +146,19 @@ def test_without_a_check_the_proxy_looks_names_up():
         assert proxy.asked == [f"CONNECT only.proxy:{port}"]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.2", "2130706434", "[::ffff:127.0.0.2]"])
+def test_a_proxy_that_looks_names_up_is_not_asked_for_an_address_that_is_forbidden(host):
+    recorded = Recorded()
+    rule = ProxyRule.of({"COUPONPRESS_PROXY": "http://127.0.0.1:9"})
+    options = {"rule": rule, "backend": recorded, "proxy_resolves": True}
+    with pytest.raises(RefusedAddressError, match="which is forbidden here"):
+        got(f"http://{host}/", forbids=lambda _: "forbidden here", **options)
+    assert recorded.asked == []
+    with pytest.raises(httpx.ProxyError):
+        got("http://only.proxy/", forbids=lambda _: "forbidden here", **options)
+    assert recorded.asked == ["127.0.0.1:9"]
+
+
 def test_tls_verifies_the_name_through_a_proxy_and_directly(tmp_path, monkeypatch):
     with running(tmp_path / "sandbox", tls=True) as sandbox, ConnectProxy() as proxy:
         url = sandbox.environment["COUPONPRESS_BASE_URL"]

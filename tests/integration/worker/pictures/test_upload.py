@@ -16,7 +16,7 @@ import redis
 from PIL import Image
 
 from couponpress import Client, ProducerSettings
-from couponpress.errors import InputError, RedisUnavailableError, SettingsError
+from couponpress.errors import InputError, PictureError, RedisUnavailableError, SettingsError
 from couponpress.keys import Keys
 from couponpress.picture_files import PICTURE_LIMIT_BYTES, PictureChoices
 from couponpress.transport.web_address import not_public
@@ -282,6 +282,28 @@ def test_a_redirect_to_a_private_network_is_not_followed(sandbox, upload, monkey
     assert good.url
     assert "127.0.0.2 leads to 127.0.0.2, which is no public address" in moved.reason
     assert received(sandbox) == 1
+
+
+def test_private_networks_do_not_mean_a_cloud_s_metadata_service():
+    """The resolver is the test's own, and names the shop's address first: nothing else could be connected to."""
+    fetched = []
+
+    async def resolve(host, port):
+        return ["127.0.0.1", "169.254.169.254"]
+
+    async def fetch(url):
+        fetcher = Fetcher(private_urls=True, resolve=resolve)
+        try:
+            await fetcher.fetch(url, 1000)
+        finally:
+            await fetcher.aclose()
+
+    answer = (200, PICTURE_TYPE, lambda: fetched.append(1) or png(1))
+    with shop({"/a.png": answer}) as base, pytest.raises(PictureError) as refused:
+        asyncio.run(fetch(f"{base.replace('127.0.0.1', 'shop.example')}/a.png"))
+    told = "is not fetched: shop.example leads to 169.254.169.254, which is a link-local address"
+    assert str(refused.value) == told
+    assert not fetched
 
 
 def test_a_server_that_never_ends_is_left():
