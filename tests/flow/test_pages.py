@@ -167,6 +167,23 @@ def test_the_page_of_hooks(session):
     assert "run hooked: 3 enqueued" in said
 
 
+def test_the_page_of_operations(session):
+    """After the first catalog, whose run these commands name."""
+    looks, acts = blocks("docs/operations.md", "sh")
+    said = session.type(f". .venv/bin/activate && . up/env\n{looks}")
+    assert "autumn: 3/3 ended" in said
+    session.type(f". .venv/bin/activate && . up/env\n{acts}")
+
+
+def test_the_page_of_the_console(session):
+    """Up to its last line, which starts another gateway."""
+    (script,) = blocks("docs/console.md", "sh")
+    *lines, last = script.splitlines()
+    assert last.startswith("couponpress gateway ")
+    session.type("\n".join([". .venv/bin/activate && . up/env", *lines]))
+    assert "ops" in (session.home / "tokens.toml").read_text()
+
+
 def test_the_page_of_the_sandbox(session):
     start, faults, ask = blocks("docs/sandbox.md", "sh")
     # Terminal one has the page's ports.
