@@ -36,6 +36,10 @@ SocketOptions = Iterable[tuple[int, int, int] | tuple[int, int, bytes | bytearra
 class RefusedAddressError(OSError):
     """A name leads to an address that may not be called."""
 
+    def __init__(self, host: str, address: Address, what: str) -> None:
+        super().__init__(f"{host} leads to {address}, which is {what}")
+        self.address = address
+
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Connects to hosts: looks the name up, checks what it found, and goes there, or asks a proxy to."""
@@ -98,7 +102,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     def _check(self, host: str, address: Address) -> None:
         what = self._forbids(address) if self._forbids else None
         if what:
-            raise RefusedAddressError(f"{host} leads to {address}, which is {what}")
+            raise RefusedAddressError(host, address, what)
 
     async def _through(self, proxy: Proxy, host: str, port: int) -> httpcore.AsyncNetworkStream:
         """Return a connection that a proxy opened.

@@ -60,7 +60,6 @@ class Fetcher:
             resolve: looks names up; None asks the system.
         """
         self._seconds = seconds
-        self._private_urls = private_urls
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(TO_ONE_HOST))
         self._client = client(
             rule=rule or ProxyRule(),
@@ -84,7 +83,7 @@ class Fetcher:
                 async with asyncio.timeout(self._seconds):
                     return await self._followed(url, limit_bytes)
             except RefusedAddressError as error:
-                if self._private_urls:
+                if never_called(error.address):  # whatever is allowed
                     raise PictureError(gettext("is not fetched: %(error)s") % {"error": library_words(error)}) from None
                 raise PictureError(
                     gettext("is not fetched: %(error)s; %(cure)s")
