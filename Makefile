@@ -32,7 +32,7 @@ demo: $(STAMP) ## 5,000 sample rows through a real fleet and a sandbox platform,
 	@$(BIN)/couponpress demo $(DEMO)
 
 # A process for each lane: tests/conftest.py. PYTEST="-n 0 ..." for one process that runs everything.
-LANES := unit integration flows-1 flows-2 flows-3
+LANES := unit producers worker flows-1 flows-2 flows-3
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
 	@$(BIN)/python -m pytest --dist each --max-worker-restart 0 $(addprefix --tx popen//id=,$(LANES)) $(PYTEST)
 

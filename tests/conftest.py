@@ -46,7 +46,7 @@ FLOWS = {
     "flows-2": ("chaos", "console", "gateway", "limit", "nightly", "pages", "stuck", "traces"),
     "flows-3": ("examples", "outage", "poison", "redis", "shutdown", "up"),
 }
-LANES = ("unit", "integration", *FLOWS)
+LANES = ("unit", "producers", "worker", *FLOWS)
 
 
 def lane_of(path: Path) -> str:
@@ -54,7 +54,9 @@ def lane_of(path: Path) -> str:
     room, name = path.relative_to(TESTS).parts[0], path.stem.removeprefix("test_")
     if room == "flow":
         return next((lane for lane, names in FLOWS.items() if name in names), "flows-1")
-    return "integration" if room == "integration" else "unit"
+    if room == "integration":
+        return "producers" if path.is_relative_to(TESTS / "integration" / "producers") else "worker"
+    return "unit"
 
 
 class Lanes(EachScheduling):
@@ -83,7 +85,7 @@ def own_lane(config: pytest.Config) -> str | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if own_lane(config) in {"unit", "integration"}:
+    if own_lane(config) in {"unit", "producers", "worker"}:
         os.nice(10)  # fleets, which are judged by their rates, go first
     if config.getvalue("dist") == "each":
         told = [one.partition("id=")[2] for one in config.getvalue("tx")]

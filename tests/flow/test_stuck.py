@@ -9,16 +9,19 @@ import subprocess
 import sys
 
 import pytest
-from celery import Celery
 
-from couponpress.keys import Keys
+from couponpress.keys import Keys, queue_name
 from couponpress_worker.demo.fleet import fleet
+from couponpress_worker.sandbox.credentials import MCHID
 from tests.flow.spans import SPANS
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_outage import specs
 from tests.flow.test_shutdown import ended, is_well
 
 pytestmark = pytest.mark.flow
+
+#: As Celery knows them.
+QUEUES = [queue_name(Keys(MCHID), queue) for queue in Keys(MCHID).queues]
 
 
 def health(env, *words):
@@ -30,16 +33,17 @@ def health(env, *words):
     return found | {"processes": [one for one in found["processes"] if one["role"] != "callback"]}
 
 
-def test_a_worker_that_hears_no_hints_any_more_exits_and_says_why(tmp_path):
+def test_a_worker_that_hears_no_hints_any_more_exits_and_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_CELERY_CONTROL", "true")
     with fleet(tmp_path) as (services, env), client_of(env) as client:
         (deaf,) = (process for name, process in services._started if name == "worker")
         wait_until(lambda: is_well(env, deaf), 60, "a healthy worker")
         found = health(env)
         assert [(one["pid"], one["role"], one["state"]) for one in found["processes"]] == [(deaf.pid, "worker", "idle")]
         services.let_go(deaf)
-        with Celery(broker=env["COUPONPRESS_REDIS_URL"], set_as_current=False) as app:
-            for queue in Keys(env["COUPONPRESS_MCHID"]).queues:
-                assert app.control.cancel_consumer(queue, reply=True, timeout=5, limit=1)
+        command = [sys.executable, "-m", "celery", "-A", "couponpress_worker.app", "control", "--timeout", "5"]
+        told = [subprocess.Popen([*command, "cancel_consumer", queue], env=os.environ | env) for queue in QUEUES]
+        assert [one.wait(60) for one in told] == [0, 0, 0]  # each collects answers for its whole timeout
         client.enqueue_many(specs(300), run="flow")
         scheduler = services.start("scheduler", env=env)
         wait_until(lambda: is_well(env, scheduler), 60, "a healthy scheduler")
