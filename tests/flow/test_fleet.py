@@ -15,10 +15,12 @@ import pytest
 import redis
 
 from couponpress import Client, ProducerSettings
+from couponpress.keys import Keys
 from couponpress.ledger.chunks import CHUNK_SIZE
 from couponpress.overview.snapshot import Counts
 from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress_worker.demo.fleet import fleet, sample_catalog, statistics
+from couponpress_worker.sandbox.credentials import MCHID
 from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
 from tests.chaos.audit import most_in_any_second
 
@@ -67,6 +69,8 @@ def surely_in_any_second(base_url):
 
 def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed(tmp_path, monkeypatch):
     monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "3")  # a lost callback is queried after 3 s
+    monkeypatch.setenv("COUPONPRESS_CELERY_RESULTS", "true")
+    keys = Keys(MCHID)
     faults = ["errors=2", "resets_after=1", "lost_callbacks=1", "doubled_callbacks=3", "probe_callbacks=1"]
     options = ["--strict", "--seed", "7", "--callback-interval", "1"]
     options += [word for fault in faults for word in ("--fault", fault)]
@@ -93,7 +97,7 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
         picture = httpx.get(outcomes[0].image_url)
         status_as_json_has_the_promised_names(tmp_path, env)
         with redis.Redis.from_url(env["COUPONPRESS_REDIS_URL"]) as plain:
-            kept = [json.loads(plain.get(key)) for key in plain.scan_iter("celery-task-meta-*")]
+            kept = [json.loads(plain.get(key)) for key in plain.scan_iter(f"{keys.task_results}*")]
 
     assert Counter(one.outcome for one in outcomes) == {"succeeded": upload.good}, status
     assert len({one.task_id for one in outcomes}) == upload.good
