@@ -28,6 +28,7 @@ def _english() -> Language:
 
 
 _of_process: Callable[[], Language] = _english
+_of_starter: Callable[[], Language] = _english
 
 
 def current() -> Language:
@@ -49,7 +50,14 @@ def serve_in_english() -> None:
 
     Until then it speaks the language of whoever starts it, so that they read why it does not start.
     """
+    global _of_starter  # noqa: PLW0603 - the one setting of a process that runs one command
+    _of_starter = _of_process
     speak(_english)
+
+
+def of_starter() -> Language:
+    """Return the language of whoever started this service: what it writes into files for people is in it."""
+    return _of_starter()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from couponpress.errors import NightLostError, RedisUnavailableError
+from couponpress.language import of_starter, speaking
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.nightly.claims import Claim, NightRecord
 from couponpress.nightly.context import NightContext
@@ -101,7 +102,8 @@ class Ticker:
 
     def _starting(self, schedule: Schedule, night: Night, claim: Claim) -> Callable[[threading.Event], object]:
         def start(lost: threading.Event) -> None:
-            begun = start_night(self._context, schedule, night, claim, lost)
+            with speaking(of_starter()):  # the rows that people mend
+                begun = start_night(self._context, schedule, night, claim, lost)
             log.log(_LEVELS.get(begun.state, logging.INFO), "night %s: %s: %s", night.run, begun.state, begun.told)
 
         return start

@@ -149,6 +149,13 @@ def test_the_compiled_catalog_is_that_of_the_source():
     assert {first(key): first(message.string) for key, message in compiled.items()} == told, "run `make setup`"
 
 
+def test_a_service_speaks_english_and_remembers_the_language_of_who_started_it(monkeypatch):
+    monkeypatch.setattr(language, "_of_process", lambda: "zh_CN")
+    monkeypatch.setattr(language, "_of_starter", lambda: "en")
+    language.serve_in_english()
+    assert (language.current(), language.of_starter()) == ("en", "zh_CN")
+
+
 def test_messages_follow_the_language_of_their_block():
     assert (gettext("Runs"), ngettext("Submit %(num)s row", "Submit %(num)s rows", 2)) == (
         "Runs",

@@ -37,7 +37,8 @@ class RefusedAddressError(OSError):
     """A name leads to an address that may not be called."""
 
     def __init__(self, host: str, address: Address, what: str) -> None:
-        super().__init__(f"{host} leads to {address}, which is {what}")
+        said = f"{host} leads to {address}, which is {what}"  # translated where it is shown: library_sentences
+        super().__init__(said)
         self.address = address
 
 

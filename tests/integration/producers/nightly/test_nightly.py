@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 import redis
 
+from couponpress import language
 from couponpress.cli.main import app, main
 from couponpress.errors import NightLostError
 from couponpress.keys import run_of
@@ -447,6 +448,24 @@ def test_a_new_schedule_begins_now_and_a_clock_that_went_back_begins_again(shop)
     ticker.tick()
     assert shop.context.nights.seen("prices") == pytest.approx(now, abs=5)
     assert shop.context.client.runs() == []
+
+
+def test_rows_to_be_mended_are_told_in_the_language_of_who_started_the_scheduler(shop, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(language, "_of_starter", lambda: "zh_CN")
+    shop.catalog({"a": 1, "b": "x y"})
+    night = due_now(shop, shop.context)
+    ticker = Ticker(shop.context)
+    ticker.tick()
+    wait_until(lambda: shop.context.nights.record(night.run).state == "sent")
+    (errors,) = shop.folder.glob("**/*.errors.csv")
+    assert "image_url：应为" in errors.read_text("utf-8-sig")
+    wait_until(
+        lambda: any(
+            f"night {night.run}: sent: 1 row, 1 changed, 1 broken" in one.getMessage() for one in caplog.records
+        )
+    )
+    ticker.close()
 
 
 def test_nights_that_are_too_old_are_missed(shop, caplog):
