@@ -168,7 +168,7 @@ def _check_usable(plan: Plan, catalog: str, line: int) -> None:
 
 
 def _in_short(header: Sequence[str]) -> str:
-    names = [name.strip()[:_SHOWN_LETTERS] for name in header if name.strip()]
+    names = [" ".join(name.split())[:_SHOWN_LETTERS] for name in header if name.strip()]  # on one line
     more = (
         gettext(" and %(more)s more") % {"more": f"{len(names) - _SHOWN_NAMES:,}"} if len(names) > _SHOWN_NAMES else ""
     )

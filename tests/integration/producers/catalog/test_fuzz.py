@@ -62,6 +62,7 @@ def is_a_sentence(text):
 @settings(deadline=None, max_examples=300)
 @given(damage=DAMAGE)
 @example(damage=[(0, 0, b"x" * 200_000)])
+@example(damage=[(0, 21, b""), (0, 40, b""), (3, 40, b'"'), (4, 40, b'"')])
 def test_a_damaged_catalog_is_rows_or_a_sentence(tmp_path_factory, kind, damage):
     content = TABLE if kind == "csv" else JSON
     for at, length, put in damage:
