@@ -20,6 +20,9 @@ class CompiledMessages(BuildHookInterface):
                 catalog = read_po(text)
             # Otherwise it is the moment of the build, and no two wheels are alike.
             catalog.creation_date = datetime(2020, 1, 1, tzinfo=UTC)
-            with source.with_suffix(".mo").open("wb") as compiled:
+            # Whole before it has its name: a command that runs meanwhile reads the one before.
+            unfinished = source.with_suffix(".mo.part")
+            with unfinished.open("wb") as compiled:
                 write_mo(compiled, catalog)
+            unfinished.replace(source.with_suffix(".mo"))
             build_data["artifacts"].append(str(source.with_suffix(".mo").relative_to(self.root)))
