@@ -50,9 +50,9 @@ def serve_in_english() -> None:
 
     Until then it speaks the language of whoever starts it, so that they read why it does not start.
     """
-    global _of_starter  # noqa: PLW0603 - the one setting of a process that runs one command
-    _of_starter = _of_process
-    speak(_english)
+    global _of_process, _of_starter
+    if _of_process is not _english:  # a service that serves already, in another part, still knows who started it
+        _of_process, _of_starter = _english, _of_process
 
 
 def of_starter() -> Language:

@@ -152,8 +152,9 @@ def test_the_compiled_catalog_is_that_of_the_source():
 def test_a_service_speaks_english_and_remembers_the_language_of_who_started_it(monkeypatch):
     monkeypatch.setattr(language, "_of_process", lambda: "zh_CN")
     monkeypatch.setattr(language, "_of_starter", lambda: "en")
-    language.serve_in_english()
-    assert (language.current(), language.of_starter()) == ("en", "zh_CN")
+    for _ in range(2):  # as a scheduler's nights and the scheduler itself do
+        language.serve_in_english()
+        assert (language.current(), language.of_starter()) == ("en", "zh_CN")
 
 
 def test_messages_follow_the_language_of_their_block():
