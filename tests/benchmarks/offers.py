@@ -8,11 +8,13 @@ from pathlib import Path
 
 import openpyxl
 
+from couponpress_worker.demo import sample_catalog
+
 #: How many different offers a catalog of few has.
 FEW = 50
 FORMS = ("jsonl", "csv", "xlsx")
 
-_BRANDS = ("120344", "120345", "120346", "120347", "120348")
+_BRANDS = [brand_id for _, brand_id, _ in sample_catalog.BRANDS]
 _WORDS = {
     "NORMAL": "满减券",
     "DISCOUNT": "折扣券",
@@ -21,19 +23,8 @@ _WORDS = {
     "SINGLE": "单品",
     "CATEGORY": "品类",
 }
-_HEADER = (
-    "商品编号",
-    "品牌ID",
-    "商品名称",
-    "图片类型",
-    "优惠范围",
-    "券类型",
-    "门槛(元)",
-    "减免(元)",
-    "折扣",
-    "换购价(元)",
-    "背景色",
-)
+#: From the row's id to the colour.
+_HEADER = sample_catalog.HEADER[:11]
 #: Columns of the header above that hold numbers in a workbook.
 _AMOUNTS = (6, 7, 9)
 

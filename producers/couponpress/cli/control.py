@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Annotated
 
@@ -124,7 +122,7 @@ def cancel(
         if run is None and not (yes or _confirmed(client)):
             stderr().print(gettext("nothing was cancelled"))
             return
-        with _counter() as on_progress:
+        with row_counter(stderr()) as on_progress:
             cancelled = client.cancel(run, why=why, on_progress=on_progress)
     stderr().print(
         gettext("%(cancelled)s cancelled; what was accepted before goes on to completion")
@@ -158,7 +156,7 @@ def redrive(
         return
     with _client() as client:
         before = client.run(run)
-        with _counter() as on_progress:
+        with row_counter(stderr()) as on_progress:
             again = client.redrive(run, outcome=outcome, code=code, why=why, on_progress=on_progress)
     more = (
         gettext("`couponpress watch %(run)s` shows its progress.") % {"run": run}
@@ -205,7 +203,3 @@ def _confirmed(client: Client) -> bool:
     if not sys.stdin.isatty():
         raise InputError(gettext("that would cancel %(what)s; name one run, or give --yes.") % {"what": what})
     return confirmed(gettext("Cancel %(what)s?") % {"what": what})
-
-
-def _counter() -> AbstractContextManager[Callable[[int], None] | None]:
-    return row_counter(stderr()) if stderr().is_terminal else nullcontext()

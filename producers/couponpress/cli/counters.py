@@ -25,8 +25,11 @@ def spinner(console: Console) -> SpinnerColumn:
 
 
 @contextmanager
-def row_counter(console: Console) -> Iterator[Callable[[int], None]]:
-    """Show how many rows were stored, for a terminal."""
+def row_counter(console: Console) -> Iterator[Callable[[int], None] | None]:
+    """Show how many rows were stored; yields None where there is no terminal."""
+    if not console.is_terminal:
+        yield None
+        return
     columns = (
         spinner(console),
         TextColumn(gettext("%(number)s rows") % {"number": "{task.completed:,.0f}"}),

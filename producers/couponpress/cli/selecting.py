@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
@@ -84,7 +82,7 @@ def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: b
     Raises:
         InputError: it is much, and there is nobody to ask.
     """
-    with _counter() as on_progress:
+    with row_counter(stderr()) as on_progress:
         chosen = client.choose(act, selection, on_progress=on_progress)
     for line in count_lines(chosen):
         stderr().print(line)
@@ -96,7 +94,7 @@ def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: b
     if chosen.specs > UNASKED_SPECS and not yes and not _confirmed(chosen):
         stderr().print(gettext("nothing was changed"))
         return
-    with _counter() as on_progress:
+    with row_counter(stderr()) as on_progress:
         done = client.act_on(chosen, why=why, on_progress=on_progress)
     told = {
         "pause": gettext("paused"),
@@ -137,7 +135,3 @@ def _confirmed(chosen: Chosen) -> bool:
         gettext("Type %(word)s to go on") % {"word": word}, default="", show_default=False, err=True
     )
     return typed == word
-
-
-def _counter() -> AbstractContextManager[Callable[[int], None] | None]:
-    return row_counter(stderr()) if stderr().is_terminal else nullcontext()

@@ -36,7 +36,7 @@ from couponpress_worker.runtime.event_log import log_and_trace
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.key_reloader import KeyReloader
 from couponpress_worker.runtime.loop_thread import LoopThread
-from couponpress_worker.runtime.notifying import Notifying
+from couponpress_worker.runtime.notifying import notifying_for
 from couponpress_worker.runtime.recovery import Recovery
 from couponpress_worker.runtime.self_check import SelfCheck
 from couponpress_worker.runtime.stall_detector import STUCK_LOOKS
@@ -162,7 +162,7 @@ class Process:
             every_seconds=timings.stuck / STUCK_LOOKS,
         )
         self._leadership = Leadership(opened.redis, keys.leader, self._owner, timings)
-        self._notifying = Notifying(settings, opened.redis, keys, self._owner)
+        self._notifying = notifying_for(settings, opened.redis, keys, self._owner)
         finding, in_hand = (self._submitter.submit_chunk, opened.watch.away, lambda: halt.stopping), self._most_in_hand
         self._unhinted = Unhinted(
             opened.leases, *finding, most_in_hand=in_hand, failures=self._failures, timings=timings
@@ -224,7 +224,7 @@ class Process:
             led("recovery", recovery.turn, leader=self._leadership.mine, tick_seconds=self.timings.recovery_look),
             led("status poller", lambda: overdue.turn(may_ask), leader=may_ask, tick_seconds=TICK_SECONDS),
             led("run webhooks", self._hooks.round, leader=self._leadership.mine, tick_seconds=TICK_SECONDS),
-            *self._notifying.loops(led, stopped.is_set),
+            *(self._notifying.loops(led, stopped.is_set) if self._notifying else ()),
         ]
 
     async def _submit_or_pass_on(self, chunk_id: str) -> Summary:
@@ -260,5 +260,6 @@ class Process:
         await self._hooks.aclose()
         with suppress(redis.exceptions.RedisError):  # the lead runs out by itself
             await self._leadership.resign()
-        await self._notifying.aclose()
+        if self._notifying:
+            await self._notifying.aclose()
         await self._opened.aclose()
