@@ -8,10 +8,21 @@ import contextlib
 import re
 import select
 import socket
+import ssl
 import threading
 
 TLS_HANDSHAKE = b"\x16"
 HELLO = re.compile(rb"\*\d+\r\n\$5\r\nHELLO\r\n", re.IGNORECASE)
+
+
+def server_context(files, client=None):
+    """What ends TLS with these certificates; with the authority of `client` only for who shows a certificate of it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    if client is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client)
+    return context
 
 
 class RedisProxy:

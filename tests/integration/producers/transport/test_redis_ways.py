@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import ssl
 import subprocess
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -25,7 +24,7 @@ from couponpress_worker.sandbox import tls
 from couponpress_worker.settings import Settings
 from couponpress_worker.store.client import fleet_redis
 from tests.builders import MCHID, fleet_values, producer_settings
-from tests.redis_proxy import RedisProxy
+from tests.redis_proxy import RedisProxy, server_context
 
 KEYS = Keys(MCHID)
 LOGIN = "brand:1 @/?#%", "p@ss/w#rd?:密码 %41[]"
@@ -63,15 +62,6 @@ def certificates(tmp_path_factory):
     plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     (directory / "client_key.pem").write_bytes(key.private_bytes(*plain))
     return files, directory / "client.pem", directory / "client_key.pem"
-
-
-def server_context(files, client=None):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    if client is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(client)
-    return context
 
 
 @contextmanager
