@@ -1,8 +1,10 @@
 """Commands and settings that a file names, held against the real command line and the real settings."""
 
+import os
 import re
 import shlex
 from functools import cache
+from unittest.mock import patch
 
 import pytest
 import typer
@@ -54,8 +56,10 @@ def check(words, *, whole):
         assert rest[0] in subcommands, f"there is no command `couponpress {name} {rest[0]}`"
         name, *rest, command = *rest, subcommands[rest[0]]
     try:
-        if not {"-h", "--help"} & set(words):
-            command.make_context(name, rest)
+        # `--partner` is read at once: it chooses from a file of partners, and changes the environment.
+        with patch.dict(os.environ, {"COUPONPRESS_PARTNERS": "partners.toml"}):
+            if not {"-h", "--help"} & set(words):
+                command.make_context(name, rest)
     except USAGE_ERROR as error:
         if whole or type(error).__name__ != "MissingParameter":
             pytest.fail(f"`couponpress {shlex.join(words)}`: {error}")

@@ -44,6 +44,7 @@ SETTING_NAMES = frozenset(
         "MCH_PRIVATE_KEY_FILE",
         "MCH_SERIAL_NO",
         "NOTIFY_FILE",
+        "PARTNERS",
         "PROXY",
         "QUERY_RATE",
         "RATE",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from couponpress.errors import SettingsError
 from couponpress.language import Language, gettext, joined, language_of_locale
+from couponpress.partners import OWN, Partner, partner_named, read_partners
 from couponpress.pydantic_sentences import rule_told
 from couponpress.setting_names import ENV_PREFIX, shown_value, troubles_of
 from couponpress.transport.proxy import EXPLICIT, Proxy, ProxyRule
@@ -94,6 +95,10 @@ class ProducerSettings(BaseSettings):
         pattern=r"^[0-9A-Za-z_-]+$",
         description="The partner's merchant id (服务商商户号); every key is scoped by it.",
     )
+    partners: Path | None = Field(
+        None,
+        description="TOML file with several partners, of which MCHID or `--partner` chooses one: docs/partners.md.",
+    )
     hook_url: Annotated[str, AfterValidator(checked_hook_url)] | None = Field(
         None,
         repr=False,  # its query may hold a token
@@ -135,24 +140,70 @@ class ProducerSettings(BaseSettings):
 
     @classmethod
     def load(cls, values: Mapping[str, Any] | None = None) -> Self:
-        """Read the settings from the environment; `values` (by field name) take precedence, for tests and embedding.
+        """Read the settings of one partner; `values` (by field name) take precedence, for tests and embedding.
+
+        They come from the environment, and before it from the file of partners, where there is one.
 
         Raises:
             SettingsError: naming every missing, every wrong and every unknown setting at once.
         """
+        given = dict(values or {})
+        path = _partners_path(given)
+        if path is None:
+            return cls._of(given, None)
+        partners = _partners_of(path)
+        mchid = given.get("mchid") or os.environ.get(f"{ENV_PREFIX}MCHID")
+        if mchid is None and len(partners) > 1:
+            known = ", ".join(one.mchid for one in partners)
+            raise SettingsError(
+                gettext("%(path)s holds several partners: choose one by --partner or COUPONPRESS_MCHID, of %(known)s.")
+                % {"path": path, "known": known}
+            )
+        return cls._of(given, partner_named(partners, mchid or partners[0].mchid, path), path)
+
+    @classmethod
+    def load_all(cls, values: Mapping[str, Any] | None = None) -> tuple[Self, ...]:
+        """Read the settings of every partner of the file, for services that serve several.
+
+        Without a file, or where COUPONPRESS_MCHID chooses one, it is one partner's.
+
+        Raises:
+            SettingsError: as `load`; the mistakes of all partners are told at once.
+        """
+        given = dict(values or {})
+        path = _partners_path(given)
+        if path is None or given.get("mchid") or os.environ.get(f"{ENV_PREFIX}MCHID"):
+            return (cls.load(given),)
+        found, problems = [], []
+        for partner in _partners_of(path):
+            try:
+                found.append(cls._of(given, partner, path))
+            except SettingsError as error:
+                problems.append(str(error))
+        if problems:
+            raise SettingsError("\n".join(problems))
+        return tuple(found)
+
+    @classmethod
+    def _of(cls, given: Mapping[str, Any], partner: Partner | None, path: Path | None = None) -> Self:
         troubles = list(troubles_of(os.environ))
         try:
-            settings = cls(**(values or {}))
+            settings = cls(**{**(partner.values if partner is not None else {}), **given})
         except ValidationError as error:
             hidden = {name for name, field in cls.model_fields.items() if not field.repr}
-            troubles = _troubles(error, hidden) + troubles
-        if troubles:
-            told = joined(troubles, "; ")
+            in_file = OWN | partner.values.keys() if partner is not None else frozenset[str]()
+            troubles = _troubles(error, hidden, in_file) + troubles
+        if not troubles:
+            return settings
+        told = joined(troubles, "; ")
+        if partner is not None:
             raise SettingsError(
-                gettext("%(told)s. Set them in the environment; deploy/README.md says what each one is.")
-                % {"told": told}
+                gettext("partner %(mchid)s in %(path)s: %(told)s. deploy/README.md says what each setting is.")
+                % {"mchid": partner.mchid, "path": path, "told": told}
             )
-        return settings
+        raise SettingsError(
+            gettext("%(told)s. Set them in the environment; deploy/README.md says what each one is.") % {"told": told}
+        )
 
     @property
     def redis_address(self) -> RedisAddress:
@@ -227,6 +278,22 @@ def set_time_zone() -> None:
         )
 
 
+def choose_partner(mchid: str | None) -> None:
+    """Let this process and those that it starts be of one partner of the file; for the process of a command.
+
+    Raises:
+        SettingsError: there is no file of partners, and the settings are not of that partner.
+    """
+    name = f"{ENV_PREFIX}MCHID"
+    if mchid is None or os.environ.get(name) == mchid:
+        return
+    if not os.environ.get(f"{ENV_PREFIX}PARTNERS"):
+        raise SettingsError(
+            gettext("--partner chooses from a file of partners: name it by COUPONPRESS_PARTNERS. See docs/partners.md.")
+        )
+    os.environ[name] = mchid
+
+
 def configured() -> dict[str, str]:
     """Return every COUPONPRESS_ setting of the environment that is not empty, by its name there."""
     return {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value}
@@ -248,13 +315,34 @@ def without_password(url: str) -> str:
     return re.sub(r"([?&](?:sentinel_|ssl_)?(?:username|password)=)[^&]*", r"\1***", re.sub(r"//.*@", "//***@", url))
 
 
-def _troubles(error: ValidationError, hidden: set[str]) -> list[str]:
-    """Return what is wrong in words: first all that is missing, then each wrong value, shown unless it is `hidden`."""
+def _partners_path(given: Mapping[str, Any]) -> Path | None:
+    path = given.get("partners") or os.environ.get(f"{ENV_PREFIX}PARTNERS")
+    return Path(path) if path else None
+
+
+def _partners_of(path: Path) -> tuple[Partner, ...]:
+    shared = [name for name in sorted(ENV_PREFIX + one.upper() for one in OWN) if os.environ.get(name)]
+    if shared:
+        raise SettingsError(
+            gettext(
+                "%(names)s: with a file of partners these are of one partner each; move them from the environment into "
+                "%(path)s."
+            )
+            % {"names": joined(shared, ", "), "path": path}
+        )
+    return read_partners(path)
+
+
+def _troubles(error: ValidationError, hidden: set[str], in_file: Collection[str]) -> list[str]:
+    """Return what is wrong in words: first all that is missing, then each wrong value, shown unless it is `hidden`.
+
+    Settings that stand `in_file` are named as they are there.
+    """
     missing, wrong = [], []
     for detail in error.errors(include_url=False):
         # A rule about several settings has no place of its own; it names them itself.
         field = str(detail["loc"][0]) if detail["loc"] else ""
-        name = ENV_PREFIX + field.upper() if field else ""
+        name = field if field in in_file else ENV_PREFIX + field.upper() if field else ""
         if detail["type"] == "missing":
             missing.append(name)
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from couponpress.cli.console import DONE, ENDED_BADLY, confirmed
+from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, confirmed
 from couponpress.language import gettext, gettext_noop, serve_in_english, speaking
 from couponpress.picture_files import PictureChoices, Settled, join_upload
 from couponpress.redis_rights import Role as ServiceRole
@@ -49,6 +49,7 @@ def worker(
     concurrency: Annotated[
         int, typer.Option(min=1, help=gettext_noop("Chunks of up to 100 specs in hand at a time."))
     ] = 8,
+    _: PartnerOption = None,
 ) -> None:
     """Run a Celery worker that submits specs; start as many as you like, they share one limit."""
     from couponpress_worker.app import app as celery_app
@@ -65,7 +66,7 @@ def worker(
     celery_app.worker_main(words)
 
 
-def scheduler() -> None:
+def scheduler(_: PartnerOption = None) -> None:
     """Recover what crashes left behind and query late specs, for fleets whose workers may scale to none."""
     from couponpress_worker.app import app
     from couponpress_worker.runtime.services import run_scheduler
@@ -185,6 +186,7 @@ def doctor(
         ServiceRole, typer.Option(help=gettext_noop("The service whose rights the user of Redis is to have."))
     ] = "worker",
     as_json: Annotated[bool, typer.Option("--json", help=gettext_noop("One JSON list, for scripts."))] = False,
+    _: PartnerOption = None,
 ) -> None:
     """Check settings, keys, Redis, limits, clock and platform; every failure comes with its cure."""
     from couponpress_worker.doctor import examine
@@ -206,6 +208,7 @@ def callback_url(
         typer.Option("--set", metavar="URL", help=gettext_noop("Send callbacks there from now on, all of them.")),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help=gettext_noop("Do not ask; for scripts."))] = False,
+    _: PartnerOption = None,
 ) -> None:
     """Show where the platform sends the partner's callbacks; with --set, change it after asking."""
     from couponpress_worker.doctor.callback_url import affected, checked, set_url, shown
@@ -229,6 +232,7 @@ def callback_url(
 def health(
     as_json: Annotated[bool, typer.Option("--json", help=gettext_noop("Print JSON, for scripts."))] = False,
     pid: Annotated[int | None, typer.Option(help=gettext_noop("Only this process."), show_default=False)] = None,
+    _: PartnerOption = None,
 ) -> None:
     """Say whether this machine's workers, schedulers and callback receivers get on.
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final, TextIO, cast
 
 import typer
 
-from couponpress.cli.console import BAD_INPUT, JsonOption, stderr
+from couponpress.cli.console import BAD_INPUT, JsonOption, PartnerOption, stderr
 from couponpress.cli.run_lines import shown_moment
 from couponpress.client import Client
 from couponpress.language import current, gettext, gettext_noop, joined
@@ -53,6 +53,7 @@ def audit(
     ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help=gettext_noop("Print CSV, for a spreadsheet."))] = False,
+    _: PartnerOption = None,
 ) -> None:
     """Show what people and the fleet did, the latest first: who, by which way, when and why; and what was refused."""
     if as_json and as_csv:

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, confirmed, stderr
+from couponpress.cli.console import (
+    BrandOption,
+    ForOption,
+    PartnerOption,
+    RunArgument,
+    UntilOption,
+    WhyOption,
+    confirmed,
+    stderr,
+)
 from couponpress.cli.counters import row_counter
 from couponpress.cli.selecting import (
     CodeOption,
@@ -43,6 +52,7 @@ def pause(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     why: WhyOption = "",
+    _: PartnerOption = None,
 ) -> None:
     """Stop submitting a run, a brand, everything, or all that match; requests in flight end, nothing is lost.
 
@@ -79,6 +89,7 @@ def resume(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     why: WhyOption = "",
+    _: PartnerOption = None,
 ) -> None:
     """Let a run, a brand, everything, or all that match and are paused, go on from where it stopped."""
     with _client() as client:
@@ -108,6 +119,7 @@ def cancel(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     why: WhyOption = "",
+    _: PartnerOption = None,
 ) -> None:
     """Take back what the platform has not accepted, of a run, of every run, or of all that match; the rest goes on.
 
@@ -143,6 +155,7 @@ def redrive(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     why: WhyOption = "",
+    _: PartnerOption = None,
 ) -> None:
     """Send ended specs again, of a run or all that match: same task_id and bytes; failed ones only when asked for.
 

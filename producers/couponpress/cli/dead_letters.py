@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from couponpress.cli.console import RunArgument, WhyOption, stderr
+from couponpress.cli.console import PartnerOption, RunArgument, WhyOption, stderr
 from couponpress.cli.run_lines import dead_letter_lines
 from couponpress.cli.selecting import DryRunOption, YesOption
 from couponpress.client import Client
@@ -23,6 +23,7 @@ def dead_letters(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     why: WhyOption = "",
+    _: PartnerOption = None,
 ) -> None:
     """Show the dead letters of a run or of all, or delete them once their cause is known.
 

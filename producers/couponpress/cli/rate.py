@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from couponpress.cli.console import ForOption, JsonOption, UntilOption, WhyOption, open_output, stderr
+from couponpress.cli.console import ForOption, JsonOption, PartnerOption, UntilOption, WhyOption, open_output, stderr
 from couponpress.cli.run_lines import rate_lines
 from couponpress.client import Client
 from couponpress.errors import InputError
@@ -41,6 +41,7 @@ def limit(
             show_default=False,
         ),
     ] = None,
+    _: PartnerOption = None,
 ) -> None:
     """Show the rate of the running fleet, or set it by hand: at once, for all workers, without a restart.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, cast
 import typer
 
 from couponpress.catalog import HeaderMapping
-from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr, unwritable
+from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, open_output, stderr, unwritable
 from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
@@ -72,6 +72,7 @@ def results(
     empty: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help=gettext_noop("With --join, as for submit."))
     ] = None,
+    _: PartnerOption = None,
 ) -> None:
     """Write one line per spec: row id, task id, outcome, picture URL or reason."""
     if join:

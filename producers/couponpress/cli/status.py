@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import typer
 
-from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
+from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, PartnerOption, RunArgument, stderr
 from couponpress.cli.missing import missing
 from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, summary
 from couponpress.client import Client
@@ -39,7 +39,7 @@ _KINDS: Final[Mapping[BoundKind, str]] = {
 }
 
 
-def status(run: RunArgument = None, as_json: JsonOption = False) -> None:
+def status(run: RunArgument = None, as_json: JsonOption = False, _: PartnerOption = None) -> None:
     """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
     with Client() as client:
         if as_json:
@@ -95,7 +95,7 @@ def _status_lines(client: Client, run: str | None) -> Iterator[str]:
         }
 
 
-def watch(run: RunArgument = None) -> None:
+def watch(run: RunArgument = None, _: PartnerOption = None) -> None:
     """Show a run's progress until every spec has its outcome; without a name, the youngest run's."""
     with Client() as client:
         if run is None:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from couponpress.catalog import HeaderMapping, MerchantPictures
-from couponpress.cli.console import DONE, ENDED_BADLY, stderr
+from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, stderr
 from couponpress.cli.dry_run import dry_run as show_dry_run
 from couponpress.cli.reading_progress import reading_progress
 from couponpress.cli.status import watch_run
@@ -106,6 +106,7 @@ def submit(
         bool, typer.Option(help=gettext_noop("Scale and convert pictures that the platform would refuse."))
     ] = False,
     private_urls: Annotated[bool, typer.Option(help=gettext_noop("Fetch pictures from private networks too."))] = False,
+    _: PartnerOption = None,
 ) -> None:
     """Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."""
     run = run or default_run_name(files)

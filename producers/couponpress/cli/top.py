@@ -13,7 +13,7 @@ from rich.layout import Layout
 from rich.live import Live
 from rich.text import Text
 
-from couponpress.cli.console import JsonOption
+from couponpress.cli.console import JsonOption, PartnerOption
 from couponpress.cli.keyboard import Keyboard
 from couponpress.cli.overview_lines import screen
 from couponpress.cli.top_prompt import Act, Prompt
@@ -32,6 +32,7 @@ _TOLD_SECONDS = 10.0
 def top(
     once: Annotated[bool, typer.Option("--once", help=gettext_noop("Print one picture and end."))] = False,
     as_json: JsonOption = False,
+    _: PartnerOption = None,
 ) -> None:
     """Show the whole fleet live: rate, limits, lanes, workers, runs, and what the fleet is bound by.
 
