@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,6 +34,16 @@ def resident_mb(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     raise LookupError(f"process {pid} has no memory any more")
+
+
+def resident_mb_of_session(leader: int) -> float:
+    """Return what a process and those of its session hold of memory now, MB; 0 when they have ended."""
+    pids = [leader, *(pid for pid, words in _stats() if int(words[_SESSION]) == leader and pid != leader)]
+    total = 0.0
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError, LookupError):  # ended meanwhile
+            total += resident_mb(pid)
+    return total
 
 
 class Others:
