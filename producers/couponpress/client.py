@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice, repeat
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -53,9 +53,7 @@ from couponpress.ledger.selection import Selection
 from couponpress.ledger.send_log import Sent, read_record
 from couponpress.ledger.trace_context import traceparent
 from couponpress.outcome import Outcome, RunStatus
-from couponpress.overview.reading import OverviewReader
 from couponpress.overview.sharing import SharedOverview
-from couponpress.overview.snapshot import Overview
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.settings import ProducerSettings, checked_hook_url
 from couponpress.spec import TaskSpec
@@ -63,6 +61,10 @@ from couponpress.transport.consumer_thread import ConsumerThread
 from couponpress.transport.hints import Hints
 from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.web_address import shown_url
+
+if TYPE_CHECKING:
+    from couponpress.overview.reading import OverviewReader
+    from couponpress.overview.snapshot import Overview
 
 #: A run's name is shown to people. It may be in any alphabet.
 _RUN_NAME_MAX = 100
@@ -117,7 +119,7 @@ class Client:
         self._choosing = ChoosingLedger(self._redis, self._keys)
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._dead_letters = DeadLetterLedger(self._redis, self._keys)
-        self._overview = SharedOverview(OverviewReader(self._redis, self._keys).read)
+        self._overview = SharedOverview(_overviews(self._redis, self._keys))
         self._hints = Hints(self._settings.broker_address, self._keys)
 
     def __enter__(self) -> Self:
@@ -778,6 +780,21 @@ class Client:
 
     def _asking(self) -> AbstractContextManager[None]:
         return redis_errors_told(self._settings.redis_url_shown)
+
+
+def _overviews(client: redis.Redis, keys: Keys) -> Callable[[], Overview]:
+    """Return what reads one overview after the other; few programs do, so its modules are loaded with the first."""
+    reader: OverviewReader | None = None
+
+    def read() -> Overview:
+        nonlocal reader
+        if reader is None:
+            from couponpress.overview.reading import OverviewReader  # noqa: PLC0415 - see above
+
+            reader = OverviewReader(client, keys)
+        return reader.read()
+
+    return read
 
 
 def _serialized(specs: Iterable[AnySpec]) -> Iterator[SerializedSpec]:

@@ -1,19 +1,19 @@
 """The `couponpress` command: it joins the commands of every group, and turns errors into a sentence and an exit code.
 
-Every error of the tree in `errors` is one sentence on standard error and exit code 2. The fleet's commands join
-through the entry-point group `couponpress.commands`.
+Every error of the tree in `errors` is one sentence on standard error and exit code 2. The fleet's commands join; see
+`joining`.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points, version
 from typing import Annotated
 
 import typer
 
 from couponpress.cli.console import BAD_INPUT, stderr
 from couponpress.cli.entry import INTERRUPTED, importing
+from couponpress.cli.joining import join_others
 from couponpress.cli.lazy_group import lazy_group, show_whole_sentences
 from couponpress.cli.output import shows_chinese, written_output
 from couponpress.cli.spoken_help import spoken_errors
@@ -40,6 +40,9 @@ PLACES = {
     "metrics": "couponpress.metrics.commands:metrics",
 }
 
+#: These commands get by without other packages, or ask for them when they need them.
+_BY_THEMSELVES = PLACES.keys() - {"schedule", "gateway"}
+
 app = typer.Typer(
     cls=lazy_group(PLACES),
     help=gettext_noop("Submits product-coupon picture tasks at just under the platform's limit."),
@@ -52,6 +55,8 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - slow to load
+
         typer.echo(f"couponpress {version('couponpress')}")
         raise typer.Exit
 
@@ -79,8 +84,8 @@ def main() -> None:
     speak(_configured_language)
     try:
         with written_output(), spoken_errors():
-            for entry in entry_points(group="couponpress.commands"):
-                entry.load()(app)
+            if not _BY_THEMSELVES.intersection(sys.argv[1:2]):
+                join_others(app)
             show_whole_sentences(app)
             code = app(standalone_mode=False)
     except CouponpressError as error:

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from couponpress.cli.counters import spinner
 from couponpress.language import gettext
 from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
@@ -28,6 +26,16 @@ def reading_progress(
     """Show how far the upload's catalogs are read, for as long as this lasts. `clock` counts seconds."""
     began = clock()
     if console.is_terminal:
+        from rich.progress import (  # noqa: PLC0415 - slow to load
+            BarColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        from couponpress.cli.counters import spinner  # noqa: PLC0415 - likewise
+
         columns = (spinner(console), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
             task = progress.add_task(gettext("0 rows"), total=None)

@@ -15,9 +15,8 @@ import typer
 
 from couponpress.catalog import HeaderMapping, MerchantPictures
 from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, stderr
-from couponpress.cli.dry_run import dry_run as show_dry_run
+from couponpress.cli.joining import join_others
 from couponpress.cli.reading_progress import reading_progress
-from couponpress.cli.status import watch_run
 from couponpress.client import Client, Receipt
 from couponpress.errors import CouponpressError, MerchantPictureFoundError
 from couponpress.keys import Keys, Lane
@@ -131,6 +130,8 @@ def submit(
         (headers or HeaderMapping()).save(save_mapping, mapping)
         stderr().print(gettext("the mapping is saved: --mapping %(save_mapping)s") % {"save_mapping": save_mapping})
     if dry_run:
+        from couponpress.cli.dry_run import dry_run as show_dry_run  # noqa: PLC0415 - most uploads are none
+
         good = show_dry_run(upload, run, stderr(), typer.echo, _pace)
         raise typer.Exit(DONE if good else ENDED_BADLY)
     settings = ProducerSettings.load()
@@ -140,6 +141,7 @@ def submit(
         try:
             receipt = enqueue_rows(upload, enqueue, strict=strict)
         except MerchantPictureFoundError:
+            join_others(typer.Typer())
             upload_pictures(upload, PictureChoices(convert, private_urls), stderr())
             receipt = enqueue_rows(upload, enqueue, strict=strict)
         stderr().print(upload.report())
@@ -152,7 +154,11 @@ def submit(
             gettext("run %(run)s: %(new)s enqueued%(known)s.%(more)s")
             % {"run": run, "new": receipt.new, "known": known, "more": more}
         )
-        ended_badly = watch_run(client, run) if watch_it and enqueued else 0
+        ended_badly = 0
+        if watch_it and enqueued:
+            from couponpress.cli.status import watch_run  # noqa: PLC0415 - slow to load
+
+            ended_badly = watch_run(client, run)
     raise typer.Exit(ENDED_BADLY if upload.broken or ended_badly else DONE)
 
 

@@ -8,9 +8,7 @@ from typing import Final
 from unicodedata import combining, east_asian_width
 
 #: What is never torn apart: a wide letter with the signs that may not begin a line, a word, or blanks.
-_PIECE: Final = re.compile(
-    r"[（“《【]*[⺀-鿿豈-﫿぀-ヿ][，。；：！？、）”》】]*|[^\s⺀-鿿豈-﫿぀-ヿ（“《【]+|[（“《【]+|\s+"
-)
+_PIECE: Final = r"[（“《【]*[⺀-鿿豈-﫿぀-ヿ][，。；：！？、）”》】]*|[^\s⺀-鿿豈-﫿぀-ヿ（“《【]+|[（“《【]+|\s+"
 
 
 def columns(text: str) -> int:
@@ -45,4 +43,4 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    return (found[0] for found in _PIECE.finditer(text))
+    return (found[0] for found in re.finditer(_PIECE, text))

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from couponpress.overview.snapshot import Overview
+if TYPE_CHECKING:
+    from couponpress.overview.snapshot import Overview
 
 #: How old the overview may be that a viewer is given.
 FRESH_SECONDS: Final = 1.0

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TypeAlias
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from couponpress.catalog import MerchantPictures
 from couponpress.errors import InputError, PictureError
@@ -129,6 +128,14 @@ def picture_lines(tell: Callable[[str], None], total: int) -> Iterator[Callable[
 
 @contextmanager
 def _bar(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
+    from rich.progress import (  # noqa: PLC0415 - slow to load
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn(gettext("pictures")), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with (
         _counted(console.print, total) as count,

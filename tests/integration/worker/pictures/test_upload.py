@@ -406,7 +406,8 @@ def test_standard_input_can_name_no_pictures(env):
 
 
 def test_without_the_fleets_package_the_way_out_is_told(env, catalog):
-    program = "import sys; from couponpress.cli.main import app; from couponpress.errors import CouponpressError\n"
+    program = "import importlib.metadata, sys; importlib.metadata.entry_points = lambda **_: ()\n"
+    program += "from couponpress.cli.main import app; from couponpress.errors import CouponpressError\n"
     program += "try: app()\nexcept CouponpressError as error: sys.exit(str(error))"
     command = [sys.executable, "-c", program, "submit", str(catalog)]
     done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
