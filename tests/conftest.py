@@ -19,7 +19,7 @@ from couponpress_worker.sandbox import tls
 
 TESTS = Path(__file__).parent
 
-# For `make test-quick`: a test that says no number of its own tries a quarter of the usual examples.
+# For `make test-quick`: a quarter of the usual examples, also of those that say a number by tests.examples.
 hypothesis.settings.register_profile("quick", max_examples=25)
 
 # A developer's own settings must not leak into the tests.

@@ -18,6 +18,7 @@ import couponpress.errors
 import couponpress_worker
 import couponpress_worker.errors
 from couponpress.cli.main import PLACES
+from tests.trees import nodes_of, texts_of, tree_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -35,7 +36,6 @@ def module_name(path):
 
 
 SOURCES = {module_name(path): path for home in PACKAGES.values() for path in sorted(home.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
 LUA = [path for home in PACKAGES.values() for path in sorted(home.rglob("*.lua"))]
 
 
@@ -43,7 +43,7 @@ LUA = [path for home in PACKAGES.values() for path in sorted(home.rglob("*.lua")
 def imports_of(name):
     """Every module that a module names in an import, at its top or inside a function."""
     found = set()
-    for node in ast.walk(TREES[name]):
+    for node in nodes_of(SOURCES[name]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -214,7 +214,11 @@ def test_the_gateway_is_loaded_by_its_command_only():
     imported = set().union(*(imports_of(name) for name in within(SOURCES, "couponpress.cli")))
     named = {place.partition(":")[0] for place in PLACES.values()}
     assert within(imported | named, "couponpress.gateway") == {"couponpress.gateway.commands"}
-    top = {node.module for node in TREES["couponpress.gateway.commands"].body if isinstance(node, ast.ImportFrom)}
+    top = {
+        node.module
+        for node in tree_of(SOURCES["couponpress.gateway.commands"]).body
+        if isinstance(node, ast.ImportFrom)
+    }
     assert within(top, "couponpress") <= {"couponpress.errors", "couponpress.language"}
 
 
@@ -229,11 +233,8 @@ def test_a_sandbox_is_used_by_nobody_but_the_commands():
 
 def test_only_keys_builds_names():
     """A name begins `couponpress:` and goes on at once; a message to a person has a blank there."""
-    for name, tree in TREES.items():
-        texts = [
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        ]
-        assert [text for text in texts if re.match(r"couponpress:(?!\s)", text)] == (
+    for name, path in SOURCES.items():
+        assert [text for text in texts_of(path) if re.match(r"couponpress:(?!\s)", text)] == (
             ["couponpress:"] if name == "couponpress.keys" else []
         ), name
 
@@ -264,11 +265,7 @@ def test_every_script_has_its_header(path):
 
 
 def test_every_script_is_called():
-    called = set()
-    for tree in TREES.values():
-        called |= {
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
+    called = {text for path in SOURCES.values() for text in texts_of(path)}
     assert [path.name for path in LUA if not {path.stem, path.name} & called] == []
 
 
@@ -282,8 +279,8 @@ PASSES_ON = {"couponpress_worker.runtime.subprocesses"}
 def test_only_settings_read_the_environment():
     reading = {
         name
-        for name, tree in TREES.items()
-        for node in ast.walk(tree)
+        for name, path in SOURCES.items()
+        for node in nodes_of(path)
         if (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
         or (
             isinstance(node, ast.ImportFrom)
@@ -303,7 +300,7 @@ def test_all_is_what_is_public(package):
     module = importlib.import_module(package)
     defined = {
         alias.asname or alias.name
-        for node in ast.walk(TREES[package])
+        for node in ast.walk(tree_of(SOURCES[package]))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
@@ -392,7 +389,7 @@ MAY_BE_LONG = {
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_a_long_module_says_why(name):
-    docstring = ast.get_docstring(TREES[name])
+    docstring = ast.get_docstring(tree_of(SOURCES[name]))
     assert docstring, "a module says what it decides"
     if len(SOURCES[name].read_text(encoding="utf-8").splitlines()) > LONGEST:
         assert name in MAY_BE_LONG, f"over {LONGEST} lines: shorten or split it, or give its reason in MAY_BE_LONG"
@@ -402,7 +399,9 @@ def test_a_long_module_says_why(name):
 
 def test_the_map_of_the_ledger_names_every_module():
     home = PACKAGES["couponpress"] / "ledger"
-    named = re.findall(r"^    (\w+)  ", ast.get_docstring(TREES["couponpress.ledger"], clean=False), re.MULTILINE)
+    named = re.findall(
+        r"^    (\w+)  ", ast.get_docstring(tree_of(SOURCES["couponpress.ledger"]), clean=False), re.MULTILINE
+    )
     assert sorted(named) == sorted(path.stem for path in home.glob("*.py") if path.stem != "__init__")
 
 

@@ -22,6 +22,7 @@ from couponpress.spec import (
     NormalCoupon,
     TaskSpec,
 )
+from tests.examples import examples
 
 URL = "https://wxpaylogo.qpic.cn/wxpaylogo/a.jpg"
 INT64_MAX = 2**63 - 1
@@ -119,7 +120,7 @@ def assert_the_model_says_so(checked, expected):
     assert identified_in("run")(checked[0]).row.body == spec.identified("run").body()
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(requests, st.booleans())
 def test_plain_data_is_accepted_only_as_the_model_accepts_it(raw, strict):
     checked = SpecChecker(strict=strict).of_fields(raw, "7")
@@ -167,7 +168,7 @@ def rewritten(text, chance):
     return text
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(requests, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_a_text_is_accepted_only_as_the_model_accepts_it(raw, strict, ascii_only, chance):
     text = rewritten(json.dumps(raw, ensure_ascii=ascii_only), chance)

@@ -14,6 +14,7 @@ from babel.messages.pofile import read_po
 from couponpress import language
 from couponpress.language import gettext, language_of_header, language_of_locale, ngettext, speaking
 from couponpress_worker.doctor.finding import NAMES
+from tests.trees import nodes_of
 
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = language.LOCALE / "zh_CN" / "LC_MESSAGES" / "couponpress.po"
@@ -69,14 +70,14 @@ def errors_in_english():
     """Every sentence that an error is made of without passing it to gettext."""
     for package in ("producers/couponpress", "worker/couponpress_worker"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            tree = ast.parse(path.read_text("utf-8"))
+            nodes = nodes_of(path)
             errors = [
                 node
-                for node in ast.walk(tree)
+                for node in nodes
                 if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Error") for base in node.bases)
             ]
             inner = {id(node) for error in errors for node in ast.walk(error)}
-            for node in ast.walk(tree):
+            for node in nodes:
                 if not isinstance(node, ast.Call):
                     continue
                 name = ast.unparse(node.func)
@@ -101,7 +102,7 @@ def sayings_in_english():
     """Every sentence that is told to a person without passing it to gettext."""
     for package in ("producers/couponpress", "worker/couponpress_worker"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in nodes_of(path):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in TELLING:
                     texts = [literal(one) for one in [*node.args, *(keyword.value for keyword in node.keywords)]]
                     names = {literal(node.args[0])} if ast.unparse(node.func) == "Finding" and node.args else set()
@@ -116,7 +117,7 @@ def test_every_check_of_the_doctor_has_a_name_in_chinese():
     given = {
         literal(node.args[0])
         for path in sorted((ROOT / "worker" / "couponpress_worker" / "doctor").glob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding" and node.args
     }
     assert {name for name in given if name and "{}" not in name} <= NAMES

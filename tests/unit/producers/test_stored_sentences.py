@@ -10,6 +10,7 @@ import couponpress
 import couponpress_worker
 from couponpress.language import speaking
 from couponpress.stored_sentences import KNOWN, in_words
+from tests.trees import nodes_of
 
 SOURCES = [
     path
@@ -22,7 +23,7 @@ SOURCES = [
 def literals():
     """Every text of the code, with a mark for each value of an f-string."""
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(one.value if isinstance(one, ast.Constant) else "\0" for one in node.values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -23,6 +23,7 @@ from couponpress.ledger.chunks import identified_in
 from couponpress.serialized_spec import SerializedSpec
 from couponpress.spec import TaskSpec
 from couponpress_worker.demo.fleet import sample_catalog
+from tests.examples import examples
 
 URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
 BOM = b"\xef\xbb\xbf"
@@ -762,13 +763,13 @@ def assert_the_same(text, kind, strict):
         assert row.spec == spec
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(table_rows, min_size=1, max_size=25), st.booleans())
 def test_a_table_is_read_as_on_the_slow_way_byte_for_byte(lines, strict):
     assert_the_same(table(OWN_NAMES, *([line.get(name, "") for name in OWN_NAMES] for line in lines)), "csv", strict)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(json_rows, min_size=1, max_size=25), st.booleans())
 def test_jsonl_is_read_as_on_the_slow_way_byte_for_byte(lines, strict):
     assert_the_same("\n".join(json.dumps(line) for line in lines), "jsonl", strict)

@@ -14,6 +14,7 @@ from couponpress.catalog.xlsx_book import Book
 from couponpress.catalog.xlsx_package import MAIN, DamagedPartError, blocks_of
 from couponpress.catalog.xlsx_rows import SheetParser
 from couponpress.catalog.xlsx_styles import NumberFormats
+from tests.examples import examples
 
 FORMATS = NumberFormats({"0": "General", "1": "0.00", "2": "yyyy-mm-dd"}, {})
 BOOK = Book([], ["shared", "茶", "_x000D_", " "], FORMATS, False, False)
@@ -121,13 +122,13 @@ sheets = st.builds(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(sheets, st.sampled_from([None, 1, 2, 3, 5]), st.sampled_from([1, 7, 64, 1 << 16]))
 def test_a_generated_sheet_is_read_as_the_parser_alone_reads_it(sheet, width, block):
     assert_the_parser_alone_says_so(sheet.encode("utf-8", "surrogatepass"), width, block)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(sheets, st.randoms(use_true_random=False))
 def test_a_damaged_sheet_is_read_as_the_parser_alone_reads_it(sheet, chance):
     content = bytearray(sheet.encode())

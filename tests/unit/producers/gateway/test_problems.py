@@ -23,6 +23,7 @@ from couponpress.gateway.asked_language import asking
 from couponpress.gateway.problem_sentences import KNOWN, in_words
 from couponpress.gateway.problems import KINDS, Refusal, broken_rules, pointer, refusal_of
 from couponpress.language import gettext, speaking
+from tests.trees import nodes_of, texts_of
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ COMPOSED = {
 def details():
     """The detail of each refusal of the code; a 7 stands for each value."""
     for path in sorted(Path(gateway.__file__).parent.glob("*.py")):
-        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for function in nodes_of(path):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             assigned = {
@@ -147,11 +148,10 @@ def test_every_refusal_of_the_code_is_known_in_chinese():
 
 def test_every_known_detail_is_one_of_the_code():
     told = "\n".join(
-        node.value
+        text
         for path in Path(couponpress.__file__).parent.rglob("*.py")
         if path.name != "problem_sentences.py"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for text in texts_of(path)
     )
     for sentence in KNOWN:
         # Where a value stands, and where the code joins two texts, a sentence comes in parts.

@@ -1,6 +1,5 @@
 """What came of a night, in Chinese."""
 
-import ast
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ import couponpress.nightly
 from couponpress.language import speaking
 from couponpress.nightly.night_sentences import KNOWN, in_words
 from couponpress.nightly.plan import Counts, Plan, decide
+from tests.trees import texts_of
 
 NOW = datetime(2026, 11, 30, 2, 30, tzinfo=UTC)
 ENGLISH = re.compile("[A-Za-z]{2,} [A-Za-z]{2,}")
@@ -41,11 +41,10 @@ def test_a_night_that_is_over_is_told_in_chinese():
 
 def test_each_part_is_one_of_the_code():
     told = "\n".join(
-        node.value
+        text
         for path in Path(couponpress.nightly.__file__).parent.parent.rglob("*.py")
         if path.name != "night_sentences.py"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for text in texts_of(path)
     )
     for sentence in KNOWN:
         for part in re.split(r"%\(\w+\)s|1 |met|missed", sentence):
