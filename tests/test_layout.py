@@ -184,6 +184,7 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.completion.status_poller",
         "couponpress_worker.rate.call",
+        "couponpress_worker.runtime.callback_partner",
         "couponpress_worker.submission.submitter",
     },
     ("httpx", "httpcore", "httptools", "requests", "urllib.request", "http.client"): {

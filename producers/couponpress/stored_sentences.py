@@ -89,6 +89,7 @@ KNOWN: Final = (
     gettext_noop("platform unreached"),
     gettext_noop("Redis away"),
     gettext_noop("Redis full"),
+    gettext_noop("keys unusable"),
     gettext_noop("stopping"),
     gettext_noop("stuck"),
     # What is wrong with Redis.

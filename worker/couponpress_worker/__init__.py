@@ -105,6 +105,7 @@
         services          callback receiver and scheduler as foreground services
         notifying         the loops that tell people of events
         overdue_nights    nights that were due and that nobody has started
+        callback_partner  receives the callbacks of one partner, and waits for usable keys
         schedules         nightly schedules, as a part of the scheduler
         beat              Celery's beat under redbeat's lock: which scheduler is active
         key_reloader      reads the key files again when they change

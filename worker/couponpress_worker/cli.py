@@ -75,10 +75,14 @@ def scheduler(_: PartnerOption = None) -> None:
 
 
 def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
-    """Receive the platform's callbacks on /wechatpay/callback."""
+    """Receive the platform's callbacks on /wechatpay/callback; of several partners on /wechatpay/callback/ID."""
     from couponpress_worker.runtime.services import serve_callbacks
+    from couponpress_worker.settings import Settings
 
-    serve_callbacks(_checked_settings(starting="callback"), host=host, port=port)
+    partners = Settings.load_all()
+    if len(partners) == 1:
+        _check(partners[0], starting="callback")
+    serve_callbacks(partners, host=host, port=port)
 
 
 def sandbox(
@@ -272,17 +276,23 @@ def _checked_settings(starting: Role) -> Settings:
 
     People who ask are told from then on that such a process starts.
     """
+    from couponpress_worker.settings import Settings
+
+    settings = Settings.load()
+    _check(settings, starting)
+    return settings
+
+
+def _check(settings: Settings, starting: Role) -> None:
     from couponpress.keys import Keys
     from couponpress.notify.target_file import fleet_targets
     from couponpress.settings import environment_variable
     from couponpress.transport.announcer import announce_start
     from couponpress.transport.server_check import check_server
-    from couponpress_worker.settings import Secrets, Settings
+    from couponpress_worker.settings import Secrets
 
-    settings = Settings.load()
     Secrets.read(settings)
     fleet_targets(settings.notify_file, settings.schedule_file, environment_variable)
     check_server(settings.redis_address, settings.redis_url_shown, Keys(settings.mchid), starting)
     if starting != "callback":  # a receiver announces itself when it listens
         announce_start(settings.redis_address, Keys(settings.mchid), starting)
-    return settings

@@ -9,7 +9,9 @@ from couponpress.language import gettext_noop
 COMMANDS: Final = (
     gettext_noop("Run a Celery worker that submits specs; start as many as you like, they share one limit."),
     gettext_noop("Recover what crashes left behind and query late specs, for fleets whose workers may scale to none."),
-    gettext_noop("Receive the platform's callbacks on /wechatpay/callback."),
+    gettext_noop(
+        "Receive the platform's callbacks on /wechatpay/callback; of several partners on /wechatpay/callback/ID."
+    ),
     gettext_noop("Show where the platform sends the partner's callbacks; with --set, change it after asking."),
     gettext_noop("Run a stand-in for the platform, as strict as it, that shows how often it was called."),
     gettext_noop("Run a Redis server for a first try: the one on PATH, else the embedded one."),

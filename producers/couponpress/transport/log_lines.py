@@ -1,9 +1,10 @@
 """Formats the log lines of a service: text for people, or one JSON object per line.
 
 Every module logs with the standard library, and so do Celery, httpx and uvicorn. This module formats their records
-alike. A line that is written while a spec is worked on carries its run, chunk, task_id and Request-ID: whoever works on
-it binds them with `structlog.contextvars.bound_contextvars`. A JSON line holds the message, these fields and, of an
-error, its trace; nothing else of a record is written, because Celery attaches whole messages to its own.
+alike. A line that is written while a spec is worked on carries its run, chunk, task_id and Request-ID, and in a service
+of several partners the partner: whoever works on it binds them with `structlog.contextvars.bound_contextvars`. A JSON
+line holds the message, these fields and, of an error, its trace; nothing else of a record is written, because Celery
+attaches whole messages to its own.
 
 structlog comes with the extras `gateway` and `worker`; without it this module cannot be imported.
 """
@@ -27,7 +28,7 @@ LogForm = Literal["text", "json"]
 log = logging.getLogger(__name__)
 
 #: What a line can carry, in this order.
-FIELDS = ("run", "chunk", "task_id", "request_id")
+FIELDS = ("partner", "run", "chunk", "task_id", "request_id")
 #: A line of text; `fields` is empty, or begins with a blank.
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s%(fields)s"
 #: How Celery writes the chunk of a hint into its own records.

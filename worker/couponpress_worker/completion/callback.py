@@ -92,7 +92,7 @@ class CallbackReceiver:
     ) -> None:
         self._tell = tell
         self._verifier = verifier
-        self._apiv3_key = apiv3_key
+        self._apiv3_keys = [apiv3_key]
         self._completer = completer
         self._count = count
         self._note_echo = note_echo
@@ -104,8 +104,9 @@ class CallbackReceiver:
         self._sparse = SparseLog(log)
 
     def renew(self, apiv3_key: bytes) -> None:
-        """Open resources with another APIv3 key from now on."""
-        self._apiv3_key = apiv3_key
+        """Open resources with another APIv3 key from now on, and with the former one what that does not open."""
+        if apiv3_key != self._apiv3_keys[0]:
+            self._apiv3_keys = [apiv3_key, self._apiv3_keys[0]]
 
     async def receive(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer one callback. `headers` must ignore case; `body` is what came, byte for byte."""
@@ -193,14 +194,15 @@ class CallbackReceiver:
         associated_data = resource.get("associated_data") or ""
         if not (isinstance(nonce, str) and isinstance(ciphertext, str) and isinstance(associated_data, str)):
             return None
-        try:
-            # Half a surrogate pair has no bytes; a replacement for it opens nothing.
-            nonce_bytes, associated_bytes = nonce.encode(errors="replace"), associated_data.encode(errors="replace")
-            opened = unseal(self._apiv3_key, nonce_bytes, ciphertext, associated_bytes)
-        except DecryptError as error:
-            log.warning("callback verifies but does not open: %s", error)
-            return None
-        return _json_object(opened)
+        # Half a surrogate pair has no bytes; a replacement for it opens nothing.
+        nonce_bytes, associated_bytes = nonce.encode(errors="replace"), associated_data.encode(errors="replace")
+        for key in self._apiv3_keys:
+            try:
+                return _json_object(unseal(key, nonce_bytes, ciphertext, associated_bytes))
+            except DecryptError as error:
+                why = error
+        log.warning("callback verifies but does not open: %s", why)
+        return None
 
 
 def explain_refusal(

@@ -1,4 +1,4 @@
-"""Serves the callback receiver over HTTP: `POST /wechatpay/callback`, with a bounded body and a bounded time.
+"""Serves callback receivers over HTTP, each on its path, with a bounded body and a bounded time.
 
 `GET /` and `GET /healthz` answer 200, for load balancers; they say nothing about Redis. Every other request is answered
 with 404 or 405 and logged, because a callback to another path means that the notify URL or a proxy is wrong. This is a
@@ -41,19 +41,19 @@ class CallerGoneError(Exception):
 
 
 class CallbackService:
-    """Serves `receive` on `/wechatpay/callback`. The service lives inside `lifetime`."""
+    """Serves each receiver on its path. The service lives inside `lifetime`."""
 
     def __init__(
         self,
-        receive: Receiver,
+        receivers: Mapping[str, Receiver],
         lifetime: AbstractAsyncContextManager[None] | None = None,
         *,
         answer_seconds: float = ANSWER_SECONDS,
         tell: Tell = unheard,
     ) -> None:
-        """Take the receiver, and what hears of callbacks that do not reach it."""
+        """Take the receivers by their paths, and what hears of callbacks that reach none of them."""
         self._tell = tell
-        self._receive = receive
+        self._receivers = receivers
         self._lifetime = lifetime or nullcontext()
         self._answer_seconds = answer_seconds
         self._sparse = SparseLog(log)
@@ -73,9 +73,9 @@ class CallbackService:
         path, method = scope["path"], scope["method"]
         if path in HEALTH_PATHS and method in {"GET", "HEAD"}:
             return HEALTHY
-        if path == CALLBACK_PATH and method == "POST":
+        if path in self._receivers and method == "POST":
             return None
-        reply = Reply(405, "a callback is a POST") if path == CALLBACK_PATH else Reply(404, "there is nothing here")
+        reply = Reply(405, "a callback is a POST") if path in self._receivers else Reply(404, "there is nothing here")
         signed = any(name == b"wechatpay-signature" for name, _ in scope["headers"])
         shown = f"{method} {ascii(path)[1:-1][:200]}"
         if signed:
@@ -86,7 +86,7 @@ class CallbackService:
                 "callback answered with %d: %s is not POST %s. Correct the notify URL, or the proxy that changes it",
                 reply.status,
                 shown,
-                CALLBACK_PATH,
+                CALLBACK_PATH if CALLBACK_PATH in self._receivers else f"{CALLBACK_PATH}/ with a partner's id",
             )
         else:
             self._sparse.write(
@@ -101,7 +101,7 @@ class CallbackService:
                 body = await _limited_body(receive)
                 if body is None:
                     return self._refused(413, "the body is too large", "large")
-                return await self._receive(Headers(scope=scope), body)
+                return await self._receivers[scope["path"]](Headers(scope=scope), body)
         except CallerGoneError:
             return self._refused(400, "the body did not come to its end", "cut off")
         except TimeoutError:

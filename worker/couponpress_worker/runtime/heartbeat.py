@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 #: A sign of life older than this: the process hangs. It is renewed every second.
 STALE_SECONDS = 20.0
 STUCK = "stuck"
+KEYS_UNUSABLE = "keys unusable"
 #: The roles of processes that send or recover; the third is `callback`.
 SENDERS = frozenset({"worker", "scheduler"})
 
@@ -41,7 +42,7 @@ class Beat:
         role: `worker`, `scheduler` or `callback`.
         pid: the process.
         state: in a word or two: sending, idle, waiting, held, platform down or unreached, Redis away or full,
-            stopping, stuck; of a callback receiver: receiving, Redis away.
+            stopping, stuck; of a callback receiver: receiving, Redis away, keys unusable.
         sent: how many requests it has sent.
         in_hand: how many chunks it has in hand.
         at: when, seconds since 1970.
@@ -60,6 +61,8 @@ class Beat:
         """Return why the process is not healthy; empty when it is."""
         if (age := now - self.at) > STALE_SECONDS:
             return gettext("no sign of life for %(age)s s") % {"age": f"{age:.0f}"}
+        if self.state == KEYS_UNUSABLE:
+            return gettext("a key file cannot be used; the log and `couponpress doctor` say which")
         return gettext("work waits and slots are free, but nothing is sent") if self.state == STUCK else ""
 
 

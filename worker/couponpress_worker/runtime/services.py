@@ -10,39 +10,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 import threading
-import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from couponpress.keys import Keys
+from couponpress.errors import CouponpressError
 from couponpress.language import gettext, serve_in_english
-from couponpress.ledger.notices import NoticeLedger
-from couponpress.ledger.working import WorkLedger
-from couponpress.transport.announcer import Announcer
-from couponpress.transport.batching import Batcher
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.log_lines import log_to_stderr
 from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.serve import serve
-from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver
-from couponpress_worker.completion.callback_asgi import CallbackService
-from couponpress_worker.completion.completer import Completer
-from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
+from couponpress_worker.completion.callback import CALLBACK_PATH
+from couponpress_worker.completion.callback_asgi import CallbackService, Receiver
 from couponpress_worker.errors import ServiceError
-from couponpress_worker.events import Events
-from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
-from couponpress_worker.runtime.factories import callback_redis_for, platform_for, signer_for, traces_of
-from couponpress_worker.runtime.heartbeat import Beat, Heartbeat, directory, fleet_prefix
-from couponpress_worker.runtime.key_reloader import KeyReloader
+from couponpress_worker.events import Event
+from couponpress_worker.runtime.callback_partner import PartnerCallbacks
 from couponpress_worker.runtime.shutdown import bound_shutdown
 from couponpress_worker.settings import Secrets, Settings
-from couponpress_worker.wechatpay.certificates import PlatformKeys
-from couponpress_worker.wechatpay.signing import Verifier
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -50,81 +36,54 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def serve_callbacks(settings: Settings, *, host: str, port: int) -> None:
+def serve_callbacks(partners: Sequence[Settings], *, host: str, port: int) -> None:
     """Receive callbacks until TERM or INT.
+
+    Those of a partner come to a path with its id. A receiver of one partner takes them on the plain path as well. Of
+    several partners none stops another: neither by its keys nor by its Redis.
 
     Raises:
         ListenError: the port is taken.
-        KeyFileError: a key file cannot be used.
+        KeyFileError: a key file cannot be used, of a partner that is alone.
     """
-    log_to_stderr(settings.log)
-    secret_keys = Secrets.read(settings)
+    alone = len(partners) == 1
+    log_to_stderr(partners[0].log)
+    receivers = [PartnerCallbacks(settings, alone=alone) for settings in partners]
     sockets = listen(host, port)
     serve_in_english()
-    redis_client, keys = callback_redis_for(settings), Keys(settings.mchid)
-    failures = Failures()
-    events = Events(failures)
-    end_traces = traces_of(settings, "callback", events)
-    notices, ledger = NoticeLedger(redis_client, keys), WorkLedger(redis_client, keys)
-    counted: Batcher[str, None] = Batcher(partial(_count_all, notices))
-    signer = signer_for(settings, secret_keys)
-    platform = platform_for(settings, secret_keys, signer=signer)
-    platform_keys = PlatformKeys(secret_keys.public_keys, secret_keys.apiv3_key, platform.certificates)
-    forward_url = settings.callback_forward_url
-    forwarder = Forwarder(forward_url, rule=settings.proxy_rule) if forward_url else None
-    receiver = CallbackReceiver(
-        verifier=Verifier(platform_keys.keys),
-        apiv3_key=secret_keys.apiv3_key,
-        completer=Completer(ledger.queries, ledger.moves, events.tell),
-        count=counted.put,
-        note_echo=notices.note_echo,
-        forward=ForwardedOnce(forwarder.forward, notices).forward if forwarder else None,
-        missing=platform_keys.missing,
-        tell=events.tell,
-    )
+    paths: dict[str, Receiver] = {one.path: one.receive for one in receivers}
+    if alone:
+        paths[CALLBACK_PATH] = receivers[0].receive
 
-    def renew(read: Secrets) -> None:
-        signer.renew(read.serial_no(settings), read.private_key)
-        platform_keys.renew(read.public_keys, read.apiv3_key)
-        receiver.renew(read.apiv3_key)
-
-    key_files = KeyReloader(settings, renew)
-    heartbeat = Heartbeat(directory(), fleet_prefix(settings))
-
-    async def beat() -> None:
-        state = "receiving" if receiver.storing else "Redis away"
-        heartbeat.write(Beat("callback", os.getpid(), state, 0, 0, time.time(), dict(failures.counts)))
+    def tell(event: Event) -> None:
+        for one in receivers:
+            one.events.tell(event)
 
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
-        with redis_errors_told(settings.redis_url_shown):
-            await redis_client.ping()
+        for one in receivers:
+            try:
+                with redis_errors_told(one.settings.redis_url_shown):
+                    await one.ping()
+            except CouponpressError as error:
+                if alone:
+                    raise
+                log.error("partner %s: its callbacks are answered with 503: %s", one.settings.mchid, error)  # noqa: TRY400 - a sentence
         stopped = asyncio.Event()
-        loops = [keep_running("key files", lambda: key_files.run(stopped), stopped, failures)]
-        loops += [keep_running("heartbeat", beat, stopped, failures, tick_seconds=TICK_SECONDS)]
-        if settings.signs_as == "partner":  # a brand verifies with the public key alone
-            loops.append(keep_running("certificates", lambda: platform_keys.run(stopped), stopped, failures))
-        running = [asyncio.create_task(loop) for loop in loops]
+        running = [asyncio.create_task(one.run(stopped)) for one in receivers]
         gc.collect()
         gc.freeze()  # a full collection over everything imported would hold callbacks up
-        log.info("receiving callbacks on %s%s", url_of(sockets[0]), CALLBACK_PATH)
+        log.info("receiving callbacks on %s%s", url_of(sockets[0]), CALLBACK_PATH if alone else f"{CALLBACK_PATH}/ID")
         yield
         stopped.set()
-        await platform.aclose()
         await asyncio.gather(*running)
-        heartbeat.close()
-        if forwarder is not None:
-            await forwarder.aclose()
-        await redis_client.aclose()
 
-    with Announcer(settings.redis_address, keys, "callback"):
-        serve(CallbackService(receiver.receive, lifetime(), tell=events.tell), sockets)
-        end_traces()
-
-
-async def _count_all(notices: NoticeLedger, kinds: list[str]) -> list[None]:
-    await notices.count(kinds)
-    return [None] * len(kinds)
+    with ExitStack() as announced:
+        for one in receivers:
+            announced.enter_context(one.announcer)
+        serve(CallbackService(paths, lifetime(), tell=tell), sockets)
+        for one in receivers:
+            one.close()
 
 
 def run_scheduler(settings: Settings, celery_app: Celery) -> None:

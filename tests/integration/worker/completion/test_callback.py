@@ -127,7 +127,9 @@ class Callbacks:
                     clock=lambda: NOW,
                     tell=self.told.append,
                 )
-                transport = httpx.ASGITransport(CallbackService(receiver.receive, tell=self.told.append))
+                transport = httpx.ASGITransport(
+                    CallbackService({CALLBACK_PATH: receiver.receive}, tell=self.told.append)
+                )
                 async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as http:
                     calls = [
                         http.request(method, path, content=body, headers=self.signed(body, **changes))

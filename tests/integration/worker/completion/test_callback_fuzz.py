@@ -69,7 +69,7 @@ class Fuzzed:
             note_echo=notices.note_echo,
             clock=lambda: NOW,
         )
-        self.service = CallbackService(receiver.receive)
+        self.service = CallbackService({CALLBACK_PATH: receiver.receive})
 
     def call(self, body, headers=None, *, method="POST", path=CALLBACK_PATH, pieces=1):
         """Send a request as uvicorn hands it over; returns the status."""

@@ -20,7 +20,7 @@ from couponpress.redis_rights import PLACEHOLDER, rules
 from couponpress.transport.announcer import announce_start
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.cli import register
-from couponpress_worker.completion.callback import CallbackReceiver
+from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver
 from couponpress_worker.completion.callback_asgi import CallbackService
 from couponpress_worker.doctor import examine, live
 from couponpress_worker.runtime.factories import callback_redis_for
@@ -292,7 +292,7 @@ def receiver(settings, apiv3_key=None):
             count=lambda kind: notices.count([kind]),
             note_echo=notices.note_echo,
         )
-        server.config.app = CallbackService(one.receive)
+        server.config.app = CallbackService({CALLBACK_PATH: one.receive})
         serving = asyncio.create_task(server.serve())
         await until(lambda: server.started)
         started.set()

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from couponpress.outcome import State
+from couponpress.partners import OWN, SHAREABLE
 from couponpress.transport.listening import listen
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.runtime.redis_server import free_port
@@ -145,6 +146,63 @@ def test_keys_that_change_are_read_again_without_a_restart(env, credentials, cli
         assert posted(renewed, 3) == 204
     assert states_of(client, chunk) == [State.SUCCEEDED] * 3
     assert log.read_text().count("cannot be used") == 1
+
+
+@pytest.fixture(scope="module")
+def partners(tmp_path_factory):
+    """The keys of three partners."""
+    return {name: Credentials.prepare(tmp_path_factory.mktemp(name)) for name in ("one", "two", "three")}
+
+
+def partners_env(env, partners, redis_urls, directory):
+    """An environment in which a file names the partners; each with its keys in files of its own and its Redis."""
+    tables, shared = [], dict(env)
+    for name, held in partners.items():
+        told = held.environment(f"http://127.0.0.1:{free_port()}")
+        (directory / f"{name}.apiv3").write_bytes(held.apiv3_key)
+        own = {key.removeprefix("COUPONPRESS_").lower(): value for key, value in told.items()}
+        own |= {"redis_url": redis_urls[name], "apiv3_key_file": f"./{name}.apiv3"}
+        lines = [f'{key} = "{value}"' for key, value in own.items() if key in OWN | SHAREABLE]
+        tables += ["[[partner]]", f'id = "{name}"', *lines]
+        shared = {key: value for key, value in shared.items() if key not in told}
+    (directory / "partners.toml").write_text("\n".join(tables))
+    shared.pop("COUPONPRESS_MCHID", None)
+    return shared | {"COUPONPRESS_PARTNERS": str(directory / "partners.toml")}
+
+
+def test_a_receiver_of_several_partners_keeps_them_apart(env, partners, redis_url, tmp_path):
+    """A partner's callback completes its spec on its own path alone; broken keys or a lost Redis stop no other."""
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    urls = {"one": redis_url, "two": redis_url, "three": away}
+    env = partners_env(env, partners, urls, tmp_path)
+    good = (tmp_path / "two.apiv3").read_bytes()
+    (tmp_path / "two.apiv3").write_bytes(b"no key")
+    log = tmp_path / "log"
+    with service(env, log, "callback", "--port", "0", ready="receiving callbacks on") as url:
+
+        def posted(path, sender):
+            return httpx.post(f"{url}{CALLBACK_PATH}{path}", **callback(partners[sender], task(1))).status_code
+
+        assert "partner two: its callbacks are answered with 503" in log.read_text()
+        assert "partner three: its callbacks are answered with 503" in log.read_text()
+        assert posted("/one", "one") == 204
+        assert posted("/one", "two") == 401, "signed by the key of another partner"
+        assert posted("/two", "two") == 503, "its key file cannot be used"
+        assert posted("/three", "three") == 503, "its Redis is away"
+        assert [posted("", "one"), posted("/four", "one")] == [404, 404]
+        ill = run(env | {"COUPONPRESS_MCHID": "two"}, "health")
+        assert ill.returncode == 1
+        assert "a key file cannot be used" in ill.stdout
+        (tmp_path / "two.apiv3").write_bytes(good)
+        soon(lambda: posted("/two", "two") == 204)
+        assert posted("/one", "one") == 204
+        assert re.search(r"key files were read again.* \[partner=two\]", log.read_text())
+
+
+def test_a_receiver_of_one_partner_takes_callbacks_on_both_paths(env, credentials, tmp_path):
+    with service(env, tmp_path / "log", "callback", "--port", "0", ready="receiving callbacks on") as url:
+        for path in (CALLBACK_PATH, f"{CALLBACK_PATH}/{KEYS.mchid}"):
+            assert httpx.post(url + path, **callback(credentials, task(1))).status_code == 204
 
 
 def test_the_log_says_why_callbacks_are_not_taken(env, credentials, tmp_path):

@@ -50,7 +50,9 @@ def served(caller, receive=None, **changes):
         return await receive(headers, body) if receive else TAKEN
 
     caller.told = []
-    run_fast(CallbackService(taken, tell=caller.told.append)(scope(**changes), caller.receive, caller.send))
+    run_fast(
+        CallbackService({CALLBACK_PATH: taken}, tell=caller.told.append)(scope(**changes), caller.receive, caller.send)
+    )
     return reached
 
 
@@ -69,6 +71,26 @@ def test_there_is_nothing_else_here(path):
     assert caller.status == 404
 
 
+def test_each_partner_has_a_path_of_its_own():
+    reached = []
+
+    def receiver(name):
+        async def receive(_headers, body):
+            reached.append((name, body))
+            return TAKEN
+
+        return receive
+
+    service = CallbackService({f"{CALLBACK_PATH}/{name}": receiver(name) for name in ("one", "two")})
+    answers = []
+    for path in ("one", "two", "three", "", "one/two"):
+        caller = Caller(path.encode())
+        run_fast(service(scope(path=f"{CALLBACK_PATH}/{path}"), caller.receive, caller.send))
+        answers.append(caller.status)
+    assert answers == [204, 204, 404, 404, 404]
+    assert reached == [("one", b"one"), ("two", b"two")]
+
+
 @pytest.mark.parametrize("path", ["/", "/healthz"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_load_balancer_is_answered(method, path):
@@ -79,7 +101,7 @@ def test_a_load_balancer_is_answered(method, path):
 
 def test_a_signed_callback_on_another_path_is_a_warning_and_a_scanner_is_not(caplog):
     caplog.set_level("INFO")
-    service = CallbackService(None)
+    service = CallbackService({CALLBACK_PATH: None})
     for _ in range(3):
         caller = Caller(b"")
         run_fast(service(scope(path="/pay\r\n"), caller.receive, caller.send))
@@ -159,7 +181,7 @@ def test_the_lifetime_is_entered_and_left(trouble):
 
     caller = Caller()
     caller.messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-    running = CallbackService(None, Lifetime())({"type": "lifespan"}, caller.receive, caller.send)
+    running = CallbackService({}, Lifetime())({"type": "lifespan"}, caller.receive, caller.send)
     if trouble:
         with pytest.raises(OSError, match="no Redis"):
             run_fast(running)
