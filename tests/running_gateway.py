@@ -12,6 +12,7 @@ import httpx
 
 from couponpress.gateway.tokens import add_token
 from couponpress_worker.runtime.redis_server import free_port
+from tests import processes
 from tests.builders import MCHID
 
 START_SECONDS = 60
@@ -57,7 +58,7 @@ def running_gateway(directory, redis_url, program=("-m", "couponpress"), **env):
     }
     settings = {"REDIS_URL": redis_url, "MCHID": MCHID, "GATEWAY_TOKENS_FILE": str(path)} | env
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = processes.start(
             [sys.executable, *program, "gateway", "--port", str(port)],
             env=os.environ | {f"COUPONPRESS_{name}": text for name, text in settings.items()},
             stdout=output,

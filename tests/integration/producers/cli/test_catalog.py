@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 
 from couponpress import Client
+from tests import processes
 from tests.builders import KEYS, MCHID, producer_settings
 
 HEADER = ["商品编号", "品牌ID", "优惠范围", "券类型", "门槛(元)", "减免(元)"]
@@ -130,7 +131,7 @@ def test_ctrl_c_while_a_workbook_is_read_leaves_nothing_behind(redis_url, client
     book.save(tmp_path / "may.xlsx")
     env = os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
     command = [sys.executable, "-m", "couponpress", "submit", "may.xlsx"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=env, cwd=tmp_path) as submitting:
+    with processes.start(command, stderr=subprocess.PIPE, env=env, cwd=tmp_path) as submitting:
         while not client._redis.hget(KEYS.run("b1"), "uploading"):
             assert submitting.poll() is None
         submitting.send_signal(signal.SIGINT)

@@ -4,13 +4,13 @@ import csv
 import json
 import os
 import re
-import subprocess
 import sys
 
 import openpyxl
 import pytest
 
 from couponpress import Client
+from tests import processes
 from tests.builders import MCHID, producer_settings
 from tests.english import english_words
 
@@ -56,7 +56,7 @@ def couponpress(redis_url, tmp_path):
 
     def run(*words, code=0, **more):
         command = [sys.executable, "-X", "utf8", "-m", "couponpress", *words]
-        done = subprocess.run(
+        done = processes.run(
             command, capture_output=True, cwd=tmp_path, env=env | more, timeout=120, encoding="utf-8", check=False
         )
         assert done.returncode == code, done.stderr
@@ -208,7 +208,7 @@ def test_a_terminal_shows_no_trace_and_no_letter_that_it_lacks(settings, encodin
     command = [sys.executable, "-m", "couponpress", "submit", "表\U0001f9cb.csv"]
     given = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHONUTF8"))}
     env = given | {"COUPONPRESS_LANG": "zh_CN"} | settings
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=env, timeout=60, check=False)
+    done = processes.run(command, capture_output=True, cwd=tmp_path, env=env, timeout=60, check=False)
     assert done.returncode == 2
     told = done.stderr.decode(encoding)
     assert expected in told

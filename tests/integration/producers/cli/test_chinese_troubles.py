@@ -3,12 +3,12 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 
 import pytest
 import redis
 
+from tests import processes
 from tests.builders import fleet_values
 from tests.english import NAMES
 
@@ -25,11 +25,11 @@ def told(redis_url, tmp_path):
     """Run a command as somebody with a Chinese machine; returns what it tells."""
     given = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "COUPONPRESS_"))}
     settings = {f"COUPONPRESS_{name.upper()}": str(value) for name, value in fleet_values().items()}
-    env = given | settings | {"LANG": "zh_CN.UTF-8", "COUPONPRESS_REDIS_URL": redis_url, "PYTHONUTF8": "1"}
+    env = given | settings | {"LANG": "zh_CN.UTF-8", "COUPONPRESS_REDIS_URL": redis_url}
 
     def run(*words, code=2, **more):
-        done = subprocess.run(
-            [sys.executable, "-m", "couponpress", *words],
+        done = processes.run(
+            [sys.executable, "-X", "utf8", "-m", "couponpress", *words],
             capture_output=True,
             cwd=tmp_path,
             env={name: value for name, value in (env | more).items() if value is not None},

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -24,6 +25,7 @@ from couponpress.ledger.moves import Move
 from couponpress.ledger.outage import PlatformDown, tell_down
 from couponpress.outcome import State
 from couponpress_worker.runtime.redis_server import free_port
+from tests import processes
 from tests.builders import (
     KEYS,
     MCHID,
@@ -57,7 +59,7 @@ def in_a_process(url, *words, text=None, **env):
     """Run the command as a person does."""
     given = os.environ | {"COUPONPRESS_REDIS_URL": url, "COUPONPRESS_MCHID": MCHID} | env
     command = [sys.executable, "-m", "couponpress", *map(str, words)]
-    done = subprocess.run(command, input=text, env=given, capture_output=True, timeout=60, check=False)
+    done = processes.run(command, input=text, env=given, capture_output=True, timeout=60, check=False)
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     return done
 
@@ -560,7 +562,7 @@ def test_ctrl_c_while_pictures_are_fetched_says_how_many_are_there(redis_url, se
     with shop({f"/{number}.png": answer for number, answer in enumerate(pictures)}) as base:
         urls = [Move(number, "succeed", image_url=f"{base}/{number}.png") for number in range(4)]
         moved(redis_url, stored(redis_url, 4), *urls)
-        fetching = subprocess.Popen(
+        fetching = processes.start(
             [sys.executable, "-m", "couponpress", "results", "may", "--download", "pictures"],
             stderr=subprocess.PIPE,
             text=True,
@@ -816,8 +818,18 @@ def test_a_service_whose_key_is_missing_names_the_file(couponpress, command):
 # --- as a person runs it ----------------------------------------------------------------------------------------------
 
 
-def test_the_command_runs_as_a_module(redis_url):
-    done = in_a_process(redis_url, "-h")
+@pytest.mark.parametrize("group", ["submit", "schedule", "gateway", "worker", "doctor", "notify"])
+def test_a_command_of_every_group_runs_as_it_is_installed(group):
+    """Most tests fork theirs from a process that has imported everything."""
+    script = Path(sys.executable).with_name("couponpress")
+    done = subprocess.run([script, group, "-h"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[:3] == ["Usage:", "couponpress", group]
+
+
+def test_the_command_runs_as_a_module():
+    command = [sys.executable, "-m", "couponpress", "-h"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0
     assert b"Usage:" in done.stdout
 
@@ -852,7 +864,7 @@ def test_a_status_that_the_terminal_cannot_show_is_no_fault(redis_url, server):
 def test_a_reader_that_has_seen_enough_is_no_fault(redis_url, server, client):
     client.enqueue_many(({"row_id": str(number), **cut_out_body(number)} for number in range(3000)), run="may")
     env = os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
-    writer = subprocess.Popen(
+    writer = processes.start(
         [sys.executable, "-m", "couponpress", "results", "may"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -868,7 +880,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault(redis_url, server, client):
 def test_ctrl_c_while_watching_ends_quietly(redis_url, server):
     stored(redis_url)
     env = os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
-    watching = subprocess.Popen(
+    watching = processes.start(
         [sys.executable, "-m", "couponpress", "watch", "may"], stderr=subprocess.PIPE, text=True, env=env
     )
     with watching:
@@ -883,7 +895,7 @@ def test_ctrl_c_while_watching_ends_quietly(redis_url, server):
 
 def test_ctrl_c_during_an_upload_leaves_nothing_behind(redis_url, server, client):
     env = os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
-    uploading = subprocess.Popen(
+    uploading = processes.start(
         [sys.executable, "-m", "couponpress", "submit", "-", "--format", "csv", "--run", "may"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -969,7 +981,7 @@ def test_a_found_limit_above_the_rate_by_hand_lowers_nothing(couponpress, server
 
 def test_a_missing_file_is_told_before_missing_settings(tmp_path):
     command = [sys.executable, "-m", "couponpress", "submit", str(tmp_path / "nowhere.csv")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = processes.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "nowhere.csv cannot be read (No such file or directory)" in done.stderr
     assert "Traceback" not in done.stderr

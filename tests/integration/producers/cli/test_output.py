@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests import processes
 from tests.builders import MCHID, stored
 
 COUPONPRESS = [sys.executable, "-m", "couponpress"]
@@ -14,7 +15,7 @@ COUPONPRESS = [sys.executable, "-m", "couponpress"]
 def ran(url, *words, stdout, unbuffered=""):
     """Run a command; returns its exit code and its standard error."""
     env = os.environ | {"COUPONPRESS_REDIS_URL": url, "COUPONPRESS_MCHID": MCHID, "PYTHONUNBUFFERED": unbuffered}
-    done = subprocess.run(
+    done = processes.run(
         [*COUPONPRESS, *words], env=env, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False, text=True
     )
     return done.returncode, done.stderr
@@ -53,7 +54,7 @@ def test_a_pipe_that_nobody_reads_is_silent(redis_url, closed, words, unbuffered
 
 
 def test_an_output_that_was_closed_before_is_no_error(redis_url):
-    done = subprocess.run(
+    done = processes.run(
         ["/bin/sh", "-c", '"$@" >&-', "sh", *COUPONPRESS, "status"],
         env=os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID},
         stderr=subprocess.PIPE,

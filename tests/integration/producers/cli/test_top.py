@@ -19,6 +19,7 @@ from couponpress.ledger.progress import ReadingLedger
 from couponpress.ledger.rate import PacingLedger
 from couponpress_worker.runtime import redis_server
 from couponpress_worker.runtime.redis_server import free_port
+from tests import processes
 from tests.builders import KEYS, MCHID, stored
 
 
@@ -34,7 +35,7 @@ def environment(url, lines=40):
 
 def ran(url, *words):
     command = [sys.executable, "-m", "couponpress", "top", *words]
-    done = subprocess.run(
+    done = processes.run(
         command, env=environment(url), capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
     )
     return done.returncode, done.stdout, done.stderr
@@ -46,7 +47,7 @@ class Terminal:
     def __init__(self, url, lines=40):
         self._ours, theirs = pty.openpty()
         self.before = self.modes()
-        self.process = subprocess.Popen(
+        self.process = processes.start(
             [sys.executable, "-m", "couponpress", "top"],
             stdin=theirs,
             stdout=theirs,

@@ -30,6 +30,7 @@ from couponpress_worker.sandbox.credentials import MCHID
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
 from couponpress_worker.wechatpay.account import PARTNER
+from tests import processes
 from tests.builders import png
 from tests.connect_proxy import ConnectProxy
 from tests.shop import shop
@@ -335,7 +336,7 @@ def test_a_server_that_never_ends_is_left():
 
 def submit(env, *words):
     command = [sys.executable, "-m", "couponpress", "submit", *map(str, words)]
-    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
+    done = processes.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -398,7 +399,7 @@ def test_strict_refuses_the_catalog_before_anything_is_uploaded(sandbox, env, ca
 def test_standard_input_can_name_no_pictures(env):
     command = [sys.executable, "-m", "couponpress", "submit", "-", "--format", "csv", "--run", "x"]
     text = "brand_id,image_url\n1,a.png\n"
-    done = subprocess.run(
+    done = processes.run(
         command, env=os.environ | env, input=text, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
@@ -410,7 +411,7 @@ def test_without_the_fleets_package_the_way_out_is_told(env, catalog):
     program += "from couponpress.cli.main import app; from couponpress.errors import CouponpressError\n"
     program += "try: app()\nexcept CouponpressError as error: sys.exit(str(error))"
     command = [sys.executable, "-c", program, "submit", str(catalog)]
-    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
+    done = processes.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
     assert "only couponpress[worker] can upload them" in done.stderr
 
 
@@ -438,7 +439,7 @@ def test_ctrl_c_leaves_nothing_half_done_and_the_same_command_goes_on(sandbox, e
     path.write_text("\n".join(bodies))
     env = env | {"COUPONPRESS_UPLOAD_RATE": "20/second"}
     command = [sys.executable, "-m", "couponpress", "submit", str(path)]
-    running_command = subprocess.Popen(command, env=os.environ | env, stderr=subprocess.PIPE, text=True)
+    running_command = processes.start(command, env=os.environ | env, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 30
         while received(sandbox) < 10:

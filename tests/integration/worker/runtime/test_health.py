@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from couponpress_worker.runtime.heartbeat import Beat, Heartbeat, directory, fleet_prefix
+from tests import processes
 from tests.builders import producer_settings
 
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
@@ -32,7 +32,7 @@ def heartbeat():
 def health(*words):
     env = os.environ | {"COUPONPRESS_REDIS_URL": NOBODY_LISTENS, "COUPONPRESS_MCHID": producer_settings().mchid}
     command = [sys.executable, "-m", "couponpress", "health", *words]
-    done = subprocess.run(command, env=env, check=False, capture_output=True, timeout=60, text=True)
+    done = processes.run(command, env=env, check=False, capture_output=True, timeout=60, text=True)
     assert done.stderr == ""
     return done.returncode, done.stdout
 

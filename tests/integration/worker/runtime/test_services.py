@@ -21,6 +21,7 @@ from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.credentials import Credentials
 from couponpress_worker.wechatpay.signing import answer_message, seal
+from tests import processes
 from tests.builders import KEYS, PICTURE, bring_to, states_of, stored
 from tests.serving import connected
 from tests.waiting import soon
@@ -45,14 +46,14 @@ def command(*words):
 
 
 def run(env, *words):
-    return subprocess.run(command(*words), env=env, check=False, timeout=60, capture_output=True, text=True)
+    return processes.run(command(*words), env=env, check=False, timeout=60, capture_output=True, text=True)
 
 
 @contextmanager
 def service(env, log, *words, ready):
     """Run a service until the end of the block; yields its URL."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command(*words), env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = processes.start(command(*words), env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 60
         while not (found := re.search(rf"{ready} (http://[^\s/]+)", log.read_text())):
@@ -97,7 +98,7 @@ def test_callbacks_go_through_beside_a_hundred_slow_clients(env, credentials, cl
     # Of the 120 files that may be open, 56 are for connections: the slow clients are more than that.
     limited = ["-c", f"ulimit -n 120; exec {sys.executable} -m couponpress callback --port 0"]
     with log.open("wb") as output:
-        process = subprocess.Popen(["/bin/sh", *limited], env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = processes.start(["/bin/sh", *limited], env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 60
         while not (found := re.search(r"receiving callbacks on (http://127.0.0.1:(\d+))", log.read_text())):
@@ -251,7 +252,7 @@ runpy.run_module("couponpress", run_name="__main__")
 
 def test_health_shows_a_callback_receiver_and_the_failures_of_its_loops(env, tmp_path):
     env |= {"TMPDIR": str(tmp_path)}
-    receiver = subprocess.Popen([sys.executable, "-c", FAILING_ONCE], env=env, stderr=subprocess.DEVNULL)
+    receiver = processes.start([sys.executable, "-c", FAILING_ONCE], env=env, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -288,7 +289,7 @@ def test_a_port_that_cannot_be_listened_on_is_one_sentence(env, tmp_path, words)
 
 
 def test_two_redis_do_not_share_a_folder(tmp_path):
-    first = subprocess.Popen(command("redis", "--dir", str(tmp_path), "--port", str(port := free_port())))
+    first = processes.start(command("redis", "--dir", str(tmp_path), "--port", str(port := free_port())))
     try:
         deadline = time.monotonic() + 30
         while True:
