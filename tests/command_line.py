@@ -17,6 +17,16 @@ from couponpress_worker.cli import register
 from couponpress_worker.settings import Settings
 
 USAGE_ERROR = typer.BadParameter.__base__
+PRODUCERS_OWN = {name: getattr(app, name).copy() for name in ("registered_commands", "registered_groups")}
+
+
+def without_fleet(monkeypatch):
+    """Let the command have the producers' commands alone, before it is called in this process.
+
+    It gains the fleet's commands once per process; in a process of tests it would gain them again with every call.
+    """
+    for name, own in PRODUCERS_OWN.items():
+        monkeypatch.setattr(app, name, own.copy())
 
 
 def settings_by_name():

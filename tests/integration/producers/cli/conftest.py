@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from couponpress.cli.main import app, main
+from couponpress.cli.main import main
 from tests.builders import MCHID
-
-PRODUCERS_OWN = app.registered_commands.copy()
+from tests.command_line import without_fleet
 
 
 @dataclass
@@ -32,8 +31,7 @@ def couponpress(redis_url, monkeypatch, capsys, tmp_path):
         for name, value in {**set_up, **env}.items():
             monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(sys, "argv", ["couponpress", *map(str, words)])
-        # The command gains the fleet's commands once per process; here it would gain them with every call.
-        monkeypatch.setattr(app, "registered_commands", PRODUCERS_OWN.copy())
+        without_fleet(monkeypatch)
         if stdin is not None:
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         with pytest.raises(SystemExit) as caught:

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from couponpress import language
-from couponpress.cli.main import app, main
+from couponpress.cli.main import main
 from couponpress.errors import NightLostError
 from couponpress.keys import run_of
 from couponpress.ledger.enqueueing import UploadLedger
@@ -31,6 +31,7 @@ from couponpress.nightly.tick import Ticker
 from couponpress.outcome import State
 from couponpress_worker.completion.run_webhooks import hook_body
 from tests.builders import KEYS, MCHID, bring_to, chunk_ids, identified, producer_settings
+from tests.command_line import without_fleet
 
 FIRST = datetime(2026, 5, 2, 2, 0, tzinfo=UTC)
 
@@ -531,7 +532,7 @@ def couponpress(shop, monkeypatch, capsys):
 
     def run(*words, code=0):
         monkeypatch.setattr(sys, "argv", ["couponpress", "schedule", *words])
-        monkeypatch.setattr(app, "registered_commands", app.registered_commands.copy())
+        without_fleet(monkeypatch)
         with pytest.raises(SystemExit) as caught:
             main()
         told = capsys.readouterr()
