@@ -20,6 +20,7 @@ from couponpress.language import gettext
 from couponpress.ledger.chosen import BulkAct, Chosen
 from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.ledger.selection import Selection
+from couponpress.ledger.stored import from_stored
 from couponpress.outcome import State
 
 #: So long a selection is kept, and so many are.
@@ -155,4 +156,5 @@ def _read(text: str) -> Selection:
     fields = json.loads(text)
     fields["states"] = frozenset(map(State, fields["states"]))
     fields["older_than"] = None if fields["older_than"] is None else timedelta(seconds=fields["older_than"])
-    return Selection(**fields)
+    # What it matched is kept with it, so a condition that only a newer gateway knows changes nothing here.
+    return from_stored(Selection, fields)

@@ -2,6 +2,7 @@
 
     chunks          what a chunk holds, packed (pure)
     scripts         reads the Lua files; which errors of Redis pass by themselves
+    stored          reads records that a newer version may have stored (pure)
 
     enqueueing      a producer's acts: open a run, enqueue, seal an upload, discard it
     progress        the questions anyone may ask: status of runs, outcomes, holds

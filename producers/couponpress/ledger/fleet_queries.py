@@ -80,7 +80,7 @@ class FleetQueries:
         tries, record = await self.fields(place.chunk_id, "t", str(place.position))
         spent = tries[place.position] - ord("0") if tries else 0
         _, code, message, *ids = json.loads(record) if record else ("", "", "")
-        return spent, code, message, "".join(ids)
+        return spent, code, message, ids[0] if ids else ""
 
     async def fields(self, chunk_id: str, *names: str) -> list[bytes]:
         """Return fields of a chunk's record; empty ones for those that it does not have."""

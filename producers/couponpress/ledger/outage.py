@@ -14,6 +14,7 @@ import redis
 from redis.asyncio import Redis
 
 from couponpress.keys import Keys
+from couponpress.ledger.stored import from_stored
 
 #: A process writes it every second. When it was not written for this time, no process finds the platform down.
 TOLD_MS = 5_000
@@ -43,4 +44,4 @@ def read_down(client: redis.Redis, keys: Keys) -> PlatformDown | None:
 
 def down_of(told: bytes | None) -> PlatformDown | None:
     """Read a note as it is stored; None when there is none."""
-    return PlatformDown(**json.loads(told)) if told else None
+    return from_stored(PlatformDown, json.loads(told)) if told else None

@@ -15,6 +15,7 @@ import redis
 
 from couponpress.keys import Keys
 from couponpress.ledger.scripts import ALLOW_OOM, script
+from couponpress.ledger.stored import from_stored
 
 #: How often a process says that it runs.
 TELL_EVERY_SECONDS: Final = 3.0
@@ -89,5 +90,5 @@ def present_of(told: Mapping[bytes, bytes], now_seconds: int) -> list[Present]:
     for value in told.values():
         moment, _, said = value.partition(b" ")
         if now_seconds - int(moment) <= SILENT_SECONDS:
-            found.append(Present(**json.loads(said)))
+            found.append(from_stored(Present, json.loads(said)))
     return sorted(found, key=lambda one: (one.role, one.host, one.pid))

@@ -220,7 +220,7 @@ def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
             code=code,
             message=message,
             attempts=tries[position] - ord("0"),
-            request_id="".join(ids),
+            request_id=ids[0] if ids else "",
         )
 
 

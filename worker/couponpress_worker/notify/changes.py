@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 from couponpress.ledger.presence import SILENT_SECONDS, TELL_EVERY_SECONDS
 from couponpress.ledger.progress import Hold
+from couponpress.ledger.stored import from_stored
 from couponpress_worker.notify.occurrences import Occurrence
 
 #: Changes so close before the last look are compared one by one: Redis may have failed over to another clock.
@@ -97,10 +98,10 @@ class Seen:
         """Read what was seen as it is stored."""
         told = json.loads(text)
         for name in ("runs", "nights"):
-            told[name] = Feed(**told[name])
+            told[name] = from_stored(Feed, told[name])
         for name in ("processes", "lost"):
-            told[name] = {owner: Process(**one) for owner, one in told[name].items()}
-        return cls(**told)
+            told[name] = {owner: from_stored(Process, one) for owner, one in told[name].items()}
+        return from_stored(cls, told)
 
     def stored(self) -> str:
         """Return it as it is stored."""

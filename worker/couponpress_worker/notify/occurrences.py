@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from couponpress.ledger.stored import from_stored
 from couponpress.notify.target import Target
 
 
@@ -38,7 +39,7 @@ class Occurrence:
         """Read an occurrence as it is stored."""
         told = json.loads(text)
         told["brands"] = None if told["brands"] is None else tuple(told["brands"])
-        return cls(**told)
+        return from_stored(cls, told)
 
     def stored(self) -> str:
         """Return it as it is stored."""

@@ -57,8 +57,11 @@ def paragraph_of(occurrence: Occurrence, console_url: str = "", time_zone: tzinf
                 gettext("Nothing happened. Whoever reads this is told of: %(events)s") % {"events": about["events"]},
             )
             made = Paragraph(gettext("a test message"), lines)
-        case _:
+        case "night.late" | "night.missed" | "night.failed" | "night.skipped":
             made = _night(occurrence.event, about, moment(about["at"]))
+        case unknown:  # found by a process of a newer version, told by this one
+            lines = tuple(f"{name}: {harmless(value)}" for name, value in about.items())
+            made = Paragraph(gettext("%(event)s; a newer version knows more of it") % {"event": unknown}, lines)
     place = _place(occurrence)
     link = f"{console_url}/console/{place}" if console_url and place is not None else ""
     return Paragraph(made.heading, made.lines, made.level, link)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from couponpress.language import gettext
+from couponpress.ledger.stored import from_stored
 from couponpress.plurals import counted
 from couponpress.settings import ProducerSettings
 from couponpress.stored_sentences import in_words
@@ -140,7 +141,7 @@ def living(home: Path, prefix: str) -> Iterator[Beat]:
 
 def _read(path: Path) -> Beat | None:
     try:
-        return Beat(**json.loads(path.read_bytes()))
+        return from_stored(Beat, json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):  # ended this moment, just begun, or of another version
         return None
 

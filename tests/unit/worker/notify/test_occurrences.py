@@ -39,3 +39,8 @@ def test_what_is_stored_is_read_again(occurrence):
 )
 def test_a_target_is_told_of_what_concerns_it(occurrence, changes, wanted):
     assert occurrence.concerns(target(**changes)) is wanted
+
+
+def test_what_a_newer_version_stored_is_read():
+    told = '{"id":"1","event":"moon.full","at":1.0,"about":{},"brands":null,"schedule":null,"tide":"high"}'
+    assert Occurrence.read(told) == Occurrence("1", "moon.full", 1.0, {})

@@ -79,6 +79,12 @@ def test_every_event_has_a_sentence():
     assert {*EVENTS, "test"} == ABOUT.keys()
 
 
+def test_an_event_of_a_newer_version_is_told_with_what_it_holds():
+    made = paragraph_of(Occurrence("1", "moon.full", 1.0, {"phase": "full", "at": 2}, None))
+    assert made.heading == "moon.full; a newer version knows more of it"
+    assert made.lines == ("phase: full", "at: 2")
+
+
 def test_a_run_tells_its_counts_its_reasons_and_its_time():
     assert lines("run.finished") == (
         "failed 1",
