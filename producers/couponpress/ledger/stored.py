@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 Record = TypeVar("Record")
 
 
 @cache
-def _names(kind: type) -> frozenset[str]:
-    return frozenset(field.name for field in fields(cast(Any, kind)) if field.init)
+def _names(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind) if field.init)
 
 
 def from_stored(kind: type[Record], told: Mapping[str, Any]) -> Record:

@@ -60,8 +60,8 @@ def paragraph_of(occurrence: Occurrence, console_url: str = "", time_zone: tzinf
         case "night.late" | "night.missed" | "night.failed" | "night.skipped":
             made = _night(occurrence.event, about, moment(about["at"]))
         case unknown:  # found by a process of a newer version, told by this one
-            lines = tuple(f"{name}: {harmless(value)}" for name, value in about.items())
-            made = Paragraph(gettext("%(event)s; a newer version knows more of it") % {"event": unknown}, lines)
+            told = tuple(f"{name}: {harmless(value)}" for name, value in about.items())
+            made = Paragraph(gettext("%(event)s; a newer version knows more of it") % {"event": unknown}, told)
     place = _place(occurrence)
     link = f"{console_url}/console/{place}" if console_url and place is not None else ""
     return Paragraph(made.heading, made.lines, made.level, link)
