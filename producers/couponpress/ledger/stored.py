@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
 from typing import Any, TypeVar
 
 Record = TypeVar("Record")
-
-
-@cache
-def _names(kind: Any) -> frozenset[str]:
-    return frozenset(field.name for field in fields(kind) if field.init)
 
 
 def from_stored(kind: type[Record], told: Mapping[str, Any]) -> Record:
@@ -25,5 +19,5 @@ def from_stored(kind: type[Record], told: Mapping[str, Any]) -> Record:
     Raises:
         TypeError: a field that has no default is missing.
     """
-    known = _names(kind)
+    known = {field.name for field in fields(cast(Any, kind))}
     return kind(**{name: value for name, value in told.items() if name in known})
