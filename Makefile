@@ -57,6 +57,7 @@ check-deploy: $(STAMP)
 	@$(BIN)/hadolint deploy/Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose.users.yaml
 	@$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+	@$(BIN)/check-jsonschema --quiet --schemafile deploy/kubernetes/keda/scaled-object.schema.json deploy/kubernetes/keda/worker.yaml
 
 # What a fleet installs, each with its version and hashes, in the form of CycloneDX.
 SBOM := dist/couponpress.cdx.json

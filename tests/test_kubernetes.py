@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import yaml
 from limits import parse
 
 from couponpress.gateway.routes import router
+from couponpress.metrics.families import families_of
+from couponpress.overview.snapshot import Counts
 from couponpress_worker.completion.callback_asgi import HEALTH_PATHS
 from couponpress_worker.settings import Settings
+from tests.builders import overview
 from tests.command_line import check, commands, settings_by_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -216,3 +220,29 @@ def test_the_workers_are_as_many_as_the_limit_keeps_busy():
     assert int(rate) == limit.amount / limit.get_expiry()
     assert math.ceil(int(rate) * float(seconds) / 0.7) + 1 == int(replicas)
     assert of_kind("Deployment")["worker"]["spec"]["replicas"] == int(replicas)
+
+
+def test_keda_runs_all_workers_or_none_while_something_is_to_be_sent():
+    (component,) = documents("keda/kustomization.yaml")
+    assert (component["apiVersion"], component["kind"]) == ("kustomize.config.k8s.io/v1alpha1", "Component")
+    (patch,) = component["patches"]
+    target = patch["target"]
+    assert [one["metadata"]["name"] for one in every_document() if one["kind"] == target["kind"]].count(
+        target["name"]
+    ) == 1
+    (change,) = yaml.safe_load(patch["patch"])
+    assert change == {"op": "remove", "path": "/spec/replicas"}
+    (name,) = component["resources"]
+    (scaled,) = documents(f"keda/{name}")
+    assert scaled["metadata"]["labels"] == labels("worker")
+    spec = scaled["spec"]
+    assert spec["scaleTargetRef"] == {"name": target["name"]}
+    replicas = of_kind("Deployment")["worker"]["spec"]["replicas"]
+    assert (spec["idleReplicaCount"], spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, replicas, replicas)
+    (trigger,) = spec["triggers"]
+    states = re.fullmatch(r'sum\(couponpress_specs\{state=~"([a-z|]+)"\}\)', trigger["metadata"]["query"])[1].split("|")
+    # What these states add up to is what the fleet itself calls to be sent, and the metric of this name tells them.
+    counts = Counts(**{field.name: 10**place for place, field in enumerate(fields(Counts))})
+    assert sum(getattr(counts, state) for state in states) == counts.to_send
+    (family,) = (one for one in families_of(overview(), [], {}) if one.name == "couponpress_specs")
+    assert {sample.labels["state"] for sample in family.samples} >= set(states)
