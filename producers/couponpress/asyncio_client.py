@@ -60,6 +60,7 @@ class AsyncClient:
     Args:
         settings: where Redis is and whose partner's keys these are; read from the environment when absent.
         actor: who acts through it; the user of this machine when absent.
+        timeout: how many seconds one answer of Redis may take.
         threads: how many calls may be with Redis at once, each over a connection of its own; others wait their turn.
 
     Raises:
@@ -67,9 +68,14 @@ class AsyncClient:
     """
 
     def __init__(
-        self, settings: ProducerSettings | None = None, *, actor: Actor | None = None, threads: int = 4
+        self,
+        settings: ProducerSettings | None = None,
+        *,
+        actor: Actor | None = None,
+        timeout: float = 30.0,
+        threads: int = 4,
     ) -> None:
-        self._client = Client(settings, actor=actor)
+        self._client = Client(settings, actor=actor, timeout=timeout)
         self._threads = Threads(threads)
 
     async def __aenter__(self) -> Self:

@@ -97,18 +97,21 @@ class Client:
     Args:
         settings: where Redis is and whose partner's keys these are; read from the environment when absent.
         actor: who acts through it, for holds and the audit log; the user of this machine when absent.
+        timeout: how many seconds one answer of Redis may take.
 
     Raises:
         SettingsError: a setting is missing or wrong.
     """
 
-    def __init__(self, settings: ProducerSettings | None = None, *, actor: Actor | None = None) -> None:
+    def __init__(
+        self, settings: ProducerSettings | None = None, *, actor: Actor | None = None, timeout: float = 30.0
+    ) -> None:
         self._settings = settings or ProducerSettings.load()
         self._keys = Keys(self._settings.mchid)
         address = self._settings.redis_address
         # A broken connection is opened again: every call of a producer may be repeated.
         retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), 3, supported_errors=(redis.ConnectionError,))
-        self._redis = address.client(socket_timeout=30, socket_connect_timeout=5, retry=retry)
+        self._redis = address.client(socket_timeout=timeout, socket_connect_timeout=5, retry=retry)
         self._actor = actor or this_user("client")
         self._audit = AuditLog(self._redis, self._keys, self._settings.audit_ttl)
         self._uploads = UploadLedger(self._redis, self._keys)

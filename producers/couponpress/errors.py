@@ -13,6 +13,7 @@ CouponpressError            the root: catch this to catch them all
 ├── DamagedChunkError       a stored chunk cannot be read
 ├── ListenError             a service cannot listen on its port
 └── RedisUnavailableError   Redis did not answer; nothing of the call in hand was confirmed
+    ├── RedisSilentError    Redis takes connections but gave no answer in time
     ├── RedisRefusedError   Redis answered that it will not do this: rights, password, clients, disk
     ├── RedisFullError      Redis has no memory left; nothing of the call in hand was stored
     └── RedisRestartedError Redis was restarted during an upload and may have forgotten a part of it
@@ -199,6 +200,21 @@ class RedisUnavailableError(CouponpressError):
                 "stored twice."
             )
             % {"url": url, "cause": library_words(cause)}
+        )
+
+
+class RedisSilentError(RedisUnavailableError):
+    """Redis takes connections, but gave no answer in time; what was asked may be done all the same."""
+
+    def __init__(self, url: str, cause: object) -> None:
+        CouponpressError.__init__(
+            self,
+            gettext(
+                "Redis at %(url)s takes connections but does not answer (%(cause)s): it is stopped, overloaded, or "
+                "busy with a slow command. See to the server until `redis-cli ping` answers; then give the same "
+                "command again: what was already stored is not stored twice."
+            )
+            % {"url": url, "cause": library_words(cause)},
         )
 
 

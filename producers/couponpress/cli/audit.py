@@ -13,11 +13,10 @@ from typing import Annotated, Final, TextIO, cast
 
 import typer
 
+from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import BAD_INPUT, JsonOption, PartnerOption, stderr
 from couponpress.cli.run_lines import shown_moment
-from couponpress.client import Client
 from couponpress.language import current, gettext, gettext_noop, joined
-from couponpress.ledger.attribution import this_user
 from couponpress.ledger.audit import AuditEntry
 from couponpress.ledger.moments import read_past
 from couponpress.results import BYTE_ORDER_MARK
@@ -61,7 +60,7 @@ def audit(
         raise typer.Exit(BAD_INPUT)
     now = datetime.now().astimezone()
     first, last = (None if text is None else read_past(text, now) for text in (since, until))
-    with Client(actor=this_user("cli")) as client:
+    with client_of_person() as client:
         entries = client.audit(since=first, until=last, who=who, act=act)
         if as_json:
             for entry in entries:

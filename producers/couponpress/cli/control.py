@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import (
     BrandOption,
     ForOption,
@@ -34,7 +35,6 @@ from couponpress.cli.selecting import (
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop, ngettext, quoted
-from couponpress.ledger.attribution import this_user
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.redrive import KNOWN_TO_PLATFORM, RedrivenOutcome
 from couponpress.plurals import counted
@@ -60,7 +60,7 @@ def pause(
     taken out of what waits, until `couponpress resume --state paused` or the same options let them go on.
     """
     end = read_end(until, lasting, datetime.now().astimezone())
-    with _client() as client:
+    with client_of_person() as client:
         if chooses(run, brand, state, code, lane, older_than, dry_run=dry_run):
             if end is not None:
                 raise InputError(gettext("a pause of chosen specs has no end by itself; leave --until and --for away."))
@@ -92,7 +92,7 @@ def resume(
     _: PartnerOption = None,
 ) -> None:
     """Let a run, a brand, everything, or all that match and are paused, go on from where it stopped."""
-    with _client() as client:
+    with client_of_person() as client:
         if chooses(run, brand, state, code, lane, older_than, dry_run=dry_run):
             selection = filter_of(run, brand, state, code, lane, older_than)
             act_on_all(client, "resume", selection, dry_run=dry_run, yes=yes, why=why)
@@ -126,7 +126,7 @@ def cancel(
     Without an option that chooses specs the run is held meanwhile, so that nothing of it is sent any more. With one,
     exactly the specs that match now are taken back.
     """
-    with _client() as client:
+    with client_of_person() as client:
         if dry_run or any(one is not None for one in (brand, code, lane, older_than)) or state:
             selection = filter_of(run, brand, state, code, lane, older_than)
             act_on_all(client, "cancel", selection, dry_run=dry_run, yes=yes, why=why)
@@ -163,11 +163,11 @@ def redrive(
     that is wrong, and a picture that the platform could not make, need a new task_id: submit them under a new run name.
     """
     if run is None or dry_run or any(one is not None for one in (brand, lane, older_than)):
-        with _client() as client:
+        with client_of_person() as client:
             selection = filter_of(run, brand, None if outcome is None else [outcome], code, lane, older_than)
             act_on_all(client, "redrive", selection, dry_run=dry_run, yes=yes, why=why)
         return
-    with _client() as client:
+    with client_of_person() as client:
         before = client.run(run)
         with row_counter(stderr()) as on_progress:
             again = client.redrive(run, outcome=outcome, code=code, why=why, on_progress=on_progress)
@@ -200,10 +200,6 @@ def redrive(
             )
             % {"left_out": left_out, "run": run}
         )
-
-
-def _client() -> Client:
-    return Client(actor=this_user("cli"))
 
 
 def _confirmed(client: Client) -> bool:

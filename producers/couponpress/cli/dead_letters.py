@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
+from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import PartnerOption, RunArgument, WhyOption, stderr
 from couponpress.cli.run_lines import dead_letter_lines
 from couponpress.cli.selecting import DryRunOption, YesOption
-from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
-from couponpress.ledger.attribution import this_user
 from couponpress.plurals import counted
 
 
@@ -29,7 +28,7 @@ def dead_letters(
 
     Their specs have ended as expired and stay so; `couponpress redrive RUN --code DEAD_LETTER` sends them again.
     """
-    with Client(actor=this_user("cli")) as client:
+    with client_of_person() as client:
         if run is not None:
             client.run(run)
         if not delete:

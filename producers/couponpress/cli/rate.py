@@ -10,12 +10,11 @@ from typing import Annotated
 
 import typer
 
+from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import ForOption, JsonOption, PartnerOption, UntilOption, WhyOption, open_output, stderr
 from couponpress.cli.run_lines import rate_lines
-from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
-from couponpress.ledger.attribution import this_user
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.rate import PLATFORM_PER_SECOND, per_second
 from couponpress.ledger.send_log import write_proof
@@ -54,7 +53,7 @@ def limit(
     end = read_end(until, lasting, datetime.now().astimezone())
     if end is not None and rate in {None, "default"}:
         raise InputError(gettext("only a rate that is set by hand ends by itself: give the rate as well."))
-    with Client(actor=this_user("cli")) as client:
+    with client_of_person() as client:
         if rate is not None:
             client.set_rate(None if rate == "default" else rate, until=end, why=why)
             if rate != "default" and per_second(rate) > PLATFORM_PER_SECOND:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import typer
 
+from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, PartnerOption, RunArgument, stderr
 from couponpress.cli.missing import missing
 from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, summary
@@ -41,7 +42,7 @@ _KINDS: Final[Mapping[BoundKind, str]] = {
 
 def status(run: RunArgument = None, as_json: JsonOption = False, _: PartnerOption = None) -> None:
     """Show a run's progress and why specs ended badly; without a name, every run and every hold."""
-    with Client() as client:
+    with client_of_person() as client:
         if as_json:
             shown = client.runs() if run is None else [client.run(run)]
             holds, dead_letters = client.holds(), client.dead_letter_chunks()

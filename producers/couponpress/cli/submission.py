@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from couponpress.catalog import HeaderMapping, MerchantPictures
+from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, stderr
 from couponpress.cli.joining import join_others
 from couponpress.cli.reading_progress import reading_progress
@@ -182,7 +183,7 @@ def _enqueue(client: Client, upload: CatalogUpload, run: str, lane: Lane, hook: 
 def _pace() -> tuple[float, int]:
     """Ask the fleet for its rate and what waits; without settings, Redis or workers, the configured rate has to do."""
     rate, waiting = None, 0
-    with suppress(CouponpressError), Client() as client:
+    with suppress(CouponpressError), client_of_person() as client:
         rate = client.rate().effective_per_second
         waiting = sum(one.waiting + one.retrying for one in client.runs())
     return rate or per_second(configured_rate()), waiting

@@ -13,6 +13,7 @@ from rich.layout import Layout
 from rich.live import Live
 from rich.text import Text
 
+from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import JsonOption, PartnerOption
 from couponpress.cli.keyboard import Keyboard
 from couponpress.cli.overview_lines import screen
@@ -20,7 +21,6 @@ from couponpress.cli.top_prompt import Act, Prompt
 from couponpress.client import Client
 from couponpress.errors import CouponpressError, InputError, RedisUnavailableError
 from couponpress.language import gettext, gettext_noop, speaking
-from couponpress.ledger.attribution import this_user
 from couponpress.overview.snapshot import Overview
 
 #: How often the fleet is asked. A key is answered at once.
@@ -40,7 +40,7 @@ def top(
     fleet nothing that grows with a run, and nothing at all when nobody looks.
     """
     console = Console(highlight=False, markup=False, emoji=False)
-    with Client(actor=this_user("cli")) as client:
+    with client_of_person() as client:
         if as_json:
             with speaking("en"):
                 typer.echo(json.dumps(client.overview().as_json(), ensure_ascii=False))

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import cast
 
 import redis
@@ -56,6 +57,22 @@ class EnqueuedSpec:
     same: bool = True
 
 
+class LockReply(StrEnum):
+    """What `lock_upload.lua` answers."""
+
+    LOCKED = "locked"
+    BUSY = "busy"
+    NO_RUN = "no run"
+
+
+class DiscardReply(StrEnum):
+    """What `discard.lua` answers."""
+
+    REMOVED = "removed"
+    NOT_LAST = "not last"
+    TAKEN_OVER = "taken over"
+
+
 class UploadLedger:
     """The producer's side of the ledger, over a blocking client that answers in bytes."""
 
@@ -98,7 +115,7 @@ class UploadLedger:
         token = secrets.token_hex(8)
         deadline = time.monotonic() + 2 * UPLOAD_LOCK_SECONDS
         names = [self._keys.run(number), self._keys.upload_lock(number)]
-        while not (locked := cast(int, self._lock_upload(names, [token, UPLOAD_LOCK_SECONDS]))):
+        while (reply := _lock_reply(self._lock_upload(names, [token, UPLOAD_LOCK_SECONDS]))) is LockReply.BUSY:
             if time.monotonic() > deadline:
                 raise InputError(
                     gettext("another producer is uploading into this run; wait for it, or use another run name.")
@@ -107,7 +124,7 @@ class UploadLedger:
                 on_wait()
                 on_wait = None
             time.sleep(0.2)
-        return token if locked == 1 else None
+        return token if reply is LockReply.LOCKED else None
 
     def enqueue_staged(self, number: str, token: str, specs: Sequence[Identified]) -> Enqueued:
         """Store up to 100 specs of an upload. See `_store`.
@@ -214,13 +231,14 @@ class UploadLedger:
         keys, discarded = self._keys, 0
         while last := cast(bytes | None, self._client.lindex(keys.staged(number), -1)):
             chunk_id = last.decode()
-            done = self._discard(
+            told = self._discard(
                 [keys.run(number), keys.staged(number), keys.chunk(chunk_id), keys.upload_lock(number)],
                 [chunk_id, token, keys.index, self._digests(chunk_id), UPLOAD_LOCK_SECONDS],
             )
-            if done == -1:
+            reply = DiscardReply(cast(bytes, told).decode())
+            if reply is DiscardReply.TAKEN_OVER:
                 break
-            discarded += cast(int, done)
+            discarded += reply is DiscardReply.REMOVED
         self.unlock_upload(number, token)
         self.drop_if_empty(number)
         return discarded
@@ -243,8 +261,8 @@ class UploadLedger:
         with self._client.pipeline() as pipeline:
             pipeline.delete(self._keys.upload_lock(number))
             self._lock_upload(names, [token, UPLOAD_LOCK_SECONDS], pipeline)
-            _, locked = pipeline.execute()
-        return token if locked == 1 else None
+            _, told = pipeline.execute()
+        return token if _lock_reply(told) is LockReply.LOCKED else None
 
     def unlock_upload(self, number: str, token: str) -> None:
         """Let others upload into the run, if this producer still has its lock."""
@@ -276,3 +294,7 @@ def _distinct(specs: Sequence[Identified]) -> Iterator[Identified]:
             yield spec
         elif first.row.body != spec.row.body:
             raise ConflictError(spec.task_id, "", (first.row.row_id, spec.row.row_id))
+
+
+def _lock_reply(told: object) -> LockReply:
+    return LockReply(cast(bytes, told).decode())

@@ -13,7 +13,7 @@ from typing import Final
 
 import redis.exceptions as redis_errors
 
-from couponpress.errors import RedisFullError, RedisRefusedError, RedisUnavailableError
+from couponpress.errors import RedisFullError, RedisRefusedError, RedisSilentError, RedisUnavailableError
 from couponpress.language import gettext, gettext_noop
 from couponpress.stored_sentences import in_words
 
@@ -93,6 +93,8 @@ def redis_unavailable(url: str, error: redis_errors.RedisError) -> RedisUnavaila
     cure = next((cure for part, cure in _CURES if part in words), None)
     if cure is not None and not isinstance(error, redis_errors.TimeoutError):
         return RedisRefusedError(url, error, gettext(cure))
+    if isinstance(error, redis_errors.TimeoutError) and "reading" in words:
+        return RedisSilentError(url, in_words(str(error)))
     if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | redis_errors.InvalidResponse):
         return RedisUnavailableError(url, in_words(str(error)))
     return None
@@ -117,7 +119,7 @@ def redis_errors_told(url: str) -> Iterator[None]:
     """Turn redis-py's errors inside a block into errors with a cure.
 
     Raises:
-        RedisUnavailableError, RedisRefusedError, RedisFullError: see `redis_unavailable`.
+        RedisUnavailableError, RedisSilentError, RedisRefusedError, RedisFullError: see `redis_unavailable`.
     """
     try:
         yield

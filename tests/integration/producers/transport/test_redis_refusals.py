@@ -1,13 +1,17 @@
 """What a real server answers when it refuses, as one sentence with its cure."""
 
+import signal
+import time
+
 import pytest
 import redis
 
+from couponpress.cli import connection
 from couponpress.client import Client
-from couponpress.errors import RedisRefusedError, RedisUnavailableError
+from couponpress.errors import RedisRefusedError, RedisSilentError, RedisUnavailableError
 from couponpress.transport.redis_refusals import redis_unavailable
 from couponpress_worker.runtime.redis_server import free_port, start, stop
-from tests.builders import producer_settings
+from tests.builders import MCHID, producer_settings
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,27 @@ def test_a_replica(server):
             assert "the primary" in told(f"redis://127.0.0.1:{server}/0", lambda one: one.pause())
         finally:
             client.replicaof("NO", "ONE")
+
+
+def test_a_server_that_is_stopped_but_not_gone_is_told_to_a_person_soon(tmp_path, monkeypatch):
+    assert connection.ANSWER_SECONDS <= 5
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)
+    port = free_port()
+    process = start(tmp_path, port)
+    monkeypatch.setenv("COUPONPRESS_REDIS_URL", f"redis://:s3cret@127.0.0.1:{port}/0")
+    monkeypatch.setenv("COUPONPRESS_MCHID", MCHID)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for act in (Client.runs, Client.holds, Client.rate, Client.overview):
+            began = time.monotonic()
+            with connection.client_of_person() as client, pytest.raises(RedisSilentError) as caught:
+                act(client)
+            assert time.monotonic() - began < 5
+            assert "`redis-cli ping`" in str(caught.value)
+            assert "s3cret" not in str(caught.value)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        stop(process)
 
 
 @pytest.mark.parametrize(
