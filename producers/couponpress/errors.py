@@ -24,36 +24,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from couponpress.language import current, gettext, gettext_noop, joined, quoted
+from couponpress.language import current, gettext, joined, quoted
+from couponpress.library_sentences import OF_SYSTEM
 from couponpress.library_sentences import in_words as library_words
 
 #: A value of others is shown with so many letters.
 _SHOWN: Final = 80
-#: What a system says when a file cannot be had.
-_OF_SYSTEM: Final = frozenset(
-    {
-        gettext_noop("No such file or directory"),
-        gettext_noop("Permission denied"),
-        gettext_noop("Is a directory"),
-        gettext_noop("Not a directory"),
-        gettext_noop("File exists"),
-        gettext_noop("No space left on device"),
-        gettext_noop("Read-only file system"),
-        gettext_noop("File name too long"),
-        gettext_noop("Broken pipe"),
-        gettext_noop("Input/output error"),
-        gettext_noop("Address already in use"),
-        gettext_noop("Cannot assign requested address"),
-        gettext_noop("Name or service not known"),
-        gettext_noop("Connection refused"),
-    }
-)
 
 
 def system_error(error: OSError) -> str:
     """Return what the system said, in the current language where it is one of the usual sentences."""
     told = error.strerror or str(error)
-    return gettext(told) if told in _OF_SYSTEM else told
+    return gettext(told) if told in OF_SYSTEM else told
 
 
 class CouponpressError(Exception):

@@ -10,6 +10,25 @@ from typing import Final
 from couponpress.language import gettext_noop
 from couponpress.sentence_patterns import SentencePatterns
 
+#: What a system says when a file cannot be had.
+OF_SYSTEM: Final = frozenset(
+    {
+        gettext_noop("No such file or directory"),
+        gettext_noop("Permission denied"),
+        gettext_noop("Is a directory"),
+        gettext_noop("Not a directory"),
+        gettext_noop("File exists"),
+        gettext_noop("No space left on device"),
+        gettext_noop("Read-only file system"),
+        gettext_noop("File name too long"),
+        gettext_noop("Broken pipe"),
+        gettext_noop("Input/output error"),
+        gettext_noop("Address already in use"),
+        gettext_noop("Cannot assign requested address"),
+        gettext_noop("Name or service not known"),
+        gettext_noop("Connection refused"),
+    }
+)
 #: Their messages, as they word them.
 KNOWN: Final = (
     # redis-py
