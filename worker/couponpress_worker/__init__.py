@@ -13,6 +13,7 @@
         ledger_poller     finds chunks that no hint led to, urgent ones at once
         submitter         one chunk from its lease to its outcomes
         leased_chunk      what is known of a chunk in between
+        signers           signs requests, in the event loop or in threads beside it
 
     safety            what may keep a request back
         send_switch       whether this process may send at all

@@ -11,7 +11,6 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -36,6 +35,7 @@ from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.store.leases import Leases
 from couponpress_worker.store.recorder import Recorder
 from couponpress_worker.submission.leased_chunk import ChunkInHand, Summary
+from couponpress_worker.submission.signers import Signers
 from couponpress_worker.timings import REAL, Timings
 from couponpress_worker.wechatpay.client import NotSent, Reason, SignedRequest, WeChatPay
 from couponpress_worker.wechatpay.judgement import (
@@ -104,13 +104,11 @@ class Submitter:
         self.trial = Trial()
         self.in_hand = 0
         """How many chunks this process has in hand."""
-        #: One thread per lane, so that an urgent spec waits for no bulk signature.
-        self._signers = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in LANES}
+        self._signers = Signers(LANES, platform.sign_submit)
 
     def close(self) -> None:
         """End the signing threads; to be called once no chunk is in hand."""
-        for signer in self._signers.values():
-            signer.shutdown()
+        self._signers.close()
 
     async def submit_chunk(self, chunk_id: str) -> Summary:
         """Submit what waits in a chunk; a hint that came twice or too late finds nothing to do."""
@@ -240,14 +238,11 @@ class Submitter:
         return not chunk.lost
 
     def _sign_ahead(self, chunk: ChunkInHand) -> asyncio.Task[None]:
-        """Sign the next few requests beside the event loop, where they delay no slot: RSA lets go of the GIL."""
+        """Sign the next few requests while others go."""
 
         async def sign() -> None:
             positions = [chunk.to_sign.popleft() for _ in range(min(SIGN_AHEAD, len(chunk.to_sign)))]
-            bodies = [chunk.bodies[position] for position in positions]
-            signed = await asyncio.get_running_loop().run_in_executor(
-                self._signers[chunk.lane], lambda: [self._platform.sign_submit(body) for body in bodies]
-            )
+            signed = await self._signers.sign(chunk.lane, [chunk.bodies[position] for position in positions])
             chunk.ready.extend(zip(positions, signed, strict=True))
             chunk.signing = None
 
