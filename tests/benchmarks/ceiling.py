@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets
-from couponpress_worker.wechatpay.transport import serialized
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.stage import Stage
 
@@ -29,8 +28,9 @@ def sandbox_ceiling(bench: Bench, one: Stage, count: int = 2000) -> float:
 
 def _prepared(bench: Bench, one: Stage, count: int):
     platform = platform_for(one.settings, Secrets.read(one.settings))
+    host = urlsplit(one.sandbox.base_url).netloc.encode()
     for body in bench.bodies(count, "ceiling"):
-        yield serialized(platform.sign_submit(body))
+        yield platform.sign_submit(body).wire(host)
 
 
 async def _send(requests: list[bytes], one: Stage) -> float:

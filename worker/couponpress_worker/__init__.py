@@ -40,7 +40,9 @@
         key_files         reads key files and checks that they belong together
         certificates      the keys that the platform signs with at this moment
         auth              signs requests and verifies answers, for any httpx client
-        transport         carries httpx requests over our own connections
+        message           a signed request and a response, as bytes and plain values (pure)
+        transport         carries requests over our own connections
+        patience          ends requests whose answer takes too long
         pool              connections that are kept open
         happy_eyeballs    TCP to the first address of a host that answers
         connection        one HTTP/1.1 connection

@@ -23,18 +23,17 @@ from couponpress.transport.proxy import ProxyRule
 from couponpress_worker.wechatpay.account import PARTNER, Account
 from couponpress_worker.wechatpay.auth import SignatureAuth
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
+from couponpress_worker.wechatpay.message import SignedRequest, header_lines
 from couponpress_worker.wechatpay.multipart import picture_form
-from couponpress_worker.wechatpay.response import body_of, read_answer
+from couponpress_worker.wechatpay.response import read_answer
 from couponpress_worker.wechatpay.signing import Signer, Verifier
-from couponpress_worker.wechatpay.transport import GATE, NO_PROXIES, NOT_SENT, Gate, PlatformTransport
+from couponpress_worker.wechatpay.transport import NO_PROXIES, NOT_SENT, Gate, PlatformTransport
 
 __all__ = ["PARTNER", "Account", "Gate", "NotSent", "Reason", "SignedRequest", "WeChatPay"]
 
 #: Why a request was not sent. late: its slot passed. held: its brand, or every call of its kind, is held. in doubt: the
 #: lease of its chunk is lost or not sure. stopping: its run or the process stops. breaker: it got no pass in time.
 Reason: TypeAlias = Literal["late", "held", "in doubt", "stopping", "breaker"]
-#: A request with its signature, which is good for 5 minutes; to repeat the request, sign again.
-SignedRequest: TypeAlias = httpx.Request
 
 SUBMIT_TARGET: Final = PARTNER.submit_target
 ECHO_TARGET: Final = "/v3/security/echo"
@@ -89,9 +88,7 @@ class WeChatPay:
             keep_alive_seconds: how long an idle connection is used again; must stay below the platform's 8 s.
             proxies: says which proxy a host is called through; without it each is called directly.
         """
-        self._base_url = httpx.URL(base_url)
         self._account = account
-        self._submit_url = self._base_url.join(account.submit_target)
         self._submit_target = account.submit_target
         self._verifier = verifier
         self._auth = SignatureAuth(signer, verifier, clock=clock)
@@ -108,19 +105,20 @@ class WeChatPay:
             proxies=proxies,
         )
         """What the requests go over; other httpx clients may use it as well."""
-        self._headers: list[tuple[bytes, bytes]] = [
-            (b"Host", self._base_url.netloc),
-            (b"Accept", b"application/json"),
-            (b"Accept-Encoding", b"identity"),
-            (b"User-Agent", f"couponpress/{version('couponpress')}".encode()),
-            (b"Wechatpay-Serial", self._auth.serial.encode()),
-        ]
+        self._headers = header_lines(
+            [
+                (b"Accept", b"application/json"),
+                (b"Accept-Encoding", b"identity"),
+                (b"User-Agent", f"couponpress/{version('couponpress')}".encode()),
+                (b"Wechatpay-Serial", self._auth.serial.encode()),
+            ]
+        )
         self.skew_seconds: float | None = None
         """The platform's clock minus ours, as the last answer told it; None before the first."""
 
     def sign_submit(self, body: bytes) -> SignedRequest:
         """Return the request that submits a spec's stored body bytes, under a fresh timestamp and nonce."""
-        return self._signed("POST", self._submit_target, self._account.sent(body), url=self._submit_url)
+        return self._signed("POST", self._submit_target, self._account.sent(body))
 
     async def submit(self, request: SignedRequest, gate: Gate | None = None) -> Answer | NoAnswer:
         """Send a signed submit when the gate lets it pass.
@@ -202,23 +200,13 @@ class WeChatPay:
         target: str,
         body: bytes = b"",
         *,
-        url: httpx.URL | None = None,
         signed: bytes | None = None,
         content_type: str = "application/json",
     ) -> SignedRequest:
-        """Return a request for a path with its query, whose signature covers `signed`, or its body if that is None.
-
-        Raw headers and a stream spare httpx the work of encoding and completing them for every submit.
-        """
+        """Return a request for a path with its query, whose signature covers `signed`, or its body if that is None."""
         authorization = self._auth.authorization(method, target, body if signed is None else signed)
-        headers = [*self._headers, (b"Authorization", authorization.encode())]
-        if method == "POST":
-            headers += ((b"Content-Type", content_type.encode()), (b"Content-Length", b"%d" % len(body)))
-        request = httpx.Request(
-            method, url or self._base_url.join(target), headers=headers, stream=httpx.ByteStream(body)
-        )
-        request.read()
-        return request
+        sent = None if method == "GET" else body
+        return SignedRequest(method, target, self._headers, authorization, sent, content_type)
 
     async def _exchange(
         self,
@@ -227,15 +215,13 @@ class WeChatPay:
         seconds: float,
         verifier_of: Callable[[bytes], Verifier] | None = None,
     ) -> Answer | NoAnswer:
-        request.extensions[GATE] = gate
-        request.extensions["timeout"] = {"read": seconds}
         try:
-            response = await self.transport.handle_async_request(request)
+            response = await self.transport.exchange(request, gate, answer_seconds=seconds)
         except NOT_SENT as error:
             return NoAnswer("not_sent", f"{error}")
         except httpx.TransportError as error:
             return NoAnswer("open", f"{error}")
-        verifier = verifier_of(body_of(response)) if verifier_of else self._verifier
+        verifier = verifier_of(response.body) if verifier_of else self._verifier
         answer = read_answer(response, verifier, now=self._clock())
         if answer.skew_seconds is not None:
             self.skew_seconds = answer.skew_seconds

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 import httptools
 import httpx
@@ -25,11 +25,10 @@ from couponpress.transport.proxy import (
     connect_request,
     stalled,
 )
+from couponpress_worker.wechatpay.message import RawHeaders, Response
 
 #: The platform's answers have some hundred bytes, its list of certificates some ten thousand.
 MOST_BYTES: Final = 1_000_000
-
-RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class Connection(asyncio.Protocol):
@@ -45,7 +44,7 @@ class Connection(asyncio.Protocol):
         self.last_sent = self._loop.time()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[httpx.Response] | None = None
+        self._waiter: asyncio.Future[Response] | None = None
         self._headers: RawHeaders = []
         self._body: list[bytes] = []
         self._size = 0
@@ -56,7 +55,7 @@ class Connection(asyncio.Protocol):
         """Whether it is open, and nothing is under way on it."""
         return self._transport is not None and self._waiter is None and not self._transport.is_closing()
 
-    def send(self, request: bytes) -> asyncio.Future[httpx.Response]:
+    def send(self, request: bytes) -> asyncio.Future[Response]:
         """Write a request in this turn of the event loop. The future's result is the whole response.
 
         Whoever stops waiting for the future must close the connection. The future raises:
@@ -139,11 +138,8 @@ class Connection(asyncio.Protocol):
         except (zlib.error, ValueError) as error:
             waiter.set_exception(httpx.RemoteProtocolError(f"an answer whose body cannot be decoded ({error})"))
         else:
-            extensions = {"http_version": b"HTTP/" + self._parser.get_http_version().encode()}
-            status = self._parser.get_status_code()
-            waiter.set_result(
-                httpx.Response(status, headers=headers, stream=httpx.ByteStream(body), extensions=extensions)
-            )
+            parser = self._parser
+            waiter.set_result(Response(parser.get_status_code(), headers, body, parser.get_http_version()))
 
     def _may_go_on(self, transport: asyncio.Transport) -> bool:
         """Whether the far end keeps the connection open and has read the whole request."""

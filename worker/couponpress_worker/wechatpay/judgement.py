@@ -131,6 +131,7 @@ class NotFound:
 Judgement: TypeAlias = Accepted | Rejected | Throttled | Retry | QueryFirst | Hold
 QueryJudgement: TypeAlias = Completed | Processing | NotFound | Rejected | Throttled | Retry | Hold
 
+_ACCEPTED: Final = Accepted()
 #: The code of a 2xx whose signature does not hold.
 UNTRUSTED_CODE: Final = "UNTRUSTED_ANSWER"
 
@@ -213,6 +214,9 @@ def judge(reply: Answer | NoAnswer) -> Judgement:
     """Say what the reply to a submit means."""
     if isinstance(reply, NoAnswer):
         return _unanswered(reply)
+    # What nearly every answer is; the number 0 at the end of its id means that all is well.
+    if reply.status == 200 and reply.objection is None and not reply.code and reply.request_id.endswith("-0"):
+        return _ACCEPTED
     return _common(reply) or _judge_submit(reply)
 
 

@@ -12,9 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import httpx
-
 from couponpress_worker.wechatpay.judgement import Answer
+from couponpress_worker.wechatpay.message import RawHeaders, Response
 from couponpress_worker.wechatpay.retry import http_date, read_retry_after, whole_seconds
 from couponpress_worker.wechatpay.signing import Verifier
 
@@ -35,10 +34,12 @@ _READ: Final = {
         "Wechatpay-Timestamp",
     )
 }
+#: The body of nearly every answer: a task was taken. It is cut by hand, for that takes a fifth of reading JSON.
+_TAKEN = re.compile(rb'\{"task_id":"([0-9A-Za-z_.-]*)"\}')
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
 
 
-def read_answer(response: httpx.Response, verifier: Verifier, *, now: float) -> Answer:
+def read_answer(response: Response, verifier: Verifier, *, now: float) -> Answer:
     """Return what a response says. The signature is checked for 2xx only: other answers carry none (wechatpay-go).
 
     Args:
@@ -46,9 +47,15 @@ def read_answer(response: httpx.Response, verifier: Verifier, *, now: float) -> 
         verifier: knows the platform's keys.
         now: our clock when the answer was complete, seconds since 1970.
     """
-    status, headers, body = response.status_code, _headers(response), body_of(response)
+    status, headers, body = response.status, _headers(response.headers), response.body
     good = 200 <= status < 300
     objection = verifier.objection(headers, body, now=now) if good else None
+    request_id = _text(headers.get("Request-ID"), 200)
+    skew_seconds = _skew(headers, now, trusted=good and objection is None)
+    if (taken := _TAKEN.fullmatch(body)) is not None:
+        wait = read_retry_after(headers.get("Retry-After"), now)
+        known = {"task_id": taken[1].decode("ascii")}
+        return Answer(status, "", "", "", "", request_id, objection, wait, skew_seconds, known)
     content = _object(body)
     code = content.get("code")
     detail = content.get("detail")
@@ -59,26 +66,17 @@ def read_answer(response: httpx.Response, verifier: Verifier, *, now: float) -> 
         message=_message(content, part),
         field=_text(part.get("field"), 200),
         detail=_text(json.dumps(detail, ensure_ascii=False), DETAIL_LIMIT) if detail else "",
-        request_id=_text(headers.get("Request-ID"), 200),
+        request_id=request_id,
         objection=objection,
         retry_after_seconds=read_retry_after(headers.get("Retry-After"), now),
-        skew_seconds=_skew(headers, now, trusted=good and objection is None),
+        skew_seconds=skew_seconds,
         content=content,
     )
 
 
-def body_of(response: httpx.Response) -> bytes:
-    """Return the body of a response of `transport`: it is whole already, and httpx's `read` would cost 24 us more."""
-    stream = response.stream
-    return b"".join(stream) if isinstance(stream, httpx.ByteStream) else response.content
-
-
-def _headers(response: httpx.Response) -> dict[str, str]:
-    """Return the headers that count, by their usual names. Of a header that came twice the first counts.
-
-    Looking each up in httpx's headers would decode all of them every time.
-    """
-    found = {name.lower(): value for name, value in reversed(response.headers.raw)}
+def _headers(headers: RawHeaders) -> dict[str, str]:
+    """Return the headers that count, by their usual names. Of a header that came twice the first counts."""
+    found = dict(reversed(headers))
     return {usual: found[name].decode("utf-8", "surrogateescape") for name, usual in _READ.items() if name in found}
 
 

@@ -1,8 +1,8 @@
-"""Carries httpx requests to the platform over our own connections, as an `httpx.AsyncBaseTransport`.
+"""Carries requests to the platform over our own connections; any httpx client may use it as its transport.
 
-A request may bring a gate, `request.extensions["gate"]`: a coroutine function that is awaited with a connection in hand
-and nothing written. When it returns, the bytes leave in the same turn of the event loop; when it raises, nothing was
-sent and the connection is kept. A request is sent once at most: nothing is repeated here.
+A request may bring a gate (for httpx: `request.extensions["gate"]`), a coroutine function that is awaited with a
+connection in hand and nothing written. When it returns, the bytes leave in the same turn of the event loop; when it
+raises, nothing was sent and the connection is kept. A request is sent once at most: nothing is repeated here.
 
 Errors say whether anything was sent. The classes in `NOT_SENT` mean that no byte left. Every other httpx error
 (`ReadTimeout`, `ReadError`, `RemoteProtocolError`) means that the platform may have done what was asked for.
@@ -19,12 +19,14 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import httpx
 
 from couponpress.transport.proxy import ProxyRule
 from couponpress_worker.wechatpay.connection import Connection
+from couponpress_worker.wechatpay.message import OfHttpx, Response
+from couponpress_worker.wechatpay.patience import Patience
 from couponpress_worker.wechatpay.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,13 @@ NOT_SENT: Final = (
 _UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 #: How long another host is used before a connection to the first is tried again.
 FIRST_AGAIN_SECONDS: Final = 30.0
+
+
+class Sendable(Protocol):
+    """A request that can be written down for any host."""
+
+    def wire(self, host: bytes) -> bytes:
+        """Return the bytes to send."""
 
 
 class PlatformTransport(httpx.AsyncBaseTransport):
@@ -82,6 +91,7 @@ class PlatformTransport(httpx.AsyncBaseTransport):
             proxies: says which proxy a host is called through; without it each is called directly.
         """
         self._urls = [httpx.URL(url) for url in (base_url, *fallback_urls)]
+        self._hosts = [url.netloc for url in self._urls]
         self._origin = (self._urls[0].scheme, self._urls[0].host, self._urls[0].port)
         self._ssl_context = ssl_context
         self._connections = connections
@@ -96,30 +106,67 @@ class PlatformTransport(httpx.AsyncBaseTransport):
         self.pools: list[Pool] = []
         """One for each host, in order; empty before the first request."""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request once and return the whole answer.
+    async def exchange(
+        self,
+        request: Sendable,
+        gate: Gate | None = None,
+        *,
+        answer_seconds: float | None = None,
+        connect_seconds: float | None = None,
+    ) -> Response:
+        """Send a request once and return the whole response.
+
+        Args:
+            request: what is sent.
+            gate: awaited right before the bytes leave; see the module.
+            answer_seconds: from the moment when the bytes leave to the end of the answer; None is the transport's own.
+            connect_seconds: for a free connection; None is the transport's own.
 
         Raises:
             httpx.ConnectError: no host can be reached, or the far end closed the connection before the bytes left.
             httpx.ConnectTimeout, httpx.PoolTimeout: there was no connection in time.
             httpx.ProxyError: the proxy opens no connection to the host.
-            httpx.UnsupportedProtocol, httpx.LocalProtocolError: the request cannot be sent over this transport.
+            httpx.LocalProtocolError: the request cannot be written down.
             httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError: it was sent, and there is no whole answer.
         """
-        self._check(request)
-        await request.aread()
-        timeout = request.extensions.get("timeout") or {}
-        pool, url, connection = await self._taken(timeout.get("connect"))
+        pool, host, connection = await self._taken(connect_seconds)
         try:
-            wire = serialized(request, None if url is self._urls[0] else url)
-            gate: Gate | None = request.extensions.get(GATE)
+            wire = request.wire(host)
             if gate is not None:
                 await gate()
             if not connection.usable:
                 raise httpx.ConnectError("the far end closed the connection while it waited for its slot")
-            return await _answered(connection, wire, timeout.get("read") or self._answer_seconds)
+            answer = connection.send(wire)
+            self._patience.begin(connection, answer_seconds or self._answer_seconds)
+            try:
+                return await answer
+            finally:
+                self._patience.end(connection)
         finally:
             pool.give_back(connection)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request of an httpx client as `exchange` does.
+
+        Raises:
+            httpx.UnsupportedProtocol: the request is for another host, or of a kind that is not used here.
+            httpx.TransportError: the same as `exchange`.
+        """
+        self._check(request)
+        await request.aread()
+        timeout = request.extensions.get("timeout") or {}
+        response = await self.exchange(
+            OfHttpx(request),
+            request.extensions.get(GATE),
+            answer_seconds=timeout.get("read"),
+            connect_seconds=timeout.get("connect"),
+        )
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=httpx.ByteStream(response.body),
+            extensions={"http_version": b"HTTP/" + response.http_version.encode()},
+        )
 
     async def aclose(self) -> None:
         """Close every connection. Requests under way end with `httpx.ReadError`."""
@@ -127,6 +174,8 @@ class PlatformTransport(httpx.AsyncBaseTransport):
             self._return.cancel()
         for pool in self.pools:
             pool.close()
+        if self.pools:
+            self._patience.close()
 
     def _check(self, request: httpx.Request) -> None:
         """Refuse what must not leave: a signed request to another host, or an answer that cannot be read."""
@@ -136,14 +185,14 @@ class PlatformTransport(httpx.AsyncBaseTransport):
         if request.method in ("HEAD", "CONNECT"):
             raise httpx.UnsupportedProtocol(f"{request.method} is not used with the platform.")
 
-    async def _taken(self, seconds: float | None) -> tuple[Pool, httpx.URL, Connection]:
+    async def _taken(self, seconds: float | None) -> tuple[Pool, bytes, Connection]:
         """Return a connection to the host in use or, if that cannot be reached, to the next one that can."""
-        pools = self._opened()
+        pools = self.pools or self._opened()
         if self._used and self._return is None and asyncio.get_running_loop().time() >= self._first_again_at:
             self._return = asyncio.create_task(self._try_first(pools[0]), context=Context())
         began = self._used
         try:
-            return pools[began], self._urls[began], await pools[began].take(seconds)
+            return pools[began], self._hosts[began], await pools[began].take(seconds)
         except _UNREACHED as error:
             failures: list[httpx.TransportError] = [error]
         for index, pool in enumerate(pools):
@@ -155,7 +204,7 @@ class PlatformTransport(httpx.AsyncBaseTransport):
                 failures.append(error)
                 continue
             self._use(index, failures[0])
-            return pool, self._urls[index], connection
+            return pool, self._hosts[index], connection
         if len(failures) == 1:
             raise failures[0]
         raise httpx.ConnectError("; ".join(map(str, failures)))
@@ -180,59 +229,20 @@ class PlatformTransport(httpx.AsyncBaseTransport):
             self._return = None
 
     def _opened(self) -> list[Pool]:
-        """The pools, made on first use: the system's authorities take a while to load."""
-        if not self.pools:
-            secure = any(url.scheme == "https" for url in self._urls)
-            context = (self._ssl_context or ssl.create_default_context()) if secure else None
-            self.pools = [
-                Pool(
-                    url.host,
-                    url.port or (443 if url.scheme == "https" else 80),
-                    context if url.scheme == "https" else None,
-                    most=self._connections,
-                    connect_seconds=self._connect_seconds,
-                    keep_alive_seconds=self._keep_alive_seconds,
-                    proxy=self._proxies.proxy_for(str(url)),
-                )
-                for url in self._urls
-            ]
+        """Make the pools, on first use: the system's authorities take a while to load."""
+        secure = any(url.scheme == "https" for url in self._urls)
+        context = (self._ssl_context or ssl.create_default_context()) if secure else None
+        self._patience = Patience()
+        self.pools = [
+            Pool(
+                url.host,
+                url.port or (443 if url.scheme == "https" else 80),
+                context if url.scheme == "https" else None,
+                most=self._connections,
+                connect_seconds=self._connect_seconds,
+                keep_alive_seconds=self._keep_alive_seconds,
+                proxy=self._proxies.proxy_for(str(url)),
+            )
+            for url in self._urls
+        ]
         return self.pools
-
-
-def serialized(request: httpx.Request, sent_to: httpx.URL | None = None) -> bytes:
-    """Return the bytes of a request whose body is read, head and body in one piece.
-
-    Args:
-        request: its headers are sent as they are; a body without a length gets one.
-        sent_to: the host that it goes to, if that is not the one of its URL.
-
-    Raises:
-        httpx.LocalProtocolError: a header holds a line break.
-    """
-    body = request.content
-    headers = request.headers.raw
-    if sent_to is not None:
-        headers = [(name, sent_to.netloc if name.lower() == b"host" else value) for name, value in headers]
-    if any(name.lower() == b"transfer-encoding" for name, _ in headers):  # the body was a stream; now it is known whole
-        headers = [one for one in headers if one[0].lower() not in (b"transfer-encoding", b"content-length")]
-        headers.append((b"Content-Length", b"%d" % len(body)))
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b": ".join(header) for header in headers]
-    head = b"\r\n".join((*lines, b"", b""))
-    if not head.count(b"\n") == head.count(b"\r") == len(lines) + 1:
-        raise httpx.LocalProtocolError("a header of the request holds a line break.")
-    return head + body
-
-
-async def _answered(connection: Connection, wire: bytes, seconds: float) -> httpx.Response:
-    """Send now and wait for the whole answer; close a connection that gives none in time."""
-    answer = connection.send(wire)
-    patience = asyncio.get_running_loop().call_later(seconds, _give_up, connection, seconds)
-    try:
-        return await answer
-    finally:
-        patience.cancel()
-
-
-def _give_up(connection: Connection, seconds: float) -> None:
-    connection.close(httpx.ReadTimeout(f"no whole answer within {seconds:g} s"))

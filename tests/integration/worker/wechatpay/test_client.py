@@ -239,7 +239,7 @@ def test_a_submit_on_the_wire(keys, run, tls):
                 "Wechatpay-Serial": KEY_ID,
                 "Content-Type": "application/json",
                 "Content-Length": str(len(SUBMITTED)),
-                "Authorization": request.headers["Authorization"],
+                "Authorization": request.authorization,
             }
             assert signed_by_us(keys, arrived, SUBMITTED)
             assert answer.objection is None

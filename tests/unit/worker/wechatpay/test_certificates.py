@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 import json
 
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -14,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from couponpress_worker.wechatpay.certificates import REFRESH_SECONDS, RETRY_SECONDS, PlatformKeys
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
+from couponpress_worker.wechatpay.message import Response
 from couponpress_worker.wechatpay.response import read_answer
 from couponpress_worker.wechatpay.signing import answer_message, seal, sign
 from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, run_fast
@@ -62,7 +62,7 @@ class Platform:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, tuple):
             headers, body = answer
-            response = httpx.Response(200, headers=headers, content=body)
+            response = Response(200, [(name.lower().encode(), text.encode()) for name, text in headers.items()], body)
             return read_answer(response, verifier_of(body), now=NOW)
         return answer
 

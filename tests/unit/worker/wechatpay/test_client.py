@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from couponpress.errors import InputError
 from couponpress_worker.wechatpay.client import SUBMIT_TARGET, Account, WeChatPay
+from couponpress_worker.wechatpay.message import Response
 from couponpress_worker.wechatpay.multipart import PICTURE_LIMIT_BYTES, picture_form
 from couponpress_worker.wechatpay.response import DETAIL_LIMIT, MESSAGE_LIMIT, read_answer
 from couponpress_worker.wechatpay.signing import (
@@ -23,7 +23,6 @@ from couponpress_worker.wechatpay.signing import (
     sign,
     signature_holds,
 )
-from couponpress_worker.wechatpay.transport import serialized
 
 #: A busy machine is no failure.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,15 +58,15 @@ def signed_headers(key, body, timestamp=1722850421, **more):
 
 def read(status, headers, body, verifier):
     """What is read from a response; a header's text may be any, as bytes from a socket may."""
-    raw = [(name, value.encode(errors="surrogatepass")) for name, value in headers.items()]
-    return read_answer(httpx.Response(status, headers=raw, content=body), verifier, now=NOW)
+    raw = [(name.lower().encode(), value.encode(errors="surrogatepass")) for name, value in headers.items()]
+    return read_answer(Response(status, raw, body), verifier, now=NOW)
 
 
 # --- requests --------------------------------------------------------------------------------------------------------
 
 
 def authorization(request, scheme="WECHATPAY2-SHA256-RSA2048"):
-    told, _, rest = request.headers["Authorization"].partition(" ")
+    told, _, rest = request.authorization.partition(" ")
     assert told == scheme
     return {name: value.strip('"') for name, value in (pair.split("=", 1) for pair in rest.split(","))}
 
@@ -76,9 +75,9 @@ def test_a_submit_is_signed_over_the_very_bytes(client, key):
     body = '{"brand_id":"120344","task_id":"cp_形象店"}'.encode()
     request = client.sign_submit(body)
     parts = authorization(request)
-    assert (request.method, request.url.raw_path.decode()) == ("POST", SUBMIT_TARGET)
-    assert serialized(request).startswith(f"POST {SUBMIT_TARGET} HTTP/1.1\r\nHost: api.example\r\n".encode())
-    assert serialized(request).partition(b"\r\n\r\n")[2] == body
+    assert (request.method, request.target) == ("POST", SUBMIT_TARGET)
+    assert request.wire(b"api.example").startswith(f"POST {SUBMIT_TARGET} HTTP/1.1\r\nHost: api.example\r\n".encode())
+    assert request.wire(b"api.example").partition(b"\r\n\r\n")[2] == body
     assert (parts["mchid"], parts["serial_no"], parts["timestamp"]) == ("1900000001", "5F1C72E2", "1722850421")
     message = request_message("POST", SUBMIT_TARGET, parts["timestamp"], parts["nonce_str"], body)
     assert signature_holds(key.public_key(), message, parts["signature"])
@@ -90,8 +89,8 @@ def test_a_brand_submits_below_its_own_path_under_its_own_scheme_and_does_not_na
     client = WeChatPay("https://api.example", signer, verifier, account=account, clock=lambda: NOW)
     target = "/brand/marketing/product-coupon/image-generation-tasks"
     request = client.sign_submit(b'{"brand_id":"120344","task_id":"cp_000001"}')
-    body = serialized(request).partition(b"\r\n\r\n")[2]
-    assert (request.method, request.url.raw_path.decode(), body) == ("POST", target, b'{"task_id":"cp_000001"}')
+    body = request.wire(b"api.example").partition(b"\r\n\r\n")[2]
+    assert (request.method, request.target, body) == ("POST", target, b'{"task_id":"cp_000001"}')
     parts = authorization(request, "WECHATPAY-BRAND-SHA256-RSA2048")
     assert (parts.get("mchid"), parts["brand_id"]) == (None, "120344")
     message = request_message("POST", target, parts["timestamp"], parts["nonce_str"], body)

@@ -287,6 +287,20 @@ def test_any_answer_gets_a_judgement_and_only_a_trusted_2xx_is_accepted(
     assert not isinstance(queried, Completed | Processing) or (200 <= status < 300 and objection is None)
 
 
+@pytest.mark.parametrize("number", [0, 10, 268573590])
+@pytest.mark.parametrize("code", ["", "FREQUENCY_LIMITED"])
+@pytest.mark.parametrize("objection", [None, "the signature does not hold"])
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_only_a_good_answer_takes_the_short_way(status, objection, code, number):
+    told = judge(answer(status, code, number=number, objection=objection))
+    if code:
+        assert told == Throttled()
+    elif objection:
+        assert told == Retry("UNTRUSTED_ANSWER", objection)
+    else:
+        assert isinstance(told, Retry if status == 202 else Accepted)
+
+
 def test_values_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         answer(200).status = 201
