@@ -157,7 +157,6 @@ def test_decisions_know_no_wiring():
 SPOKEN_BY = {
     ("celery", "kombu", "redbeat"): {
         "couponpress.transport.broker",
-        "couponpress.transport.hints",
         "couponpress_worker.app",
         "couponpress_worker.runtime.beat",
         "couponpress_worker.runtime.services",

@@ -1,95 +1,106 @@
 """Publishes hints: Celery messages that tell the fleet which chunks to look at.
 
-This is the only place where producers use Celery, and the first hint imports it: commands that publish none start
-sooner. A hint carries the id of a chunk. A lost, doubled or late hint changes nothing, because the fleet reads the
-chunk itself from Redis.
+A hint carries the id of a chunk. A lost, doubled or late hint changes nothing, because the fleet reads the chunk itself
+from Redis. A hint is written here as Celery's message protocol (version 2, docs.celeryq.dev) and kombu's Redis
+transport have it, and goes into the queue's list at once. That takes a tenth of the time that Celery takes for it,
+and a producer need not load Celery, which takes a fifth of the start of a command. A test compares both messages.
 """
-
-# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
+import json
 import logging
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+import os
+import socket
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+from uuid import uuid4
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from couponpress.keys import SUBMIT_TASK, Keys, lane_of, queue_name
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.transport.redis_address import RedisAddress
 
-if TYPE_CHECKING:
-    from celery import Celery
-    from kombu import Producer
-    from kombu.pools import ProducerPool
-
 log = logging.getLogger(__name__)
 
-#: How many threads of a client may publish at once; another one waits for a moment.
-_CONNECTIONS = 10
+#: As long as for the fleet's own connections to the broker.
+_TIMEOUT_SECONDS: Final = 5
 
 
 class Hints:
     """Publishes hints. Opens its connections when first needed; safe to share between threads, not across a fork."""
 
     def __init__(self, address: RedisAddress, keys: Keys) -> None:
-        self._address = address
+        retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), 1, supported_errors=(redis.ConnectionError,))
+        timeouts = {"socket_timeout": _TIMEOUT_SECONDS, "socket_connect_timeout": _TIMEOUT_SECONDS}
+        self._broker = address.client(retry=retry, **timeouts)
         self._keys = keys
-        self._opened: tuple[Celery, ProducerPool] | None = None
-        self._opening = Lock()
 
     def close(self) -> None:
         """Close every connection."""
-        if self._opened is not None:
-            celery, producers = self._opened
-            producers.connections.force_close_all(close_pool=False)
-            celery.close()
+        self._broker.close()
 
-    def announce(self, chunk_ids: list[str], *, again: bool = False) -> None:
+    def announce(self, chunk_ids: Sequence[str], *, again: bool = False) -> None:
         """Publish a hint per stored chunk; `again`: before those of the bulk chunks that nobody had in hand yet.
 
         Without an answer of Redis it is no failure: the fleet finds the chunks by itself.
         """
-        import kombu.exceptions
-
+        queues: defaultdict[str, list[str]] = defaultdict(list)
+        for chunk_id in chunk_ids:
+            lane = lane_of(chunk_id)
+            queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
+            queues[queue].append(hint(queue_name(self._keys, queue), chunk_id))
         try:
-            self._publish(chunk_ids, again=again)
-        except (*REDIS_AWAY, kombu.exceptions.KombuError) as error:
+            for queue, messages in queues.items():
+                self._broker.lpush(queue, *messages)
+        except (*REDIS_AWAY, redis.ResponseError) as error:
             log.warning("the fleet could not be told of %d chunks and will find them: %s", len(chunk_ids), error)
 
-    def _publish(self, chunk_ids: list[str], *, again: bool) -> None:
-        """Publish many in one round trip."""
-        celery, producers = self._own()
-        acquired: Any = producers.acquire(block=True)  # its types know no `batch`
-        with acquired as producer, producer.batch():
-            for chunk_id in chunk_ids:
-                lane = lane_of(chunk_id)
-                queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
-                publish(celery, producer, queue_name(self._keys, queue), chunk_id)
 
-    def _own(self) -> tuple[Celery, ProducerPool]:
-        """Return this object's own; Celery's pools belong to every app of the process, so nobody could close them."""
-        from celery import Celery
-        from kombu.pools import ProducerPool
-
-        from couponpress.transport.broker import broker_settings
-
-        with self._opening:
-            if self._opened is None:
-                celery = Celery("couponpress", set_as_current=False)
-                celery.conf.update(broker_settings(self._address, self._keys))
-                connections = celery.connection_for_write().Pool(_CONNECTIONS)
-                self._opened = celery, ProducerPool(connections, limit=_CONNECTIONS)
-            return self._opened
-
-
-def publish(celery: Celery, producer: Producer, queue: str, chunk_id: str) -> None:
-    """Publish a chunk's hint straight to a queue: no exchange is declared for it, and no binding is stored."""
-    from kombu.utils.uuid import uuid
-
-    # Not send_task: it subscribes to each result, for which nobody waits, and tries for 19 s while Redis is away.
-    message = celery.amqp.create_task_message(
-        uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
-    )
-    celery.amqp.send_task_message(
-        producer, SUBMIT_TASK, message, queue=queue, exchange="", routing_key=queue, declare=[]
+def hint(queue: str, chunk_id: str) -> str:
+    """Return a chunk's hint as it stands in a queue, which is named as Celery names it."""
+    own_id = str(uuid4())
+    chain = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    body = json.dumps([[chunk_id], {}, chain]).encode()
+    return json.dumps(
+        {
+            "body": b64encode(body).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {
+                "lang": "py",
+                "task": SUBMIT_TASK,
+                "id": own_id,
+                "shadow": None,
+                "eta": None,
+                "expires": None,
+                "group": None,
+                "group_index": None,
+                "retries": 0,
+                "timelimit": [None, None],
+                "root_id": own_id,
+                "parent_id": None,
+                "argsrepr": repr([chunk_id]),
+                "kwargsrepr": "{}",
+                "origin": f"gen{os.getpid()}@{socket.gethostname()}",
+                "ignore_result": False,
+                "replaced_task_nesting": 0,
+                "stamped_headers": None,
+                "stamps": {},
+            },
+            "properties": {
+                "correlation_id": own_id,
+                "reply_to": "",
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "priority": 0,
+                "body_encoding": "base64",
+                "delivery_tag": str(uuid4()),
+            },
+        }
     )

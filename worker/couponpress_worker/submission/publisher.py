@@ -1,4 +1,7 @@
-"""Publishes hints for chunks that a worker had in hand before."""
+"""Publishes hints for chunks that a worker had in hand before, through Celery, which a worker has loaded anyway.
+
+A producer writes the same message by itself; see `couponpress.transport.hints`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import asyncio
 
 import redis.exceptions
 from celery import Celery
+from kombu import Producer
+from kombu.utils.uuid import uuid
 
-from couponpress.transport.hints import publish
+from couponpress.keys import SUBMIT_TASK
 
 
 class Publisher:
@@ -33,3 +38,14 @@ class Publisher:
         with self._app.producer_or_acquire() as producer, producer.batch():
             for chunk_id in chunk_ids:
                 publish(self._app, producer, queue, chunk_id)
+
+
+def publish(celery: Celery, producer: Producer, queue: str, chunk_id: str) -> None:
+    """Publish a chunk's hint straight to a queue: no exchange is declared for it, and no binding is stored."""
+    # Not send_task: it subscribes to each result, for which nobody waits, and tries for 19 s while Redis is away.
+    message = celery.amqp.create_task_message(
+        uuid(), SUBMIT_TASK, args=[chunk_id], argsrepr=repr([chunk_id]), kwargsrepr="{}"
+    )
+    celery.amqp.send_task_message(
+        producer, SUBMIT_TASK, message, queue=queue, exchange="", routing_key=queue, declare=[]
+    )
