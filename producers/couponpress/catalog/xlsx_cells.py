@@ -23,33 +23,55 @@ _NUMBER: Final = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE]([+
 #: Makes a cell in two thirds of the time that its class takes.
 _new: Final = tuple.__new__
 _DAYS_TO_1904: Final = 1462
-#: So many different cells are remembered before all are forgotten.
-_REMEMBERED: Final = 20_000
+#: So many different cells of the same attributes are remembered before they are forgotten.
+_REMEMBERED: Final = 2_000
+_MOST_ATTRIBUTES: Final = 16
+_NO_CELL: Final = SheetCell()
 #: A longer text is not remembered.
 _LONGEST: Final = 200
 
 
-class CellsOfBook:
-    """Makes the cells of one workbook.
+class KnownCells(dict[str, SheetCell]):
+    """The plain cells of one workbook with the same attributes, by their text; most cells of a catalog are alike.
 
-    Attributes:
-        known: plain cells by their text and attributes; most cells of a catalog are alike.
+    One that is not known yet is made when it is asked for. Raises: see `CellsOfBook.cell`.
     """
+
+    def __init__(self, cells: CellsOfBook, attributes: str) -> None:
+        """Take the workbook's cells, and the attributes as `sheet_scanner` gives them."""
+        super().__init__()
+        self._cells = cells
+        self._style, self._kind = style_and_kind(attributes) or ("", "")
+
+    def __missing__(self, text: str) -> SheetCell:
+        content = unreferenced(text)
+        cell = _NO_CELL if content.isspace() else self._cells.cell(content, self._kind, self._style, is_formula=False)
+        if len(text) <= _LONGEST:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[text] = cell
+        return cell
+
+
+class CellsOfAttributes(dict[str, KnownCells]):
+    """The plain cells of one workbook, by their attributes; there are few different ones."""
+
+    def __init__(self, cells: CellsOfBook) -> None:
+        super().__init__()
+        self._cells = cells
+
+    def __missing__(self, attributes: str) -> KnownCells:
+        if len(self) >= _MOST_ATTRIBUTES:
+            self.clear()
+        known = self[attributes] = KnownCells(self._cells, attributes)
+        return known
+
+
+class CellsOfBook:
+    """Makes the cells of one workbook."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self.known: dict[tuple[str, str], SheetCell] = {}
-
-    def plain(self, text: str, attributes: str) -> SheetCell:
-        """Return a cell that is not known yet, as `sheet_scanner` gives its text and attributes. Raises: see `cell`."""
-        style, kind = style_and_kind(attributes) or ("", "")
-        content = unreferenced(text)
-        cell = SheetCell() if content.isspace() else self.cell(content, kind, style, is_formula=False)
-        if len(text) <= _LONGEST:
-            if len(self.known) >= _REMEMBERED:
-                self.known.clear()
-            self.known[text, attributes] = cell
-        return cell
 
     def cell(self, text: str, kind: str, style: str, *, is_formula: bool) -> SheetCell:
         """Return the cell of a text that is not empty. `kind` and `style` are the attributes `t` and `s`.
@@ -57,7 +79,15 @@ class CellsOfBook:
         Raises:
             DamagedPartError: there is no such kind, style, number or shared text.
         """
-        made = self._made(text, kind, self._format(style), is_formula=is_formula)
+        number_format = self._format(style)
+        if kind == "n":
+            made = self._number_cell(text, number_format, is_formula=is_formula)
+        elif kind == "s":
+            made = _text_cell(self._shared(text), number_format)
+        elif kind in {"str", "inlineStr"}:
+            made = _text_cell(unescaped(text), number_format)
+        else:
+            made = self._other(text, kind, number_format)
         if style in self._book.formats.struck_out and made.value is not None:
             return made._replace(is_struck_out=True)
         return made
@@ -66,13 +96,8 @@ class CellsOfBook:
         """Return the cell of a formula without a result."""
         return SheetCell(NOT_CALCULATED, self._format(style), is_error=True)
 
-    def _made(self, text: str, kind: str, number_format: str, *, is_formula: bool) -> SheetCell:
-        if kind == "s":
-            return _text_cell(self._shared(text), number_format)
-        if kind == "n":
-            return self._number_cell(text, number_format, is_formula=is_formula)
-        if kind in {"str", "inlineStr"}:
-            return _text_cell(unescaped(text), number_format)
+    @staticmethod
+    def _other(text: str, kind: str, number_format: str) -> SheetCell:
         if kind == "b":
             return SheetCell(is_true(text), number_format)
         if kind == "e":

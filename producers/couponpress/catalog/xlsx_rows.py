@@ -14,7 +14,7 @@ from typing import IO, Final
 from couponpress.catalog.rows import SheetCell
 from couponpress.catalog.sheet_scanner import MOST_COLUMNS, PlainRow, SheetScanner, column_of
 from couponpress.catalog.xlsx_book import Book
-from couponpress.catalog.xlsx_cells import CellsOfBook
+from couponpress.catalog.xlsx_cells import CellsOfAttributes, CellsOfBook
 from couponpress.catalog.xlsx_package import DamagedPartError, fed, main, xml_parser
 from couponpress.catalog.xlsx_texts import TextReader, is_true
 from couponpress.language import gettext, quoted
@@ -41,6 +41,7 @@ class SheetParser:
 
     def __init__(self, book: Book) -> None:
         self._cells_of_book = CellsOfBook(book)
+        self._known_cells = CellsOfAttributes(self._cells_of_book)
         self.hidden_columns: list[range] = []
         self.width: int | None = None
         self._rows: list[SheetRow] = []
@@ -110,16 +111,13 @@ class SheetParser:
             DamagedPartError: as they do.
         """
         self._begin_row(row.attributes)
-        of_book, cells, filled = self._cells_of_book, self._cells, 0
-        known, width = of_book.known, MOST_COLUMNS if self.width is None else self.width
+        cells, filled = self._cells, 0
+        known, width = self._known_cells, MOST_COLUMNS if self.width is None else self.width
         try:
-            for at, others, value, text in zip(*row[1:], strict=True):
-                content = value or text
+            for at, others, content in zip(*row[1:], strict=True):
                 if not content or at >= width:
                     continue
-                cell = known.get((content, others))
-                if cell is None:
-                    cell = of_book.plain(content, others)
+                cell = known[others][content]
                 if cell[0] is not None:
                     if filled < at:
                         cells += [_NO_CELL] * (at - filled)

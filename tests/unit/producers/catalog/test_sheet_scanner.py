@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from couponpress.catalog import sheet_scanner
+from couponpress.catalog import row_template, sheet_scanner
 from couponpress.catalog.sheet_scanner import PlainRow, SheetScanner
 from couponpress.catalog.xlsx_book import Book
 from couponpress.catalog.xlsx_package import MAIN, DamagedPartError, blocks_of
@@ -58,12 +58,13 @@ def scanned(sheet):
 
 # --- generated sheets ------------------------------------------------------------------------------------------------
 
-texts = st.sampled_from(
-    ["1", "5978.53", "0", "-1", "1e5", " 7 ", "", " ", "茶", "SP-1", "nan", "1 2", "a&amp;b", "&#65;", "a>b", "]]>",
+TEXTS = [
+    "1", "5978.53", "0", "-1", "1e5", " 7 ", "", " ", "茶", "SP-1", "nan", "1 2", "a&amp;b", "&#65;", "a>b", "]]>",
      "_x000D_", "a\nb", "a\r\nb", "\t", '"', "'", "\x01", "\x7f", "\ufffe", "\U0001f375", "<![CDATA[x]]>", "&nope;",
      "<b/>", "&#33590;", "&#x8336;&#32;1", "&#32;", "&#10;", "&#0;", "&#55296;", "&#65534;", "&#1114112;", "&lt;&#49;",
-     "&#95;x000D_", "&#xfffe;", "&#x1F375;", "&", "&;", "&#;", "1&#50;"]
-)  # fmt: skip
+     "&#95;x000D_", "&#xfffe;", "&#x1F375;", "&", "&;", "&#;", "1&#50;",
+]  # fmt: skip
+texts = st.sampled_from(TEXTS)
 references = st.sampled_from(["A{r}", "B{r}", "C{r}", "D{r}", "A9", "a{r}", "XFE{r}", "A", "", "A0{r}"])
 cell_attributes = st.sampled_from(
     ["", "", ' s="1"', ' s="1"', ' s="9"', ' s=""', ' t="s"', ' t="s"', ' t="n"', ' t="str"', ' t="inlineStr"',
@@ -126,6 +127,59 @@ sheets = st.builds(
 @given(sheets, st.sampled_from([None, 1, 2, 3, 5]), st.sampled_from([1, 7, 64, 1 << 16]))
 def test_a_generated_sheet_is_read_as_the_parser_alone_reads_it(sheet, width, block):
     assert_the_parser_alone_says_so(sheet.encode("utf-8", "surrogatepass"), width, block)
+
+
+SPELLINGS = [
+    ' t="s"><v>{}</v></c>', ' s="1"><v>{}</v></c>', "><v>{}</v></c>", ' t="n"><v>{}</v></c>', ' t="str"><v>{}</v></c>',
+    ' t="inlineStr"><is><t>{}</t></is></c>', ' t="inlineStr"><is><t xml:space="preserve">{}</t></is></c>', ' s="2"/>',
+    ' s="9"><v>{}</v></c>', ' t="x"><v>{}</v></c>',
+]  # fmt: skip
+#: What is changed in a row that is like earlier ones.
+CHANGES = [
+    *[("", "")] * 20, ('r="B', 'r="A'), ('r="B', 'r="D'), ('r="A', 'r="AA'), ('r="A{r}"', 'r="A9"'),
+    ('r="B{r}"', 'r="B"'), ('r="B{r}"', 'r="B0"'), ('"><v>', '" cm="1"><v>'), ("<row ", '<row r="5" '),
+    (">", ' r="5">'), (">", ' hidden="1">'), (">", ' ht="0" s="1">'), (">", ' x14ac:a="1">'), (">", ' nope:a="1">'),
+    (">", ' s="1" s="1">'), (">", ' xmlns="urn:x">'), ("<c ", "<!-- x --><c "),
+    ("</c>", "</c>x"), ("</c>", "</c>\n"), ("<v>", "<f>1</f><v>"),
+    ("</v>", "</v><v>1</v>"), (' r="{r}"', ""), ('r="{r}"', 'r="0{r}"'), ("</row>", '</row><row r="9"/>'),
+    ("</row>", '<c r="B{r}" s="1"><v>7</v></c></row>'), ("</row>", '<c r="C{r}"><v>7</v></c></row>'),
+    ("<row", "<row>\n</row><row"), ("<row", "\n <row"),
+]  # fmt: skip
+USUAL = [*"012" * 20, *TEXTS]
+
+
+@st.composite
+def alike(draw):
+    """A sheet whose rows are spelled alike, some with one change."""
+    kinds = [[(letter, draw(st.sampled_from(SPELLINGS))) for letter in "ABC" if draw(st.booleans())] for _ in range(2)]
+    sheet = []
+    for line in range(1, draw(st.integers(6, 14))):
+        cells = "".join(
+            f'<c r="{letter}{{r}}"' + spelling.format(draw(st.sampled_from(USUAL if line > 2 else "012")))
+            for letter, spelling in kinds[line % 2]
+        )
+        row = f'<row r="{{r}}">{cells}</row>'
+        if line > 2:
+            row = row.replace(*draw(st.sampled_from(CHANGES)), 1)
+        sheet.append(row.replace("{r}", str(line)))
+    return HEAD + "".join(sheet) + END
+
+
+@settings(max_examples=examples(1000), deadline=None)
+@given(alike(), st.sampled_from([None, 1, 2, 3, 5]), st.sampled_from([64, 1 << 16]))
+def test_rows_like_earlier_ones_are_read_as_the_parser_alone_reads_them(sheet, width, block):
+    with patch.object(row_template, "LEARNT_ROWS", 1):
+        assert_the_parser_alone_says_so(sheet.encode("utf-8", "surrogatepass"), width, block)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(alike(), st.randoms(use_true_random=False))
+def test_a_damaged_row_like_earlier_ones_is_read_as_the_parser_alone_reads_it(sheet, chance):
+    content = bytearray(sheet.encode())
+    for _ in range(chance.randrange(1, 4)):
+        content[chance.randrange(len(HEAD), len(content))] = chance.choice(b'<>&"\x00\xff\xc3 a1/')
+    with patch.object(row_template, "LEARNT_ROWS", 1):
+        assert_the_parser_alone_says_so(bytes(content))
 
 
 @settings(max_examples=examples(300), deadline=None)
