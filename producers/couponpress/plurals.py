@@ -1,4 +1,4 @@
-"""Counts with their nouns, as a person reads them: `1 row`, `2 rows` (pure)."""
+"""Counts with their nouns and spans of time, as a person reads them: `1 row`, `2 rows`, `10 min 33 s` (pure)."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     if current() != "en" and one in _COUNTED:
         return gettext(_COUNTED[one]) % {"number": f"{number:,}"}
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def span(seconds: int) -> str:
+    """Return a time in words.
+
+    >>> span(84), span(633), span(7325), span(260_000)
+    ('84 s', '10 min 33 s', '2 h 2 min', '3 days')
+    """
+    if seconds < 120:
+        return gettext("%(seconds)s s") % {"seconds": seconds}
+    if seconds < 3600:
+        return gettext("%(minutes)s min %(seconds)s s") % {"minutes": seconds // 60, "seconds": seconds % 60}
+    if seconds < 48 * 3600:
+        return gettext("%(hours)s h %(minutes)s min") % {"hours": seconds // 3600, "minutes": seconds % 3600 // 60}
+    return gettext("%(days)s days") % {"days": seconds // 86400}

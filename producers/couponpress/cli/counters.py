@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -17,6 +16,7 @@ from rich.progress import (
 )
 
 from couponpress.language import gettext
+from couponpress.uploads.progress import bar
 
 
 def spinner(console: Console) -> SpinnerColumn:
@@ -35,15 +35,16 @@ def row_counter(console: Console) -> Iterator[Callable[[int], None] | None]:
         TextColumn(gettext("%(number)s rows") % {"number": "{task.completed:,.0f}"}),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("rows", total=None)
-        yield lambda rows: progress.update(task, completed=rows)
+    with bar(console, *columns, total=None) as update:
+        yield lambda rows: update(completed=rows)
 
 
 @contextmanager
 def picture_counter(console: Console, total: int) -> Iterator[Callable[[], None]]:
     """Show how many of a run's pictures are fetched, for a terminal."""
+    if not console.is_terminal:
+        yield lambda: None
+        return
     columns = (TextColumn(gettext("pictures")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.update(task, advance=1)
+    with bar(console, *columns, total=total) as update:
+        yield lambda: update(advance=1)

@@ -15,9 +15,8 @@ from couponpress.language import gettext, gettext_noop, joined
 from couponpress.overview.bound import BoundKind
 from couponpress.overview.send_rate import shown_rate
 from couponpress.overview.snapshot import Limit, Overview, RunOverview
-from couponpress.plurals import counted
+from couponpress.plurals import counted, span
 from couponpress.stored_sentences import in_words
-from couponpress.uploads.forecast import span
 
 #: How much of each list is shown.
 MOST_RUNS: Final = 12

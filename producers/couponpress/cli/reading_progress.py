@@ -14,9 +14,7 @@ from rich.console import Console
 from couponpress.language import gettext
 from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
-
-#: How often a plain line is written where there is no terminal.
-LINE_EVERY_SECONDS = 5.0
+from couponpress.uploads.progress import LinePace, bar
 
 
 @contextmanager
@@ -28,7 +26,6 @@ def reading_progress(
     if console.is_terminal:
         from rich.progress import (  # noqa: PLC0415 - slow to load
             BarColumn,
-            Progress,
             TextColumn,
             TimeElapsedColumn,
             TimeRemainingColumn,
@@ -36,26 +33,25 @@ def reading_progress(
 
         from couponpress.cli.counters import spinner  # noqa: PLC0415 - likewise
 
-        columns = (spinner(console), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-            task = progress.add_task(gettext("0 rows"), total=None)
+        text = TextColumn("{task.description}")
+        columns = (spinner(console), BarColumn(), text, TimeElapsedColumn(), TimeRemainingColumn())
+        with bar(console, *columns, total=None) as update:
 
-            def bar() -> None:
+            def show() -> None:
                 told = gettext("%(rows)s, %(speed)s") % {
                     "rows": counted(upload.rows, "row"),
                     "speed": _speed(upload, clock() - began),
                 }
-                progress.update(task, completed=upload.bytes_read, total=upload.size, description=told)
+                update(completed=upload.bytes_read, total=upload.size, description=told)
 
-            with _told(upload, bar):
+            show()
+            with _told(upload, show):
                 yield
         return
-    last_line_at = began
+    pace = LinePace(clock)
 
     def line() -> None:
-        nonlocal last_line_at
-        if clock() - last_line_at >= LINE_EVERY_SECONDS:
-            last_line_at = clock()
+        if pace.due():
             console.print(reading_line(upload, clock() - began))
 
     with _told(upload, line):

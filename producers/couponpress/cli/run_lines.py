@@ -10,9 +10,8 @@ from couponpress.ledger.progress import Hold
 from couponpress.ledger.rate import RateInForce
 from couponpress.outcome import RunStatus
 from couponpress.overview.eta import Eta
-from couponpress.plurals import counted
+from couponpress.plurals import counted, span
 from couponpress.stored_sentences import in_words
-from couponpress.uploads.forecast import span
 
 #: How many of the dead-letter chunks are named.
 _NAMED = 5

@@ -21,11 +21,10 @@ from rich.text import Text
 from couponpress.cli.run_lines import held_text, progress_line, rare_counts, rate_text, usual_counts
 from couponpress.language import gettext
 from couponpress.outcome import RunStatus
+from couponpress.uploads.progress import LinePace
 
 #: How often the ledger is asked.
 ASK_EVERY_SECONDS = 0.5
-#: How often a plain line is written where there is no terminal.
-LINE_EVERY_SECONDS = 5.0
 #: The rate shown is the mean over this span.
 RATE_SPAN_SECONDS = 5.0
 #: The time left is told by what ended within this span.
@@ -130,19 +129,19 @@ def _display(console: Console, limit_per_second: float | None, clock: Callable[[
         with Live(console=console, refresh_per_second=4) as live:
             yield lambda sight: live.update(picture(sight, limit_per_second))
         return
-    last_line_at = float("-inf")
+    pace = LinePace(clock, at_once=True)
     last: RunStatus | None = None
     told: set[str] = set()
 
     def line(sight: Sight) -> None:
-        nonlocal last_line_at, last
+        nonlocal last
         for note in sight.notes:
             if note not in told:
                 console.print(Text(note), soft_wrap=True)
         told.clear()
         told.update(sight.notes)
-        if sight.status.finished or (sight.status != last and clock() - last_line_at >= LINE_EVERY_SECONDS):
-            last_line_at, last = clock(), sight.status
+        if sight.status.finished or (sight.status != last and pace.due()):
+            last = sight.status
             left = f"  {_left(sight.seconds_left)}" if sight.seconds_left and not sight.status.finished else ""
             line = progress_line(sight.status, sight.rate, limit_per_second) + left
             console.print(Text(line), soft_wrap=True)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Operation = Literal["submit", "query", "upload", "certificates"]
-#: Why no answer came: surely not sent, or sent and nobody knows more.
-NoAnswerKind = Literal["not_sent", "open"]
 
 #: Upper ends of the buckets, seconds: those that OpenTelemetry names for `http.client.request.duration`.
 BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.client import Pipeline
 
 from couponpress.keys import HELD_SCORE, LANES, Keys, Lane
@@ -15,9 +14,8 @@ NEWEST_RUNS: Final = 50
 #: How many entries of the send log are read in one round trip.
 LOG_BATCH: Final = 200
 
-AnyPipeline: TypeAlias = Pipeline | AsyncPipeline
 #: Puts one or more commands into a pipeline.
-Ask: TypeAlias = Callable[[AnyPipeline], object]
+Ask: TypeAlias = Callable[[Pipeline], object]
 
 
 def questions_of(keys: Keys) -> dict[str, Ask]:
@@ -65,17 +63,17 @@ def _of_lane(keys: Keys, lane: Lane) -> dict[str, Ask]:
     }
 
 
-def ask_unfinished(pipeline: AnyPipeline, keys: Keys) -> None:
+def ask_unfinished(pipeline: Pipeline, keys: Keys) -> None:
     """Ask for every run that is not finished: the one question that costs more, the more runs are kept."""
     pipeline.zdiff([keys.runs, keys.finished])
 
 
-def ask_log(pipeline: AnyPipeline, keys: Keys, after: str) -> None:
+def ask_log(pipeline: Pipeline, keys: Keys, after: str) -> None:
     """Ask for the next entries of the send log after a stream id, `-` for the first."""
     pipeline.xrange(keys.flight, after, "+", LOG_BATCH)
 
 
-def ask_runs(pipeline: AnyPipeline, keys: Keys, numbers: Iterable[str]) -> None:
+def ask_runs(pipeline: Pipeline, keys: Keys, numbers: Iterable[str]) -> None:
     """Ask for the record of each run: three hashes."""
     for number in numbers:
         pipeline.hgetall(keys.run(number))

@@ -8,11 +8,10 @@ send log.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import redis
-from redis.asyncio import Redis
 
 from couponpress.keys import Keys
 from couponpress.ledger.progress import run_status
@@ -20,8 +19,6 @@ from couponpress.ledger.send_log import unpack_moments
 from couponpress.overview.answers import RunRecord, Stored, overview_of
 from couponpress.overview.questions import (
     LOG_BATCH,
-    AnyPipeline,
-    Ask,
     ask_log,
     ask_runs,
     ask_unfinished,
@@ -36,64 +33,15 @@ OLDER_UNFINISHED: Final = 100
 #: Which older runs are not finished is asked so often: one that is sent again is shown by then.
 LIST_EVERY_SECONDS: Final = 10.0
 
-#: Yields what fills each pipeline in turn, is sent its replies, and returns the overview.
-Steps: TypeAlias = Generator[Ask, list[Any], Overview]
-
 
 class OverviewReader:
-    """Reads overviews over a blocking client that answers in bytes. Not for several threads at once."""
+    """Reads overviews over a blocking client that answers in bytes. Not for several threads at once.
+
+    What costs much to ask is remembered between two readings.
+    """
 
     def __init__(self, client: redis.Redis, keys: Keys, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._inquiry = _Inquiry(keys, clock)
-
-    def read(self) -> Overview:
-        """Return the fleet as it is now.
-
-        Raises:
-            redis.RedisError: Redis did not answer.
-        """
-        steps = self._inquiry.steps()
-        fill = next(steps)
-        while True:
-            with self._client.pipeline(transaction=False) as pipeline:
-                fill(pipeline)
-                replies = pipeline.execute()
-            try:
-                fill = steps.send(replies)
-            except StopIteration as done:
-                return cast(Overview, done.value)
-
-
-class AsyncOverviewReader:
-    """Reads overviews over an asyncio client that answers in bytes. Not for several tasks at once."""
-
-    def __init__(self, client: Redis, keys: Keys, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = client
-        self._inquiry = _Inquiry(keys, clock)
-
-    async def read(self) -> Overview:
-        """Return the fleet as it is now.
-
-        Raises:
-            redis.RedisError: Redis did not answer.
-        """
-        steps = self._inquiry.steps()
-        fill = next(steps)
-        while True:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                fill(pipeline)
-                replies = await pipeline.execute()
-            try:
-                fill = steps.send(replies)
-            except StopIteration as done:
-                return cast(Overview, done.value)
-
-
-class _Inquiry:
-    """What is asked, and what is remembered between two readings; knows no client."""
-
-    def __init__(self, keys: Keys, clock: Callable[[], float]) -> None:
         self._keys = keys
         self._clock = clock
         self._questions = questions_of(keys)
@@ -105,19 +53,21 @@ class _Inquiry:
         self._sent = SendRate()
         self._log_read_to = "-"
 
-    def steps(self) -> Steps:
-        """Ask until everything is known."""
-        asked, listing = self._shown, self._clock() - self._listed_at >= LIST_EVERY_SECONDS
+    def read(self) -> Overview:
+        """Return the fleet as it is now.
 
-        def ask_all(pipeline: AnyPipeline) -> None:
+        Raises:
+            redis.RedisError: Redis did not answer.
+        """
+        asked, listing = self._shown, self._clock() - self._listed_at >= LIST_EVERY_SECONDS
+        with self._client.pipeline(transaction=False) as pipeline:
             for ask in self._questions.values():
                 ask(pipeline)
             ask_log(pipeline, self._keys, self._log_read_to)
             ask_runs(pipeline, self._keys, asked)
             if listing:
                 ask_unfinished(pipeline, self._keys)
-
-        replies = yield ask_all
+            replies = pipeline.execute()
         told = dict(zip(self._questions, replies, strict=False))
         log, *records = replies[len(told) :]
         if listing:
@@ -129,12 +79,10 @@ class _Inquiry:
         numbers = self._numbers(told, runs)
         new = [number for number in numbers if number not in runs]
         while new or more_log:
-
-            def ask_rest(pipeline: AnyPipeline, new: Sequence[str] = tuple(new)) -> None:
+            with self._client.pipeline(transaction=False) as pipeline:
                 ask_log(pipeline, self._keys, self._log_read_to)
                 ask_runs(pipeline, self._keys, new)
-
-            log, *records = yield ask_rest
+                log, *records = pipeline.execute()
             more_log = self._take_log(log)
             runs |= _by_number(new, records)
             new = []

@@ -5,10 +5,9 @@ A reading that failed is shared as well: ten viewers of a Redis that is away cos
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -66,30 +65,3 @@ class SharedOverview:
         """Let the next viewer be given a new reading: somebody just changed what is shown."""
         with self._lock:
             self._latest = _Latest()
-
-
-class AsyncSharedOverview:
-    """One overview for all tasks of an event loop."""
-
-    def __init__(self, read: Callable[[], Awaitable[Overview]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._read = read
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        self._latest = _Latest()
-
-    async def get(self) -> Overview:
-        """Return an overview that is at most a second old, as `SharedOverview.get` does.
-
-        Raises:
-            Exception: whatever the reading raised.
-        """
-        async with self._lock:
-            if (fresh := self._latest.fresh(self._clock())) is not None:
-                return fresh
-            try:
-                found = await self._read()
-            except Exception as error:
-                self._latest = _Latest(error, self._clock())
-                raise
-            self._latest = _Latest(found, self._clock())
-            return found

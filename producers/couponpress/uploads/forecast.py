@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from couponpress.language import gettext
+from couponpress.plurals import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,3 @@ class Forecast:
 
     def _at(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(seconds, UTC).astimezone(self.time_zone)
-
-
-def span(seconds: int) -> str:
-    """Return a time in words.
-
-    >>> span(84), span(633), span(7325)
-    ('84 s', '10 min 33 s', '2 h 2 min')
-    """
-    if seconds < 120:
-        return gettext("%(seconds)s s") % {"seconds": seconds}
-    if seconds < 3600:
-        return gettext("%(minutes)s min %(seconds)s s") % {"minutes": seconds // 60, "seconds": seconds % 60}
-    return gettext("%(hours)s h %(minutes)s min") % {"hours": seconds // 3600, "minutes": seconds % 3600 // 60}

@@ -7,7 +7,6 @@ pictures are settled. Uploads are remembered, so after an interruption the same 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -28,9 +27,8 @@ from couponpress.picture_files import (
 )
 from couponpress.plurals import counted
 from couponpress.uploads.catalog_upload import CatalogUpload
+from couponpress.uploads.progress import LinePace, bar
 
-#: How often a plain line is written without a terminal.
-LINE_EVERY_SECONDS = 5.0
 #: This many refused pictures are named; the rest are counted.
 _NAMED = 8
 
@@ -113,14 +111,12 @@ def picture_progress(console: Console) -> Shown:
 @contextmanager
 def picture_lines(tell: Callable[[str], None], total: int) -> Iterator[Callable[[Settled], None]]:
     """Print the progress of an upload, one line every few seconds and one at the end."""
-    last_line_at = time.monotonic()
+    pace = LinePace()
     with _counted(tell, total) as count:
 
         def line(one: Settled) -> None:
-            nonlocal last_line_at
             told = count(one)
-            if time.monotonic() - last_line_at >= LINE_EVERY_SECONDS:
-                last_line_at = time.monotonic()
+            if pace.due():
                 tell(gettext("pictures, of %(total)s: %(told)s") % {"total": total, "told": told})
 
         yield line
@@ -128,21 +124,12 @@ def picture_lines(tell: Callable[[str], None], total: int) -> Iterator[Callable[
 
 @contextmanager
 def _bar(console: Console, total: int) -> Iterator[Callable[[Settled], None]]:
-    from rich.progress import (  # noqa: PLC0415 - slow to load
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - slow
 
-    columns = (TextColumn(gettext("pictures")), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with (
-        _counted(console.print, total) as count,
-        Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
-    ):
-        task = progress.add_task("", total=total)
-        yield lambda one: progress.update(task, advance=1, description=count(one))
+    told = TextColumn("{task.description}")
+    columns = (TextColumn(gettext("pictures")), BarColumn(), MofNCompleteColumn(), told, TimeRemainingColumn())
+    with _counted(console.print, total) as count, bar(console, *columns, total=total) as update:
+        yield lambda one: update(advance=1, description=count(one))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from couponpress import plurals
 from couponpress.language import current, gettext, ngettext
 from couponpress.stored_sentences import in_words
 
@@ -40,16 +41,7 @@ def moment(seconds: float | None) -> str:
 
 def span(seconds: float | None) -> str:
     """Return a time in words, in the viewer's language; a dash for none."""
-    if seconds is None:
-        return "–"
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return gettext("%(seconds)d s") % {"seconds": whole}
-    if whole < 7200:
-        return gettext("%(minutes)d min") % {"minutes": whole // 60}
-    if whole < 48 * 3600:
-        return gettext("%(hours)d h %(minutes)d min") % {"hours": whole // 3600, "minutes": whole % 3600 // 60}
-    return gettext("%(days)d days") % {"days": whole // 86400}
+    return "–" if seconds is None else plurals.span(max(0, round(seconds)))
 
 
 def ago(seconds: float | None) -> str:

@@ -25,8 +25,8 @@ from couponpress.gateway.console.viewer import Viewer
 from couponpress.keys import Lane
 from couponpress.language import current, gettext
 from couponpress.ledger.rate import per_second
+from couponpress.plurals import span
 from couponpress.settings import configured_rate
-from couponpress.uploads.forecast import span
 
 router = APIRouter()
 

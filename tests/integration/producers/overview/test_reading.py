@@ -18,7 +18,7 @@ from couponpress.ledger.redrive import RedriveLedger
 from couponpress.ledger.send_log import pack_moments
 from couponpress.outcome import State
 from couponpress.overview.questions import LOG_BATCH, NEWEST_RUNS
-from couponpress.overview.reading import LIST_EVERY_SECONDS, AsyncOverviewReader, OverviewReader
+from couponpress.overview.reading import LIST_EVERY_SECONDS, OverviewReader
 from tests.builders import KEYS, PICTURE, bring_to, identified, moved, now_ms, on_ledger, stored
 
 
@@ -191,17 +191,6 @@ def test_a_run_that_is_new_or_forgotten_is_noticed_at_once(redis_url, client, re
     assert [run.status.run for run in reader.read().runs] == ["june", "may"]
     client.flushall()
     assert reader.read().runs == ()
-
-
-def test_both_readers_tell_the_same(redis_url, client, reader):
-    bring_to(redis_url, stored(redis_url, len(State)), list(State))
-
-    async def read():
-        async with Redis.from_url(redis_url) as other:
-            return await AsyncOverviewReader(other, KEYS).read()
-
-    blocking, waiting = reader.read(), asyncio.run(read())
-    assert (blocking.lanes, blocking.runs, blocking.totals) == (waiting.lanes, waiting.runs, waiting.totals)
 
 
 def test_an_overview_is_json(redis_url, reader):

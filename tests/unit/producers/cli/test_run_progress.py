@@ -9,7 +9,6 @@ from rich.console import Console
 from couponpress.cli.run_lines import counts_line, progress_line, summary
 from couponpress.cli.run_progress import (
     ASK_EVERY_SECONDS,
-    LINE_EVERY_SECONDS,
     RATE_SPAN_SECONDS,
     EndRate,
     Sight,
@@ -18,6 +17,7 @@ from couponpress.cli.run_progress import (
     watch,
 )
 from couponpress.outcome import RunStatus
+from couponpress.uploads.progress import LINE_EVERY_SECONDS
 
 NEW = RunStatus(
     run="may",

@@ -1,11 +1,10 @@
 """All viewers share one reading a second; nobody looks, nobody reads."""
 
-import asyncio
 import threading
 
 import pytest
 
-from couponpress.overview.sharing import FRESH_SECONDS, AsyncSharedOverview, SharedOverview
+from couponpress.overview.sharing import FRESH_SECONDS, SharedOverview
 
 
 class Clock:
@@ -28,10 +27,6 @@ class Readings:
         if self.error is not None:
             raise self.error
         return f"overview {self.count}"
-
-    async def read_later(self):
-        await asyncio.sleep(0)
-        return self.read()
 
 
 @pytest.fixture
@@ -88,38 +83,6 @@ def test_a_failure_is_shared_for_a_second_and_then_tried_again(readings, clock):
     readings.error = None
     clock.now += FRESH_SECONDS
     assert shared.get() == "overview 2"
-
-
-def test_tasks_share_as_threads_do(readings, clock):
-    async def run():
-        shared = AsyncSharedOverview(readings.read_later, clock)
-        assert await asyncio.gather(*(shared.get() for _ in range(20))) == ["overview 1"] * 20
-        clock.now += FRESH_SECONDS
-        readings.error = ConnectionError("away")
-        for _ in range(3):
-            with pytest.raises(ConnectionError):
-                await shared.get()
-        return readings.count
-
-    assert asyncio.run(run()) == 2
-
-
-def test_a_viewer_that_gives_up_does_not_stop_the_others(readings, clock):
-    async def run():
-        gate = asyncio.Event()
-
-        async def read():
-            await gate.wait()
-            return readings.read()
-
-        shared = AsyncSharedOverview(read, clock)
-        first, second = asyncio.create_task(shared.get()), asyncio.create_task(shared.get())
-        await asyncio.sleep(0)
-        first.cancel()
-        gate.set()
-        return await second
-
-    assert asyncio.run(run()) == "overview 1"
 
 
 def test_after_a_change_the_next_viewer_gets_a_new_reading(readings, clock):

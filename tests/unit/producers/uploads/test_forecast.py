@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from couponpress.uploads.forecast import Forecast, span
+from couponpress.uploads.forecast import Forecast
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 5, 1, 12, tzinfo=BERLIN).timestamp()
@@ -38,10 +38,3 @@ def test_the_clock_of_the_last_request_is_meant():
 @given(specs=st.integers(1, 10**7), rate=st.floats(0.1, 1000))
 def test_it_takes_as_long_as_all_of_them(specs, rate):
     assert Forecast(specs, rate, NOON, BERLIN).done_by.timestamp() - NOON == pytest.approx(specs / rate, abs=1)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(1, "1 s"), (119, "119 s"), (120, "2 min 0 s"), (3599, "59 min 59 s"), (3600, "1 h 0 min")]
-)
-def test_a_span(seconds, told):
-    assert span(seconds) == told
