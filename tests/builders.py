@@ -179,11 +179,11 @@ def run_fast(coroutine):
         return runner.run(coroutine)
 
 
-def moved(url, chunk_id, *moves):
+def moved(url, chunk_id, *moves, by="fleet"):
     """Make moves in one chunk; returns for each whether it was made."""
 
     async def act(ledger):
-        return (await ledger.moves.move({chunk_id: list(moves)}))[chunk_id]
+        return (await ledger.moves.move({chunk_id: list(moves)}, by=by))[chunk_id]
 
     return on_ledger(url, act)
 

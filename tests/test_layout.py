@@ -109,10 +109,10 @@ RIM = {
 ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime notify completion submission safety "
     "store rate settings events wechatpay outbound periodic timings errors help_texts",
-    "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client overview uploads catalog "
-    "settings partners transport ledger compiled_spec serialized_spec spec broken_rules results stored_sentences "
-    "picture_files outcome redis_rights keys setting_names plurals errors pydantic_sentences library_sentences "
-    "sentence_patterns language",
+    "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client spec_sentences overview uploads "
+    "catalog settings partners transport ledger compiled_spec serialized_spec spec broken_rules results "
+    "stored_sentences picture_files outcome redis_rights keys setting_names plurals errors pydantic_sentences "
+    "library_sentences sentence_patterns time_zone language",
 }
 
 

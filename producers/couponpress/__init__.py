@@ -44,6 +44,8 @@ order in which a spec meets them:
     sentence_patterns  translates sentences that were put together in English
     pydantic_sentences  says which rule pydantic found broken
     library_sentences  what Redis, the network, the system and files answer, in the reader's language
+    spec_sentences    where a spec is and what happened to it, in words
+    time_zone         tells in which time zone moments are shown
     results           outcomes as CSV or JSON lines
     plurals           counts with their nouns: `1 row`, `2 rows`
 """

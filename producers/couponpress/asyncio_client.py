@@ -34,6 +34,7 @@ from couponpress.ledger.audit import AuditEntry
 from couponpress.ledger.chosen import BulkAct, Chosen
 from couponpress.ledger.chunks import CHUNK_SIZE
 from couponpress.ledger.enqueueing import EnqueuedSpec
+from couponpress.ledger.lookup import SpecHistory
 from couponpress.ledger.progress import Hold
 from couponpress.ledger.rate import RateInForce
 from couponpress.ledger.redrive import RedrivenOutcome
@@ -264,6 +265,14 @@ class AsyncClient:
             for outcome in some:
                 yield outcome
 
+    async def spec(self, task_id: str) -> SpecHistory | None:
+        """Return everything that is known of one spec, as `Client.spec`.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        return await self._threads.do(partial(self._client.spec, task_id))
+
     async def reasons(self, run: str) -> dict[str, int]:
         """Return how many specs of a run ended badly, by `outcome code`, the most frequent first.
 
@@ -346,16 +355,23 @@ class AsyncClient:
         """
         return await self._threads.do_in_steps(partial(self._client.choose, act, selection), on_progress)
 
-    async def act_on(self, chosen: Chosen, *, why: str = "", on_progress: Callable[[int], None] | None = None) -> int:
+    async def act_on(
+        self,
+        chosen: Chosen,
+        *,
+        until: datetime | timedelta | None = None,
+        why: str = "",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
         """Pause, resume, cancel, or send again exactly the specs that were chosen, as `Client.act_on`.
 
         Cancelled, it stops after the step in hand.
 
         Raises:
-            InputError: the reason cannot be shown.
+            InputError: the reason cannot be shown, the moment has passed, or an act other than a pause has an end.
             RedisUnavailableError: Redis did not answer.
         """
-        return await self._threads.do_in_steps(partial(self._client.act_on, chosen, why=why), on_progress)
+        return await self._threads.do_in_steps(partial(self._client.act_on, chosen, until=until, why=why), on_progress)
 
     async def delete_dead_letters(
         self, run: str | None = None, *, why: str = "", dry_run: bool = False

@@ -35,13 +35,14 @@ from couponpress.language import gettext, quoted
 from couponpress.ledger.attribution import Actor, Attribution, checked_why, this_user
 from couponpress.ledger.audit import Act, ActName, AuditEntry, AuditLog
 from couponpress.ledger.cancel import CancellingLedger
-from couponpress.ledger.chosen import BulkAct, ChoosingLedger, Chosen
+from couponpress.ledger.chosen import BulkAct, ChoosingLedger, Chosen, check_ends
 from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
 from couponpress.ledger.dead_letters import DeadLetterChunk, DeadLetterLedger, DeadLetterMessage
 from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, UploadLedger
 from couponpress.ledger.follow import Follower
 from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.hooks import set_hook
+from couponpress.ledger.lookup import FindingLedger, SpecHistory
 from couponpress.ledger.moments import LONGEST
 from couponpress.ledger.outage import PlatformDown, read_down
 from couponpress.ledger.presence import Present, read_present
@@ -116,6 +117,7 @@ class Client:
         self._audit = AuditLog(self._redis, self._keys, self._settings.audit_ttl)
         self._uploads = UploadLedger(self._redis, self._keys)
         self._ledger = ReadingLedger(self._redis, self._keys)
+        self._finding = FindingLedger(self._redis, self._keys)
         self._holds = HoldingLedger(self._redis, self._keys, self._audit)
         self._cancelling = CancellingLedger(self._redis, self._keys)
         self._pacing = PacingLedger(self._redis, self._keys, audit=self._audit)
@@ -447,6 +449,17 @@ class Client:
         with self._asking():
             yield from follower.look()
 
+    def spec(self, task_id: str) -> SpecHistory | None:
+        """Return everything that is known of one spec: where it is, what happened to it, what is sent.
+
+        None when no spec of that task_id is known; specs are forgotten with their run.
+
+        Raises:
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            return self._finding.spec(task_id)
+
     def reasons(self, run: str) -> dict[str, int]:
         """Return how many specs of a run ended badly, by `outcome code`, the most frequent first."""
         with self._asking():
@@ -645,7 +658,14 @@ class Client:
                     on_progress(chosen.specs)
             return chosen
 
-    def act_on(self, chosen: Chosen, *, why: str = "", on_progress: Callable[[int], None] | None = None) -> int:
+    def act_on(
+        self,
+        chosen: Chosen,
+        *,
+        until: datetime | timedelta | None = None,
+        why: str = "",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
         """Pause, resume, cancel, or send again exactly the specs that were chosen; returns how many that were.
 
         A spec that has moved on since is left alone. Goes in bounded steps; broken off, what was done stays done, and
@@ -653,16 +673,23 @@ class Client:
 
         Args:
             chosen: what `choose` returned.
+            until: of a pause, when it ends by itself, or how long it lasts; None: when the specs are resumed.
             why: the reason, for the audit log.
             on_progress: called with the number of specs so far, step by step; what it raises stops the act.
 
         Raises:
-            InputError: the reason cannot be shown.
+            InputError: the reason cannot be shown, the moment has passed, or an act other than a pause has an end.
             RedisUnavailableError: Redis did not answer.
         """
         selection = chosen.selection
         with self._asking():
-            about = str(selection)
+            if until is not None:
+                check_ends(chosen.act)
+            end = self._end(until)
+            ends = (
+                "" if end is None else f", until {datetime.fromtimestamp(end).astimezone().isoformat(' ', 'seconds')}"
+            )
+            about = f"{selection}{ends}"
             note = Act(
                 chosen.act,
                 self._by(why),
@@ -673,7 +700,7 @@ class Client:
             self._audit.add(note, f"begun, {chosen.specs} specs match")
             done, ended = 0, False
             try:
-                for specs, chunk_ids in self._choosing.act(chosen):
+                for specs, chunk_ids in self._choosing.act(chosen, end):
                     self._hints.announce(chunk_ids)
                     done += specs
                     if on_progress is not None:

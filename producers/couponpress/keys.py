@@ -151,9 +151,17 @@ class Keys:
         `lost_by` who had the last of them, `made` when it was made, `trace` in which traces its specs were enqueued
         (`ledger.trace_context`), `accepted_ms` when a spec was last accepted, `kept` the scopes of the brand holds that
         keep all the rest back, with blanks between, `cancelled` once `cancel` met it, `l0`..`l99` since when, ms, a
-        spec is looked for, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message.
+        spec is looked for, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message,
+        and of the Request-ID of the answer that said so, also of one that accepted a spec which is still open.
         """
         return f"{self.prefix}chunk:{chunk_id}"
+
+    def history(self, chunk_id: str) -> str:
+        """LIST: what happened to the specs of a chunk, a packed event in each element; see `ledger.history`.
+
+        At most some 20 events for each spec. Forgotten with the run.
+        """
+        return f"{self.prefix}history:{chunk_id}"
 
     def open(self, lane: str) -> str:
         """ZSET: chunk id -> when its lease expires, or until when somebody must take it up, ms.
@@ -181,6 +189,11 @@ class Keys:
     def retries(self) -> str:
         """ZSET: `chunk id/position` -> when the spec may be sent again, ms. Removed when due."""
         return f"{self.prefix}retries"
+
+    @property
+    def pauses(self) -> str:
+        """ZSET: `chunk id/position` of a paused spec -> when its pause ends by itself, ms. Removed when it goes on."""
+        return f"{self.prefix}pauses"
 
     @property
     def looks(self) -> str:

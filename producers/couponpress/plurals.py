@@ -32,6 +32,7 @@ _COUNTED: Final[Mapping[str, str]] = {
     "callback receiver": gettext_noop("%(number)s callback receivers"),
     "gateway": gettext_noop("%(number)s gateways"),
     "query": gettext_noop("%(number)s queries"),
+    "older event": gettext_noop("%(number)s older events"),
 }
 
 

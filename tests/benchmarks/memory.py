@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 
 from couponpress.keys import Keys
 from couponpress.ledger.moves import Move
@@ -59,12 +60,20 @@ async def _end_all(one: Stage, chance: random.Random) -> None:
         for chunk_id in open_chunks:
             leased = await ledger.leases.lease(chunk_id, "bench")
             positions = leased.waiting()
-            await ledger.moves.move({chunk_id: [Move(position, "accept", tries=1) for position in positions]})
+            accepted = [Move(one, "accept", tries=1, request_id=_request_id(chance)) for one in positions]
+            await ledger.moves.move({chunk_id: accepted}, by="submit")
             await ledger.leases.give_back(chunk_id, "bench")
-            ends = [Move(position, "succeed", image_url=_url(chance)) for position in positions]
-            await ledger.moves.move({chunk_id: ends})
+            ends = [
+                Move(one, "succeed", image_url=_url(chance), heard_by=str(uuid.UUID(int=chance.getrandbits(128))))
+                for one in positions
+            ]
+            await ledger.moves.move({chunk_id: ends}, by="callback")
     finally:
         await client.aclose()
+
+
+def _request_id(chance: random.Random) -> str:
+    return f"08{chance.getrandbits(160):040X}-0"
 
 
 def _url(chance: random.Random) -> str:

@@ -56,16 +56,15 @@ def pause(
 ) -> None:
     """Stop submitting a run, a brand, everything, or all that match; requests in flight end, nothing is lost.
 
-    With --until or --for it goes on by itself. With an option that chooses specs, exactly those that match now are
-    taken out of what waits, until `couponpress resume --state paused` or the same options let them go on.
+    With an option that chooses specs, exactly those that match now are taken out of what waits, until
+    `couponpress resume --state paused` or the same options let them go on. With --until or --for, what is paused goes
+    on by itself.
     """
     end = read_end(until, lasting, datetime.now().astimezone())
     with client_of_person() as client:
         if chooses(run, brand, state, code, lane, older_than, dry_run=dry_run):
-            if end is not None:
-                raise InputError(gettext("a pause of chosen specs has no end by itself; leave --until and --for away."))
             selection = filter_of(run, brand, state, code, lane, older_than)
-            act_on_all(client, "pause", selection, dry_run=dry_run, yes=yes, why=why)
+            act_on_all(client, "pause", selection, dry_run=dry_run, yes=yes, why=why, end=end)
             return
         held = client.pause(run, brand=brand, until=end, why=why)
         stderr().print(gettext("paused") if held else gettext("it was held already; `couponpress status` says why"))

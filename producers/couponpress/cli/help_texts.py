@@ -10,14 +10,18 @@ COMMANDS: Final = (
     gettext_noop("Enqueue catalogs as one run. The same catalog again is the same work: nothing is sent twice."),
     gettext_noop("Show a run's progress and why specs ended badly; without a name, every run and every hold."),
     gettext_noop("Show a run's progress until every spec has its outcome; without a name, the youngest run's."),
+    gettext_noop(
+        "Show one spec: where it is, each try and answer with its moment and Request-ID, callbacks, and the request."
+    ),
     gettext_noop("Write one line per spec: row id, task id, outcome, picture URL or reason."),
     gettext_noop("Write an example catalog with Chinese headers, a row of every kind, and what each column takes."),
     gettext_noop(
         "Stop submitting a run, a brand, everything, or all that match; requests in flight end, nothing is lost.\n"
         "\n"
-        "With --until or --for it goes on by itself. With an option that chooses specs, exactly those that match now "
-        "are\n"
-        "taken out of what waits, until `couponpress resume --state paused` or the same options let them go on."
+        "With an option that chooses specs, exactly those that match now are taken out of what waits, until\n"
+        "`couponpress resume --state paused` or the same options let them go on. With --until or --for, what is "
+        "paused goes\n"
+        "on by itself."
     ),
     gettext_noop("Let a run, a brand, everything, or all that match and are paused, go on from where it stopped."),
     gettext_noop(

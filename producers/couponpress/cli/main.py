@@ -26,6 +26,7 @@ PLACES = {
     "status": "couponpress.cli.status:status",
     "top": "couponpress.cli.top:top",
     "watch": "couponpress.cli.status:watch",
+    "show": "couponpress.cli.show:show",
     "results": "couponpress.cli.results:results",
     "pause": "couponpress.cli.control:pause",
     "resume": "couponpress.cli.control:resume",

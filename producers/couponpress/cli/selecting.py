@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -76,7 +77,16 @@ def chooses(
     return narrowed or bool(states) or dry_run or (run is not None and brand is not None)
 
 
-def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: bool, yes: bool, why: str) -> None:
+def act_on_all(
+    client: Client,
+    act: BulkAct,
+    selection: Selection,
+    *,
+    dry_run: bool,
+    yes: bool,
+    why: str,
+    end: datetime | timedelta | None = None,
+) -> None:
     """Count what matches, ask if it is much, then act on exactly that.
 
     Raises:
@@ -95,7 +105,7 @@ def act_on_all(client: Client, act: BulkAct, selection: Selection, *, dry_run: b
         stderr().print(gettext("nothing was changed"))
         return
     with row_counter(stderr()) as on_progress:
-        done = client.act_on(chosen, why=why, on_progress=on_progress)
+        done = client.act_on(chosen, until=end, why=why, on_progress=on_progress)
     told = {
         "pause": gettext("paused"),
         "resume": gettext("resumed"),

@@ -16,6 +16,7 @@
     queries      status, results, one spec; cancel, pause, resume
     selections   acts on all specs that match a filter: counted, frozen, done in the background
     selection_store keeps selections in Redis, for every gateway of the partner
+    spec_document  what the route of one spec answers
     document     the OpenAPI document, and a page of it that loads nothing from other servers
     schema_page  fields, types, rules and an example of each body and answer, as HTML
     routes       paths and parameters, with FastAPI

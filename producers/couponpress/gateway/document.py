@@ -79,22 +79,6 @@ class RunList(Shown):
     runs: list[RunInList]
 
 
-class SpecShown(Shown):
-    """Where one spec is, and how it ended."""
-
-    run: str
-    state: str
-    row_id: str
-    task_id: str
-    brand_id: str
-    outcome: str = Field(description="Empty while the spec is open.")
-    image_url: str
-    code: str
-    message: str
-    attempts: int
-    request_id: str = Field(description="The platform's id of the call that the reason comes from.")
-
-
 class Cancelled(Shown):
     """How many specs were taken back."""
 

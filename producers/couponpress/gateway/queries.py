@@ -95,7 +95,9 @@ class Queries:
         run = None if found is None else token.shown_name(found.run)
         if found is None or run is None or not token.may_use(found.line.brand_id):
             raise Refusal("no-such-spec", "your token sees no spec of that task_id")
-        return {"run": run, "state": found.state.value, **asdict(found.line)}
+        told = {"run": run, "state": found.state.value, **asdict(found.line), "body": found.body}
+        told |= {"due": found.due, "paused_until": found.paused_until, "older_events": found.older_events}
+        return told | {"events": [asdict(event) for event in found.events]}
 
     def _shown(self, token: Token, status: RunStatus) -> dict[str, Any]:
         shown = asdict(status) | {"run": token.shown_name(status.run), "finished": status.finished}

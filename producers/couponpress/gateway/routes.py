@@ -22,13 +22,13 @@ from couponpress.gateway.document import (
     Health,
     RunList,
     RunShown,
-    SpecShown,
     refusals,
     results_document,
 )
 from couponpress.gateway.ingest import KEY_PATTERN, Ingest
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.rights import Token
+from couponpress.gateway.spec_document import SpecShown
 from couponpress.keys import Lane
 from couponpress.metrics.exposition import MEDIA_TYPE
 from couponpress.results import ResultFormat

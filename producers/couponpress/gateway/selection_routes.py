@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Path, Request
 
-from couponpress.gateway.control_document import SelectionBody, SelectionShown, WhyBody
+from couponpress.gateway.control import end_of
+from couponpress.gateway.control_document import PauseBody, SelectionBody, SelectionShown
 from couponpress.gateway.document import refusals
 from couponpress.gateway.routes import TheCaller
 from couponpress.gateway.selections import Selections
@@ -51,10 +53,11 @@ def show(caller: TheCaller, selections: TheSelections, selection_id: SelectionId
     "/{selection_id}/act", status_code=202, response_model=SelectionShown, responses=OF_A_SELECTION, summary="Do it"
 )
 def act_on(
-    caller: TheCaller, selections: TheSelections, selection_id: SelectionId, body: WhyBody | None = None
+    caller: TheCaller, selections: TheSelections, selection_id: SelectionId, body: PauseBody | None = None
 ) -> dict[str, Any]:
-    """Begins to change exactly the specs that were counted, in the background."""
-    return selections.act(caller, selection_id, body.why if body else "")
+    """Begins to change exactly the specs that were counted, in the background. Only a pause takes `until` or `for`."""
+    body = body or PauseBody.model_validate({})
+    return selections.act(caller, selection_id, body.why, end_of(body.until, body.lasting, datetime.now(UTC)))
 
 
 @router.post("/{selection_id}/stop", response_model=SelectionShown, responses=OF_A_SELECTION, summary="Stop it")

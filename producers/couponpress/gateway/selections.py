@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -33,7 +34,7 @@ from couponpress.gateway.selection_store import (
 )
 from couponpress.gateway.visibility import Visibility
 from couponpress.language import current, gettext, speaking
-from couponpress.ledger.chosen import BulkAct
+from couponpress.ledger.chosen import BulkAct, check_ends
 from couponpress.ledger.selection import Selection
 from couponpress.transport.redis_refusals import redis_unavailable
 
@@ -88,20 +89,26 @@ class Selections:
         """
         return self._own(caller, selection_id).shown()
 
-    def act(self, caller: Caller, selection_id: str, why: str) -> dict[str, Any]:
-        """Begin to do it to exactly what was counted.
+    def act(
+        self, caller: Caller, selection_id: str, why: str, end: timedelta | datetime | None = None
+    ) -> dict[str, Any]:
+        """Begin to do it to exactly what was counted; `end` is when a pause ends by itself.
 
         Raises:
             Refusal: the token has no such selection, or it is not counted, or was done.
+            InputError: an act other than a pause was given an end.
         """
         caller.require("operate")
-        self._own(caller, selection_id)
+        if end is None:
+            self._own(caller, selection_id)
+        else:
+            check_ends(self._own(caller, selection_id).act)
         found, _ = self._store.note(selection_id, "counted", {"state": "acting"})
         one = self._own(caller, selection_id)
         if found != "counted":
             raise Refusal("conflict", f"the selection is {one.state}; only one that is counted can be acted on")
         client = self._client.acting_as(caller.actor)
-        self._begin(selection_id, "acting", lambda: self._do(one, client, why))
+        self._begin(selection_id, "acting", lambda: self._do(one, client, why, end))
         return one.shown()
 
     def stop(self, caller: Caller, selection_id: str) -> dict[str, Any]:
@@ -143,10 +150,10 @@ class Selections:
         runs = json.dumps(dict(chosen.runs.most_common(NAMED_RUNS)))
         self._store.note(one.selection_id, "counting", {"state": "counted", "counted": chosen.specs, "runs": runs})
 
-    def _do(self, one: Kept, client: Client, why: str) -> None:
+    def _do(self, one: Kept, client: Client, why: str, end: timedelta | datetime | None) -> None:
         tell = self._teller(one.selection_id, "acting", "done")
         tell(0)
-        done = client.act_on(self._store.chosen(one), why=why, on_progress=tell)
+        done = client.act_on(self._store.chosen(one), until=end, why=why, on_progress=tell)
         self._store.note(one.selection_id, "acting", {"state": "done", "done": done})
 
     def _teller(self, selection_id: str, state: SelectionState, field: str) -> Callable[[int], None]:

@@ -7,7 +7,8 @@
     enqueueing      a producer's acts: open a run, enqueue, seal an upload, discard it
     progress        the questions anyone may ask: status of runs, outcomes, holds
     follow          each outcome once, when it is there
-    lookup          where one spec is, by its task_id
+    lookup          all that is known of one spec, by its task_id
+    history         what happened to a spec, event by event (pure)
     holds           pause and resume, and holds that end by themselves
     attribution     who acts, by which way, and why
     audit           what was done and what was refused, by whom

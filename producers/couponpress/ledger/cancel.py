@@ -76,6 +76,6 @@ class CancellingLedger:
                 if LETTERS[State.ACCEPTED] in letters:
                     self._cancelled([keys.chunk(chunk_id)], client=pipeline)
                 if moves:
-                    self._transitions(*transitions_call(keys, chunk_id, moves), pipeline)
+                    self._transitions(*transitions_call(keys, chunk_id, moves, by="person"), pipeline)
             replies = pipeline.execute()
         return in_hand, sum(sum(reply) for reply in replies if isinstance(reply, list))

@@ -5,7 +5,7 @@ that match later are not touched, and a spec that has moved on since is left alo
 pause after each, so that the fleet's own calls of Redis are not held up. Both may be interrupted and repeated.
 
 A paused spec leaves those that wait to be sent, so no worker finds it, and it keeps its run open. Holds know nothing of
-it: it waits again once it is resumed in the same way.
+it: it waits again once it is resumed in the same way, or when the end comes that its pause was given.
 """
 
 from __future__ import annotations
@@ -43,6 +43,16 @@ CHOOSE_BATCH = 50
 ACT_BATCH = 5
 #: The pause after a step: at most some 10,000 specs a second.
 PAUSE_SECONDS = 0.05
+
+
+def check_ends(act: BulkAct) -> None:
+    """Check that an act is one that ends by itself.
+
+    Raises:
+        InputError: it is not.
+    """
+    if act != "pause":
+        raise InputError(gettext("only a pause ends by itself, not %(act)s.") % {"act": act})
 
 
 @dataclass(slots=True)
@@ -126,12 +136,13 @@ class ChoosingLedger:
                     chosen.runs[name.decode()] += len(positions)
             yield
 
-    def act(self, chosen: Chosen) -> Iterator[tuple[int, list[str]]]:
+    def act(self, chosen: Chosen, until: float | None = None) -> Iterator[tuple[int, list[str]]]:
         """Do what was chosen, step by step; yields how many specs each step changed and which chunks to publish.
 
         A chunk that a process has in hand is come back to until its lease has ended; what was sent by then is left
-        alone.
+        alone. `until` is when a pause ends by itself, seconds since 1970 on Redis's clock; None: when it is resumed.
         """
+        until_ms = 0 if until is None or chosen.act != "pause" else round(until * 1000)
         todo = list(chosen.places)
         while todo:
             in_hand: list[str] = []
@@ -140,20 +151,20 @@ class ChoosingLedger:
                 if chosen.act == "redrive":
                     yield self._send_again(batch, chosen)
                 else:
-                    taken, specs, to_publish = self._move(batch, chosen, chosen.act)
+                    taken, specs, to_publish = self._move(batch, chosen, chosen.act, until_ms)
                     in_hand += taken
                     yield specs, to_publish
                 time.sleep(PAUSE_SECONDS)
             todo = in_hand
 
     def _move(
-        self, chunk_ids: list[str], chosen: Chosen, act: Literal["pause", "resume", "cancel"]
+        self, chunk_ids: list[str], chosen: Chosen, act: Literal["pause", "resume", "cancel"], until_ms: int
     ) -> tuple[list[str], int, list[str]]:
         """Move what was chosen of these chunks; returns those in hand, how many specs, and the chunks to publish."""
         with self._client.pipeline(transaction=False) as pipeline:
             for chunk_id in chunk_ids:
-                moves = [Move(position, act) for position in chosen.places[chunk_id]]
-                names, values = transitions_call(self._keys, chunk_id, moves)
+                moves = [Move(position, act, until_ms=until_ms) for position in chosen.places[chunk_id]]
+                names, values = transitions_call(self._keys, chunk_id, moves, by="person")
                 self._transitions(names, values, pipeline)
             replies = cast(list[list[int]], pipeline.execute())
         taken = [chunk_id for chunk_id, reply in zip(chunk_ids, replies, strict=True) if reply == [-2]]
@@ -169,6 +180,7 @@ class ChoosingLedger:
                 number = run_of(chunk_id)
                 names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(number))]
                 names += [keys.finished, keys.dead_letters, keys.counts, keys.waiting_since(lane_of(number))]
+                names.append(keys.history(chunk_id))
                 places = f" {' '.join(map(str, chosen.places[chunk_id]))} "
                 values = [chunk_id, number, letters, chosen.selection.code or "", CANCELLED_WORDS[0], places]
                 self._redrive(names, values, client=pipeline)

@@ -1,5 +1,6 @@
 -- Delete one chunk of a run whose results have lived long enough.
 -- KEYS[1] chunk   KEYS[2] finished runs   KEYS[3] run   KEYS[4] upload lock
+-- KEYS[5] history of the chunk's specs
 -- ARGV[1] run number   ARGV[2] prefix of index keys
 -- ARGV[3] per spec 10 bytes of task_id digest, then 8 bytes of body digest
 -- Returns 1, or 0 when the run is no longer finished or an upload into it is open.
@@ -10,5 +11,5 @@ for at = 0, #ARGV[3] - 18, 18 do
   redis.call('HDEL', string.format('%s%03x', ARGV[2], first * 16 + math.floor(second / 16)),
     string.sub(ARGV[3], at + 1, at + 10))
 end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[5])
 return 1

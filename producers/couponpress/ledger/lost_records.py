@@ -69,7 +69,7 @@ async def restore_states(client: Redis, keys: Keys, chunk_id: str) -> bytes:
         for at in range(0, len(digests), 18):
             entry = digests[at : at + 10]
             await client.hdel(keys.index + index_bucket(entry), cast(str, entry))
-        await client.delete(keys.chunk(chunk_id))
+        await client.delete(keys.chunk(chunk_id), keys.history(chunk_id))
         return b""
     states = b"w" * specs
     await client.hset(keys.chunk(chunk_id), mapping={"s": states, "t": b"0" * specs})

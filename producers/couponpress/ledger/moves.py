@@ -1,6 +1,6 @@
 """Moves specs from state to state, many in one round trip; makes holds and dead letters that follow from moves.
 
-A move that the state of its spec does not allow changes nothing, so moves may be repeated after a lost reply.
+What the state of a spec does not allow changes nothing, so moves may be repeated after a lost reply.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from couponpress.keys import Keys, lane_of, run_of, run_scope
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, RECORD_LOST, DeadLetterChunk
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.fleet_queries import FleetQueries, Place
+from couponpress.ledger.history import MOVED_BY, MovedBy
 from couponpress.ledger.lost_records import count_anew, restore_states
 from couponpress.ledger.scripts import script
 
@@ -34,8 +35,10 @@ CANARY_SPECS = 50
 #: The table of transitions.lua.
 MoveName = Literal[
     "accept", "again", "look", "release", "absent", "reject", "expire", "cancel", "succeed", "fail", "dead_letter",
-    "pause", "resume",
+    "pause", "resume", "asked",
 ]  # fmt: skip
+#: Of an id of the platform, so much is kept.
+_ID_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,12 @@ class Move:
         name: the step; a step that the spec's state does not allow changes nothing.
         tries: how many tries it spent.
         delay_ms: for `again`, `look` and `absent`: when the spec is due.
+        until_ms: for `pause`: when it ends by itself, ms since 1970; 0: never.
         image_url: for `succeed`.
         code: why, as a code.
         message: why, in words.
         request_id: the platform's id of the call that said so; empty when no answer did.
+        heard_by: the id of the callback or the query that said so, for the spec's history; empty: `request_id`.
         after_tries: made only while the spec has spent exactly so many: what was learned of one try says nothing about
             the next. None: whatever it has spent.
     """
@@ -59,10 +64,12 @@ class Move:
     name: MoveName
     tries: int = 0
     delay_ms: int = 0
+    until_ms: int = 0
     image_url: str = ""
     code: str = ""
     message: str = ""
     request_id: str = ""
+    heard_by: str = ""
     after_tries: int | None = None
 
     def wire(self) -> list[Any]:
@@ -72,7 +79,8 @@ class Move:
         if any(told):
             record = compact([*told, _storable(self.request_id)] if self.request_id else told)
         after = -1 if self.after_tries is None else self.after_tries
-        return [self.position, self.name, self.tries, self.delay_ms, told[1], record, after]
+        said_by = _storable(self.heard_by or self.request_id)[:_ID_MAX]
+        return [self.position, self.name, self.tries, self.delay_ms or self.until_ms, told[1], record, after, said_by]
 
 
 class MoveLedger:
@@ -89,18 +97,25 @@ class MoveLedger:
         self._transitions = client.register_script(script("transitions"))
 
     async def move(
-        self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes] | None = None
+        self,
+        moves: Mapping[str, Sequence[Move]],
+        made: Mapping[str, bytes] | None = None,
+        *,
+        by: MovedBy = "fleet",
     ) -> dict[str, list[bool]]:
         """Make the moves of several chunks in one round trip. Returns per chunk and move whether it was made.
 
-        `made` says when a chunk was made that the moves are meant for: a later one of the same id is not touched.
+        Args:
+            moves: by chunk.
+            made: when a chunk was made that the moves are meant for: a later one of the same id is not touched.
+            by: who learned it, for the histories of the specs.
         """
         made = made or {}
         try:
-            replies = await self._send_moves(moves, made)
+            replies = await self._send_moves(moves, made, by)
         except NoScriptError:  # the server is new, or forgot its scripts; moves already made change nothing again
             await self._client.script_load(self._transitions.script)
-            replies = await self._send_moves(moves, made)
+            replies = await self._send_moves(moves, made, by)
         for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True):
             if reply[len(steps) :]:
                 await self._hold_rejected_run(run_of(chunk_id), steps)
@@ -109,12 +124,14 @@ class MoveLedger:
             for (chunk_id, steps), reply in zip(moves.items(), replies, strict=True)
         }
 
-    async def _send_moves(self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes]) -> list[list[int]]:
+    async def _send_moves(
+        self, moves: Mapping[str, Sequence[Move]], made: Mapping[str, bytes], by: MovedBy
+    ) -> list[list[int]]:
         # A registered script asks in every pipeline whether the server knows it, which costs a second round trip.
         keys = self._keys
         pipeline = self._client.pipeline(transaction=False)
         for chunk_id, steps in moves.items():
-            names, values = transitions_call(keys, chunk_id, steps, made.get(chunk_id, b""), self._take_up_ms)
+            names, values = transitions_call(keys, chunk_id, steps, made.get(chunk_id, b""), self._take_up_ms, by=by)
             pipeline.evalsha(self._transitions.sha, len(names), *names, *values)
         return cast(list[list[int]], await pipeline.execute())
 
@@ -157,13 +174,17 @@ class MoveLedger:
 
     async def release_due_retries(self, limit: int = 1000) -> list[str]:
         """Let specs whose retry is due be sent again; returns the chunks that must be published."""
-        due = await self._queries.due(self._keys.retries, await self._queries.now_ms(), limit)
+        return await self._release_due(self._keys.retries, "release", limit)
+
+    async def release_due_pauses(self, limit: int = 1000) -> list[str]:
+        """Let paused specs go on whose pause is over; returns the chunks that must be published."""
+        return await self._release_due(self._keys.pauses, "resume", limit)
+
+    async def _release_due(self, key: str, name: Literal["release", "resume"], limit: int) -> list[str]:
+        due = await self._queries.due(key, await self._queries.now_ms(), limit)
         moves = {
-            chunk_id: [Move(position, "release") for position in positions]
-            for chunk_id, positions in _by_chunk(due).items()
+            chunk_id: [Move(position, name) for position in positions] for chunk_id, positions in _by_chunk(due).items()
         }
-        if not moves:
-            return []
         made = await self.move(moves)
         # Remove places whose chunk is gone or whose spec has another state.
         stale = [
@@ -173,7 +194,7 @@ class MoveLedger:
             if not done
         ]
         if stale:
-            await self._client.zrem(self._keys.retries, *stale)
+            await self._client.zrem(key, *stale)
         return list(moves)
 
     async def count_throttled(self, chunk_id: str, answers: int) -> None:
@@ -185,15 +206,30 @@ class MoveLedger:
 
 
 def transitions_call(
-    keys: Keys, chunk_id: str, steps: Sequence[Move], made: bytes = b"", take_up_ms: int = TAKE_UP_MS
+    keys: Keys,
+    chunk_id: str,
+    steps: Sequence[Move],
+    made: bytes = b"",
+    take_up_ms: int = TAKE_UP_MS,
+    *,
+    by: MovedBy,
 ) -> tuple[list[str], list[str]]:
     """Return the names and the values that transitions.lua takes for the moves of one chunk."""
     number = run_of(chunk_id)
     names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
     names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
     names += [keys.counts, keys.waiting_since(lane_of(chunk_id)), keys.reasons_seen(number), keys.totals]
+    names += [keys.history(chunk_id), keys.pauses]
     moves = compact([step.wire() for step in steps])
-    return names, [chunk_id, number, str(take_up_ms), moves, str(CANARY_SPECS), made.decode()]
+    return names, [
+        chunk_id,
+        number,
+        str(take_up_ms),
+        moves,
+        str(CANARY_SPECS),
+        made.decode(),
+        str(MOVED_BY.index(by)),
+    ]
 
 
 def _by_chunk(places: Iterable[str]) -> dict[str, list[int]]:

@@ -1,14 +1,16 @@
 -- Let ended specs of one chunk be sent again, those with the given states and code. Their tries start at 0 again.
 -- Specs that succeeded or are open stay as they are. A dead-letter chunk is tried again.
+-- Needs note_event.lua
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
 -- KEYS[6] dead-letter chunks   KEYS[7] counts of all runs   KEYS[8] waiting since, of the lane
+-- KEYS[9] history of the chunk's specs
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
 -- ARGV[5] the code that is shown for cancelled specs without a code
 -- ARGV[6] only these positions, each with a blank before and after it, or '' for all
 -- Returns how many specs go again, and 1 when the chunk must be published.
 local WORDS = {f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
-local states, tries, owner = unpack(redis.call('HMGET', KEYS[1], 's', 't', 'owner'))
+local states, tries, owner, made = unpack(redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'made'))
 if not states then return {0, 0} end
 tries = (tries or '') .. string.rep('0', #states - #(tries or ''))
 local states_after, tries_after, again, counts, reasons = {}, {}, {}, {}, {}
@@ -42,7 +44,11 @@ for word, count in pairs(counts) do
   redis.call('HINCRBY', KEYS[7], lane .. ' ' .. word, -count)
 end
 local now = redis.call('TIME')
-redis.call('ZADD', KEYS[8], 'NX', now[1] * 1000 + math.floor(now[2] / 1000), ARGV[1])
+local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('ZADD', KEYS[8], 'NX', now_ms, ARGV[1])
+local events = {}
+for at, position in ipairs(again) do events[at] = event_of(position, 'd', 4, made, now_ms, '') end
+note_events(KEYS[9], events, #states)
 redis.call('HINCRBY', KEYS[7], lane .. ' waiting', #again)
 for reason, count in pairs(reasons) do
   if redis.call('HINCRBY', KEYS[3], reason, -count) < 1 then redis.call('HDEL', KEYS[3], reason) end

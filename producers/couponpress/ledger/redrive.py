@@ -62,7 +62,7 @@ class RedriveLedger:
             with self._client.pipeline(transaction=False) as pipeline:
                 for chunk_id in ids:
                     values = [chunk_id, number, letters, code or "", CANCELLED_WORDS[0], ""]
-                    self._redrive([keys.chunk(chunk_id), *names], values, client=pipeline)
+                    self._redrive([keys.chunk(chunk_id), *names, keys.history(chunk_id)], values, client=pipeline)
                 replies = cast(list[tuple[int, int]], pipeline.execute())
             to_publish = [chunk_id for chunk_id, (_, publish) in zip(ids, replies, strict=True) if publish]
             yield sum(specs for specs, _ in replies), to_publish

@@ -27,7 +27,7 @@ PASSING_REFUSALS: Final = ("MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "UNBLOCKED 
 #: The first line of a script that a full server also runs, because it frees memory. Redis 7 and later.
 ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
 #: What other scripts begin with that name them.
-SHARED: Final = ("in_force", "note_act")
+SHARED: Final = ("in_force", "note_act", "note_event")
 _NEEDS = re.compile(rf"^-- Needs ({'|'.join(SHARED)})\.lua$", re.MULTILINE)
 
 

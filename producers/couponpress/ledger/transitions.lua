@@ -1,13 +1,17 @@
 -- Move specs of one chunk from state to state. Only this script and redrive.lua change a spec's state.
--- A move that MOVES does not allow changes nothing, so every call may be repeated.
+-- A move that MOVES does not allow changes nothing, so every call may be repeated. What was made is noted in the history
+-- of the chunk's specs.
+-- Needs note_event.lua
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
 -- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs   KEYS[9] counts of all runs   KEYS[10] waiting since, of the
--- lane   KEYS[11] when the run's reasons were seen   KEYS[12] totals
+-- lane   KEYS[11] when the run's reasons were seen   KEYS[12] totals   KEYS[13] history of the chunk's specs
+-- KEYS[14] ends of pauses
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] ms within which released specs are to be taken up
 -- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record, tries that must have been spent
--- before or -1]
+-- before or -1, id of the answer or callback that said so]. Of `pause`, the delay is the moment when it ends, or 0
 -- ARGV[5] the canary: after so many rejected specs of a run, with none taken, the run is to be held
 -- ARGV[6] when the chunk was made that the moves are for; '' to move any chunk with the id
+-- ARGV[7] who learned it: 0 the fleet by itself, 1 an answer to a submit, 2 a callback, 3 a query, 4 a person
 -- Returns for each move 1 when it was made, 0 when the spec's state does not allow it; then -1 at the end when the run
 -- is to be held because of its canary.
 
@@ -17,6 +21,7 @@ local MOVES = {
   absent  = {'y', 'la'},    reject  = {'r', 'wylp'}, expire = {'x', 'wyla'},  cancel  = {'c', 'wylp'},
   succeed = {'s', 'wylpax'}, fail   = {'f', 'wylpa'}, dead_letter = {'x', 'wy'},
   pause   = {'p', 'wy'},    resume  = {'w', 'p'},
+  asked   = {'', 'la'}, -- a query that changed nothing
 }
 local WORDS = {w = 'waiting', y = 'retrying', l = 'looking', p = 'paused', a = 'accepted', s = 'succeeded',
                f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
@@ -26,6 +31,7 @@ if not chunk[1] then return {} end
 if ARGV[6] ~= '' and chunk[6] and chunk[6] ~= ARGV[6] then return {} end -- another chunk has its id
 local states, moved, counts, answered = chunk[1], {}, {}, false
 local endings, seen, seen_at, tries_spent = {}, {}, {}, 0
+local events, by = {}, tonumber(ARGV[7])
 local tries = (chunk[2] or '') .. string.rep('0', #states - #(chunk[2] or ''))
 local taken, refused = false, 0 -- what the platform said about specs that were sent
 local now = redis.call('TIME')
@@ -35,19 +41,44 @@ local function replace(text, at, letter)
   return string.sub(text, 1, at - 1) .. letter .. string.sub(text, at + 1)
 end
 
+-- Note a move. Of a first try that was accepted and whose callback brought the picture, only the moments are kept, and
+-- the last 8 digits of the callback's id; the id of the answer that accepted it stands in the record meanwhile.
+local function note(move, to, state, spent_before)
+  local told, who, id = '', by, move[8]
+  if who == 1 and move[3] == 0 then who = 0 end -- nothing was sent
+  if to == 's' and who == 2 and spent_before == 1 then
+    local digits = string.match(id, '%x%x%x%x%x%x%x%x$')
+    told = digits and string.gsub(digits, '%x%x', function(pair) return string.char(tonumber(pair, 16)) end) or ''
+  elseif not (to == 'a' and spent_before == 0) then
+    local accepted_by = ''
+    if state == 'a' and to ~= 's' and to ~= 'q' then
+      local record = redis.call('HGET', KEYS[1], move[1])
+      accepted_by = record and cjson.decode(record)[4] or ''
+    end
+    told = string.gsub(move[5] .. '\31' .. id .. '\31' .. accepted_by, '\31+$', '')
+  end
+  events[#events + 1] = event_of(move[1], to, who, chunk[6], now_ms, told)
+end
+
 for number, move in ipairs(cjson.decode(ARGV[4])) do
   local position, to, from = move[1], MOVES[move[2]][1], MOVES[move[2]][2]
   local at = position + 1
   local state = string.sub(states, at, at)
   moved[number] = 0
   local spent = state ~= '' and string.byte(tries, at) - string.byte('0')
-  if spent and string.find(from, state, 1, true) and (move[7] == -1 or move[7] == spent) then
-    moved[number] = 1
+  local allowed = spent and string.find(from, state, 1, true) and (move[7] == -1 or move[7] == spent)
+  if allowed then moved[number] = 1 end
+  if allowed and to == '' then
+    note(move, 'q', state, spent)
+  elseif allowed then
     -- Accepted specs go on although their run is cancelled. One that the platform does not know is not sent again.
     if chunk[4] and state == 'a' and to == 'y' then to = 'c' end
     if string.find('asf', to, 1, true) then taken = true end
     if state == 'w' and to == 'r' then refused = refused + 1 end
     local place = ARGV[1] .. '/' .. position
+    if move[2] ~= 'release' then note(move, to, state, spent) end
+    local record = move[6]
+    if to == 'a' and spent == 0 and move[8] ~= '' then record = cjson.encode({'', '', '', move[8]}) end
     states = replace(states, at, to)
     spent = spent + move[3]
     tries_spent = tries_spent + move[3]
@@ -68,13 +99,15 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
       redis.call('ZREM', KEYS[7], place)
       redis.call('HDEL', KEYS[1], 'l' .. position)
     end
+    if state == 'p' then redis.call('ZREM', KEYS[14], place) end
+    if to == 'p' and move[4] > 0 then redis.call('ZADD', KEYS[14], move[4], place) end
     if to == 'y' then redis.call('ZADD', KEYS[6], now_ms + move[4], place) end
     if to == 'l' then
       redis.call('ZADD', KEYS[7], now_ms + move[4], place)
       redis.call('HSET', KEYS[1], 'l' .. position, now_ms)
     end
-    if move[6] ~= '' then
-      redis.call('HSET', KEYS[1], position, move[6])
+    if record ~= '' then
+      redis.call('HSET', KEYS[1], position, record)
     elseif to ~= 'p' then -- a paused spec keeps why it was to be tried again
       redis.call('HDEL', KEYS[1], position)
     end
@@ -92,6 +125,7 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     end
   end
 end
+note_events(KEYS[13], events, #states)
 if not next(counts) then return moved end
 
 redis.call('HSET', KEYS[1], 's', states, 't', tries)

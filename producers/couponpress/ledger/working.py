@@ -73,7 +73,8 @@ class WorkLedger:
             for sequence in range(1, int(chunks or 0) + 1):
                 chunk_id = f"{number}.{sequence}"
                 if not await self._forget(
-                    [keys.chunk(chunk_id), keys.finished, keys.run(number), keys.upload_lock(number)],
+                    [keys.chunk(chunk_id), keys.finished, keys.run(number), keys.upload_lock(number)]
+                    + [keys.history(chunk_id)],
                     [number, keys.index, await queries.digests(chunk_id)],
                 ):
                     break

@@ -153,11 +153,13 @@ class CallbackReceiver:
         task = self._opened(envelope.get("resource"))
         if task is None:
             return self._refused(400, "the resource does not open", "resource")
-        with bound_contextvars(task_id=ascii(task.get("task_id"))[1:81].rstrip("'")):
-            return await self._complete(task)
+        given = envelope.get("id")
+        notice_id = ascii(given)[1:-1][:64] if isinstance(given, str) else ""
+        with bound_contextvars(task_id=ascii(task.get("task_id"))[1:81].rstrip("'"), notice_id=notice_id):
+            return await self._complete(task, notice_id)
 
-    async def _complete(self, task: Mapping[str, Any]) -> Reply:
-        result = await self._completer.complete(task)
+    async def _complete(self, task: Mapping[str, Any], notice_id: str) -> Reply:
+        result = await self._completer.complete(task, notice_id)
         if result == "unreadable":
             log.warning("callback with task_state %s is not understood", _shown(task.get("task_state")))
             return self._refused(400, "the task's state is not understood", "state")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from couponpress.ledger.fleet_queries import FleetQueries
@@ -32,28 +33,28 @@ class Completer:
         self._queries = queries
         self._moves = moves
         self._tell = tell
-        self._batcher: Batcher[Mapping[str, Any], Booked] = Batcher(self._book)
+        self._batcher: Batcher[tuple[Mapping[str, Any], str], Booked] = Batcher(self._book)
 
-    async def complete(self, task: Mapping[str, Any]) -> Booked:
-        """Book one task's state.
+    async def complete(self, task: Mapping[str, Any], notice_id: str = "") -> Booked:
+        """Book one task's state, and the id of the callback that told it.
 
         Raises:
             redis.exceptions.RedisError: it is not known to be booked; the caller must ask for a repetition.
         """
-        return await self._batcher.put(task)
+        return await self._batcher.put((task, notice_id))
 
-    async def _book(self, tasks: list[Mapping[str, Any]]) -> list[Booked]:
-        places = await self._queries.places([_task_id(task) for task in tasks])
+    async def _book(self, told: list[tuple[Mapping[str, Any], str]]) -> list[Booked]:
+        places = await self._queries.places([_task_id(task) for task, _ in told])
         results: list[Booked] = ["unknown" if place is None else "unreadable" for place in places]
         moves: dict[str, list[Move]] = defaultdict(list)
         origin: dict[str, list[int]] = defaultdict(list)
-        for number, (task, place) in enumerate(zip(tasks, places, strict=True)):
+        for number, ((task, notice_id), place) in enumerate(zip(told, places, strict=True)):
             reading = read_task(task)
             if place is not None and not isinstance(reading, Retry):
-                moves[place.chunk_id].append(move_of(reading, place.position))
+                moves[place.chunk_id].append(replace(move_of(reading, place.position), heard_by=notice_id))
                 origin[place.chunk_id].append(number)
         if moves:
-            made = await self._moves.move(moves)
+            made = await self._moves.move(moves, by="callback")
             tell_endings(self._tell, moves, made, "callback")
             for chunk_id, of_chunk in made.items():
                 for number, one in zip(origin[chunk_id], of_chunk, strict=True):

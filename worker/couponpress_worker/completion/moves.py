@@ -42,6 +42,21 @@ def move_of(reading: Completed | Processing, position: int) -> Move:
             return Move(position, "fail", code=FAIL_CODE, message=FAIL_MESSAGE)
 
 
+def query_code(judgement: QueryJudgement) -> str:
+    """Return what a query that changed nothing was answered, as a code for the spec's history."""
+    match judgement:
+        case Processing():
+            return "PROCESSING"
+        case NotFound():
+            return "NOT_FOUND"
+        case Throttled():
+            return "THROTTLED"
+        case Completed(state=state):
+            return state.name
+        case _:
+            return judgement.code
+
+
 def move_after_look(
     judgement: QueryJudgement, position: int, ago_seconds: float, expire_after_seconds: float
 ) -> Move | None:

@@ -25,7 +25,13 @@ from couponpress.ledger.dead_letters import DEAD_LETTER_CODE
 from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.completion.moves import EXPIRED_CODE, move_after_look, move_when_absent, move_when_overdue
+from couponpress_worker.completion.moves import (
+    EXPIRED_CODE,
+    move_after_look,
+    move_when_absent,
+    move_when_overdue,
+    query_code,
+)
 from couponpress_worker.completion.round_robin import in_turns
 from couponpress_worker.events import Answered, Tell, unheard
 from couponpress_worker.rate.call import PacedCall
@@ -190,7 +196,7 @@ class OverdueQuery:
 
     async def _move(self, moves: dict[str, list[Move]], made_when: dict[str, bytes] | None = None) -> None:
         """Make moves, of the chunks that were made then, and tell of the specs that have their outcome by them."""
-        tell_endings(self._tell, moves, await self._moves.move(moves, made_when), "query")
+        tell_endings(self._tell, moves, await self._moves.move(moves, made_when, by="query"), "query")
 
     async def _close_pass(self, chunk_id: str) -> None:
         """Note that a chunk was queried, once all of its accepted specs were: its silence starts anew."""
@@ -218,9 +224,11 @@ class OverdueQuery:
             move = replace(move, after_tries=question.tries)
         if move is not None and move.name in {"reject", "expire"} and not move.request_id:
             move = replace(move, request_id=asked.request_id)
-        if move is not None:
-            await self._move({place.chunk_id: [move]}, {place.chunk_id: question.made})
-        elif question.accepted_seconds_ago is None:
+        # A query that changes nothing is noted all the same, for whoever wants to know what is done about the spec.
+        noted = move or Move(place.position, "asked", code=query_code(judgement))
+        noted = replace(noted, heard_by=asked.request_id)
+        await self._move({place.chunk_id: [noted]}, {place.chunk_id: question.made})
+        if move is None and question.accepted_seconds_ago is None:
             await self._queries.postpone_look(place, round(QUERY_AGAIN_SECONDS * 1000))
         return True
 

@@ -44,8 +44,8 @@ class Recovery:
 
 
 async def chunks_to_publish(ledger: WorkLedger) -> list[str]:
-    """Release due retries, and return every chunk that needs a hint, each once."""
-    due = await ledger.moves.release_due_retries()
+    """Release due retries and pauses that are over, and return every chunk that needs a hint, each once."""
+    due = await ledger.moves.release_due_retries() + await ledger.moves.release_due_pauses()
     abandoned = await ledger.leases.abandoned()
     unannounced = await ledger.leases.unannounced()
     if abandoned:

@@ -77,8 +77,11 @@ class Leases:
             self._made_when.pop(chunk_id, None)
 
     async def move(self, moves: Mapping[str, Sequence[Move]]) -> dict[str, list[bool]]:
-        """Make moves, as `MoveLedger.move` does; moves of a chunk in hand touch no later chunk of the same id."""
-        return await self._ledger.moves.move(moves, self._made_when)
+        """Make moves that answers led to, as `MoveLedger.move` does.
+
+        Moves of a chunk in hand touch no later chunk of the same id.
+        """
+        return await self._ledger.moves.move(moves, self._made_when, by="submit")
 
     async def count_throttled(self, chunk_id: str, answers: int) -> None:
         """Count answers that said "too fast"; they stay uncounted while Redis is away, and the lease is given back."""

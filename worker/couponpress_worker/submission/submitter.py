@@ -317,7 +317,7 @@ class Submitter:
         judgement, call = answered.judgement, answered.request_id
         match judgement:
             case Accepted():
-                self._recorder.record(chunk.chunk_id, Move(position, "accept", tries=1))
+                self._recorder.record(chunk.chunk_id, Move(position, "accept", tries=1, request_id=call))
             case Rejected(code=code, message=message, field=field):
                 told = f"{message} ({field})" if field else message
                 move = Move(position, "reject", tries=1, code=code, message=told, request_id=call)

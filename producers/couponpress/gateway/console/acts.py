@@ -58,7 +58,7 @@ def _scope(viewer: Viewer, form: FormData) -> tuple[str | None, str | None]:
     raise InputError(gettext("Say what is to be held: everything, a run or a brand."))
 
 
-def _end(form: FormData) -> datetime | timedelta | None:
+def end_of_form(form: FormData) -> datetime | timedelta | None:
     """Return for how long, or until when, the form asks."""
     given = _text(form, "for")
     if not given:
@@ -72,7 +72,7 @@ def _end(form: FormData) -> datetime | timedelta | None:
 def pause(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Hold everything, a run or a brand; waits for no count."""
     require(viewer, "operator", whole=False)
-    held = console.control.pause(viewer.caller, *_scope(viewer, form), _text(form, "why"), _end(form))
+    held = console.control.pause(viewer.caller, *_scope(viewer, form), _text(form, "why"), end_of_form(form))
     return _done(console, form, "paused" if held else "held-before")
 
 
@@ -135,7 +135,7 @@ def limit(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     require(viewer, "operator")
     given = _text(form, "rate")
     rate = "default" if given in ("", "default") else given if "/" in given else f"{given}/second"
-    console.control.set_limit(viewer.caller, rate, _text(form, "why"), None if rate == "default" else _end(form))
+    console.control.set_limit(viewer.caller, rate, _text(form, "why"), None if rate == "default" else end_of_form(form))
     return _done(console, form, "limit")
 
 

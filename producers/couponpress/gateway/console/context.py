@@ -30,7 +30,6 @@ from couponpress.gateway.console.words import (
     role_name,
     selection_acts,
     selection_states,
-    states,
     told_messages,
     told_role,
 )
@@ -44,6 +43,8 @@ from couponpress.keys import Keys
 from couponpress.language import gettext
 from couponpress.ledger.progress import ReadingLedger
 from couponpress.overview.sharing import SharedOverview
+from couponpress.spec_sentences import event_sentence, state_names
+from couponpress.time_zone import told_zone
 
 HOME = "/console/"
 #: What a form without a file may have.
@@ -208,8 +209,10 @@ def fragment(request: Request, template: str, *, page: str = "-", **values: Any)
         "navigation": navigation(viewer) if viewer else [],
         "form_token": console.sessions.form_token(session),
         "told": told_messages().get(request.query_params.get("told", "")),
-        "states": states(),
+        "states": state_names(),
         "role_name": role_name,
+        "event_sentence": event_sentence,
+        "told_zone": told_zone(),
         "roles": process_roles(),
         "process_states": process_states(),
         "act_names": act_names(),

@@ -105,7 +105,7 @@ def show_specs(
 @router.get("/specs/{task_id}")
 def show_spec(request: Request, console: TheConsole, viewer: Looking, task_id: str) -> Response:
     """Show everything that is known of one spec."""
-    spec = console.specs.history(task_id)
+    spec = console.client.spec(task_id)
     if spec is None or not viewer.sees_brand(spec.line.brand_id):
         raise RefusedError(404, gettext("There is no such spec"), gettext("It is forgotten, or not yours to see."))
     return render(request, "spec.html", page="runs", spec=spec)

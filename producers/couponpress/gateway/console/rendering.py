@@ -39,6 +39,11 @@ def moment(seconds: float | None) -> str:
     return f"{at:%H:%M:%S}" if at.date() == today else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
+def exact_moment(seconds: float) -> str:
+    """Return a moment with its date and its milliseconds, by the clock of this machine."""
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+
 def span(seconds: float | None) -> str:
     """Return a time in words, in the viewer's language; a dash for none."""
     return "–" if seconds is None else plurals.span(max(0, round(seconds)))
@@ -74,5 +79,6 @@ def environment() -> Environment:
     install: Any = made
     install.install_gettext_callables(gettext, ngettext, newstyle=True)
     made.filters |= {"number": number, "moment": moment, "span": span, "ago": ago, "size": size, "in_words": in_words}
+    made.filters["exact_moment"] = exact_moment
     made.globals |= {"share": share, "static_version": static_version, "language": current}
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from couponpress.gateway.console.acts import end_of_form
 from couponpress.gateway.console.context import HOME, Looking, RefusedError, TheConsole, TheForm, render, require
 from couponpress.language import gettext
 
@@ -34,7 +35,7 @@ def act(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> Res
             gettext("The number that was typed is not the number of specs."),
             gettext("Go back and type it without commas."),
         )
-    console.selections.act(viewer.caller, number, str(form.get("why", "")).strip())
+    console.selections.act(viewer.caller, number, str(form.get("why", "")).strip(), end_of_form(form))
     console.overview.expire()
     return RedirectResponse(f"{HOME}selections/{number}", 303)
 

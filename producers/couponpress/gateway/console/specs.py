@@ -1,4 +1,4 @@
-"""The specs of a run by filter, one page at a time, and everything that is known of one spec.
+"""The specs of a run by filter, one page at a time.
 
 A page costs a bounded number of chunks, however large the run is: when they are looked through and the page is not
 full, it says where it stopped and the next page goes on there.
@@ -9,14 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import redis
 
-from couponpress.errors import DamagedChunkError
-from couponpress.keys import Keys, run_of
-from couponpress.ledger.chunks import unpack
-from couponpress.ledger.lookup import FindingLedger
+from couponpress.keys import Keys
 from couponpress.ledger.progress import outcomes_of_chunk
 from couponpress.outcome import STATE_OF_LETTER, Outcome, State
 
@@ -81,35 +78,6 @@ class SpecPage:
     next_cursor: str
 
 
-@dataclass(frozen=True, slots=True)
-class SpecHistory:
-    """All that is known of one spec.
-
-    Attributes:
-        run: the number of its run.
-        run_name: the run's name.
-        state: where the spec is.
-        line: its line of the results.
-        chunk_id: the chunk that holds it.
-        body: the request's body, as it is signed and sent.
-        enqueued_at: when its chunk was enqueued, seconds since 1970; 0 when the record does not tell.
-        accepted_at: when the platform accepted a spec of this chunk last, seconds since 1970; 0 when none.
-        looked_for_since: since when the fleet asks for it, seconds since 1970; 0 when it does not.
-        owner: the process that has its chunk in hand; empty when none.
-    """
-
-    run: str
-    run_name: str
-    state: State
-    line: Outcome
-    chunk_id: str
-    body: dict[str, Any]
-    enqueued_at: float
-    accepted_at: float
-    looked_for_since: float
-    owner: str
-
-
 class SpecReader:
     """Reads pages of specs, over a blocking client that answers in bytes."""
 
@@ -141,28 +109,6 @@ class SpecReader:
                         found.append(one)
         return SpecPage(found, f"{last + 1}.0" if last < chunks else "")
 
-    def history(self, task_id: str) -> SpecHistory | None:
-        """Return what is known of a task_id; None when nothing is."""
-        placed = FindingLedger(self._client, self._keys).placed(task_id)
-        if placed is None:
-            return None
-        fields, position = placed.fields, placed.position
-        lines = _lines(fields)
-        if position >= len(lines) or lines[position].line.task_id != task_id:
-            return None
-        return SpecHistory(
-            run=run_of(placed.chunk_id),
-            run_name=placed.run,
-            state=lines[position].state,
-            line=lines[position].line,
-            chunk_id=placed.chunk_id,
-            body=_body(fields, position),
-            enqueued_at=int(fields.get(b"made", b"0").partition(b".")[0]),
-            accepted_at=int(fields.get(b"accepted_ms", 0)) / 1000,
-            looked_for_since=int(fields.get(f"l{position}".encode(), 0)) / 1000,
-            owner=fields.get(b"owner", b"").decode(),
-        )
-
     def messages(self, places: Sequence[str]) -> dict[str, str]:
         """Return what specs were told in words when they ended, by their places: a chunk's id and a position."""
         with self._client.pipeline(transaction=False) as pipeline:
@@ -186,11 +132,3 @@ def _lines(fields: dict[bytes, bytes]) -> list[SpecLine]:
         for letter, line in zip(states, outcomes_of_chunk(fields), strict=False)
         if (state := STATE_OF_LETTER.get(letter)) is not None
     ]
-
-
-def _body(fields: dict[bytes, bytes], position: int) -> dict[str, Any]:
-    try:
-        body: dict[str, Any] = json.loads(unpack(fields.get(b"z", b""))[position].body)
-    except (DamagedChunkError, ValueError, IndexError):
-        return {}
-    return body

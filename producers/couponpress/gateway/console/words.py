@@ -18,22 +18,6 @@ def told_role(viewer: Viewer) -> str:
     return told if viewer.sees_all else f"{told} {gettext('It is for some brands only.')}"
 
 
-def states() -> dict[str, str]:
-    """Return the name of each state of a spec, for people."""
-    return {
-        "waiting": gettext("waiting"),
-        "retrying": gettext("waits for another try"),
-        "looking": gettext("being asked for"),
-        "paused": gettext("paused"),
-        "accepted": gettext("accepted"),
-        "succeeded": gettext("succeeded"),
-        "failed": gettext("failed"),
-        "rejected": gettext("rejected"),
-        "expired": gettext("expired"),
-        "cancelled": gettext("cancelled"),
-    }
-
-
 def navigation(viewer: Viewer) -> list[tuple[str, str]]:
     """Return the pages that a person may see: path and name."""
     every = [

@@ -9,6 +9,7 @@ from couponpress.ledger.leases import GivenBack, NotLeased
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from tests.builders import KEYS, PICTURE, bring_to, hints, moved, on_ledger, producer_settings, states_of, stored
+from tests.waiting import soon
 
 
 @pytest.fixture
@@ -197,3 +198,27 @@ def test_a_run_that_is_counted_anew_keeps_its_paused_specs(producer, redis_url, 
     on_ledger(redis_url, lambda ledger: ledger.leases.lease(lost, "worker"))
     status = producer.run("may")
     assert (status.total, status.paused, status.waiting, status.finished) == (2, 2, 0, False)
+
+
+def test_a_pause_with_an_end_is_over_by_itself(producer, redis_url, client):
+    chunk_id = stored(redis_url, 3)
+    chosen = producer.choose("pause", Selection.of(run="may"))
+    assert producer.act_on(chosen, until=timedelta(milliseconds=200), why="a while") == 3
+    assert states_of(client, chunk_id) == [State.PAUSED] * 3
+    (paused,) = [one for one in producer.audit(act="pause") if one.result == "3 specs"]
+    assert ", until 20" in paused.detail
+    moved(redis_url, chunk_id, Move(2, "cancel"), by="person")
+    assert client.zcard(KEYS.pauses) == 2, "whoever leaves the pause leaves its end"
+    soon(lambda: on_ledger(redis_url, lambda ledger: ledger.moves.release_due_pauses()) == [chunk_id])
+    assert states_of(client, chunk_id) == [State.WAITING, State.WAITING, State.CANCELLED]
+    assert client.zcard(KEYS.pauses) == 0
+    assert producer.run("may").waiting == 2
+
+
+def test_only_a_pause_ends_by_itself(producer, redis_url):
+    stored(redis_url)
+    with pytest.raises(InputError, match="only a pause"):
+        producer.act_on(producer.choose("cancel", Selection.of(run="may")), until=timedelta(hours=1))
+    with pytest.raises(InputError, match="within a year"):
+        producer.act_on(producer.choose("pause", Selection.of(run="may")), until=timedelta(days=400))
+    assert producer.run("may").waiting == 1

@@ -38,7 +38,8 @@ class FakeLedger:
         self.batches.append(list(task_ids))
         return [self.known.get(task_id) for task_id in task_ids]
 
-    async def move(self, moves):
+    async def move(self, moves, *, by):
+        assert by == "callback"
         made = {}
         for chunk_id, steps in moves.items():
             made[chunk_id] = []
