@@ -421,6 +421,8 @@ def test_a_run_is_followed_to_its_results(shop, client, redis_url):
     assert [line["outcome"] for line in csv.DictReader(io.StringIO(table.text))] == ["succeeded", "failed"]
     one = shop.get("/specs/cut-out-000002").json()
     assert (one["run"], one["state"], one["outcome"], one["row_id"]) == ("may", "failed", "failed", "row 2")
+    assert [(event["event"], event["code"]) for event in one["events"]] == [("enqueued", ""), ("failed", "FAIL")]
+    assert (one["body"]["task_id"], one["older_events"], one["due"]) == ("cut-out-000002", 0, None)
 
 
 def test_results_are_streamed_whole(shop):

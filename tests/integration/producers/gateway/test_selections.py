@@ -1,5 +1,7 @@
 """Acts on all specs that match a filter, over HTTP: a real gateway."""
 
+import time
+
 import pytest
 
 from couponpress import Client
@@ -54,6 +56,20 @@ def test_what_was_counted_is_done_and_nothing_else(call, producer):
     again = counted(call, "operator", "redrive", run="own", states=["cancelled"])
     call("operator", "POST", f"/selections/{again['id']}/act")
     assert reached(call, "operator", again["id"], "done")["done"] == 3
+
+
+def test_a_pause_of_what_matches_may_end_by_itself(call, producer):
+    one = counted(call, "operator", "pause", run="own")
+    path = f"/selections/{one['id']}/act"
+    refused(call("operator", "POST", path, json={"until": "06:00"}), 422, "invalid")
+    assert call("operator", "POST", path, json={"for": "2h"}).status_code == 202
+    assert reached(call, "operator", one["id"], "done")["done"] == 3
+    until = call("operator", "GET", "/specs/cut-out-000010").json()["paused_until"]
+    assert 7000 < until - time.time() < 7210
+    other = counted(call, "operator", "cancel", run="own")
+    answer = call("operator", "POST", f"/selections/{other['id']}/act", json={"for": "2h"})
+    assert answer.status_code == 422, answer.text
+    assert call("operator", "GET", f"/selections/{other['id']}").json()["state"] == "counted"
 
 
 def test_one_that_is_stopped_is_not_done(call, producer):

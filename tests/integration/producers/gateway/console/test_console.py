@@ -20,6 +20,7 @@ from couponpress_worker.runtime import redis_server
 from couponpress_worker.runtime.redis_server import free_port
 from tests.builders import KEYS, bring_to, cut_out_body, moved, producer_settings
 from tests.running_gateway import running_gateway
+from tests.waiting import soon
 
 BRANDS = {"one": ["120344"], "two": ["120345"]}
 
@@ -624,3 +625,31 @@ def test_a_catalog_of_500_megabytes_is_refused_before_it_is_read(gateway):
             raw.sendall(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode())
             answer = raw.recv(65536).decode()
     assert answer.startswith("HTTP/1.1 413")
+
+
+def test_a_specs_page_tells_its_whole_history(gateway, client, redis_url):
+    client.enqueue_many(specs(BRANDS["one"], 1), run="history")
+    number = client.overview().runs[0].number
+    task_id = next(client.outcomes("history")).task_id
+    moved(redis_url, f"{number}.1", Move(0, "again", tries=1, code="SYSTEM_ERROR", request_id="08AA-1"), by="submit")
+    moved(redis_url, f"{number}.1", Move(0, "accept", tries=1, request_id="08AB-0"), by="submit")
+    with logged_in(gateway, "viewer") as one:
+        page = one.get(f"/console/specs/{task_id}").raise_for_status().text
+    for told in ("SYSTEM_ERROR", "08AA-1", "08AB-0", "the platform accepted it", "Times are in UTC"):
+        assert told in page
+    with logged_in(gateway, "viewer", "zh-CN") as one:
+        page = one.get(f"/console/specs/{task_id}").raise_for_status().text
+    for told in ("已发送：平台已受理", "时间为 UTC"):
+        assert told in page
+
+
+def test_a_pause_of_what_matches_ends_by_itself(gateway, client):
+    client.enqueue_many(specs(BRANDS["one"], 3), run="a while")
+    with logged_in(gateway, "operator") as one:
+        chosen = send(one, "acts/select", act="pause", run="a while").headers["location"]
+        soon(lambda: "Pause them" in one.get(chosen).text)
+        assert 'name="for"' in one.get(chosen).text
+        send(one, chosen.removeprefix("/console/") + "/act", **{"for": "2h"})
+        soon(lambda: client.run("a while").paused == 3)
+    task_id = next(client.outcomes("a while")).task_id
+    assert 7000 < client.spec(task_id).paused_until - time.time() < 7210
