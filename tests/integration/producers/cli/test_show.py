@@ -8,9 +8,7 @@ from couponpress.ledger.moves import Move
 from tests.builders import cut_out_body, moved, stored
 
 TASK = cut_out_body(1)["task_id"]
-CATALOG = (
-    "row_id,brand_id,image_generation_type,cut_out.image_url\nrow 1,120344,CUT_OUT,https://wxpaylogo.qpic.cn/a.png\n"
-)
+CATALOG = "row_id,brand_id,image_generation_type,image_url\nrow 1,120344,CUT_OUT,https://wxpaylogo.qpic.cn/a.png\n"
 
 
 @pytest.fixture

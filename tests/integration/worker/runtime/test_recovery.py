@@ -167,6 +167,9 @@ class FakeLedger:
         self.looked = self.forgot = 0
         self.moves = self.leases = self
 
+    async def release_due_pauses(self):
+        return []
+
     async def release_due_retries(self):
         self.looked += 1
         if self.troubles:

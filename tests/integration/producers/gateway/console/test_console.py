@@ -628,7 +628,7 @@ def test_a_catalog_of_500_megabytes_is_refused_before_it_is_read(gateway):
 
 
 def test_a_specs_page_tells_its_whole_history(gateway, client, redis_url):
-    client.enqueue_many(specs(BRANDS["one"], 1), run="history")
+    client.enqueue_many(specs("120344", 1), run="history")
     number = client.overview().runs[0].number
     task_id = next(client.outcomes("history")).task_id
     moved(redis_url, f"{number}.1", Move(0, "again", tries=1, code="SYSTEM_ERROR", request_id="08AA-1"), by="submit")
@@ -644,7 +644,7 @@ def test_a_specs_page_tells_its_whole_history(gateway, client, redis_url):
 
 
 def test_a_pause_of_what_matches_ends_by_itself(gateway, client):
-    client.enqueue_many(specs(BRANDS["one"], 3), run="a while")
+    client.enqueue_many(specs("120344", 3), run="a while")
     with logged_in(gateway, "operator") as one:
         chosen = send(one, "acts/select", act="pause", run="a while").headers["location"]
         soon(lambda: "Pause them" in one.get(chosen).text)
