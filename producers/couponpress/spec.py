@@ -96,6 +96,9 @@ class CombineImage(_Part):
 
     @model_validator(mode="after")
     def _one_rule_object(self) -> Self:
+        others = (self.normal_coupon is None) + (self.discount_coupon is None) + (self.exchange_coupon is None)
+        if others == len(RULE_OF_TYPE) - 1 and getattr(self, RULE_OF_TYPE[self.type]) is not None:
+            return self  # as nearly all are
         for coupon_type, name in RULE_OF_TYPE.items():
             if (getattr(self, name) is None) == (coupon_type == self.type):
                 rule = (
@@ -137,6 +140,9 @@ class TaskSpec(_Part):
 
     @model_validator(mode="after")
     def _one_part(self) -> Self:
+        is_cut_out = self.cut_out is not None
+        if is_cut_out is (self.combine_image is None) and is_cut_out is (self.image_generation_type == "CUT_OUT"):
+            return self  # as nearly all are
         for kind, name in PART_OF_TYPE.items():
             if (getattr(self, name) is None) == (kind == self.image_generation_type):
                 rule = (

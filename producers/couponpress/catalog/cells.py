@@ -30,6 +30,7 @@ _LEAST_SHORT_FOLD = 20
 _CHINESE_DIGITS = str.maketrans("一二三四五六七八九点", "123456789.")
 #: Three digits alone may be what a spreadsheet has left of 000255.
 _HEX_COLOR = re.compile(r"#?[0-9a-f]{6}|#[0-9a-f]{3}|(?![0-9]{3})[0-9a-f]{3}", re.IGNORECASE)
+_USUAL_COLOR = re.compile(r"#[0-9A-Fa-f]{6}").fullmatch
 _RGB = re.compile(r"rgb\(\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*[,\s]\s*([0-9]{1,3})\s*\)", re.IGNORECASE)
 _NO_THRESHOLD = {"无", "无门槛"}
 
@@ -152,12 +153,12 @@ def yuan(text: str) -> int:
 
 def threshold_cents(text: str) -> int:
     """Return a threshold that is written in cents; 无 and 无门槛 mean 0."""
-    return 0 if _plain(text) in _NO_THRESHOLD else cents(text)
+    return 0 if not text.isascii() and _plain(text) in _NO_THRESHOLD else cents(text)
 
 
 def threshold_yuan(text: str) -> int:
     """Return in cents a threshold that is written in yuan; 无 and 无门槛 mean 0."""
-    return 0 if _plain(text) in _NO_THRESHOLD else yuan(text)
+    return 0 if not text.isascii() and _plain(text) in _NO_THRESHOLD else yuan(text)
 
 
 def percent_off(text: str) -> int:
@@ -221,6 +222,8 @@ def color(text: str) -> str:
     >>> color("#F53"), color("ff5733"), color("rgb(255, 87, 51)"), color("红色"), color("#FF5733")
     ('#ff5533', '#ff5733', '#ff5733', '#ff0000', '#FF5733')
     """
+    if _USUAL_COLOR(text):
+        return text
     plain = _plain(text)
     if _HEX_COLOR.fullmatch(plain):
         # A colour that was in the platform's form already stays as it is: the same catalog is the same bytes.

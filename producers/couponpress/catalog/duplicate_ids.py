@@ -63,15 +63,18 @@ class DuplicateIds:
                 continue
             row_id, task_id, head, tail = row[2]
             body, line = hash((task_id, head, tail)), start + row[0]
-            firsts: dict[int, _First] | None = None
+            self._last = line
             # A row without a row id goes by its task id.
-            for key in (hash(row_id),) if task_id is None else (hash(row_id or task_id), hash((task_id,))):
+            key = hash(row_id or task_id)
+            known = put(key, body, line)
+            firsts = None if known is None else {key: _First(known[1], known[0] == body)}
+            if task_id is not None:
+                key = hash((task_id,))
                 known = put(key, body, line)
                 if known is not None:
                     firsts = firsts or {}
                     firsts[key] = _First(known[1], known[0] == body)
-            self._last = line
-            if firsts:
+            if firsts is not None:
                 broken = self._repeated(row, firsts, columns)
                 if broken is not None:
                     yield broken

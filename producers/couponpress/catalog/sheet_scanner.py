@@ -112,8 +112,10 @@ class SheetScanner:
         if found is None:
             return None
         number, others, *contents = found.groups()
-        if "&" in piece and not all(_is_plain(one) for one in contents if one and "&" in one):
-            return None
+        if "&" in piece:
+            for one in contents:
+                if one and "&" in one and not _is_plain(one):
+                    return None
         attributes = {"r": number}
         if others:
             more = self._attributes(others)

@@ -119,7 +119,7 @@ class CellsOfBook:
         found = _NUMBER.fullmatch(text)
         if found is None or len(text) > 400:
             raise DamagedPartError(gettext("holds the number %(text)s") % {"text": quoted(text[:40])})
-        value: Any = float(text) if found[1] or found[2] or found[3] or len(text) > 30 else int(text)
+        value: Any = float(text) if found.lastindex or len(text) > 30 else int(text)
         if abs(value) == math.inf:
             return SheetCell("#NUM!", number_format, is_error=True)
         if self._book.starts_1904 and of_number(number_format, Decimal(value)).is_date:

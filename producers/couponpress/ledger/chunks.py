@@ -81,7 +81,7 @@ def identified_in(run: str) -> Callable[[SerializedSpec], Identified]:
 def pack(rows: Sequence[Row]) -> bytes:
     """Return rows in their stored form."""
     row_ids = json.dumps([row.row_id for row in rows], ensure_ascii=False, separators=(",", ":"))
-    return zlib.compress(b"\n".join((row_ids.encode(), *(row.body for row in rows))), _ZLIB_LEVEL)
+    return zlib.compress(b"\n".join([row_ids.encode(), *[row[1] for row in rows]]), _ZLIB_LEVEL)
 
 
 def unpack(stored: bytes) -> list[Row]:
@@ -99,7 +99,7 @@ def unpack(stored: bytes) -> list[Row]:
 
 def digests(specs: Sequence[Identified]) -> bytes:
     """Return 18 bytes per spec: how its task_id is indexed, then a digest of its body."""
-    return b"".join(index_entry(spec.task_id) + body_digest(spec.row.body) for spec in specs)
+    return b"".join([index_entry(spec[0]) + body_digest(spec[1][1]) for spec in specs])
 
 
 def digests_of_rows(rows: Sequence[Row]) -> bytes:

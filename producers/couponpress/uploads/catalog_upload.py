@@ -200,8 +200,9 @@ class CatalogUpload:
         identified = identified_in(self.run)
         gathering = self.pictures.phase == "gather"
         with catalog.ErrorFile(path, one) as errors:
+            conflicts = self.conflicts
             for number, read in enumerate(one, 1):
-                row = without_conflict(read, self.conflicts, identified)
+                row = without_conflict(read, conflicts, identified) if conflicts else read
                 if gathering:
                     self.pictures.note_row(good=isinstance(row, catalog.Row))
                 if isinstance(row, catalog.BrokenRow):
