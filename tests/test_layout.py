@@ -111,8 +111,8 @@ ORDER = {
     "store rate settings events wechatpay outbound periodic timings errors help_texts",
     "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client spec_sentences overview uploads "
     "catalog settings partners transport ledger compiled_spec serialized_spec spec broken_rules results "
-    "stored_sentences picture_files outcome redis_rights keys setting_names plurals errors pydantic_sentences "
-    "library_sentences sentence_patterns time_zone language",
+    "stored_sentences picture_files outcome redis_rights keys setting_names plurals toml_files errors "
+    "pydantic_sentences library_sentences sentence_patterns suggestion time_zone language",
 }
 
 

@@ -41,6 +41,8 @@ order in which a spec meets them:
     keys              every name in Redis
     transport         how Redis and Celery are reached, how services listen
     stored_sentences  says stored sentences, such as why something is held, in the reader's language
+    suggestion        which known word a mistyped one may have meant (pure)
+    toml_files        reads the TOML files that settings name
     sentence_patterns  translates sentences that were put together in English
     pydantic_sentences  says which rule pydantic found broken
     library_sentences  what Redis, the network, the system and files answer, in the reader's language

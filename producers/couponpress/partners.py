@@ -14,16 +14,15 @@ schedules: one partner's must never serve another, so they stand in the file alo
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from couponpress.errors import SettingsError, system_error
 from couponpress.language import gettext, quoted
-from couponpress.library_sentences import in_words as library_words
+from couponpress.suggestion import did_you_mean
+from couponpress.toml_files import read_toml
 
 #: Settings that belong to one partner alone; with a file of partners they may not stand in the environment.
 OWN: Final = frozenset(
@@ -79,7 +78,7 @@ def read_partners(path: Path) -> tuple[Partner, ...]:
     Raises:
         SettingsError: it cannot be read, or something in it is wrong; every such thing is named.
     """
-    told = _toml(path)
+    told = read_toml(path, "COUPONPRESS_PARTNERS", SettingsError)
     tables = told.get("partner", [])
     if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
         tables, problems = [], [gettext("each partner is a table [[partner]], with double brackets")]
@@ -89,7 +88,7 @@ def read_partners(path: Path) -> tuple[Partner, ...]:
         problems = []
     problems += [
         gettext("%(key)s is no part of this file, which holds tables [[partner]]%(meant)s")
-        % {"key": quoted(key), "meant": _did_you_mean(key, ["partner"])}
+        % {"key": quoted(key), "meant": did_you_mean(key, ["partner"])}
         for key in told
         if key != "partner"
     ]
@@ -136,7 +135,7 @@ def _wrong(table: Mapping[str, object]) -> Iterator[str]:
         if key not in _KNOWN:
             yield gettext("%(key)s is no setting of a partner%(meant)s") % {
                 "key": quoted(key),
-                "meant": _did_you_mean(key, _KNOWN),
+                "meant": did_you_mean(key, _KNOWN),
             }
         elif isinstance(value, bool) or not isinstance(value, str | int):
             yield gettext("%(key)s must be a text or a number") % {"key": key}
@@ -193,24 +192,3 @@ def _shared(partners: Sequence[Partner]) -> Iterator[str]:
                     "first": first,
                     "second": one.mchid,
                 }
-
-
-def _did_you_mean(given: object, known: Sequence[str] | frozenset[str]) -> str:
-    near = get_close_matches(str(given), sorted(known), 1)
-    return gettext("; did you mean %(name)s?") % {"name": near[0]} if near else ""
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(
-            gettext("%(path)s cannot be read (%(reason)s); COUPONPRESS_PARTNERS names it.")
-            % {"path": path, "reason": system_error(error)}
-        ) from None
-    except UnicodeDecodeError:
-        raise SettingsError(gettext("%(path)s is not UTF-8; save it as UTF-8.") % {"path": path}) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(
-            gettext("%(path)s is no TOML: %(error)s.") % {"path": path, "error": library_words(error)}
-        ) from None

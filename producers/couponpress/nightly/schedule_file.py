@@ -7,7 +7,6 @@ are not opened: their files may arrive later.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -21,15 +20,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from couponpress import catalog
 from couponpress.broken_rules import rule_in_words
 from couponpress.catalog.encodings import encoding_called
-from couponpress.errors import InputError, system_error
+from couponpress.errors import InputError
 from couponpress.keys import Lane
 from couponpress.language import gettext, joined, quoted
-from couponpress.library_sentences import in_words as library_words
 from couponpress.nightly.plan import Answer
-from couponpress.notify.suggestion import did_you_mean
 from couponpress.notify.target_file import read_tables
 from couponpress.pydantic_sentences import rule_told
 from couponpress.settings import checked_hook_url
+from couponpress.suggestion import did_you_mean
+from couponpress.toml_files import read_toml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -213,22 +212,7 @@ def read_schedules(path: Path) -> ScheduleFile:
     Raises:
         InputError: it cannot be read, or something in it is wrong; every such thing is named.
     """
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            gettext("the schedule file %(path)s cannot be read (%(reason)s); see COUPONPRESS_SCHEDULE_FILE.")
-            % {"path": path, "reason": system_error(error)}
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            gettext("the schedule file %(path)s is not UTF-8; save it as UTF-8.") % {"path": path}
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            gettext("the schedule file %(path)s is no TOML: %(reason)s.")
-            % {"path": path, "reason": library_words(error)}
-        ) from None
+    told = read_toml(path, "COUPONPRESS_SCHEDULE_FILE")
     schedules: dict[str, Schedule] = {}
     problems = [
         gettext("%(name)s is not a part of a schedule file; it holds tables [schedule.NAME]") % {"name": quoted(name)}

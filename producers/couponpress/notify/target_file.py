@@ -6,16 +6,15 @@ mistake, also in two files, because what waits for a target is kept under its na
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from couponpress.errors import InputError, system_error
+from couponpress.errors import InputError
 from couponpress.language import gettext, quoted
-from couponpress.library_sentences import in_words as library_words
-from couponpress.notify.suggestion import did_you_mean
 from couponpress.notify.target import Target, Variable, target_of
 from couponpress.notify.target_table import TargetTable
+from couponpress.suggestion import did_you_mean
+from couponpress.toml_files import read_toml
 
 
 def read_tables(told: object) -> tuple[list[TargetTable], list[str]]:
@@ -49,7 +48,7 @@ def read_targets(path: Path, variable: Variable, *, whole: bool = True) -> list[
     Raises:
         InputError: it cannot be read, or something in it is wrong; every such thing is named.
     """
-    told = _toml(path)
+    told = read_toml(path, "COUPONPRESS_NOTIFY_FILE")
     tables, problems = read_tables(told.get("notify", []))
     if whole:
         problems += [
@@ -111,19 +110,3 @@ def chosen(targets: Sequence[Target], name: str | None) -> Sequence[Target]:
 
 def _twice(name: str) -> str:
     return gettext("there are two targets %(name)s; give each a name of its own") % {"name": quoted(name)}
-
-
-def _toml(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            gettext("%(path)s cannot be read (%(reason)s); COUPONPRESS_NOTIFY_FILE names it.")
-            % {"path": path, "reason": system_error(error)}
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(gettext("%(path)s is not UTF-8; save it as UTF-8.") % {"path": path}) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            gettext("%(path)s is no TOML: %(error)s.") % {"path": path, "error": library_words(error)}
-        ) from None

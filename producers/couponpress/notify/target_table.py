@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from couponpress.language import LANGUAGES, Language, gettext, quoted
 from couponpress.notify.kinds import ALIASES, EVENTS, KINDS
-from couponpress.notify.suggestion import did_you_mean
+from couponpress.suggestion import did_you_mean
 from couponpress.transport.web_address import LOOPBACK_HOSTS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")

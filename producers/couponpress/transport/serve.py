@@ -7,10 +7,8 @@ listen before the application starts, so a service that says "ready" can be reac
 
 from __future__ import annotations
 
-import signal
 import socket
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from couponpress.transport.bounded_http import BoundedProtocol, Bounds
+from couponpress.transport.signals import ends_by
 
 
 def serve(
@@ -51,7 +50,7 @@ def serve(
         on_stop=on_stop,
     )
     try:
-        with _ends_quietly():
+        with ends_by(lambda *_: None):  # uvicorn raises the signal again once it has shut down
             server.run(list(sockets))
     except SystemExit:
         if failures:
@@ -129,20 +128,3 @@ def _noting(asgi: ASGIApp, failures: list[Exception]) -> ASGIApp:
             await send({"type": "lifespan.startup.failed", "message": ""})
 
     return app
-
-
-@contextmanager
-def _ends_quietly() -> Iterator[None]:
-    """Take the signal that uvicorn raises again once it has shut down."""
-
-    def ignore(*_: object) -> None:
-        return
-
-    before: dict[int, Callable[..., object] | int | None] = {
-        number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

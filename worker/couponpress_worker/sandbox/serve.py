@@ -9,12 +9,10 @@ import datetime as dt
 import gc
 import logging
 import shlex
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -22,6 +20,7 @@ import uvicorn
 from couponpress.language import gettext, serve_in_english
 from couponpress.settings import redis_setting
 from couponpress.transport.listening import listen, url_of
+from couponpress.transport.signals import ends_by
 from couponpress_worker.sandbox import tls
 from couponpress_worker.sandbox.app import App
 from couponpress_worker.sandbox.courier import Courier
@@ -99,7 +98,11 @@ def run(options: SandboxOptions) -> None:
         serve_in_english()
         server = _Server(config, app, ready)
         _spare_the_collector()
-        with _ending(server):
+
+        def end(*_: object) -> None:
+            server.should_exit = True
+
+        with ends_by(end):  # uvicorn raises the signal again once it has stopped
             server.run([*listeners, *(one.dup() for one in listeners for _ in range(ACCEPTS_AT_ONCE - 1))])
 
 
@@ -119,21 +122,6 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
         await super().shutdown(sockets)
-
-
-@contextmanager
-def _ending(server: uvicorn.Server) -> Iterator[None]:
-    """Make TERM and INT an orderly end: uvicorn raises them again once it has stopped, to no effect here."""
-
-    def end(_number: int, _frame: object) -> None:
-        server.should_exit = True
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _spare_the_collector() -> None:

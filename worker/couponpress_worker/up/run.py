@@ -29,6 +29,7 @@ from couponpress.language import gettext
 from couponpress.ledger.presence import read_present
 from couponpress.setting_names import ENV_PREFIX
 from couponpress.transport.redis_address import RedisAddress
+from couponpress.transport.signals import ends_by
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.runtime.subprocesses import NotReadyError
@@ -216,12 +217,8 @@ def _stopping() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stopped.set()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with ends_by(stop):
         yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _tokens(directory: Path) -> Path:

@@ -133,7 +133,9 @@ def test_files_that_are_none(tmp_path, text, sentence):
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be read .No such file or directory.; see COUPONPRESS_SCHEDULE_FILE"):
+    with pytest.raises(
+        InputError, match=r"cannot be read .No such file or directory.; COUPONPRESS_SCHEDULE_FILE names it"
+    ):
         read_schedules(tmp_path / "absent.toml")
     (tmp_path / "latin.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is not UTF-8"):

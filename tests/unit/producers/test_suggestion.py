@@ -1,6 +1,6 @@
 """A mistyped word is answered with the one that was meant, if one is near."""
 
-from couponpress.notify.suggestion import did_you_mean
+from couponpress.suggestion import did_you_mean
 
 
 def test_near_words_are_suggested_and_far_ones_are_not():
