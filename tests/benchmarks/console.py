@@ -1,4 +1,4 @@
-"""What people who look at the console cost: the gateway's CPU by viewer, the weight of a page, the first paint."""
+"""What people who look at the console cost: the gateway's CPU by viewer, a page's weight, the first paint, a scrape."""
 
 import http.client
 import re
@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 from couponpress.gateway.tokens import add_token
 from couponpress_worker.runtime.redis_server import free_port
 from tests.benchmarks.bench import Bench, Line
+from tests.benchmarks.overview import GOAL_SCRAPE_MS, scrapes
 from tests.benchmarks.processes import cpu_seconds, cpu_seconds_of
 from tests.benchmarks.stage import Stage, stage
 
@@ -39,35 +40,46 @@ def measure(bench: Bench) -> list[Line]:
         large.enqueue(bench, bench.backlog)
         few, many = Site(small), Site(large)
         idle, loads = [], {few: [], many: []}
-        for _ in range(bench.windows):
+        for window in range(bench.windows):
+            bench.say(f"  viewers, window {window + 1} of {bench.windows}")
             idle.append(many.core(0))
-            for one in (few, many):
+            for one in (few, many) if window % 2 else (many, few):  # what drifts meets both
                 loads[one].append(one.core(VIEWERS))
         kilobytes = many.page_kilobytes()
         paint = [many.paint_ms() for _ in range(bench.windows)] if CHROMIUM else []
-    ratio = median(loads[many]) / median(loads[few])
+        scraped = scrapes(large, bench)
+    rested = median(idle)
+    each = {one: [(core - rested) / VIEWERS * 1000 for core in loads[one]] for one in (few, many)}
     alone, watched = beside_a_fleet(bench)
     line = partial(Line, "console")
     return [
         line("CPU of the gateway while nobody looks", "core", idle),
         line(f"the same with {VIEWERS} viewers, a run of {SMALL}", "core", loads[few]),
         line(f"the same with {VIEWERS} viewers, a run of {bench.backlog}", "core", loads[many], GOAL_CORE),
-        line("large by small", "ratio", [ratio], GOAL_RATIO),
+        line(f"CPU for each viewer and second, a run of {SMALL}", "ms", each[few]),
+        line(f"CPU for each viewer and second, a run of {bench.backlog}", "ms", each[many]),
+        line("large by small", "ratio", _by_pairs(loads[many], loads[few]), GOAL_RATIO),
         line(
             f"the fleet's submissions per second, unwatched by watched by {VIEWERS}",
             "ratio",
-            [one.rate / other.rate for one, other in zip(alone, watched, strict=True)],
+            _by_pairs([one.rate for one in alone], [one.rate for one in watched]),
             GOAL_FLEET_RATIO,
         ),
         line(
             f"its CPU per submission, watched by {VIEWERS} by unwatched",
             "ratio",
-            [other.cpu / one.cpu for one, other in zip(alone, watched, strict=True)],
+            _by_pairs([one.cpu for one in watched], [one.cpu for one in alone]),
             GOAL_FLEET_RATIO,
         ),
         line("weight of the first page with all that it loads", "kB", [kilobytes], GOAL_KB, note="not compressed"),
+        line(f"a scrape of the metrics, a run of {bench.backlog}", "ms", scraped, GOAL_SCRAPE_MS),
         *([line(f"first paint, a run of {bench.backlog}", "ms", paint, GOAL_PAINT_MS)] if paint else []),
     ]
+
+
+def _by_pairs(ones: list[float], others: list[float]) -> list[float]:
+    """Return one by the other of each window, in which both were measured right after each other."""
+    return [one / other for one, other in zip(ones, others, strict=True)]
 
 
 class Pace(NamedTuple):
@@ -87,6 +99,7 @@ def beside_a_fleet(bench: Bench) -> tuple[list[Pace], list[Pace]]:
         workers = one.start_workers(1)
         one.wait_for_sending(15.0)  # until it sends evenly
         for window in range(bench.windows):
+            bench.say(f"  beside a fleet, window {window + 1} of {bench.windows}")
             turns = [(0, alone), (VIEWERS, watched)]
             for viewers, found in turns if window % 2 else reversed(turns):  # what drifts meets both
                 with site.watched(viewers):

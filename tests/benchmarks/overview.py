@@ -24,12 +24,7 @@ def measure(bench: Bench) -> list[Line]:
         in_redis = [_redis_us(one, reader) for one, reader in ((small, few), (large, many))]
         # In turns, so that whatever else the machine does meets both.
         times = [(_milliseconds(few.read), _milliseconds(many.read)) for _ in range(READINGS)]
-        with large.client() as client:
-            exposition(client)
-            scrapes = []
-            for _ in range(bench.windows):
-                time.sleep(1.0)  # the overview is shared for a second: each scrape reads one
-                scrapes.append(_milliseconds(lambda: exposition(client)))
+        scraped = scrapes(large, bench)
     small_ms, large_ms = median(pair[0] for pair in times), median(pair[1] for pair in times)
     note = f"medians of {READINGS} readings in turns"
     return [
@@ -41,8 +36,19 @@ def measure(bench: Bench) -> list[Line]:
         Line("overview", f"time per overview, a run of {SMALL}", "ms", [small_ms], note=note),
         Line("overview", f"time per overview, a run of {bench.backlog}", "ms", [large_ms], note=note),
         Line("overview", "time, large by small", "ratio", [large_ms / small_ms], GOAL_RATIO),
-        Line("overview", f"a scrape, a run of {bench.backlog}", "ms", scrapes, GOAL_SCRAPE_MS),
+        Line("overview", f"a scrape, a run of {bench.backlog}", "ms", scraped, GOAL_SCRAPE_MS),
     ]
+
+
+def scrapes(one: Stage, bench: Bench) -> list[float]:
+    """Return how long scrapes of the metrics take, in milliseconds."""
+    with one.client() as client:
+        exposition(client)
+        found = []
+        for _ in range(bench.windows):
+            time.sleep(1.0)  # the overview is shared for a second: each scrape reads one
+            found.append(_milliseconds(lambda: exposition(client)))
+    return found
 
 
 def _commands(one: Stage, reader: OverviewReader) -> float:
