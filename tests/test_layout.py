@@ -101,7 +101,10 @@ RIM = {
     },
     "doctor": {"cli": "says what runs wait for as `status` does"},
     "up": {"gateway": "makes a token where no tokens file is named"},
-    "notify": {"cli": "its command shares the exit codes"},
+    "notify": {
+        "cli": "its command shares the exit codes",
+        "nightly": "says what came of a night as the page of schedules does",
+    },
     "runtime": {"nightly": "a scheduler enqueues catalogs, as any producer does"},
 }
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Language = Literal["en", "zh_CN"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh_CN")
@@ -141,6 +141,14 @@ def language_of_header(accept_language: str | None) -> Language:
 
 def _language_of(tag: str) -> Language:
     return "zh_CN" if tag.lower().startswith("zh") else "en"
+
+
+@cache
+def every_message() -> tuple[str, ...]:
+    """Return every English sentence of the message catalog, in no order; none where it is not compiled."""
+    made: Any = _translations("zh_CN")  # the library lists its messages nowhere else
+    found: dict[str | tuple[str, int], str] = getattr(made, "_catalog", {})
+    return tuple({key if isinstance(key, str) else key[0] for key in found} - {""})
 
 
 @cache

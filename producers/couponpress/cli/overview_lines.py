@@ -17,6 +17,7 @@ from couponpress.overview.send_rate import shown_rate
 from couponpress.overview.snapshot import Limit, Overview, RunOverview
 from couponpress.plurals import counted, span
 from couponpress.stored_sentences import in_words
+from couponpress.time_zone import told_zone
 
 #: How much of each list is shown.
 MOST_RUNS: Final = 12
@@ -72,6 +73,7 @@ def _rate_lines(overview: Overview) -> Iterator[str]:
     now = shown_rate(sending.now)
     if effective is not None:
         now = gettext("%(now)s of %(allowed)s") % {"now": now, "allowed": shown_rate(effective)}
+    yield told_zone()
     yield gettext("%(now)s requests a second; limit %(limit)s; the most in any 1 s of ten minutes: %(most)s") % {
         "now": now,
         "limit": gettext("%(rate)s by hand") % {"rate": rate} if submit.rate.by_hand else rate,
@@ -123,7 +125,7 @@ def _lanes(overview: Overview) -> Table:
         (gettext("paused"), "right"),
         (gettext("accepted"), "right"),
         (gettext("chunks"), "right"),
-        (gettext("held"), "right"),
+        (gettext("chunks held"), "right"),
         (gettext("oldest waits"), "left"),
     )
     for lane in overview.lanes:

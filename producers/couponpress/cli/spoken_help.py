@@ -32,6 +32,17 @@ _PLACES: Final = {
     "<float>": gettext_noop("<float>"),
     "<float range>": gettext_noop("<float range>"),
 }
+#: Names of values, as they stand beside options.
+_VALUES: Final = {
+    "MOMENT": gettext_noop("MOMENT"),
+    "LENGTH": gettext_noop("LENGTH"),
+    "TEXT": gettext_noop("TEXT"),
+    "CATALOG": gettext_noop("CATALOG"),
+    "FILE": gettext_noop("FILE"),
+    "HEADER=FIELD": gettext_noop("HEADER=FIELD"),
+    "KIND=PERCENT": gettext_noop("KIND=PERCENT"),
+}
+_VALUE: Final = re.compile(rf"(?<![\w=])(?:{'|'.join(map(re.escape, _VALUES))})(?![\w=])")
 #: What Typer puts behind the help of an option.
 _EXTRA: Final = re.compile(r"(?:^|  )\[([^\]]*)\]$")
 
@@ -138,7 +149,7 @@ def _paragraphs(text: str) -> list[str]:
 def _places(text: str) -> str:
     for english, message in _PLACES.items():
         text = text.replace(english, gettext(message))
-    return text
+    return _VALUE.sub(lambda found: gettext(_VALUES[found[0]]), text)
 
 
 def _with_extra(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -14,7 +13,7 @@ import typer
 from couponpress.cli.connection import client_of_person
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, PartnerOption, RunArgument, stderr
 from couponpress.cli.missing import missing
-from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, summary
+from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, shown_moment, summary
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
@@ -78,9 +77,8 @@ def _status_lines(client: Client, run: str | None) -> Iterator[str]:
     for hold in overview.holds:
         yield hold_text(hold)
     if down := overview.platform_down:
-        since = time.strftime("%H:%M:%S", time.localtime(down.since))
         yield gettext("the platform seems to be down since %(since)s (%(reason)s): only probes are sent") % {
-            "since": since,
+            "since": shown_moment(down.since),
             "reason": in_words(down.reason),
         }
     yield from missing(shown, overview.processes, None, client.redis_url_shown)

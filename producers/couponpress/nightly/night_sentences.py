@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from couponpress.language import gettext_noop, joined
-from couponpress.sentence_patterns import SentencePatterns
+from couponpress.sentence_patterns import CatalogSentences, SentencePatterns
 
 #: The parts, the first that fits.
 KNOWN: Final = (
@@ -69,10 +69,17 @@ FAILURES: Final = (
     gettext_noop("its source failed: %(reason)s"),
 )
 _FAILURES: Final = SentencePatterns(FAILURES)
+#: What else a night can fail with: any error that couponpress raises.
+_ERRORS: Final = CatalogSentences()
 
 
 def in_words(told: str) -> str:
     """Return what is stored of a night in the current language; as it is stored where a part of it is not known."""
+    told = _usual(told)
+    return _ERRORS.in_words(told)
+
+
+def _usual(told: str) -> str:
     if (failure := _FAILURES.in_words(told)) != told:
         return failure
     sentences = []

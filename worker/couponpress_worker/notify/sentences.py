@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from couponpress.language import gettext
+from couponpress.nightly.night_sentences import in_words as night_words
 from couponpress.stored_sentences import in_words
 from couponpress_worker.notify.message import Message, Paragraph, harmless
 from couponpress_worker.notify.occurrences import Occurrence
@@ -120,7 +121,7 @@ def _night(event: str, about: dict[str, Any], moment: str) -> Paragraph:
     }
     lines = [gettext("due at %(moment)s") % {"moment": moment}]
     if about["told"]:
-        lines.insert(0, harmless(in_words(about["told"])))
+        lines.insert(0, harmless(night_words(about["told"])))
     if event == "night.late" and about["started"] is not None:
         lines.append(gettext("started %(time)s late") % {"time": _length(about["started"] - about["at"])})
     elif event == "night.late":

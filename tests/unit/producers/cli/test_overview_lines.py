@@ -152,3 +152,13 @@ def test_columns_stand_below_their_heads_in_chinese_too():
         assert columns(line[: line.index(state)]) == columns(lines[head][: lines[head].index("状态")])
     assert all(columns(line) <= 120 for line in lines)
     assert not [line for line in lines if re.search("[A-Za-z]{2,} [A-Za-z]{2,}", line.replace("noeviction", ""))]
+
+
+def test_no_two_columns_of_the_lanes_have_one_name():
+    for language in ("en", "zh_CN"):
+        with speaking(language):
+            (heads,) = [line for line in shown(busy(), width=160).splitlines() if "41,000" in line or "lane " in line][
+                :1
+            ]
+            names = re.split(r"\s{2,}", heads.strip())
+            assert len(set(names)) == len(names), names

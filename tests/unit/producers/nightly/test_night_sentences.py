@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import couponpress.nightly
+from couponpress.errors import CouponpressError
 from couponpress.language import speaking
 from couponpress.nightly.night_sentences import KNOWN, in_words
 from couponpress.nightly.plan import Counts, Plan, decide
+from couponpress.uploads.catalog_upload import CatalogUpload
 from tests.trees import texts_of
 
 NOW = datetime(2026, 11, 30, 2, 30, tzinfo=UTC)
@@ -37,6 +39,20 @@ def test_a_night_that_is_over_is_told_in_chinese():
         )
         assert in_words("deadline 06:00 met") == "赶上截止时间 06:00"
         assert in_words("a callable's own words, whatever they are") == "a callable's own words, whatever they are"
+
+
+def test_whatever_error_of_couponpress_ended_a_night_is_told_in_chinese(tmp_path):
+    """It is stored in English; here an error that no list of nights' troubles names."""
+    catalog = tmp_path / "may.csv"
+    catalog.write_text("whatever,this\n1,2\n", encoding="utf-8")
+    with pytest.raises(CouponpressError) as caught:
+        CatalogUpload([str(catalog)]).check()
+    stored = str(caught.value)
+    with speaking("zh_CN"):
+        told = in_words(stored)
+    assert in_words(stored) == stored
+    assert not re.search("[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}", told), told
+    assert "may.csv" in told
 
 
 def test_each_part_is_one_of_the_code():
