@@ -73,6 +73,12 @@ class Memory:
         """Return the median of the looks between two moments."""
         return median(mb for at, mb in self.looks[name] if began <= at <= ended)
 
+    def over_time(self, name: str, began: float, ended: float, parts: int = 10) -> str:
+        """Return the median of each part of the time between two moments, in words."""
+        step = (ended - began) / parts
+        found = [self.within(name, began + at * step, began + (at + 1) * step) for at in range(parts)]
+        return ", ".join(f"{mb:.1f}" for mb in found)
+
     def most(self, name: str) -> float:
         """Return the most of all looks."""
         return max(mb for _, mb in self.looks[name])
@@ -159,7 +165,8 @@ def measure(bench: Bench) -> list[Line]:
                 [held[1] / held[0]],
                 None if name in RECORDS else GOAL_GROWTH,
                 note=f"resident, median of the looks in {span:.0f} s: {held[0]:.1f} MB, then {held[1]:.1f} MB, at most "
-                f"{memory.most(name):.1f} MB" + ("; it is a record of every row" if name in RECORDS else ""),
+                f"{memory.most(name):.1f} MB; in tenths of the time {memory.over_time(name, sent_from, sent_until)} MB"
+                + ("; it is a record of every row" if name in RECORDS else ""),
             )
         )
     lines += [line(f"memory of {name}, at most", "MB", [memory.most(name)]) for name in ("`submit`", "`results`")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import BinaryIO, Final
 from xml.parsers import expat
@@ -137,13 +137,13 @@ class Sheet:
             CatalogError: the workbook is damaged.
         """
         try:
-            merged, rules = self._behind_rows()
+            changes = self._behind_rows()
             with self._package.open(self._path, "sheet") as part:
                 for line, cells, is_hidden in self._parser.rows(part):
                     if not self._fits(cells):
                         continue
-                    rules.applied(line, cells)
-                    merged.filled(line, cells)
+                    for change in changes:
+                        change(line, cells)
                     if is_hidden and self._skip_hidden:
                         self.skipped += 1
                     else:
@@ -162,8 +162,8 @@ class Sheet:
         cells[width:] = [SheetCell()] * (width - len(cells))
         return any(cell.value is not None for cell in cells)
 
-    def _behind_rows(self) -> tuple[Merged, FormatRules]:
-        """Read what stands behind the rows of the sheet and changes them."""
+    def _behind_rows(self) -> list[Callable[[int, list[SheetCell]], None]]:
+        """Read what stands behind the rows of the sheet; returns what changes each row by it."""
         with self._package.open(self._path, "sheet") as part:
             there = mentioned(part, ("mergeCell", "conditionalFormatting", "numFmt"))
         merged: list[Range] = []
@@ -175,7 +175,8 @@ class Sheet:
         if "conditionalFormatting" in there and ("numFmt" in there or self._conditional_formats):
             with self._package.open(self._path, "sheet") as part:
                 rules = format_rules(part, self._conditional_formats)
-        return Merged(merged), FormatRules(rules)
+        # The formats of a cell that is merged go with it.
+        return [*([FormatRules(rules).applied] if rules else []), *([Merged(merged).filled] if merged else [])]
 
     def _damaged(self, error: Exception) -> CatalogError:
         told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
