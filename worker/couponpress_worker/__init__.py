@@ -64,6 +64,7 @@
 
     store             the fleet's side of Redis
         client            clients whose scripts a full server does not refuse
+        line              one connection that carries the commands of many callers at once
         availability      whether Redis answers
         leases            which chunks this process has in hand
         leader            at most one process does a job at a time

@@ -170,10 +170,17 @@ class RedisAddress:
         asked = kinds.Sentinel(self.sentinels, sentinel_kwargs=self._sentinel_options(Retry(NoBackoff(), 0)))
         return _SentinelPool(self.master, asked, **options)  # type: ignore[no-untyped-call]
 
-    def async_client(self, kind: type[AsyncClient], **options: Any) -> AsyncClient:  # noqa: ANN401 - as above
-        """Return an asyncio client of the class given."""
+    def async_client(
+        self,
+        kind: type[AsyncClient],
+        change: Change | None = None,
+        **options: Any,  # noqa: ANN401 - as above
+    ) -> AsyncClient:
+        """Return an asyncio client of the class given; `change` makes another class of its connections."""
         kinds: Any = redis.asyncio.sentinel
         options = self._connection(kinds, redis.asyncio.connection) | options
+        if change is not None:
+            options["connection_class"] = change(options["connection_class"])
         if not self.sentinels:
             return cast(AsyncClient, kind.from_pool(redis.asyncio.ConnectionPool(**options)))
         hosts = list(self.sentinels)

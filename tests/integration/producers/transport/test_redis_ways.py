@@ -156,8 +156,10 @@ def test_the_fleet_runs_scripts_and_hears_channels(url):
             assert await client.register_script("return {1, 'two', false}")() == [1, b"two", None]
             async with client.pubsub() as heard:
                 await heard.subscribe(KEYS.holds_changed)
-                await client.publish(KEYS.holds_changed, "partner")
                 async with asyncio.timeout(5):
+                    while await heard.get_message(timeout=1) is None:  # the server's word that it listens
+                        pass
+                    await client.publish(KEYS.holds_changed, "partner")
                     while (told := await heard.get_message(True, timeout=1)) is None:
                         pass
             return told["data"]
