@@ -8,6 +8,10 @@ a slot's moment lies. At the later one the slot is certainly due. The bound hold
 after the earlier one: half of the lateness budget J is for this process, the other half for the way to the far end.
 A slot that is later than that at the last look at the clock is given up. So a process that stalls sends less, but the
 bound holds.
+
+One timer wakes everybody whose slot is due. It waits for the next neighbours of a slot, because waking up costs as much
+CPU as sending. Half of the time in which a slot can be used may pass so. For some seconds after a slot came too late
+each one is used at its own moment.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from itertools import count
-from operator import attrgetter
-from typing import Final
+from math import ceil, inf
+from typing import Final, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -47,11 +51,17 @@ PACE_SECONDS = 0.025
 TICK_SECONDS = 0.001
 #: An urgent request gets no slot that is nearer than this, because it needs time to connect.
 NEAREST_SECONDS = 0.005
+#: For which share of the time in which it can be used a slot may wait for its neighbours.
+NEIGHBOURS_SHARE = 0.5
+#: For so long after a slot came too late none waits for its neighbours.
+ALONE_SECONDS = 0.5
 #: Tells a sleeper that its slot now belongs to an urgent request.
 PASSED_ON: Final = True
 #: Redis is asked again after a failure in steps that double up to one second.
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 1.0
+#: The alarm belongs to no request: log lines of it carry nothing of the one that set it.
+_NOBODY_S: Final = Context()
 
 
 class SlotsClosedError(WorkerError):
@@ -85,6 +95,16 @@ class _Waiter:
     slots: asyncio.Future[list[Slot]] = field(compare=False)
 
 
+class _Sleeper(NamedTuple):
+    """Somebody who waits for the moment of a slot; one that is done waits no more, and stays in the heap until then."""
+
+    earliest: float
+    number: int
+    slot: Slot
+    urgent: bool
+    woken: asyncio.Future[bool]
+
+
 class Slots:
     """Hands the slots of a bucket to the waiters of one process.
 
@@ -116,7 +136,10 @@ class Slots:
         self._bulk: list[_Waiter] = []
         self._numbers = count()
         self._spare: deque[Slot] = deque()
-        self._sleepers: dict[Slot, asyncio.Future[bool]] = {}
+        self._sleepers: list[_Sleeper] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = inf
+        self._alone_until = 0.0
         self._pump: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._last_moment = self._paused_until = clock()
@@ -162,32 +185,49 @@ class Slots:
 
         Until its moment comes, the slot of a bulk request may pass to an urgent one: then the answer is no.
         """
-        sleeper: asyncio.Future[bool] | None = None
-        try:
-            while (early := slot.earliest - self._clock()) > 0:
-                sleeper = self._sleep(max(early, TICK_SECONDS))
-                if not urgent:
-                    self._sleepers[slot] = sleeper
-                if await sleeper is PASSED_ON:
+        now = self._clock()
+        if slot.earliest > now:
+            woken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            heappush(self._sleepers, _Sleeper(slot.earliest, next(self._numbers), slot, urgent, woken))
+            if slot.earliest < self._alarm_at:
+                self._set_alarm(slot.earliest, now)
+            try:
+                if await woken is PASSED_ON:
                     return False
-        except asyncio.CancelledError:
-            if sleeper is None or sleeper.cancelled() or sleeper.result() is not PASSED_ON:
-                self._put_back(slot)
-            raise
-        finally:
-            self._sleepers.pop(slot, None)
-        if self._paused_until <= self._clock() <= slot.latest:
+            except asyncio.CancelledError:
+                if woken.cancelled() or woken.result() is not PASSED_ON:
+                    self._put_back(slot)
+                raise
+            now = self._clock()
+        if self._paused_until <= now <= slot.latest:
             return True
+        if now > slot.latest:
+            self._alone_until = now + ALONE_SECONDS
         self.given_up += 1
         return False
 
-    @staticmethod
-    def _sleep(seconds: float) -> asyncio.Future[bool]:
-        """Return a future that ends after so many seconds, unless it is told PASSED_ON before."""
-        loop = asyncio.get_running_loop()
-        sleeper: asyncio.Future[bool] = loop.create_future()
-        loop.call_later(seconds, _wake, sleeper)
-        return sleeper
+    def _set_alarm(self, at: float, now: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        seconds = max(ceil((at - now) * 1000) / 1000, TICK_SECONDS)  # event loops round their timers to milliseconds
+        self._alarm = asyncio.get_running_loop().call_later(seconds, self._wake, context=_NOBODY_S)
+
+    def _wake(self) -> None:
+        """Wake whose slot is due; then wait for the next one, or for its neighbours."""
+        now, sleepers = self._clock(), self._sleepers
+        self._alarm, self._alarm_at = None, inf
+        while sleepers and (sleepers[0].woken.done() or sleepers[0].earliest <= now):
+            if not (sleeper := heappop(sleepers)).woken.done():
+                sleeper.woken.set_result(not PASSED_ON)
+        if not sleepers:
+            return
+        first, at = sleepers[0], sleepers[0].earliest
+        if now >= self._alone_until:
+            reach = at + (first.slot.latest - at) * NEIGHBOURS_SHARE
+            if any(neighbour.earliest <= reach for neighbour in sleepers[1:3]):  # the second one of a heap stands there
+                at = reach
+        self._set_alarm(at, now)
 
     def now_us(self, slot: Slot) -> int:
         """Return this moment on Redis's clock, as the slot's own moment lets it be told; a round trip late at most."""
@@ -295,16 +335,16 @@ class Slots:
         """Give urgent waiters the next slots that bulk requests have in hand; these wait for later ones."""
         while self._next_queue() is self._urgent:
             within_reach = [
-                slot
-                for slot, sleeper in self._sleepers.items()
-                if slot.earliest >= now + NEAREST_SECONDS and not sleeper.done()
+                sleeper
+                for sleeper in self._sleepers
+                if sleeper.earliest >= now + NEAREST_SECONDS and not (sleeper.urgent or sleeper.woken.done())
             ]
-            nearest = sorted(within_reach, key=attrgetter("earliest"))[: self._urgent[0].wanted]
+            nearest = nsmallest(self._urgent[0].wanted, within_reach)
             if not nearest:
                 return
-            for slot in nearest:
-                self._sleepers.pop(slot).set_result(PASSED_ON)
-            heappop(self._urgent).slots.set_result(nearest)
+            for sleeper in nearest:
+                sleeper.woken.set_result(PASSED_ON)
+            heappop(self._urgent).slots.set_result([sleeper.slot for sleeper in nearest])
 
     def _put_back(self, slot: Slot) -> None:
         """Give a slot whose owner was cancelled to the next one."""
@@ -331,11 +371,6 @@ class Slots:
     def _fail(self, error: BaseException) -> None:
         while (queue := self._next_queue()) is not None:
             heappop(queue).slots.set_exception(error)
-
-
-def _wake(sleeper: asyncio.Future[bool]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(not PASSED_ON)
 
 
 def _wanted(queue: list[_Waiter]) -> int:

@@ -13,7 +13,7 @@ from limits import RateLimitItemPerSecond
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from couponpress_worker.rate.bucket import HORIZON_US, URGENT_HORIZON_US, Bucket, Grant, Wait
-from couponpress_worker.rate.slots import MOST_AT_ONCE, PACE_SECONDS, Slot, Slots, SlotsClosedError
+from couponpress_worker.rate.slots import MOST_AT_ONCE, NEIGHBOURS_SHARE, PACE_SECONDS, Slot, Slots, SlotsClosedError
 from tests.unit.worker.rate.test_bucket import SECOND_US, Model, as_model, most_in_a_window
 
 LATENESS = 0.02
@@ -523,5 +523,71 @@ def test_whatever_stalls_the_bound_holds(seed, limit, skews, longest_delay, stal
         assert most_in_a_window(fleet.sent, SECOND_US) <= limit
         used = len(fleet.sent)
         assert sum(slots.granted - slots.given_up for slots in processes) == used
+
+    run(scenario)
+
+
+def moments_of_use(loop, slots, taken):
+    """Use slots; returns when each was used, by the loop's clock."""
+
+    async def use(slot):
+        assert await slots.due(slot)
+        return loop.time()
+
+    return asyncio.gather(*(use(slot) for slot in taken))
+
+
+def test_near_neighbours_are_used_together_within_half_of_their_time():
+    async def scenario(loop):
+        slots = slots_on(loop, Script(loop, grant(9, first_us=30_000)))
+        taken = await slots.take_some(9)
+        used = await moments_of_use(loop, slots, taken)
+        for slot, moment in zip(taken, used, strict=True):
+            assert slot.earliest <= moment <= slot.earliest + (slot.latest - slot.earliest) * NEIGHBOURS_SHARE + 0.001
+        assert len(set(used)) <= 5  # each can be used for 6 ms, so two go together
+        assert slots.given_up == 0
+
+    run(scenario)
+
+
+def test_a_slot_without_a_near_neighbour_is_used_at_its_moment():
+    async def scenario(loop):
+        slots = slots_on(loop, Script(loop, grant(3, first_us=30_000, spacing_us=10_000)))
+        taken = await slots.take_some(3)
+        used = await moments_of_use(loop, slots, taken)
+        assert used == pytest.approx([slot.earliest for slot in taken], abs=0.001)
+
+    run(scenario)
+
+
+def test_after_a_late_slot_none_waits_for_its_neighbours_for_a_while():
+    async def scenario(loop):
+        slots = slots_on(loop, Script(loop, grant(6, first_us=30_000)))
+        late, *taken = await slots.take_some(6)
+        sleeping = asyncio.create_task(slots.due(late))
+        await asyncio.sleep(0)
+        loop.now += late.latest - loop.now + 0.0001  # the process stood still
+        assert not await sleeping
+        rest = [slot for slot in taken if slot.earliest > loop.time()]
+        used = await moments_of_use(loop, slots, rest)
+        assert used == pytest.approx([slot.earliest for slot in rest], abs=0.001)
+        assert slots.given_up == 1
+
+    run(scenario)
+
+
+def test_whoever_is_cancelled_or_passed_over_keeps_nobody_from_waking():
+    async def scenario(loop):
+        slots = slots_on(loop, Script(loop, grant(4, first_us=30_000), grant(1, first_us=40_000)))
+        taken = await slots.take_some(4)
+        sleeping = [asyncio.create_task(slots.due(slot)) for slot in taken]
+        await asyncio.sleep(0)
+        sleeping[0].cancel()
+        urgent = await slots.take(urgent=True)
+        assert urgent in taken  # what the cancelled one gave back, or what a bulk request had
+        told = await asyncio.gather(*sleeping, return_exceptions=True)
+        assert isinstance(told[0], asyncio.CancelledError)
+        assert told[1:].count(True) >= 2
+        await slots.close()
 
     run(scenario)
