@@ -170,12 +170,7 @@ class RedisAddress:
         asked = kinds.Sentinel(self.sentinels, sentinel_kwargs=self._sentinel_options(Retry(NoBackoff(), 0)))
         return _SentinelPool(self.master, asked, **options)  # type: ignore[no-untyped-call]
 
-    def async_client(
-        self,
-        kind: type[AsyncClient],
-        change: Change | None = None,
-        **options: Any,  # noqa: ANN401 - as above
-    ) -> AsyncClient:
+    def async_client(self, kind: type[AsyncClient], change: Change | None = None, **options: Any) -> AsyncClient:  # noqa: ANN401 - as above
         """Return an asyncio client of the class given; `change` makes another class of its connections."""
         kinds: Any = redis.asyncio.sentinel
         options = self._connection(kinds, redis.asyncio.connection) | options

@@ -78,6 +78,8 @@ class FleetRedis(Redis):
             redis.ConnectionError: Redis does not answer, or refuses every write for now.
             redis.TimeoutError: it did not answer in time.
         """
+        if not commands:
+            return []
         if self._line is None:
             self._line = SharedLine(self.connection_pool)
         whole = b"".join([packed(args) for args, _ in commands])

@@ -43,6 +43,7 @@ def test_many_callers_share_one_connection_and_each_gets_its_own_reply(redis_url
         singles = [fleet.get(f"one:{number}") for number in range(100, 200)]
         piped, *single = await asyncio.gather(pipeline.execute(), *singles)
         assert [int(value) for value in (*piped, *single)] == list(range(200))
+        assert await fleet.pipeline(transaction=False).execute() == []
         assert len(await connections(fleet)) == 1
         assert await fleet.hgetall("none") == {}
         assert await fleet.zrange("none", 0, -1, withscores=True) == []
