@@ -36,8 +36,13 @@ LANES := unit producers worker flows-1 flows-2 flows-3
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
 	@$(BIN)/python -m pytest --dist each --max-worker-restart 0 $(addprefix --tx popen//id=,$(LANES)) $(PYTEST)
 
+QUICK_LANES := quick-producers quick-worker
 test-quick: $(STAMP) ## the unit tests alone, with fewer examples of what is generated
-	@$(BIN)/python -m pytest -n 2 --hypothesis-profile=quick tests/unit tests/test_layout.py tests/test_translated_pages.py $(PYTEST)
+	@$(MAKE) --no-print-directory --output-sync=target -j2 $(QUICK_LANES)
+
+.PHONY: $(QUICK_LANES)
+$(QUICK_LANES): $(STAMP)
+	@$(BIN)/python -m pytest --lane $@ --hypothesis-profile=quick $(PYTEST)
 
 bench: $(STAMP) ## what the promise costs and how well it is kept: docs/benchmarks; BENCH="cost rate" or --quick for less
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

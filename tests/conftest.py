@@ -47,10 +47,22 @@ FLOWS = {
     "flows-3": ("examples", "outage", "poison", "redis", "shutdown", "up"),
 }
 LANES = ("unit", "producers", "worker", *FLOWS)
+#: `make test-quick` has two. Each is a process of its own, which collects its own files alone and reports to nobody.
+QUICK_LANES = ("quick-producers", "quick-worker")
+
+
+def is_of(lane: str, path: Path) -> bool:
+    """Whether a file of tests runs in a lane."""
+    if lane not in QUICK_LANES:
+        return lane_of(path) == lane
+    if path.is_relative_to(TESTS / "unit" / "producers"):
+        return lane == "quick-producers"
+    quick = path.is_relative_to(TESTS / "unit") or path.stem in {"test_layout", "test_translated_pages"}
+    return quick and lane == "quick-worker"
 
 
 def lane_of(path: Path) -> str:
-    """Return the lane of a file of tests."""
+    """Return the lane of a file of tests in `make test`."""
     room, name = path.relative_to(TESTS).parts[0], path.stem.removeprefix("test_")
     if room == "flow":
         return next((lane for lane, names in FLOWS.items() if name in names), "flows-1")
@@ -78,10 +90,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes |
     return Lanes(config, log) if config.getvalue("dist") == "each" else None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--lane", choices=(*LANES, *QUICK_LANES), help="run the tests of one lane alone")
+
+
 def own_lane(config: pytest.Config) -> str | None:
     """Return the lane that this process runs; None where it runs whatever it is told."""
-    name = getattr(config, "workerinput", {}).get("workerid")
-    return name if name in LANES else None
+    name: str | None = getattr(config, "workerinput", {}).get("workerid", config.getoption("lane"))
+    return name if name in (*LANES, *QUICK_LANES) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -95,7 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     lane = own_lane(config)
-    of_another = lane and collection_path.match("test_*.py") and lane_of(collection_path) != lane
+    of_another = lane and collection_path.match("test_*.py") and not is_of(lane, collection_path)
     return True if of_another else None
 
 
