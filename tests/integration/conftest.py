@@ -3,7 +3,8 @@
 import pytest
 import redis
 
-from tests.builders import assert_consistent
+from couponpress import Client
+from tests.builders import assert_consistent, producer_settings
 
 
 @pytest.fixture
@@ -18,3 +19,10 @@ def server(redis_url):
 def client(server):
     """The same, where no client of couponpress's own has the name."""
     return server
+
+
+@pytest.fixture
+def producer(redis_url, server):
+    """A client of couponpress's own."""
+    with Client(producer_settings(redis_url)) as producer:
+        yield producer

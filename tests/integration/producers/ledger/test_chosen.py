@@ -4,18 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from couponpress import Client, InputError, Selection, UnknownRunError
+from couponpress import InputError, Selection, UnknownRunError
 from couponpress.ledger.leases import GivenBack, NotLeased
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
-from tests.builders import KEYS, PICTURE, bring_to, hints, moved, on_ledger, producer_settings, states_of, stored
+from tests.builders import KEYS, PICTURE, bring_to, hints, moved, on_ledger, states_of, stored
 from tests.waiting import soon
-
-
-@pytest.fixture
-def producer(redis_url, client):
-    with Client(producer_settings(redis_url)) as producer:
-        yield producer
 
 
 def states(producer, run):

@@ -2,20 +2,14 @@
 
 import pytest
 
-from couponpress import Client, InputError
+from couponpress import InputError
 from couponpress.ledger.enqueueing import EnqueuedSpec
-from tests.builders import KEYS, chunk_ids, cut_out_body, hints, producer_settings, spec
+from tests.builders import KEYS, chunk_ids, cut_out_body, hints, spec
 
 
 def told(number, known_in=None, *, same=True):
     """What is told of `spec(number)`."""
     return EnqueuedSpec(spec(number).task_id, spec(number).row_id, known_in, same)
-
-
-@pytest.fixture
-def producer(redis_url):
-    with Client(producer_settings(redis_url)) as producer:
-        yield producer
 
 
 def test_all_new_is_one_chunk_and_one_hint(producer, client):

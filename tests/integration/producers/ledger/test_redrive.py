@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from couponpress import Client, InputError, UnknownRunError
+from couponpress import InputError, UnknownRunError
 from couponpress.keys import HELD_SCORE
 from couponpress.ledger.leases import LEASE_MS, GivenBack, KeptBack, Leased, NotLeased, Renewed
 from couponpress.ledger.moves import CANARY_SPECS, Move
@@ -21,7 +21,6 @@ from tests.builders import (
     let_pass,
     moved,
     on_ledger,
-    producer_settings,
     spec,
     states_of,
     stored,
@@ -34,12 +33,6 @@ ENDED = {
     "expire": ("expired", "NO_ANSWER"),
     "cancel": ("cancelled", "BY_HAND"),
 }
-
-
-@pytest.fixture
-def producer(redis_url):
-    with Client(producer_settings(redis_url)) as producer:
-        yield producer
 
 
 @pytest.fixture

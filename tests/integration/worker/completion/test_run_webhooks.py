@@ -38,12 +38,6 @@ SECRET = b"a secret of some length"
 
 
 @pytest.fixture
-def producer(redis_url, client):
-    with Client(producer_settings(redis_url)) as producer:
-        yield producer
-
-
-@pytest.fixture
 def told(redis_url, client):
     """Let a new process tell what is due now, however long it would have waited."""
 

@@ -6,7 +6,6 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from couponpress import Client
 from couponpress.keys import Keys
 from couponpress.ledger.moves import Move
 from couponpress.ledger.presence import SILENT_SECONDS, PresenceLedger, Present
@@ -17,7 +16,7 @@ from couponpress.outcome import State
 from couponpress_worker.notify.changes import PATIENCE_SECONDS
 from couponpress_worker.notify.outbox import Outbox
 from couponpress_worker.notify.watch import DueNight, Watch
-from tests.builders import KEYS, bring_to, chunk_ids, cut_out_body, moved, producer_settings
+from tests.builders import KEYS, bring_to, chunk_ids, cut_out_body, moved
 
 
 def target(name="all", **changes):
@@ -56,12 +55,6 @@ class Fleet:
 
     def names(self):
         return {name: [one["event"] for one in told] for name, told in self.look().items()}
-
-
-@pytest.fixture
-def producer(redis_url, client):
-    with Client(producer_settings(redis_url)) as producer:
-        yield producer
 
 
 @pytest.fixture
