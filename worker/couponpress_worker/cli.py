@@ -202,7 +202,8 @@ def doctor(
             if not as_json:
                 typer.echo(finding.shown)
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+        told = [{name: value for name, value in asdict(one).items() if name != "partner" or value} for one in found]
+        typer.echo(json.dumps(told, ensure_ascii=False))
     raise typer.Exit(DONE if all(finding.good for finding in found) else ENDED_BADLY)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,7 +29,7 @@ _SIGNER: Final = {"partner": gettext_noop("partner %(mchid)s"), "brand": gettext
 
 
 def examine(*, live: bool = False, callback_url: str | None = None, role: Role = "worker") -> Iterator[Finding]:
-    """Run the checks in order. Those that depend on a failed check are skipped.
+    """Run the checks in order, of each partner. Those that depend on a failed check of the same partner are skipped.
 
     Args:
         live: also make the platform's test call and wait for its callback; a receiver must run.
@@ -36,12 +37,18 @@ def examine(*, live: bool = False, callback_url: str | None = None, role: Role =
         role: the service whose rights the user of Redis is to have.
     """
     try:
-        settings = Settings.load()
+        partners = Settings.load_all()
     except CouponpressError as error:
         yield Finding(
             "settings", good=False, seen=str(error), cure=gettext("deploy/env.example is a file to start from")
         )
         return
+    for settings in partners:
+        for finding in _examine(settings, live=live, callback_url=callback_url, role=role):
+            yield replace(finding, partner=settings.mchid) if len(partners) > 1 else finding
+
+
+def _examine(settings: Settings, *, live: bool, callback_url: str | None, role: Role) -> Iterator[Finding]:
     seen = gettext("%(who)s, limit %(rate)s") % {
         "who": gettext(_SIGNER[settings.signs_as]) % {"mchid": settings.mchid},
         "rate": settings.rate,

@@ -48,17 +48,19 @@ NAMES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: its name, whether it passed, what was found, and the cure if it failed."""
+    """One check: its name, whether it passed, what was found, the cure if it failed, and of several partners whose."""
 
     name: str
     good: bool
     seen: str
     cure: str = ""
+    partner: str = ""
 
     @property
     def shown(self) -> str:
         """The finding for people, its cure on a line of its own."""
         told = {"sign": gettext("ok  ") if self.good else gettext("FAIL"), "name": gettext(self.name)}
+        told["name"] = f"{self.partner} {told['name']}" if self.partner else told["name"]
         line = gettext("%(sign)s %(name)s: %(seen)s") % {**told, "seen": self.seen}
         if self.good or not self.cure:
             return line

@@ -84,7 +84,7 @@ async def check_platform(settings: Settings, keys: Secrets) -> Told:
             good = abs(platform.skew_seconds) < SKEW_SECONDS
             told.findings.append(Finding("clock", good, seen, gettext("set this machine's clock (NTP)")))
         if told.findings[0].good:
-            _callback_url(await platform.notify_config(), told)
+            _callback_url(await platform.notify_config(), told, settings)
             if settings.signs_as == "partner":  # a brand verifies with the public key alone
                 certificates = PlatformKeys(keys.public_keys, keys.apiv3_key, platform.certificates)
                 told.findings.append(await _certificates(certificates, len(keys.public_keys)))
@@ -141,7 +141,7 @@ def _signature(answer: Answer | NoAnswer, base_url: str) -> Finding:
     )
 
 
-def _callback_url(answer: Answer | NoAnswer, told: Told) -> None:
+def _callback_url(answer: Answer | NoAnswer, told: Told, settings: Settings) -> None:
     """The first answer that is signed: it proves the platform's key, and tells the callback URL."""
     if isinstance(answer, Answer) and answer.status == 404:
         seen = gettext("not proved yet: without a callback URL no answer is signed; --live proves it too")
@@ -159,21 +159,21 @@ def _callback_url(answer: Answer | NoAnswer, told: Told) -> None:
     if why is None and isinstance(answer, Answer):
         url = answer.content.get("notify_url")
         told.callback_url = url if isinstance(url, str) and url else None
-        told.findings.append(_url_finding(told.callback_url))
+        told.findings.append(_url_finding(told.callback_url, settings))
 
 
-def _url_finding(url: str | None) -> Finding:
+def _url_finding(url: str | None, settings: Settings) -> Finding:
     """A path other than the receiver's is right only where a proxy rewrites it."""
     if url is None:
         return Finding("callback url", good=False, seen=gettext("none is set"), cure=gettext(_CURE_NO_URL))
-    path = urlsplit(url).path
-    seen = (
-        url
-        if path == CALLBACK_PATH
-        else gettext("%(url)s; `couponpress callback` takes %(callback_path)s only")
-        % {"url": url, "callback_path": CALLBACK_PATH}
-    )
-    return Finding("callback url", path == CALLBACK_PATH, seen, gettext(_CURE_OTHER_PATH))
+    own = f"{CALLBACK_PATH}/{settings.mchid}"
+    # A receiver of several partners knows by the path whose callback it is.
+    good = urlsplit(url).path in ({own} if settings.partners else {own, CALLBACK_PATH})
+    seen = gettext("%(url)s; `couponpress callback` takes %(callback_path)s only") % {
+        "url": url,
+        "callback_path": own if settings.partners else CALLBACK_PATH,
+    }
+    return Finding("callback url", good, url if good else seen, gettext(_CURE_OTHER_PATH))
 
 
 async def _certificates(held: PlatformKeys, settled: int) -> Finding:

@@ -16,6 +16,7 @@ from couponpress import Client, ProducerSettings
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.rate import PacingLedger
+from couponpress.partners import OWN, SHAREABLE
 from couponpress.redis_rights import PLACEHOLDER, rules
 from couponpress.transport.announcer import announce_start
 from couponpress.transport.redis_address import RedisAddress
@@ -458,3 +459,32 @@ def test_a_broker_of_its_own_is_checked(env, redis_url):
     assert "broker" not in bad(found())
     env(broker_url=f"redis://127.0.0.1:{free_port()}/0")
     assert "broker" in bad(found())
+
+
+# --- several partners -------------------------------------------------------------------------------------------------
+
+
+def test_every_partner_of_the_file_is_examined(env, sandbox, redis_url, tmp_path, monkeypatch):
+    """What is wrong with one is told as that one's; the checks of the other go on."""
+    own = {name.removeprefix("COUPONPRESS_").lower(): value for name, value in sandbox.environment.items()}
+    for name in sandbox.environment:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COUPONPRESS_PARTNERS", str(tmp_path / "partners.toml"))
+    of_good = {name: value for name, value in own.items() if name in OWN | SHAREABLE} | {"redis_url": redis_url}
+    of_bad = of_good | {"apiv3_key_file": str(tmp_path / "none"), "mch_private_key_file": str(tmp_path / "nor")}
+    tables = []
+    for mchid, values in ((SANDBOX_MCHID, of_good), ("1900000110", of_bad)):
+        tables += ["[[partner]]", f'id = "{mchid}"', *(f'{name} = "{value}"' for name, value in values.items())]
+    (tmp_path / "partners.toml").write_text("\n".join(tables))
+    sandbox.control(notify_url=f"{CALLBACK_URL}/{SANDBOX_MCHID}")
+    told = list(examine())
+    assert {one.name for one in told if one.partner == SANDBOX_MCHID and not one.good} == set()
+    assert {one.name for one in told if one.partner == "1900000110" and not one.good} == {"keys"}
+    shown = next(one.shown for one in told if one.name == "keys" and not one.good)
+    assert shown.startswith("FAIL 1900000110 keys: ")
+    assert str(tmp_path / "nor") in shown
+    sandbox.control(notify_url=CALLBACK_URL)
+    told = {one.name: one for one in examine() if one.partner == SANDBOX_MCHID}
+    assert f"`couponpress callback` takes /wechatpay/callback/{SANDBOX_MCHID} only" in told["callback url"].seen
+    monkeypatch.setenv("COUPONPRESS_MCHID", SANDBOX_MCHID)
+    assert {one.partner for one in examine()} == {""}
