@@ -45,7 +45,7 @@ def running_gateway(directory, redis_url, program=("-m", "couponpress"), **env):
 
     Of the roles, `viewer`, `operator` and `auditor` see the specs of one brand in every run, `chief` and `admin` all.
     """
-    path, log, port = directory / "tokens.toml", directory / "gateway.log", free_port()
+    path, log = directory / "tokens.toml", directory / "gateway.log"
     tokens = {
         "shop": add_token(path, "shop", brands=["120344", "120345"], quota=None, namespace=None),
         "other": add_token(path, "other", brands=None, quota=None, namespace=None),
@@ -57,6 +57,14 @@ def running_gateway(directory, redis_url, program=("-m", "couponpress"), **env):
         "admin": add_token(path, "admin", brands=None, quota=None, namespace="*", role="admin"),
     }
     settings = {"REDIS_URL": redis_url, "MCHID": MCHID, "GATEWAY_TOKENS_FILE": str(path)} | env
+    with started(settings, tokens, path, log, program) as gateway:
+        yield gateway
+
+
+@contextmanager
+def started(settings, tokens, path, log, program=("-m", "couponpress")):
+    """A gateway with these settings, which takes requests."""
+    port = free_port()
     with log.open("wb") as output:
         process = processes.start(
             [sys.executable, *program, "gateway", "--port", str(port)],

@@ -180,6 +180,7 @@ SPOKEN_BY = {
     ("opentelemetry",): {"couponpress.gateway.traces", "couponpress_worker.runtime.traces"},
     ("prometheus_client",): {"couponpress.metrics"},
     ("structlog",): {
+        "couponpress.gateway.partners",
         "couponpress.gateway.request_ids",
         "couponpress.transport.log_lines",
         "couponpress_worker.completion.callback",

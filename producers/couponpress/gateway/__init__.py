@@ -23,6 +23,7 @@
     traces       spans of requests, by OpenTelemetry
     request_ids  an id for each request, in its log lines and its answer
     app          the ASGI application, with a fast path for single specs
+    partners     sends each request of a gateway of several partners to its partner's gateway
     serving      runs the process: connections, threads, signals
     commands     `couponpress gateway`
 

@@ -66,6 +66,7 @@ class Gateway:
         selections: acts on all that match a filter.
         lifetime: entered when the process starts to serve, left when it ends.
         console: the pages below /console; None for a gateway without.
+        prefix: what stands before every path of this gateway, and is cut off before a request comes here.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Gateway:
         selections: Selections,
         lifetime: Callable[[], AbstractAsyncContextManager[None]],
         console: ASGIApp | None = None,
+        prefix: str = "",
     ) -> None:
         self._ingest = ingest
         self._denials = denials
@@ -84,7 +86,8 @@ class Gateway:
         self._single: ASGIApp = self._take_one
         if console is not None:
             self._routes.mount("/console", console)
-            self._routes.add_route("/console", lambda _: RedirectResponse("/console/"), include_in_schema=False)
+            home = f"{prefix}/console/"
+            self._routes.add_route("/console", lambda _: RedirectResponse(home), include_in_schema=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan of the process."""

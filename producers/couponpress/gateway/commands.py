@@ -44,7 +44,7 @@ def serve(
             gettext("the gateway needs %(name)s, which is not installed: pip install 'couponpress[gateway]'.")
             % {"name": error.name}
         ) from None
-    serving.serve(GatewaySettings.load(), host=host, port=port)
+    serving.serve(GatewaySettings.load_all(), host=host, port=port)
 
 
 @gateway.command()
@@ -68,11 +68,21 @@ def token(
     role: Annotated[
         str, typer.Option(help=gettext_noop("What it may do: app, viewer, operator or admin; see docs/protocol.md."))
     ] = "app",
+    partner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help=gettext_noop("A partner of COUPONPRESS_PARTNERS; else COUPONPRESS_MCHID chooses it."),
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Make a token, print it once, and write its digest to COUPONPRESS_GATEWAY_TOKENS_FILE."""
     from couponpress.gateway.settings import GatewaySettings
     from couponpress.gateway.tokens import add_token
+    from couponpress.settings import choose_partner
 
+    choose_partner(partner)
     if bool(brand) == all_brands:
         raise InputError(gettext("say which brands the token is for: --brand ID, as often as needed, or --all-brands."))
     path = GatewaySettings.load().gateway_tokens_file

@@ -34,6 +34,7 @@ KNOWN: Final = (
     gettext_noop("the %(place)s parameter %(name)s must be 1 to 200 printable ASCII characters without blanks"),
     gettext_noop("the request breaks a rule: %(told)s"),
     gettext_noop("look at /docs for the paths and what they take"),
+    gettext_noop("the paths of a partner begin with /partners/ID"),
     # Tokens and what they may.
     gettext_noop("the request came without a bearer token that this gateway knows"),
     gettext_noop("metrics tell of every brand; your token is for some of them only"),

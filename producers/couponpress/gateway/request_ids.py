@@ -21,7 +21,7 @@ from couponpress.gateway.routes import RUN_PATTERN
 HEADER = "x-request-id"
 #: Ids of other forms are replaced: what a caller sends must not make up log lines.
 _PLAIN_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_RUN_PATH = re.compile(f"/v1/runs/({RUN_PATTERN})(?:/.*)?", re.DOTALL)
+_RUN_PATH = re.compile(f"(?:/partners/[^/]+)?/v1/runs/({RUN_PATTERN})(?:/.*)?", re.DOTALL)
 
 
 class RequestIds:

@@ -9,8 +9,9 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import mkdtemp
@@ -18,18 +19,20 @@ from tempfile import mkdtemp
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
+from starlette.types import ASGIApp
 
 from couponpress.client import Client
-from couponpress.errors import SettingsError, system_error
+from couponpress.errors import CouponpressError, SettingsError, system_error
 from couponpress.gateway.admission import Admission
 from couponpress.gateway.app import Gateway
 from couponpress.gateway.console.app import application
-from couponpress.gateway.console.context import Console
-from couponpress.gateway.console.session import Sessions
+from couponpress.gateway.console.session import Session, Sessions
 from couponpress.gateway.console.uploads import Uploads
+from couponpress.gateway.console.wiring import Console
 from couponpress.gateway.control import Control
 from couponpress.gateway.denials import Denials
 from couponpress.gateway.ingest import Ingest
+from couponpress.gateway.partners import PartnerGateways, prefix_of
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.quotas import AdmittingLedger
 from couponpress.gateway.request_ids import RequestIds
@@ -62,30 +65,109 @@ STOP_SECONDS = 20
 _KEY_BYTES = 32
 
 
-def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
-    """Serve until TERM or INT.
+@dataclass(frozen=True)
+class PartnerGateway:
+    """The gateway of one partner, as it is served."""
+
+    asgi: ASGIApp
+    console: Console
+    end: Callable[[], Awaitable[None]]
+
+
+def serve(partners: Sequence[GatewaySettings], *, host: str, port: int) -> None:
+    """Serve until TERM or INT: one partner, or several, each below a prefix of its own.
+
+    Of several partners none stops another: neither by its tokens file nor by its Redis.
 
     Raises:
-        SettingsError: there is no tokens file, or it cannot be used.
-        RedisUnavailableError: Redis does not answer.
+        SettingsError: there is no tokens file, or that of a partner that is alone cannot be used.
+        RedisUnavailableError: the Redis of a partner that is alone does not answer.
         ListenError: the port is taken.
     """
-    log_to_stderr(settings.log)
-    if settings.gateway_tokens_file is None:
-        raise SettingsError(
-            gettext(
-                "missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file; `couponpress gateway token NAME` "
-                "fills it."
-            )
-        )
-    tokens, keys = TokensFile(settings.gateway_tokens_file), Keys(settings.mchid)
-    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(redis.ConnectionError,))
-    redis_client = settings.redis_address.client(socket_timeout=5, socket_connect_timeout=2, retry=retry)
-    announcer = Announcer(settings.redis_address, keys, "gateway")
-    check_server(settings.redis_address, settings.redis_url_shown, keys, "gateway")
-    with Client(settings) as client, redis_client:
+    log_to_stderr(partners[0].log)
+    alone = len(partners) == 1
+    sessions = Sessions(_signing_key(partners[0].console_secret_file))
+    served: dict[str, PartnerGateway] = {}
+
+    def known_to(session: Session) -> dict[str, str]:
+        return {mchid: one.console.home for mchid, one in served.items() if one.console.knows(session)}
+
+    @asynccontextmanager
+    async def lifetime() -> AsyncIterator[None]:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()  # a full collection over all imported modules would delay requests
+        count = sum(len(one.console.tokens.tokens()) for one in served.values())
+        log.info("taking requests on %s for %d tokens", url_of(sockets[0]), count)
+        yield
+        for one in served.values():
+            await one.end()
+
+    def stop_streams() -> None:
+        for one in served.values():
+            one.console.live.stop()
+
+    for settings in partners:
+        _check(settings, alone=alone)
+    with ExitStack() as opened:
+        for settings in partners:
+            gateway = gateway_of(settings, sessions, known_to, lifetime, alone=alone)
+            served[settings.mchid] = opened.enter_context(gateway)
         sockets = listen(host, port)
         serve_in_english()
+        gateways = {mchid: one.asgi for mchid, one in served.items()}
+        serve_app(
+            RequestIds(gateways[partners[0].mchid] if alone else PartnerGateways(gateways, lifetime)),
+            sockets,
+            on_stop=stop_streams,
+            keep_alive_seconds=KEEP_ALIVE_SECONDS,
+            in_hand_seconds=STOP_SECONDS,
+        )
+
+
+def _check(settings: GatewaySettings, *, alone: bool) -> None:
+    """Make sure that the partner has a tokens file, and that its Redis can be used; what is of one stops one alone."""
+    if settings.gateway_tokens_file is None:
+        missing = gettext(
+            "missing settings: COUPONPRESS_GATEWAY_TOKENS_FILE. Name the file; `couponpress gateway token NAME` "
+            "fills it."
+        )
+        raise SettingsError(missing if alone else f"{settings.mchid}: {missing}")
+    try:
+        check_server(settings.redis_address, settings.redis_url_shown, Keys(settings.mchid), "gateway")
+    except CouponpressError as error:
+        if alone:
+            raise
+        log.error("partner %s is served when its Redis can be used: %s", settings.mchid, error)  # noqa: TRY400 - a sentence
+
+
+@contextmanager
+def gateway_of(
+    settings: GatewaySettings,
+    sessions: Sessions,
+    known_to: Callable[[Session], Mapping[str, str]],
+    lifetime: Callable[[], AbstractAsyncContextManager[None]],
+    *,
+    alone: bool,
+) -> Iterator[PartnerGateway]:
+    """Open what the gateway of one partner needs, for the length of a block.
+
+    Args:
+        settings: the partner's.
+        sessions: the logins, which all partners of a gateway share; each of them has tokens of its own.
+        known_to: says to which partners' consoles a login leads.
+        lifetime: of the process.
+        alone: whether the process serves this partner only.
+
+    Raises:
+        SettingsError: the tokens file cannot be used, and the partner is alone.
+    """
+    assert settings.gateway_tokens_file is not None  # noqa: S101 - checked before
+    prefix = "" if alone else prefix_of(settings.mchid)
+    tokens, keys = TokensFile(settings.gateway_tokens_file, patient=not alone), Keys(settings.mchid)
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(redis.ConnectionError,))
+    redis_client = settings.redis_address.client(socket_timeout=5, socket_connect_timeout=2, retry=retry)
+    with Client(settings) as client, redis_client, Announcer(settings.redis_address, keys, "gateway"):
         admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
         visibility = Visibility(redis_client, keys)
@@ -94,33 +176,35 @@ def serve(settings: GatewaySettings, *, host: str, port: int) -> None:
         denials = Denials(AuditLog(redis_client, keys, settings.audit_ttl))
         ingest = Ingest(tokens, singles, streams, stream_limit=settings.gateway_stream_limit)
 
-        @asynccontextmanager
-        async def lifetime() -> AsyncIterator[None]:
-            sys.setswitchinterval(SWITCH_SECONDS)
-            gc.collect()
-            gc.freeze()  # a full collection over all imported modules would delay requests
-            log.info("taking requests on %s for %d tokens", url_of(sockets[0]), len(tokens.tokens()))
-            yield
+        async def end() -> None:
             await ingest.close()
             await asyncio.to_thread(selections.close)
 
-        with (
-            announcer,
-            console_of(
-                settings, tokens, client, redis_client, keys, visibility, control, selections, denials
-            ) as console,
-        ):
-            gateway = Gateway(ingest, queries, control, denials, selections, lifetime, application(console))
-            end_traces = _begin_traces(gateway) if settings.traced else None
-            serve_app(
-                RequestIds(gateway),
-                sockets,
-                on_stop=console.live.stop,
-                keep_alive_seconds=KEEP_ALIVE_SECONDS,
-                in_hand_seconds=STOP_SECONDS,
-            )
+        uploads = Uploads(Path(mkdtemp(prefix="couponpress-console-")), client)
+        console = Console(
+            settings=settings,
+            tokens=tokens,
+            client=client,
+            redis=redis_client,
+            keys=keys,
+            sessions=sessions,
+            visibility=visibility,
+            control=control,
+            selections=selections,
+            denials=denials,
+            uploads=uploads,
+            overview=client.shared_overview,
+            prefix=prefix,
+            others=known_to,
+        )
+        gateway = Gateway(ingest, queries, control, denials, selections, lifetime, application(console), prefix)
+        end_traces = _begin_traces(gateway) if settings.traced else None
+        try:
+            yield PartnerGateway(gateway, console, end)
+        finally:
             if end_traces is not None:
                 end_traces()
+            uploads.close()
 
 
 def _begin_traces(gateway: Gateway) -> Callable[[], None]:
@@ -132,43 +216,6 @@ def _begin_traces(gateway: Gateway) -> Callable[[], None]:
             % {"name": error.name}
         ) from None
     return gateway.trace(begin_traces)
-
-
-@contextmanager
-def console_of(
-    settings: GatewaySettings,
-    tokens: TokensFile,
-    client: Client,
-    redis_client: redis.Redis,
-    keys: Keys,
-    visibility: Visibility,
-    control: Control,
-    selections: Selections,
-    denials: Denials,
-) -> Iterator[Console]:
-    """Return the console of a gateway; its uploads are removed at the end.
-
-    Raises:
-        SettingsError: the file that signs logins cannot be used.
-    """
-    uploads = Uploads(Path(mkdtemp(prefix="couponpress-console-")), client)
-    try:
-        yield Console(
-            settings=settings,
-            tokens=tokens,
-            client=client,
-            redis=redis_client,
-            keys=keys,
-            sessions=Sessions(_signing_key(settings.console_secret_file)),
-            visibility=visibility,
-            control=control,
-            selections=selections,
-            denials=denials,
-            uploads=uploads,
-            overview=client.shared_overview,
-        )
-    finally:
-        uploads.close()
 
 
 def _signing_key(path: Path | None) -> bytes:

@@ -127,15 +127,25 @@ class Tokens:
 class TokensFile:
     """The tokens file, read again when it changed; one that can no longer be read leaves the former tokens in force."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patient: bool = False) -> None:
         """Read the file.
 
+        Args:
+            path: the file.
+            patient: one that cannot be read now holds no token until it can.
+
         Raises:
-            SettingsError: it cannot be read.
+            SettingsError: it cannot be read, and nobody is patient.
         """
         self._path = path
-        self._seen, self._tokens = self._read()
         self._looked_at = time.monotonic()
+        try:
+            self._seen, self._tokens = self._read()
+        except SettingsError as error:
+            if not patient:
+                raise
+            log.error("nobody may use this gateway until its tokens file is in order: %s", error)  # noqa: TRY400 - a sentence
+            self._seen, self._tokens = (), Tokens([])
 
     def tokens(self) -> Tokens:
         """Return the tokens in force."""

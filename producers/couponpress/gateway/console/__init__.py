@@ -9,6 +9,7 @@ still works. A person logs in with a token of the gateway that has a role.
     login         log in, log out, choose the language
     words         names of states, roles and pages, in the viewer's language
     rendering     templates, and how numbers and moments are written
+    wiring        what a console works with: connections, tokens, logins, paths
     context       what every page is served with
     specs         the specs of a run by filter, page by page
     now           what the first page says

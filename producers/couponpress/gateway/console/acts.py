@@ -13,17 +13,9 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from couponpress.errors import InputError
-from couponpress.gateway.console.context import (
-    HOME,
-    Console,
-    Looking,
-    RefusedError,
-    TheConsole,
-    TheForm,
-    back_to,
-    require,
-)
+from couponpress.gateway.console.context import Looking, RefusedError, TheConsole, TheForm, back_to, require
 from couponpress.gateway.console.viewer import Viewer
+from couponpress.gateway.console.wiring import Console
 from couponpress.language import gettext
 from couponpress.ledger.chosen import BulkAct
 from couponpress.ledger.moments import read_end
@@ -39,7 +31,7 @@ _BAD = ("failed", "rejected", "expired", "cancelled")
 def _done(console: Console, form: FormData, told: str) -> Response:
     """Return to the page of the form, which shows what has changed."""
     console.overview.expire()
-    return back_to(form, told)
+    return back_to(console, form, told)
 
 
 def _text(form: FormData, name: str) -> str:
@@ -154,4 +146,4 @@ def select(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
         code=_text(form, "code") or None,
     )
     made = console.selections.make(viewer.caller, cast(BulkAct, given), selection)
-    return RedirectResponse(f"{HOME}selections/{made['id']}", 303)
+    return RedirectResponse(f"{console.home}selections/{made['id']}", 303)

@@ -27,9 +27,10 @@ from couponpress.gateway.console import (
     streams,
     upload_pages,
 )
-from couponpress.gateway.console.context import HOME, Console, LoginNeededError, RefusedError, render, the_console
+from couponpress.gateway.console.context import LoginNeededError, RefusedError, render, the_console
 from couponpress.gateway.console.login import LANGUAGE_COOKIE
 from couponpress.gateway.console.rendering import STATIC
+from couponpress.gateway.console.wiring import Console
 from couponpress.gateway.control import address_of
 from couponpress.gateway.problem_sentences import in_words
 from couponpress.gateway.problems import Refusal, refusal_of
@@ -123,7 +124,8 @@ def _static(name: str) -> Response:
 
 async def _to_login(request: Request, _: Exception) -> Response:
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(f"{HOME}login?next={request.url.path}", 303)
+        console = the_console(request)
+        return RedirectResponse(f"{console.home}login?next={console.prefix}{request.url.path}", 303)
     return HTMLResponse(gettext("Your login has ended; log in again."), 401)
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
-import redis
 from fastapi import Depends, Request
 from jinja2 import Environment
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from couponpress.client import Client
-from couponpress.gateway.console.live import Live
 from couponpress.gateway.console.rendering import environment, size
-from couponpress.gateway.console.session import COOKIE, Session, Sessions
-from couponpress.gateway.console.specs import SpecReader
-from couponpress.gateway.console.uploads import Uploads
+from couponpress.gateway.console.session import COOKIE, Session
 from couponpress.gateway.console.viewer import PersonRole, Viewer
+from couponpress.gateway.console.wiring import PATH, Console
 from couponpress.gateway.console.words import (
     act_names,
     navigation,
@@ -33,20 +28,11 @@ from couponpress.gateway.console.words import (
     told_messages,
     told_role,
 )
-from couponpress.gateway.control import Control, address_of
-from couponpress.gateway.denials import Denials
-from couponpress.gateway.selections import Selections
-from couponpress.gateway.settings import GatewaySettings
-from couponpress.gateway.tokens import TokensFile
-from couponpress.gateway.visibility import Visibility
-from couponpress.keys import Keys
+from couponpress.gateway.control import address_of
 from couponpress.language import gettext
-from couponpress.ledger.progress import ReadingLedger
-from couponpress.overview.sharing import SharedOverview
 from couponpress.spec_sentences import event_sentence, state_names
 from couponpress.time_zone import told_zone
 
-HOME = "/console/"
 #: What a form without a file may have.
 _FORM_BYTES = 1 << 16
 
@@ -67,35 +53,6 @@ class RefusedError(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True)
-class Console:
-    """What the pages and the acts work with."""
-
-    settings: GatewaySettings
-    tokens: TokensFile
-    client: Client
-    redis: redis.Redis
-    keys: Keys
-    sessions: Sessions
-    visibility: Visibility
-    control: Control
-    selections: Selections
-    denials: Denials
-    uploads: Uploads
-    overview: SharedOverview
-    live: Live = field(default_factory=Live)
-
-    @property
-    def reading(self) -> ReadingLedger:
-        """The questions to the ledger."""
-        return ReadingLedger(self.redis, self.keys)
-
-    @property
-    def specs(self) -> SpecReader:
-        """The specs of a run, page by page."""
-        return SpecReader(self.redis, self.keys)
-
-
 _templates: Environment = environment()
 
 
@@ -109,11 +66,7 @@ TheConsole = Annotated[Console, Depends(the_console)]
 
 def session_of(request: Request, console: TheConsole) -> Session | None:
     """Return the login of a request; None when there is none, or its token is no longer in force."""
-    session = console.sessions.read(request.cookies.get(COOKIE))
-    if session is None:
-        return None
-    token = console.tokens.tokens().named(session.name)
-    return session if token is not None and token.role != "app" and session.is_of(token.digest) else None
+    return console.session(request.cookies.get(COOKIE))
 
 
 TheSession = Annotated[Session | None, Depends(session_of)]
@@ -143,7 +96,7 @@ async def form_of(request: Request, console: TheConsole, session: TheSession) ->
         RefusedError: it did not.
     """
     _check_length(
-        request, console.settings.console_upload_limit if request.url.path == f"{HOME}upload" else _FORM_BYTES
+        request, console.settings.console_upload_limit if request.url.path == f"{PATH}upload" else _FORM_BYTES
     )
     form = await request.form(max_files=1, max_fields=50)
     if not console.sessions.is_form_token(session, str(form.get("form_token", ""))):
@@ -202,8 +155,10 @@ def fragment(request: Request, template: str, *, page: str = "-", **values: Any)
     session = session_of(request, console)
     viewer = getattr(request.state, "viewer", None)
     context: Mapping[str, Any] = {
-        "home": HOME,
-        "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "home": console.home,
+        "partner": console.keys.mchid if console.prefix else "",
+        "partners": console.others(session) if session and viewer else {},
+        "here": console.prefix + request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "page": page,
         "viewer": viewer,
         "navigation": navigation(viewer) if viewer else [],
@@ -224,8 +179,9 @@ def fragment(request: Request, template: str, *, page: str = "-", **values: Any)
     return _templates.get_template(template).render({**context, **values})
 
 
-def back_to(form: FormData, told: str = "") -> RedirectResponse:
+def back_to(console: Console, form: FormData, told: str = "") -> RedirectResponse:
     """Return to the page that a form stood on; never to another site."""
     parts = urlsplit(str(form.get("back", "")))
-    path = parts.path if parts.path.startswith(HOME) and not parts.netloc and not parts.scheme else HOME
+    own = parts.path.startswith(console.home) and not parts.netloc and not parts.scheme
+    path = parts.path if own else console.home
     return RedirectResponse(f"{path}?told={told}" if told else path, 303)

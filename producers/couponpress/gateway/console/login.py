@@ -7,7 +7,7 @@ import logging
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from couponpress.gateway.console.context import HOME, TheConsole, TheForm, TheSession, back_to, render
+from couponpress.gateway.console.context import TheConsole, TheForm, TheSession, back_to, render
 from couponpress.gateway.console.session import COOKIE, LOGIN_SECONDS
 from couponpress.gateway.control import address_of
 from couponpress.language import LANGUAGES, gettext
@@ -21,11 +21,16 @@ _YEAR_SECONDS = 365 * 86400
 
 
 @router.get("/login")
-def show_login(request: Request, session: TheSession, next: str = HOME) -> Response:  # noqa: A002 - a query's name
+def show_login(
+    request: Request,
+    console: TheConsole,
+    session: TheSession,
+    next: str = "",  # noqa: A002 - a query's name
+) -> Response:
     """Show the login form."""
     if session is not None:
-        return RedirectResponse(HOME, 303)
-    return render(request, "login.html", wrong="", next=next)
+        return RedirectResponse(console.home, 303)
+    return render(request, "login.html", wrong="", next=next or console.home)
 
 
 @router.post("/login")
@@ -43,16 +48,16 @@ def log_in(request: Request, console: TheConsole, form: TheForm) -> Response:
         )
         actor = Actor("console", "nobody" if token is None else token.name, address)
         console.denials.note(actor, "login", "POST", request.url.path)
-        return render(request, "login.html", status=403, wrong=wrong, next=str(form.get("next", HOME)))
-    answer = back_to(form)
-    wanted = str(form.get("next", HOME))
-    if wanted.startswith(HOME) and "//" not in wanted:
+        return render(request, "login.html", status=403, wrong=wrong, next=str(form.get("next", console.home)))
+    answer = back_to(console, form)
+    wanted = str(form.get("next", console.home))
+    if wanted.startswith(console.home) and "//" not in wanted:
         answer = RedirectResponse(wanted, 303)
     answer.set_cookie(
         COOKIE,
         console.sessions.cookie(token.name, token.digest),
         max_age=LOGIN_SECONDS,
-        path=HOME,
+        path=console.cookie_path,
         httponly=True,
         samesite="lax",
         secure=_is_https(request),
@@ -61,22 +66,27 @@ def log_in(request: Request, console: TheConsole, form: TheForm) -> Response:
 
 
 @router.post("/logout")
-def log_out(form: TheForm) -> Response:
+def log_out(console: TheConsole, form: TheForm) -> Response:
     """Log out."""
     del form
-    answer = RedirectResponse(f"{HOME}login", 303)
-    answer.delete_cookie(COOKIE, path=HOME)
+    answer = RedirectResponse(f"{console.home}login", 303)
+    answer.delete_cookie(COOKIE, path=console.cookie_path)
     return answer
 
 
 @router.post("/language")
-def choose_language(request: Request, form: TheForm) -> Response:
+def choose_language(request: Request, console: TheConsole, form: TheForm) -> Response:
     """Keep the language that was chosen, in a cookie."""
-    answer = back_to(form)
+    answer = back_to(console, form)
     chosen = str(form.get("language", ""))
     if chosen in LANGUAGES:
         answer.set_cookie(
-            LANGUAGE_COOKIE, chosen, max_age=_YEAR_SECONDS, path=HOME, samesite="lax", secure=_is_https(request)
+            LANGUAGE_COOKIE,
+            chosen,
+            max_age=_YEAR_SECONDS,
+            path=console.cookie_path,
+            samesite="lax",
+            secure=_is_https(request),
         )
     return answer
 

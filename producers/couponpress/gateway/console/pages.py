@@ -15,7 +15,7 @@ from fastapi import Path as InPath
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
-from couponpress.gateway.console.context import HOME, Console, Looking, RefusedError, TheConsole, render, require
+from couponpress.gateway.console.context import Looking, RefusedError, TheConsole, render, require
 from couponpress.gateway.console.now import columns, now_values
 from couponpress.gateway.console.parts import (
     MOST_RUNS,
@@ -28,6 +28,7 @@ from couponpress.gateway.console.parts import (
 )
 from couponpress.gateway.console.specs import SpecFilter
 from couponpress.gateway.console.viewer import Viewer
+from couponpress.gateway.console.wiring import Console
 from couponpress.language import gettext
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE
 from couponpress.ledger.send_log import write_proof
@@ -49,7 +50,7 @@ RunNumber = Annotated[str, InPath(pattern=f"^{RUN_PATTERN}$")]
 def show_now(request: Request, console: TheConsole, viewer: Looking) -> Response:
     """Show how fast the fleet sends and what bounds it; who sees some brands only, is led to the runs."""
     if not viewer.sees_all:
-        return RedirectResponse(f"{HOME}runs", 303)
+        return RedirectResponse(f"{console.home}runs", 303)
     seen = console.overview.get()
     values = now_values(seen) | runs_values(console, viewer, RUNS_ON_NOW)
     return render(request, "now.html", page="", columns=columns(seen, SPAN_SECONDS), **values)
@@ -66,7 +67,7 @@ def find_run(console: TheConsole, viewer: Looking, run: str) -> Response:
     """Lead to a run by its name."""
     number = console.reading.number_of(run)
     the_run(console, viewer, number)
-    return RedirectResponse(f"{HOME}runs/{number}", 303)
+    return RedirectResponse(f"{console.home}runs/{number}", 303)
 
 
 @router.get("/runs/{number}")

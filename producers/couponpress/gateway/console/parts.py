@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any
 
 from couponpress.errors import UnknownRunError
-from couponpress.gateway.console.context import Console
 from couponpress.gateway.console.now import eta_shown, now_values
 from couponpress.gateway.console.viewer import Viewer
+from couponpress.gateway.console.wiring import Console
 from couponpress.language import gettext
 from couponpress.outcome import RunStatus, State
 from couponpress.overview.snapshot import Reason

@@ -13,16 +13,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from couponpress.errors import CouponpressError
-from couponpress.gateway.console.context import (
-    Console,
-    Looking,
-    RefusedError,
-    TheConsole,
-    TheForm,
-    back_to,
-    render,
-    require,
-)
+from couponpress.gateway.console.context import Looking, RefusedError, TheConsole, TheForm, back_to, render, require
+from couponpress.gateway.console.wiring import Console
 from couponpress.language import gettext
 from couponpress.nightly.by_hand import skip_next, start_now
 from couponpress.nightly.claims import NightRecord
@@ -110,7 +102,7 @@ def skip(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     with _opened(console) as context:
         schedule = context.file.schedule(str(form.get("name", "")))
         skip_next(context, schedule, console.client.acting_as(viewer.actor))
-    return back_to(form, "skipped")
+    return back_to(console, form, "skipped")
 
 
 @router.post("/start")
@@ -128,4 +120,4 @@ def start(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
             log.warning("the schedule %s was not started from the console: %s", name, error)
 
     threading.Thread(target=work, name=f"starts {name}", daemon=True).start()
-    return back_to(form, "started")
+    return back_to(console, form, "started")

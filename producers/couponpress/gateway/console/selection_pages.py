@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from couponpress.gateway.console.acts import end_of_form
-from couponpress.gateway.console.context import HOME, Looking, RefusedError, TheConsole, TheForm, render, require
+from couponpress.gateway.console.context import Looking, RefusedError, TheConsole, TheForm, render, require
 from couponpress.language import gettext
 
 router = APIRouter(prefix="/selections")
@@ -37,7 +37,7 @@ def act(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> Res
         )
     console.selections.act(viewer.caller, number, str(form.get("why", "")).strip(), end_of_form(form))
     console.overview.expire()
-    return RedirectResponse(f"{HOME}selections/{number}", 303)
+    return RedirectResponse(f"{console.home}selections/{number}", 303)
 
 
 @router.post("/{number}/stop")
@@ -46,4 +46,4 @@ def stop(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> Re
     del form
     require(viewer, "operator", whole=False)
     console.selections.stop(viewer.caller, number)
-    return RedirectResponse(f"{HOME}selections/{number}", 303)
+    return RedirectResponse(f"{console.home}selections/{number}", 303)

@@ -13,18 +13,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
 from couponpress.errors import CouponpressError
-from couponpress.gateway.console.context import (
-    Console,
-    LoginNeededError,
-    Looking,
-    TheConsole,
-    fragment,
-    session_of,
-    viewer_of,
-)
+from couponpress.gateway.console.context import LoginNeededError, Looking, TheConsole, fragment, session_of, viewer_of
 from couponpress.gateway.console.now import LATEST_SECONDS, columns
 from couponpress.gateway.console.parts import part_of
 from couponpress.gateway.console.viewer import Viewer
+from couponpress.gateway.console.wiring import Console
 from couponpress.gateway.store_troubles import store_troubles
 from couponpress.language import current, gettext
 

@@ -10,18 +10,10 @@ from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from couponpress.errors import InputError
-from couponpress.gateway.console.context import (
-    HOME,
-    Console,
-    Looking,
-    RefusedError,
-    TheConsole,
-    TheForm,
-    render,
-    require,
-)
+from couponpress.gateway.console.context import Looking, RefusedError, TheConsole, TheForm, render, require
 from couponpress.gateway.console.uploads import Upload
 from couponpress.gateway.console.viewer import Viewer
+from couponpress.gateway.console.wiring import Console
 from couponpress.keys import Lane
 from couponpress.language import current, gettext
 from couponpress.ledger.rate import per_second
@@ -53,7 +45,7 @@ def take(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     with upload.path.open("wb") as kept:
         shutil.copyfileobj(given.file, kept, 1 << 20)
     console.uploads.check(upload)
-    return RedirectResponse(f"{HOME}upload/{upload.number}", 303)
+    return RedirectResponse(f"{console.home}upload/{upload.number}", 303)
 
 
 def _the_upload(console: Console, viewer: Viewer, number: str) -> Upload:
@@ -96,7 +88,7 @@ def submit(console: TheConsole, viewer: Looking, form: TheForm, number: str) -> 
         )
     if upload.phase == "checked" and upload.good:
         console.uploads.submit(upload)
-    return RedirectResponse(f"{HOME}upload/{upload.number}", 303)
+    return RedirectResponse(f"{console.home}upload/{upload.number}", 303)
 
 
 @router.get("/upload/{number}/errors")
