@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from couponpress.language import gettext
+
+
+def offset_seconds() -> int:
+    """Return how far this process's time zone is east of UTC now, in seconds."""
+    return round((datetime.now(UTC).astimezone().utcoffset() or timedelta()).total_seconds())
 
 
 def offset() -> str:

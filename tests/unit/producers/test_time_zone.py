@@ -5,7 +5,7 @@ import time
 import pytest
 
 from couponpress.language import speaking
-from couponpress.time_zone import offset, told_zone
+from couponpress.time_zone import offset, offset_seconds, told_zone
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ def test_the_offset_of_this_process_is_told(monkeypatch, zone, told):
     time.tzset()
     try:
         assert offset() == told
+        hours, minutes = (int(part) for part in told[4:].split(":"))
+        assert offset_seconds() == (-1 if "-" in told else 1) * (hours * 3600 + minutes * 60)
         with speaking("zh_CN"):
             assert told_zone() == f"时间为 {told}。"
     finally:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from couponpress import plurals
 from couponpress.language import current, gettext, ngettext
 from couponpress.stored_sentences import in_words
+from couponpress.time_zone import offset_seconds
 
 HOME = Path(__file__).parent
 STATIC = HOME / "static"
@@ -80,5 +81,10 @@ def environment() -> Environment:
     install.install_gettext_callables(gettext, ngettext, newstyle=True)
     made.filters |= {"number": number, "moment": moment, "span": span, "ago": ago, "size": size, "in_words": in_words}
     made.filters["exact_moment"] = exact_moment
-    made.globals |= {"share": share, "static_version": static_version, "language": current}
+    made.globals |= {
+        "share": share,
+        "static_version": static_version,
+        "offset_seconds": offset_seconds,
+        "language": current,
+    }
     return made

@@ -24,10 +24,11 @@ router = APIRouter()
 
 
 @router.get("/upload")
-def show_form(request: Request, viewer: Looking) -> Response:
-    """Show the form that takes a catalog."""
+def show_form(request: Request, console: TheConsole, viewer: Looking) -> Response:
+    """Show the form that takes a catalog; beside several gateways it says that the catalog stays on one of them."""
     require(viewer, "operator", whole=False)
-    return render(request, "upload.html", page="upload")
+    gateways = sum(one.role == "gateway" for one in console.client.present())
+    return render(request, "upload.html", page="upload", gateways=gateways)
 
 
 @router.post("/upload")
@@ -50,12 +51,22 @@ def take(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
 
 def _the_upload(console: Console, viewer: Viewer, number: str) -> Upload:
     require(viewer, "operator", whole=False)
+    if not console.uploads.took(number):
+        raise RefusedError(
+            404,
+            gettext("This gateway does not have this upload"),
+            gettext("Another gateway took it, or this one was started again since."),
+            gettext(
+                "Reload the page: the balancer may lead you to the gateway that has it. Otherwise upload the file once "
+                "more; what was enqueued before is not sent twice."
+            ),
+        )
     upload = console.uploads.find(viewer.name, number)
     if upload is None:
         raise RefusedError(
             404,
             gettext("This upload is gone"),
-            gettext("It was left for too long, or the gateway was started again."),
+            gettext("It was left for too long."),
             gettext("Upload the file once more: what was enqueued before is not sent twice."),
         )
     return upload

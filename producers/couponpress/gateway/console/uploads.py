@@ -1,6 +1,7 @@
 """A catalog in the browser: taken into a folder, checked row by row without enqueueing, then submitted.
 
-Uploads live in this process: after a restart a person uploads the file again, and nothing is sent twice. Reading
+Uploads live in this process, and their names say which process that is. Another gateway cannot show or submit them;
+after a restart a person uploads the file again, and nothing is sent twice. Reading
 happens in a thread of its own, so the page can show how far it is.
 """
 
@@ -104,6 +105,12 @@ class Uploads:
         self._client = client
         self._kept: dict[str, Upload] = {}
         self._lock = threading.Lock()
+        #: How the names of this process's uploads begin.
+        self._process = f"{secrets.token_hex(4)}-"
+
+    def took(self, number: str) -> bool:
+        """Whether this process took the upload of that name, whether it is still there or not."""
+        return number.startswith(self._process)
 
     def close(self) -> None:
         """Remove every file."""
@@ -122,7 +129,7 @@ class Uploads:
             raise InputError(gettext("Choose a file."))
         with self._lock:
             self._forget_old()
-            number = secrets.token_urlsafe(16)
+            number = self._process + secrets.token_urlsafe(16)
             folder = self._folder / number
             folder.mkdir(parents=True, mode=0o700)
             made = Upload(number, owner, shown, folder, run or default_run_name([shown]), lane, language, brands=brands)

@@ -76,13 +76,16 @@ class Chart {
     const colour = (name) => style.getPropertyValue(name).trim();
     const line = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
     this.columns = JSON.parse(element.dataset.rate);
+    // The clock of the gateway, as everywhere on the page; the browser's may be in another time zone.
+    const offset = Number(element.dataset.offset);
+    const clock = (at, length) => new Date((at + offset) * 1000).toISOString().slice(11, 11 + length);
     const [time, rate, effective, configured] = JSON.parse(element.dataset.names);
     this.plot = new uPlot({
       width: element.clientWidth, height: 220, cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, least, most) => [0, Math.max(10, most * 1.1)] } },
-      axes: [{ ...line, values: (_, at) => at.map((one) => new Date(one * 1000).toTimeString().slice(0, 5)), space: 70 }, line],
+      axes: [{ ...line, values: (_, at) => at.map((one) => clock(one, 5)), space: 70 }, line],
       series: [
-        { label: time, value: (_, at) => (at ? new Date(at * 1000).toTimeString().slice(0, 8) : "–") },
+        { label: time, value: (_, at) => (at ? clock(at, 8) : "–") },
         { label: rate, stroke: colour("--good"), fill: colour("--good") + "33", width: 2 },
         { label: effective, stroke: colour("--warn"), width: 2 },
         { label: configured, stroke: colour("--soft"), width: 1, dash: [6, 4] },

@@ -653,3 +653,21 @@ def test_a_pause_of_what_matches_ends_by_itself(gateway, client):
         soon(lambda: client.run("a while").paused == 3)
     task_id = next(client.outcomes("a while")).task_id
     assert 7000 < client.spec(task_id).paused_until - time.time() < 7210
+
+
+def test_an_upload_of_another_gateway_is_told_as_that_and_its_page_warns_before(gateway, client, redis_url, tmp_path):
+    with logged_in(gateway, "operator") as one:
+        assert "gateways run" not in one.get("/console/upload").text
+        with running_gateway(tmp_path, redis_url) as other:
+            add = add_token(other.tokens_file, "ops", brands=None, quota=None, namespace="*", role="operator")
+            other.tokens["operator"] = add
+            soon(lambda: "2 gateways run" in one.get("/console/upload").text)
+            soon(lambda: httpx.get(f"{other.url}/v1/runs", headers={"Authorization": f"Bearer {add}"}).is_success)
+            with logged_in(other, "operator") as elsewhere:
+                page = elsewhere.get("/console/upload").text
+                given = {"catalog": ("may.csv", b"row_id,brand_id,image_generation_type,image_url\n")}
+                taken = elsewhere.post("/console/upload", data={"form_token": form_token(page)}, files=given)
+                assert elsewhere.get(taken.headers["location"]).status_code == 200
+            told = one.get(taken.headers["location"])
+    assert told.status_code == 404
+    assert "Another gateway took it" in told.text
