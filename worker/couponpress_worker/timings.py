@@ -12,6 +12,7 @@ from typing import Self
 
 from couponpress.ledger.leases import LEASE_MS
 from couponpress.ledger.moves import TAKE_UP_MS
+from couponpress.ledger.presence import SILENT_SECONDS, TELL_EVERY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Timings:
         breaker_probe: how often a probe goes while the breaker is open.
         breaker_free: for so long from its opening a failed call spends no try. Longer would keep specs that the
             platform never answers, and that are all that is left, from ever ending.
+        tell_present: how often a process says that it runs.
+        silent: one that has not said so for this long, and is missed for two more times, is told as lost.
         stuck: a process that could send and does not for so long is ended.
         connect: how long the name, TCP and TLS of a connection to the platform may take together.
         answer: from the moment when a request leaves to the end of its answer.
@@ -58,6 +61,8 @@ class Timings:
     breaker_silence: float = 20.0
     breaker_probe: float = 1.0
     breaker_free: float = 600.0
+    tell_present: float = TELL_EVERY_SECONDS
+    silent: float = float(SILENT_SECONDS)
     stuck: float = 30.0
     connect: float = 5.0
     answer: float = 10.0

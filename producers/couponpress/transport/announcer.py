@@ -51,7 +51,15 @@ def announce_start(address: RedisAddress, keys: Keys, role: Role) -> None:
 class Announcer:
     """Announces one process for the length of a block, or between `start` and `close`."""
 
-    def __init__(self, address: RedisAddress, keys: Keys, role: Role, state: State = _nothing_special) -> None:
+    def __init__(
+        self,
+        address: RedisAddress,
+        keys: Keys,
+        role: Role,
+        state: State = _nothing_special,
+        *,
+        every_seconds: float | None = None,
+    ) -> None:
         """Take what is announced.
 
         Args:
@@ -59,11 +67,13 @@ class Announcer:
             keys: the partner's names in Redis.
             role: what this process is.
             state: returns what it does, in a word or two, and how many chunks it has in hand.
+            every_seconds: how often; TELL_EVERY_SECONDS if None.
         """
         self._client = address.client(socket_timeout=2, socket_connect_timeout=2)
         self._ledger = PresenceLedger(self._client, keys, _name(os.getpid()))
         self._role = role
         self._state = state
+        self._every_seconds = TELL_EVERY_SECONDS if every_seconds is None else every_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="couponpress-announcer", daemon=True)
 
@@ -97,7 +107,7 @@ class Announcer:
                 if isinstance(error, redis.ResponseError) and str(error) != refused:
                     refused = str(error)
                     log.warning("Redis does not take that this process runs: %s", error)
-            if self._stopped.wait(TELL_EVERY_SECONDS):
+            if self._stopped.wait(self._every_seconds):
                 break
         try:
             self._ledger.leave()

@@ -17,6 +17,7 @@ def test_they_hang_together(spans):
     assert spans.connect + spans.answer < spans.breaker_silence
     assert spans.connect + spans.answer < spans.shutdown
     assert spans.connect + spans.answer < spans.stuck
+    assert 4 * spans.tell_present < spans.silent
 
 
 def test_all_of_them_are_scaled():

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Self
 
-from couponpress.ledger.presence import SILENT_SECONDS, TELL_EVERY_SECONDS
 from couponpress.ledger.progress import Hold
 from couponpress.ledger.stored import from_stored
 from couponpress_worker.notify.occurrences import Occurrence
+from couponpress_worker.timings import REAL, Timings
 
 #: Changes so close before the last look are compared one by one: Redis may have failed over to another clock.
 OVERLAP_MS: Final = 5_000
@@ -26,8 +26,8 @@ OVERLAP_MS: Final = 5_000
 MOST_AT_ONCE: Final = 100
 #: After a pause of the looks that is longer, nobody knows who was heard of meanwhile.
 PAUSE_SECONDS: Final = 5.0
-#: A process that is silent is waited for this much longer: it tells of itself every three seconds.
-PATIENCE_SECONDS: Final = 2 * TELL_EVERY_SECONDS
+#: A process that is silent is waited for so many more of the times at which it tells of itself.
+_MISSED_TIMES: Final = 2
 #: A lost process is no longer waited for after so long.
 FORGOTTEN_SECONDS: Final = 86400
 #: A process that ended before it began to work is not told of: whoever starts it sees why.
@@ -118,7 +118,11 @@ def hold_changes(
 
 
 def process_changes(
-    seen: Seen, now: float, heard: Mapping[str, tuple[float, Mapping[str, Any]]], left: Iterable[str]
+    seen: Seen,
+    now: float,
+    heard: Mapping[str, tuple[float, Mapping[str, Any]]],
+    left: Iterable[str],
+    timings: Timings = REAL,
 ) -> tuple[list[Occurrence], dict[str, Process], dict[str, Process]]:
     """Compare the processes that ran with those that run.
 
@@ -127,6 +131,7 @@ def process_changes(
         now: the moment on Redis's clock.
         heard: when each process was last heard of, and what it said.
         left: the processes that said goodbye.
+        timings: after how long a silent process counts as gone, and how much longer it is missed before it is lost.
 
     Returns:
         What happened; the processes that run or are missed; those that are lost.
@@ -134,7 +139,7 @@ def process_changes(
     running = {
         owner: Process(told["role"], told["host"], told["pid"], told.get("state", ""), at)
         for owner, (at, told) in heard.items()
-        if now - at <= SILENT_SECONDS
+        if now - at <= timings.silent
     }
     counts = Counter(one.role for one in running.values())
     lost = {owner: one for owner, one in seen.lost.items() if now - one.heard <= FORGOTTEN_SECONDS}
@@ -148,7 +153,7 @@ def process_changes(
     for owner in seen.processes.keys() - running.keys() - set(left):
         one = seen.processes[owner]
         since = now if paused or one.missed_since is None else one.missed_since
-        if now - since < PATIENCE_SECONDS:
+        if now - since < _MISSED_TIMES * timings.tell_present:
             missed[owner] = replace(one, missed_since=since)
         elif one.state != STARTING:
             lost[owner] = one

@@ -19,6 +19,7 @@ from couponpress.notify.target import Target
 from couponpress_worker.notify.changes import Seen, hold_changes, process_changes
 from couponpress_worker.notify.occurrences import Occurrence
 from couponpress_worker.notify.outbox import Outbox
+from couponpress_worker.timings import REAL, Timings
 
 #: How many reasons are told of a run.
 MOST_REASONS: Final = 5
@@ -48,7 +49,13 @@ class Watch:
     """Finds what happened; one per process, busy only while the process leads."""
 
     def __init__(
-        self, client: Redis, keys: Keys, outbox: Outbox, targets: Sequence[Target], overdue: Overdue = none_overdue
+        self,
+        client: Redis,
+        keys: Keys,
+        outbox: Outbox,
+        targets: Sequence[Target],
+        overdue: Overdue = none_overdue,
+        timings: Timings = REAL,
     ) -> None:
         """Take a client that answers in bytes, what to put occurrences into, whom to tell, and the overdue nights."""
         self._client = client
@@ -56,6 +63,7 @@ class Watch:
         self._outbox = outbox
         self._targets = targets
         self._overdue = overdue
+        self._timings = timings
         self._brands = sorted({brand for one in targets for brand in one.brands})
 
     async def turn(self) -> None:
@@ -77,7 +85,8 @@ class Watch:
         told = {scope.decode(): Hold.from_json(scope.decode(), text) for scope, text in holds.items()}
         in_force = {scope: hold for scope, hold in told.items() if hold.in_force(now)}
         begun, lifted = hold_changes(seen.holds, in_force)
-        happened, processes, lost = process_changes(seen, now, _heard(present), [one.decode() for one in left])
+        gone = [one.decode() for one in left]
+        happened, processes, lost = process_changes(seen, now, _heard(present), gone, self._timings)
         kept = {scope: one for scope, one in seen.holds.items() if scope in in_force}
         for scope in begun:
             kept[scope] = await self._hold(scope, in_force[scope])

@@ -65,7 +65,8 @@ class PartnerCallbacks:
         self._failures = Failures()
         self.events = Events(self._failures)
         self._redis = callback_redis_for(settings)
-        self.announcer = Announcer(settings.redis_address, Keys(settings.mchid), "callback")
+        keys, every_seconds = Keys(settings.mchid), settings.timings.tell_present
+        self.announcer = Announcer(settings.redis_address, keys, "callback", every_seconds=every_seconds)
         self._named = {} if alone else {"partner": settings.mchid}
         self._heartbeat = Heartbeat(directory(), fleet_prefix(settings))
         self._with_keys: _WithKeys | None = None

@@ -53,7 +53,7 @@ class Notifying:
         self._sender = Sender(settings.mchid, configured_language(), rule=settings.proxy_rule)
         self._outbox = Outbox(client, keys, owner)
         overdue = overdue_nights(settings.schedule_file, client, keys) or none_overdue
-        self._watch = Watch(client, keys, self._outbox, targets, overdue)
+        self._watch = Watch(client, keys, self._outbox, targets, overdue, settings.timings)
         log.info("events are told to %s", ", ".join(f"{one.name} ({one.shown})" for one in targets))
 
     def loops(self, led: Led, stops: Callable[[], bool]) -> list[Coroutine[None, None, None]]:

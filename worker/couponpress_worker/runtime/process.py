@@ -83,7 +83,11 @@ class Process:
         self._background: list[asyncio.Task[None]] = []
         self._loop = LoopThread("couponpress-loop")
         self._announcer = Announcer(
-            settings.redis_address, self._keys, self._role, lambda: (self._watchdog.state, self._submitter.in_hand)
+            settings.redis_address,
+            self._keys,
+            self._role,
+            lambda: (self._watchdog.state, self._submitter.in_hand),
+            every_seconds=settings.timings.tell_present,
         )
 
     @classmethod

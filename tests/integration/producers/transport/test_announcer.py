@@ -23,13 +23,12 @@ def test_a_process_is_present_for_the_length_of_its_block(redis_url):
         assert roles(plain) == []
 
 
-def test_while_redis_is_away_the_process_goes_on_and_is_heard_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("couponpress.transport.announcer.TELL_EVERY_SECONDS", 0.05)
+def test_while_redis_is_away_the_process_goes_on_and_is_heard_again(tmp_path):
     port = redis_server.free_port()
     server = redis_server.start(tmp_path, port)
     address = RedisAddress.parse(f"redis://127.0.0.1:{port}/0")
     with redis.Redis(port=port) as plain:
-        with Announcer(address, KEYS, "gateway"):
+        with Announcer(address, KEYS, "gateway", every_seconds=0.05):
             soon(lambda: roles(plain))
             redis_server.stop(server)
             server = redis_server.start(tmp_path, port)
@@ -39,11 +38,10 @@ def test_while_redis_is_away_the_process_goes_on_and_is_heard_again(tmp_path, mo
         redis_server.stop(server)
 
 
-def test_a_server_that_refuses_is_told_once(redis_url, caplog, monkeypatch):
-    monkeypatch.setattr("couponpress.transport.announcer.TELL_EVERY_SECONDS", 0.02)
+def test_a_server_that_refuses_is_told_once(redis_url, caplog):
     with redis.Redis.from_url(redis_url) as plain:
         plain.set(KEYS.present, "of another type")
-        with Announcer(RedisAddress.parse(redis_url), KEYS, "worker"):
+        with Announcer(RedisAddress.parse(redis_url), KEYS, "worker", every_seconds=0.02):
             soon(lambda: "Redis does not take that this process runs" in caplog.text)
             plain.delete(KEYS.present)
             soon(lambda: roles(plain))

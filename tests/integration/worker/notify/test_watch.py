@@ -13,9 +13,9 @@ from couponpress.nightly.claims import NightLedger
 from couponpress.notify.kinds import EVENTS, KINDS
 from couponpress.notify.target import Target
 from couponpress.outcome import State
-from couponpress_worker.notify.changes import PATIENCE_SECONDS
 from couponpress_worker.notify.outbox import Outbox
 from couponpress_worker.notify.watch import DueNight, Watch
+from couponpress_worker.timings import REAL
 from tests.builders import KEYS, bring_to, chunk_ids, cut_out_body, moved
 
 
@@ -205,7 +205,7 @@ def wait_out(client):
     seen = json.loads(client.get(KEYS.notify_seen))
     for one in seen["processes"].values():
         if one["missed_since"] is not None:
-            one["missed_since"] -= PATIENCE_SECONDS
+            one["missed_since"] -= 2 * REAL.tell_present
     client.set(KEYS.notify_seen, json.dumps(seen))
 
 

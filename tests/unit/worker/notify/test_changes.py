@@ -9,13 +9,13 @@ from couponpress.ledger.progress import Hold
 from couponpress_worker.notify.changes import (
     MOST_AT_ONCE,
     OVERLAP_MS,
-    PATIENCE_SECONDS,
     Feed,
     Process,
     Seen,
     hold_changes,
     process_changes,
 )
+from couponpress_worker.timings import REAL
 
 NOW = 1_700_000_000.0
 
@@ -28,7 +28,7 @@ class Fleet:
     """Looks once a second at a fleet; `heard` are the processes that Redis knows."""
 
     def __init__(self):
-        self.now, self.heard, self.left = NOW, {}, set()
+        self.now, self.heard, self.left, self.timings = NOW, {}, set(), REAL
         self.seen = Seen.begin(NOW)
 
     def says(self, owner, **changes):
@@ -37,7 +37,7 @@ class Fleet:
     def look(self, after=1.0):
         """Return the events of one look, which what was seen survives being stored."""
         self.now += after
-        found, processes, lost = process_changes(self.seen, self.now, self.heard, self.left)
+        found, processes, lost = process_changes(self.seen, self.now, self.heard, self.left, self.timings)
         seen = replace(self.seen, looked=self.now, processes=processes, lost=lost)
         self.seen = Seen.read(seen.stored().encode())
         assert self.seen == seen
@@ -66,6 +66,12 @@ def test_a_process_that_falls_silent_is_lost_once(fleet):
     assert fleet.looks(SILENT_SECONDS, "b") == []
     found = fleet.looks(60, "b")
     assert found == [("process.lost", 7, 1)]
+
+
+def test_with_a_fifth_of_the_spans_it_is_lost_so_much_sooner(fleet):
+    fleet.timings = REAL.scaled(0.2)
+    assert fleet.looks(4, "b") == []
+    assert fleet.looks(2, "b") == [("process.lost", 7, 1)]
 
 
 def test_a_silent_process_that_redis_has_forgotten_is_lost_too(fleet):
@@ -120,7 +126,7 @@ def test_after_a_pause_of_the_looks_nobody_is_lost_at_once(fleet):
 
 def test_whoever_stays_silent_after_a_pause_is_lost(fleet):
     fleet.look(after=600)
-    found = fleet.looks(round(PATIENCE_SECONDS) + 1)
+    found = fleet.looks(round(2 * REAL.tell_present) + 1)
     assert sorted(found) == [("process.lost", 7, 0), ("process.lost", 8, 0)]
 
 
