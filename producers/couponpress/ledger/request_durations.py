@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal, get_args
 
 Operation = Literal["submit", "query", "upload", "certificates"]
@@ -50,10 +51,9 @@ class Durations:
 
     def note(self, operation: Operation, status: int, error: str, seconds: float) -> None:
         """Count one call; `status` is 0 when no answer came, and `error` then says why."""
-        told = (str(status) if status in STATUSES else OTHER_STATUS) if status else ""
-        name = f"{operation} {told or '-'} {(error if not told else '') or '-'}"
-        self._changes[f"{name} {bisect_left(BOUNDS_SECONDS, seconds)}"] += 1
-        self._changes[f"{name} {_SUM}"] += max(round(seconds * 1e6), 0)
+        fields = _fields(operation, status if not status or status in STATUSES else -1, "" if status else error)
+        self._changes[fields[bisect_left(BOUNDS_SECONDS, seconds)]] += 1
+        self._changes[fields[-1]] += max(round(seconds * 1e6), 0)
 
     def take(self) -> Counter[str]:
         """Return what changed since the last time, by the fields of the stored hash, and begin anew."""
@@ -63,6 +63,14 @@ class Durations:
     def put_back(self, changes: Counter[str]) -> None:
         """Take changes back that could not be written."""
         self._changes.update(changes)
+
+
+@cache
+def _fields(operation: Operation, status: int, error: str) -> tuple[str, ...]:
+    """Return the fields of one histogram: one for each bucket, and the sum; a status of -1 is any other."""
+    told = (str(status) if status > 0 else OTHER_STATUS) if status else "-"
+    name = f"{operation} {told} {error or '-'}"
+    return (*(f"{name} {bucket}" for bucket in range(len(BOUNDS_SECONDS) + 1)), f"{name} {_SUM}")
 
 
 def histograms_of(stored: Mapping[bytes, bytes]) -> list[Histogram]:

@@ -28,8 +28,10 @@ class Halt:
 
     def stops(self, run_number: str) -> bool:
         """Whether nothing of that run may be sent now."""
+        if not (self.held or self.settling):  # as nearly always, and asked before every request
+            return self.stopping
         return self.stopping or self.holds(PARTNER_SCOPE) or self.holds(run_scope(run_number))
 
     def keeps_back(self, brand_id: str) -> bool:
         """Whether nothing of that brand may be sent now, although its run may go on."""
-        return self.holds(brand_scope(brand_id))
+        return bool(self.held or self.settling) and self.holds(brand_scope(brand_id))

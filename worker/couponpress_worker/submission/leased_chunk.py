@@ -86,9 +86,9 @@ class ChunkInHand:
         self.judgements: Counter[str] = Counter()
         self.sent = 0
         self.throttled = 0
-        fields = [row.body_fields() for row in leased.rows]
-        self.brands = [one.get("brand_id", "") for one in fields]
-        self.task_ids = [one.get("task_id", "") for one in fields]
+        ids = [row.ids() for row in leased.rows]
+        self.brands = [one.brand_id for one in ids]
+        self.task_ids = [one.task_id for one in ids]
         self.kept_back: dict[int, str] = {}
 
     def keep_back(self, positions: Iterable[int], held: Callable[[str], bool]) -> list[int]:

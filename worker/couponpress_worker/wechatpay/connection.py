@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._headers: RawHeaders = []
         self._body: list[bytes] = []
         self._size = 0
-        self._ends_with_connection = False
+        self._head_is_whole = False
 
     @property
     def usable(self) -> bool:
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear from the event loop that the connection is closed."""
         self._transport = None
-        if exc is None and self._ends_with_connection:
+        if exc is None and self._head_is_whole and self._has_no_length():
             self._finish()
         self._break(httpx.ReadError(str(exc) if exc and str(exc) else "the connection broke before an answer came"))
 
@@ -107,15 +107,15 @@ class Connection(asyncio.Protocol):
             self.close()
         self._headers = []
         self._body = []
+        self._head_is_whole = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, its name in lower case."""
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Notice a response that has no length of its own."""
-        names = dict(self._headers)
-        self._ends_with_connection = b"content-length" not in names and b"transfer-encoding" not in names
+        """Note that only the body may be missing."""
+        self._head_is_whole = True
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def _finish(self) -> None:
-        self._ends_with_connection = False
+        self._head_is_whole = False
         waiter, self._waiter = self._waiter, None
         if self._transport is not None and not self._may_go_on(self._transport):
             self.close()
@@ -140,6 +140,10 @@ class Connection(asyncio.Protocol):
         else:
             parser = self._parser
             waiter.set_result(Response(parser.get_status_code(), headers, body, parser.get_http_version()))
+
+    def _has_no_length(self) -> bool:
+        """Whether the end of the connection is the end of the body (RFC 9112 section 6.3)."""
+        return not {b"content-length", b"transfer-encoding"}.intersection(name for name, _ in self._headers)
 
     def _may_go_on(self, transport: asyncio.Transport) -> bool:
         """Whether the far end keeps the connection open and has read the whole request."""

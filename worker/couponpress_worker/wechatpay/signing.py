@@ -62,13 +62,13 @@ def answer_message(timestamp: str, nonce: str, body: bytes) -> bytes:
 
 def sign(key: RSAPrivateKey, message: bytes) -> str:
     """Return the base64 signature of `message`. Deterministic: the same message gives the same text."""
-    return base64.b64encode(key.sign(message, _PADDING, _SHA256)).decode()
+    return binascii.b2a_base64(key.sign(message, _PADDING, _SHA256), newline=False).decode("ascii")
 
 
 def signature_holds(key: RSAPublicKey, message: bytes, signature: str) -> bool:
     """Whether `signature` is `key`'s over `message`; text that is not base64 simply does not hold."""
     try:
-        key.verify(base64.b64decode(signature, validate=True), message, _PADDING, _SHA256)
+        key.verify(binascii.a2b_base64(signature, strict_mode=True), message, _PADDING, _SHA256)
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True

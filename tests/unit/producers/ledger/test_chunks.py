@@ -96,3 +96,19 @@ def test_another_body_has_another_digest():
 def test_a_chunk_of_head_and_cut_out_pictures_is_small():
     packed = pack([one.row for one in identified(range(CHUNK_SIZE))])
     assert len(packed) / CHUNK_SIZE < 40
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        (b'{"brand_id":"120344","task_id":"cp_1","combine_image":{"task_id":"x"}}', ("120344", "cp_1")),
+        (b'{"task_id":"cp_1"}', ("", "cp_1")),
+        (b'{"brand_id":"1","task_id":"a","name":"\\ud83d"}', ("1", "a")),
+        (b'{"brand_id":"1","\\ud83d":1,"task_id":"\\ud83d"}', ("1", "\ud83d")),
+        ('{"brand_id":"1","task_id":"形"}'.encode(), ("1", "形")),
+    ],
+)
+def test_the_ids_of_a_body_are_those_that_reading_all_of_it_finds(body, ids):
+    row = Row("1", body)
+    assert (row.ids().brand_id, row.ids().task_id) == ids
+    assert (row.body_fields().get("brand_id", ""), row.body_fields()["task_id"]) == ids
