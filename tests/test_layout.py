@@ -176,7 +176,7 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",
     },
-    ("msgspec",): {"couponpress.compiled_spec"},
+    ("msgspec",): {"couponpress.compiled_spec", "couponpress.ledger.chunks"},
     ("opentelemetry",): {"couponpress.gateway.traces", "couponpress_worker.runtime.traces"},
     ("prometheus_client",): {"couponpress.metrics"},
     ("structlog",): {

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context, ContextVar
+from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
 from structlog.contextvars import bind_contextvars
@@ -26,6 +28,15 @@ J = TypeVar("J")
 Exchange: TypeAlias = Callable[[Gate], Awaitable[Answer | NoAnswer]]
 #: Returns why the request may not be sent at this moment, or None when it may.
 Refusal: TypeAlias = Callable[[], Reason | None]
+
+
+def log_field(name: str) -> ContextVar[str]:
+    """Return the variable that holds a field of log lines, to be set with every request: structlog looks it up anew."""
+    variable: ContextVar[str] = Context().run(partial(bind_contextvars, **{name: ""}))[name].var
+    return variable
+
+
+_REQUEST_ID = log_field("request_id")
 
 
 def _nothing_against() -> None:
@@ -90,7 +101,7 @@ class PacedCall(Generic[J]):
         except NotSent as told:
             self._tell(Unsent(self._kind, told.reason, place))
             raise
-        bind_contextvars(request_id=answer.request_id if isinstance(answer, Answer) else "")
+        _REQUEST_ID.set(answer.request_id if isinstance(answer, Answer) else "")
         answered = Answered(self._kind, answer, self._judge(answer), time.monotonic() - began, place)
         if isinstance(answered.judgement, Throttled):
             self._slots.throttled(slot, answered.judgement.retry_after_seconds)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-from structlog.contextvars import bind_contextvars, bound_contextvars
+from structlog.contextvars import bound_contextvars
 
 from couponpress.keys import LANES, brand_scope, run_of, run_scope
 from couponpress.ledger.fleet_queries import Place
@@ -23,7 +23,7 @@ from couponpress.ledger.leases import GivenBack, KeptBack, LeaseLost, NotLeased,
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress_worker.events import Answered, ChunkLeft, ChunkTaken, Tell, Unsent, unheard
-from couponpress_worker.rate.call import PacedCall
+from couponpress_worker.rate.call import PacedCall, log_field
 from couponpress_worker.rate.slots import Slot, Slots, SlotsClosedError
 from couponpress_worker.safety.auto_hold import Fault
 from couponpress_worker.safety.breaker import Pass
@@ -54,7 +54,9 @@ log = logging.getLogger(__name__)
 
 #: How many requests of a chunk are signed at a time. None waits longer than `Timings.hand_on` for its slot, and the
 #: platform takes a signature for 300 s.
-SIGN_AHEAD = 10
+SIGN_AHEAD = 20
+#: The log field of a request's task.
+_TASK_ID = log_field("task_id")
 #: The note of a chunk that was not taken in hand because the process stops: its hint is for another one.
 STOPPING = "stopping"
 
@@ -251,7 +253,7 @@ class Submitter:
 
     async def _attempt(self, chunk: ChunkInHand, position: int, request: SignedRequest, slot: Slot) -> None:
         """Send one request inside its slot and act on the answer; a task of its own, with log fields of its own."""
-        bind_contextvars(task_id=chunk.task_ids[position])
+        _TASK_ID.set(chunk.task_ids[position])
 
         def refusal() -> Reason | None:
             if (reason := self._stops(chunk, position)) is not None:

@@ -52,7 +52,7 @@ class Pool:
         self._next_hop = Addresses(proxy.host, proxy.port) if proxy else Addresses(host, port)
         self._connect_seconds = connect_seconds
         self._keep_alive_seconds = keep_alive_seconds
-        self._free = asyncio.Semaphore(most)
+        self._places = _Places(most)
         self._sweep: asyncio.TimerHandle | None = None
         self.idle: deque[Connection] = deque()
         """Connections that no request uses, the one that was used last at the end."""
@@ -71,18 +71,16 @@ class Pool:
             httpx.PoolTimeout: all connections stayed in use.
             httpx.ProxyError: the proxy opens no connection to the host.
         """
-        connection = None if self._free.locked() else self._take_idle()
+        connection = self._take_idle() if (placed := self._places.take_now()) else None
         if connection is None:
-            connection = await self._wait_for_one(self._connect_seconds if seconds is None else seconds)
-        else:
-            await self._free.acquire()  # at once, for it is not locked
+            connection = await self._connected(self._connect_seconds if seconds is None else seconds, placed=placed)
         self.in_hand.add(connection)
         return connection
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request if it is still usable."""
         self.in_hand.discard(connection)
-        self._free.release()
+        self._places.give_back()
         if connection.usable:
             self.idle.append(connection)
             if self._sweep is None:
@@ -98,17 +96,19 @@ class Pool:
             connection.close(httpx.ReadError("the client was closed"))
         self.idle.clear()
 
-    async def _wait_for_one(self, seconds: float) -> Connection:
+    async def _connected(self, seconds: float, *, placed: bool) -> Connection:
+        """Return a connection within so many seconds, for whoever has a place or must wait for one."""
         deadline = asyncio.get_running_loop().time() + seconds
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._free.acquire()
-        except TimeoutError:
-            raise httpx.PoolTimeout(f"connection timeout: all were in use for {seconds:g} s") from None
+        if not placed:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._places.take()
+            except TimeoutError:
+                raise httpx.PoolTimeout(f"connection timeout: all were in use for {seconds:g} s") from None
         try:
             return self._take_idle() or await self._opened(deadline, seconds)
         except BaseException as error:
-            self._free.release()
+            self._places.give_back()
             if isinstance(error, TimeoutError):
                 raise httpx.ConnectTimeout(f"connection timeout: none within {seconds:g} s") from None
             if isinstance(error, OSError):
@@ -189,3 +189,37 @@ class Pool:
         if through is not None:  # None: it closed meanwhile, and the connection is not usable
             connection.connection_made(through)
         return connection
+
+
+class _Places:
+    """How many connections may still be in hand. Whoever waits for a place gets one in turn."""
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take_now(self) -> bool:
+        """Take a place if one is free."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def take(self) -> None:
+        """Wait for a place."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Give a place to the first who waits."""
+        while self._waiting:
+            if not (waiter := self._waiting.popleft()).done():
+                waiter.set_result(None)
+                return
+        self._free += 1

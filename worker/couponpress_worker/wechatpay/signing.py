@@ -76,7 +76,7 @@ def signature_holds(key: RSAPublicKey, message: bytes, signature: str) -> bool:
 
 def new_nonce() -> str:
     """Return 32 characters from a strong source."""
-    return secrets.token_hex(16)
+    return secrets.token_bytes(16).hex()
 
 
 class Signer:
