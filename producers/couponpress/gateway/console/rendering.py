@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from datetime import UTC, datetime
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
 from couponpress import plurals
 from couponpress.language import current, gettext, ngettext
@@ -18,6 +20,7 @@ from couponpress.time_zone import offset_seconds
 
 HOME = Path(__file__).parent
 STATIC = HOME / "static"
+_BACKTICKS = re.compile("`([^`]+)`")
 
 
 @cache
@@ -43,6 +46,11 @@ def moment(seconds: float | None) -> str:
 def exact_moment(seconds: float) -> str:
     """Return a moment with its date and its milliseconds, by the clock of this machine."""
     return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+
+def with_code(told: str) -> Markup:
+    """Return a sentence as HTML, escaped, with what stands between backticks as code."""
+    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(told))))  # noqa: S704 - escaped before
 
 
 def span(seconds: float | None) -> str:
@@ -80,7 +88,7 @@ def environment() -> Environment:
     install: Any = made
     install.install_gettext_callables(gettext, ngettext, newstyle=True)
     made.filters |= {"number": number, "moment": moment, "span": span, "ago": ago, "size": size, "in_words": in_words}
-    made.filters["exact_moment"] = exact_moment
+    made.filters |= {"exact_moment": exact_moment, "with_code": with_code}
     made.globals |= {
         "share": share,
         "static_version": static_version,

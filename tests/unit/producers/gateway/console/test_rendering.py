@@ -4,6 +4,7 @@ import hashlib
 import time
 
 import pytest
+from markupsafe import Markup
 
 from couponpress.gateway.console import rendering
 from couponpress.language import speaking
@@ -67,3 +68,10 @@ def test_a_moment_of_today_has_no_date():
 def test_what_a_template_is_given_is_escaped():
     template = rendering.environment().from_string("{{ text }}")
     assert template.render(text="<script>alert(1)</script>") == "&lt;script&gt;alert(1)&lt;/script&gt;"
+
+
+def test_commands_in_sentences_are_code_and_nothing_is_markup():
+    assert rendering.with_code("`couponpress resume <x>` lets it go on") == (
+        "<code>couponpress resume &lt;x&gt;</code> lets it go on"
+    )
+    assert rendering.with_code(Markup("a &lt; `b`")) == "a &lt; <code>b</code>"
