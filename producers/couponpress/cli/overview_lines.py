@@ -125,7 +125,7 @@ def _lanes(overview: Overview) -> Table:
         (gettext("paused"), "right"),
         (gettext("accepted"), "right"),
         (gettext("chunks"), "right"),
-        (gettext("chunks held"), "right"),
+        (gettext("on hold"), "right"),
         (gettext("oldest waits"), "left"),
     )
     for lane in overview.lanes:
