@@ -26,8 +26,8 @@ _USUAL_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?").fullmatch
 _new: Final = tuple.__new__
 _DAYS_TO_1904: Final = 1462
 #: So many different cells of the same attributes are remembered before they are forgotten.
-_REMEMBERED: Final = 2_000
-_MOST_ATTRIBUTES: Final = 16
+_REMEMBERED: Final = 300
+_MOST_ATTRIBUTES: Final = 128
 _NO_CELL: Final = SheetCell()
 #: A longer text is not remembered.
 _LONGEST: Final = 200
