@@ -7,7 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from couponpress_worker.demo.fleet import fleet
 from tests.flow.spans import SCALE
+
+#: What signs the messages of `plain_fleet` to an app.
+HOOK_SECRET = b"a secret of some length"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -17,3 +21,16 @@ def spans(request: pytest.FixtureRequest) -> Iterator[None]:
         if not getattr(request.module, "REAL_SPANS", False):
             patch.setenv("COUPONPRESS_TIMING_SCALE", str(SCALE))
         yield
+
+
+@pytest.fixture(scope="session")
+def plain_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings of a fleet with one worker that tests share which need no other; the name of a run is used once."""
+    directory = tmp_path_factory.mktemp("plain")
+    secret = directory / "hook_secret"
+    secret.write_bytes(HOOK_SECRET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUPONPRESS_TIMING_SCALE", str(SCALE))
+        patch.setenv("COUPONPRESS_HOOK_SECRET_FILE", str(secret))
+        with fleet(directory, "--strict") as (_, env):
+            yield env | {"COUPONPRESS_HOOK_SECRET_FILE": str(secret)}

@@ -13,9 +13,11 @@ from tests.flow.test_shutdown import is_well
 
 pytestmark = pytest.mark.flow
 
+SPECS = 300
+
 
 def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypatch):
-    monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "4")
+    monkeypatch.setenv("COUPONPRESS_CALLBACK_SPAN", "3")
     monkeypatch.setenv("COUPONPRESS_QUERY_RATE", "200/second")
     # Some pictures are told by no callback, so that whoever leads has queries to make.
     faults = ["--query-limit", "200", "--fault", "lost_callbacks=2", "--fault", "errors=2", "--seed", "3"]
@@ -32,12 +34,12 @@ def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypa
             scheduler = services.start("scheduler", env=env)
             wait_until(lambda: is_well(env, scheduler), 60, "a healthy scheduler")
             callback_words = process_of(services, "callback").args[3:]
-            client.enqueue_many(bodies(600), run="flow")
+            client.enqueue_many(bodies(SPECS), run="flow")
             killed(services, "worker")
             wait_until(lambda: leads(scheduler), SPANS.lead + 10, "the scheduler's lead")
             worker = services.start("worker", env=env)
             client.resume()
-            wait_received(base_url, 150)
+            wait_received(base_url, 100)
             killed(services, "callback")
             killed(services, "scheduler")
             wait_until(lambda: leads(worker), SPANS.lead + 10, "the lead of the new worker")
@@ -46,7 +48,7 @@ def test_leader_scheduler_and_callback_receiver_may_be_killed(tmp_path, monkeypa
             seen = statistics(base_url)
             outcomes = [one.task_id for one in client.outcomes("flow")]
             assert_consistent(plain, keys)
-    assert (status.succeeded, len(set(outcomes))) == (600, 600)
-    assert seen["accepted"] == 600
+    assert (status.succeeded, len(set(outcomes))) == (SPECS, SPECS)
+    assert seen["accepted"] == SPECS
     assert seen["callbacks"]["lost"] > 0
-    assert seen["received"] - 600 <= sum(seen["faults"].values())  # what a fault hit is sent again, and nothing else
+    assert seen["received"] - SPECS <= sum(seen["faults"].values())  # what a fault hit is sent again, and nothing else

@@ -8,20 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from couponpress_worker.demo.fleet import fleet
-
 pytestmark = pytest.mark.flow
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "plain_script.py"
 
 
-def test_the_plain_script_follows_its_pictures_to_the_end(tmp_path):
-    with fleet(tmp_path) as (_, env):
-        command = [sys.executable, "-W", "error", str(SCRIPT), "autumn"]
-        first, again = (
-            subprocess.run(command, env=os.environ | env, check=False, capture_output=True, text=True, timeout=60)
-            for _ in range(2)
-        )
+def test_the_plain_script_follows_its_pictures_to_the_end(plain_fleet):
+    command, env = [sys.executable, "-W", "error", str(SCRIPT), "script"], os.environ | plain_fleet
+    first, again = (
+        subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=60) for _ in range(2)
+    )
     assert first.returncode == 0, first.stderr
     head, *lines = first.stdout.splitlines()
     assert head == "3 new, 0 known already"

@@ -5,17 +5,16 @@ import time
 
 import pytest
 
-from couponpress_worker.demo.fleet import fleet
 from tests.builders import cut_out_body, head_body
 from tests.running_gateway import running_gateway
 
 pytestmark = pytest.mark.flow
 
 
-def test_specs_go_in_over_http_and_picture_urls_come_out(tmp_path):
+def test_specs_go_in_over_http_and_picture_urls_come_out(plain_fleet, tmp_path):
+    url, mchid = plain_fleet["COUPONPRESS_REDIS_URL"], plain_fleet["COUPONPRESS_MCHID"]
     with (
-        fleet(tmp_path, "--strict") as (_, env),
-        running_gateway(tmp_path, env["COUPONPRESS_REDIS_URL"], MCHID=env["COUPONPRESS_MCHID"]) as one,
+        running_gateway(tmp_path, url, MCHID=mchid) as one,
         one.caller() as shop,
     ):
         assert shop.post("/runs/single/specs", json=head_body(1)).status_code == 202

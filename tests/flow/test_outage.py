@@ -15,8 +15,8 @@ pytestmark = pytest.mark.flow
 #: Low enough that a share of one core suffices. A demo fleet's lateness budget leaves ten elevenths of it.
 LIMIT = 40
 RATE = LIMIT / 1.1
-#: Of each outage's run: two seconds of the rate before it, and eight after.
-SPECS = 400
+#: Of each outage's run: two seconds of the rate before it, and six after.
+SPECS = 300
 WORKERS = 2
 #: How long probes are counted, once every breaker is open: one a second and worker, with the real spans.
 PROBED_SECONDS = 8 * SCALE
@@ -71,9 +71,7 @@ def back_after(offsets, began, faulty, end):
 def test_an_outage_costs_few_calls_and_no_spec_and_the_rate_comes_back(tmp_path, monkeypatch):
     monkeypatch.setenv("COUPONPRESS_RATE", f"{LIMIT}/second")
     log = tmp_path / "worker.log"
-    with fleet(tmp_path, "--limit", str(LIMIT)) as (services, env), client_of(env) as client:
-        for _ in range(WORKERS - 1):
-            services.start("worker", env=env)
+    with fleet(tmp_path, "--limit", str(LIMIT), workers=WORKERS) as (services, env), client_of(env) as client:
         wait_until(lambda: log.read_text().count(" ready.") == WORKERS, 60, "the workers")
         base_url = env["COUPONPRESS_BASE_URL"]
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from couponpress_worker.demo.fleet import fleet, statistics
+from couponpress_worker.demo.fleet import statistics
 from tests.builders import png
 from tests.shop import shop
 
@@ -22,31 +22,30 @@ def run(env, *words):
     return done
 
 
-def test_photos_go_in_and_cut_outs_come_out(tmp_path, monkeypatch):
-    (tmp_path / "secret").write_bytes(b"a secret of some length")
-    monkeypatch.setenv("COUPONPRESS_HOOK_SECRET_FILE", str(tmp_path / "secret"))
+def test_photos_go_in_and_cut_outs_come_out(plain_fleet, tmp_path):
+    before = statistics(plain_fleet["COUPONPRESS_BASE_URL"])
     home = tmp_path / "shop"
     home.mkdir()
     rows = ["row_id,brand_id,商品图"]
     for number in range(30):
         (home / f"{number}.png").write_bytes(png(number % 25))
         rows.append(f"SP-{number},120344,{number}.png")
-    catalog = home / "autumn.csv"
+    catalog = home / "photos.csv"
     catalog.write_text("\n".join([*rows, "SP-30,120344,absent.png"]) + "\n", encoding="utf-8")
     taken = []
-    with fleet(tmp_path) as (_, env), shop({"/told": (204, {}, b"")}, taken) as app:
-        done = run(env, "submit", catalog, "--watch", "--hook", f"{app}/told")
+    with shop({"/told": (204, {}, b"")}, taken) as app:
+        done = run(plain_fleet, "submit", catalog, "--watch", "--hook", f"{app}/told")
         assert done.returncode == 1
         assert "31 of 31 pictures: uploaded 25, known before 5, refused 1" in done.stderr
         deadline = time.monotonic() + 30
         while not taken:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        done = run(env, "results", "autumn", "--download", tmp_path / "cut-outs")
+        done = run(plain_fleet, "results", "photos", "--download", tmp_path / "cut-outs")
         assert done.returncode == 0, done.stderr
-        seen = statistics(env["COUPONPRESS_BASE_URL"])
-    assert seen["accepted"] == 30
-    assert seen["calls"]["upload"]["received"] == 25
+        seen = statistics(plain_fleet["COUPONPRESS_BASE_URL"])
+    assert seen["accepted"] - before["accepted"] == 30
+    assert seen["calls"]["upload"]["received"] - before["calls"]["upload"]["received"] == 25
     assert seen["calls"]["upload"]["throttled"] == 0
     pictures = list((tmp_path / "cut-outs").iterdir())
     assert len(pictures) == 30
