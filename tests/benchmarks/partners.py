@@ -2,7 +2,7 @@
 
 Each partner is a fleet of its own: a worker process, chosen from one `partners.toml`, and a sandbox that enforces its
 limit. Only the Redis is shared, and what it takes for each submission is the figure that decides how many partners a
-server carries. A step in which a partner fell short says more of this machine than of Redis, so none follows it.
+server carries. When a partner falls far short, the machine is used up, and no larger step follows.
 """
 
 import json
@@ -20,6 +20,7 @@ import redis
 
 from couponpress import Client, ProducerSettings
 from couponpress.partners import OWN, SHAREABLE
+from couponpress_worker.errors import ServiceError
 from couponpress_worker.runtime import redis_server
 from couponpress_worker.runtime.subprocesses import stand_back
 from couponpress_worker.sandbox.credentials import PLATFORM_FILE, Credentials
@@ -32,6 +33,8 @@ from tests.benchmarks.stage import LATENCY_MS, ROOT, START_SECONDS, STOP_SECONDS
 RATE = 30
 #: A partner keeps its rate when it sends so much of it: the lateness budget costs some percent.
 KEPT = 0.95
+#: A step in which one sent less than this share is the last: the machine is used up.
+ENOUGH = 0.5
 STEPS, QUICK_STEPS = (1, 4, 8, 16), (1, 2, 4)
 RUN = "bench"
 
@@ -129,7 +132,7 @@ def measure(bench: Bench) -> list[Line]:
             busy = _between(all_of_them, seconds)
             beside = str(others)
         lines += _lines(number, idle, busy, beside)
-        if busy.slowest < KEPT * RATE:
+        if busy.slowest < ENOUGH * RATE:
             bench.say(f"         the slowest partner sent {busy.slowest:.1f} a second: no further step")
             break
     return lines
@@ -151,10 +154,21 @@ def partners(bench: Bench, number: int) -> Iterator[Partners]:
             told = json.loads((home / PLATFORM_FILE).read_text())
             (home / PLATFORM_FILE).write_text(json.dumps(told | {"mchid": mchid}))
             options = {"tls": False, "strict": True, "seed": bench.seed, "latency_ms": LATENCY_MS, "limit": RATE}
-            sandboxes.append(stack.enter_context(running(home, **options)))
+            sandboxes.append(stack.enter_context(_sandbox(home, options)))
         one = Partners(directory, sandboxes, ids)
         stack.callback(one.close)
         one.start_workers()
+        yield one
+
+
+@contextmanager
+def _sandbox(home: Path, options: dict[str, object]) -> Iterator[RunningSandbox]:
+    """Run a sandbox; one that a busy machine did not start in time is started once more."""
+    with ExitStack() as stack:
+        try:
+            one = stack.enter_context(running(home, **options))
+        except ServiceError:
+            one = stack.enter_context(running(home, **options))
         yield one
 
 
