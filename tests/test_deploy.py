@@ -4,12 +4,11 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from limits import parse
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
 from couponpress import Client
 from couponpress.setting_names import ENV_PREFIX, SETTING_NAMES
@@ -17,7 +16,8 @@ from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.rate import bucket as bucket_module
 from couponpress_worker.rate.bucket import Bucket
-from couponpress_worker.runtime.redis_server import OPTIONS, command_line, free_port
+from couponpress_worker.runtime.redis_server import OPTIONS
+from couponpress_worker.runtime.redis_server import running as running_redis
 from couponpress_worker.sandbox.faults import Faults
 from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
@@ -134,24 +134,21 @@ def test_with_users_redis_is_started_the_same_and_each_service_is_a_user_of_its_
     rules = (DEPLOY / "redis" / "users.acl").read_text("utf-8").replace("1900000000", "1234567890")
     (tmp_path / "users.acl").write_text(re.sub(r">CHANGE-ME-([\w-]+)", r">\1-secret", rules), "utf-8")
     page = (DEPLOY / "README.md").read_text("utf-8")
-    port = free_port()
-    server = subprocess.Popen(
-        [*command_line(tmp_path, port), "--aclfile", str(tmp_path / "users.acl")], stdout=subprocess.DEVNULL
-    )
-    try:
+    with running_redis(tmp_path, "--aclfile", str(tmp_path / "users.acl")) as server:
         for name in sorted(OURS):
             assert over[name].keys() == {"environment"}
             assert over[name]["environment"].keys() == {"COUPONPRESS_REDIS_URL"}
             role = "admin" if name == "cli" else name
             assert f"`{role.upper()}_PASSWORD`" in page
-            given = {"MCHID": "1234567890", f"{role.upper()}_PASSWORD": f"{role}-secret", "HOST": f"127.0.0.1:{port}"}
+            given = {
+                "MCHID": "1234567890",
+                f"{role.upper()}_PASSWORD": f"{role}-secret",
+                "HOST": urlsplit(server).netloc,
+            }
             url = over[name]["environment"]["COUPONPRESS_REDIS_URL"].replace("@redis:6379", "@${HOST:?}")
             filled = re.sub(r"\$\{(\w+):\?\}", lambda found, given=given: given[found[1]], url)
-            with RedisAddress.parse(filled).client(retry=Retry(ConstantBackoff(0.05), 200)) as client:
+            with RedisAddress.parse(filled).client() as client:
                 assert client.acl_whoami() == f"couponpress-1234567890-{role}"
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 def test_the_key_files_of_compose_are_its_secrets(compose):

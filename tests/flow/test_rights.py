@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -33,20 +34,6 @@ SANDBOX_OPTIONS = ("--picture-seconds", "0.2", "--callback-interval", "1", "--qu
 
 
 @contextmanager
-def server_with_users(directory, mchid):
-    """A server that knows the users of `deploy/redis/users.acl`, of this merchant; yields its port."""
-    port, acl = redis_server.free_port(), directory / "users.acl"
-    acl.write_text(users_acl(Keys(mchid)))
-    with (directory / "redis.log").open("wb") as log:
-        words = [*redis_server.command_line(directory, port), "--aclfile", str(acl)]
-        process = subprocess.Popen(words, stdout=log, stderr=log)
-    try:
-        yield port
-    finally:
-        redis_server.stop(process)
-
-
-@contextmanager
 def least_fleet(directory):
     """A fleet whose services have a user each, behind a proxy that speaks RESP2 alone.
 
@@ -63,16 +50,19 @@ def least_fleet(directory):
         services.wait_for(lambda: statistics(base_url), "sandbox")
         env = read_env(folder / ENV_FILE) | {"COUPONPRESS_LATENESS_MS": str(LATENESS_MS)}
         mchid = env["COUPONPRESS_MCHID"]
-        with server_with_users(directory, mchid) as port, RedisProxy(port, knows_hello=False) as proxy:
+        acl = directory / "users.acl"
+        acl.write_text(users_acl(Keys(mchid)))
+        with (
+            redis_server.running(directory, "--aclfile", str(acl)) as url,
+            RedisProxy(port := urlsplit(url).port, knows_hello=False) as proxy,
+        ):
 
             def of(role):
                 login = f"{user_of(Keys(mchid), role)}:{PLACEHOLDER}-{role}"
                 return env | {"COUPONPRESS_REDIS_URL": f"redis://{login}@127.0.0.1:{proxy.port}/0"}
 
-            patience = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100)
             login = {"username": SERVER_USER, "password": f"{PLACEHOLDER}-{SERVER_USER}"}
-            with redis.Redis(port=port, retry=patience, **login) as server:
-                server.ping()
+            with redis.Redis(port=port, **login) as server:
                 services.start("callback", "--port", str(callback_port), env=of("callback"))
                 services.start("worker", env=of("worker"))
                 try:

@@ -78,25 +78,16 @@ def servers(directory, mchid):
     users.write_text(server_users(mchid))
     with ExitStack() as stack:
 
-        def run(name, *words):
-            with (directory / f"{name}.log").open("wb") as log:
-                process = subprocess.Popen(words, stdout=log, stderr=log)
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            return process
-
         def server(name, *words):
             """Start a server; returns its process, the port for TLS, and a client of the server itself."""
-            (directory / name).mkdir()
             port = redis_server.free_port()
-            usual = redis_server.command_line(directory / name, port)
             before = stack.enter_context(RedisProxy(port, tls=context))
             login = ("--masteruser", "server-replica", "--masterauth", f"{PLACEHOLDER}-replica")
             announced = ("--replica-announce-ip", "127.0.0.1", "--replica-announce-port", str(before.port))
-            process = run(name, *usual, "--aclfile", str(users), *login, *announced, *words)
+            process = redis_server.start(directory / name, port, "--aclfile", str(users), *login, *announced, *words)
+            stack.callback(redis_server.stop, process)
             access = {"username": SERVER_USER, "password": f"{PLACEHOLDER}-{SERVER_USER}"}
             client = stack.enter_context(redis.Redis(port=port, retry=PATIENCE, **access))
-            client.ping()
             return process, before, client
 
         process, first, master = server("master")
@@ -112,7 +103,9 @@ def servers(directory, mchid):
                 password=f"{PLACEHOLDER}-sentinel",
             )
         )
-        run("sentinel", redis_server.find_server(), str(directory / "sentinel.conf"), "--sentinel")
+        words = [redis_server.find_server(), str(directory / "sentinel.conf"), "--sentinel"]
+        with (directory / "sentinel.log").open("wb") as log:
+            stack.callback(redis_server.stop, subprocess.Popen(words, stdout=log, stderr=log))
         watching = stack.enter_context(RedisProxy(port, tls=context))
         with redis.Redis(port=port, password="watch", retry=PATIENCE) as sentinel:
             wait_until(lambda: sentinel.sentinel_master(MASTER)["num-slaves"] == 1, 30, "a Sentinel with a replica")

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -103,8 +103,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(directory: Path, port: int) -> subprocess.Popen[bytes]:
+def start(directory: Path, port: int, *options: str) -> subprocess.Popen[bytes]:
     """Start the server and wait until it answers; its log goes to `directory/redis.log`.
+
+    `options` are more of its own, such as `--aclfile` and a path.
 
     Raises:
         ServiceError: it did not answer within 10 s.
@@ -112,14 +114,19 @@ def start(directory: Path, port: int) -> subprocess.Popen[bytes]:
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "redis.log"
     with log.open("ab") as output:
-        process = subprocess.Popen(command_line(directory, port), stdout=output, stderr=subprocess.STDOUT)
+        words = [*command_line(directory, port), *options]
+        process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 10
     with redis.Redis(port=port, socket_timeout=1) as client:
         while time.monotonic() < deadline and process.poll() is None:
-            with suppress(redis.RedisError):
+            try:
                 client.ping()
+            except redis.AuthenticationError:  # whoever asks for a login is there
                 return process
-            time.sleep(0.02)
+            except redis.RedisError:
+                time.sleep(0.02)
+            else:
+                return process
     stop(process)
     raise ServiceError(
         gettext("the Redis server did not start on port %(port)s; its log %(log)s says why.")
@@ -138,10 +145,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[str]:
-    """Run a server on a free port for the length of a block; yields its URL."""
+def running(directory: Path, *options: str) -> Iterator[str]:
+    """Run a server on a free port for the length of a block, with more options as `start`; yields its URL."""
     port = free_port()
-    process = start(directory, port)
+    process = start(directory, port, *options)
     try:
         yield f"redis://127.0.0.1:{port}/0"
     finally:

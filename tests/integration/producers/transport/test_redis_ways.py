@@ -38,11 +38,8 @@ def server(tmp_path_factory):
     """A server that listens on a port and on a socket, and knows a user whose name and password are awkward."""
     directory = tmp_path_factory.mktemp("server")
     port, path = redis_server.free_port(), directory / "redis.sock"
-    words = [*redis_server.command_line(directory, port), "--unixsocket", str(path)]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log)
-    with redis.Redis(port=port, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100)) as plain:
-        plain.ping()
+    process = redis_server.start(directory, port, "--unixsocket", str(path))
+    with redis.Redis(port=port) as plain:
         user = quote(LOGIN[0], safe="").replace("%", "_")
         plain.execute_command("ACL", "SETUSER", user, "on", f">{LOGIN[1]}", "~*", "&*", "+@all")
         yield plain, port, path, user

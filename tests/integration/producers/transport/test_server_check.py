@@ -1,6 +1,6 @@
 """What is said of a server that cannot be used, and of a user who may not do enough, before anything is sent."""
 
-import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -98,19 +98,18 @@ def test_a_replica_is_told(admin, port):
         admin.replicaof("NO", "ONE")
 
 
-def test_a_cluster_is_told(tmp_path):
-    port = redis_server.free_port()
-    words = [*redis_server.command_line(tmp_path, port), "--cluster-enabled", "yes"]
-    words += ["--cluster-port", str(redis_server.free_port())]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log)
-    try:
-        with redis.Redis(port=port, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100)) as client:
-            client.ping()
-        with pytest.raises(RedisRefusedError, match=r"cluster.*single server"):
-            checked(port, "worker", user="")
-    finally:
-        redis_server.stop(process)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--cluster-enabled", "yes", "--cluster-port", "{free}"), r"cluster.*single server"),
+        (("--rename-command", "EVALSHA", ""), "runs no scripts"),
+    ],
+    ids=["cluster", "no scripts"],
+)
+def test_a_server_of_another_kind_is_told(tmp_path, options, told):
+    filled = [word.format(free=redis_server.free_port()) for word in options]
+    with redis_server.running(tmp_path, *filled) as url, pytest.raises(RedisRefusedError, match=told):
+        checked(urlsplit(url).port, "worker", user="")
 
 
 @pytest.mark.parametrize(
@@ -129,20 +128,6 @@ def test_what_info_tells_against_a_server(changed, told):
     found = [one.seen for one in objections(INFO | changed)]
     assert len(found) == (told is not None)
     assert told is None or told in found[0]
-
-
-def test_a_server_without_scripts_is_told(tmp_path):
-    port = redis_server.free_port()
-    words = [*redis_server.command_line(tmp_path, port), "--rename-command", "EVALSHA", ""]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log)
-    try:
-        with redis.Redis(port=port, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100)) as client:
-            client.ping()
-        with pytest.raises(RedisRefusedError, match="runs no scripts"):
-            checked(port, "worker", user="")
-    finally:
-        redis_server.stop(process)
 
 
 def test_a_full_server_is_no_objection(admin, port):
