@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 #: How often the files are looked at.
 LOOK_EVERY_SECONDS = 2.0
 
-#: What tells one state of a file from another: when it was written, its size and its place on the disk.
+#: What tells one state of a file from another: when it or its rights were changed, its size and its place on the disk.
 Stamp = tuple[int, int, int]
 
 
@@ -75,4 +75,4 @@ def _stamp(path: Path) -> Stamp | None:
         told = path.stat()
     except OSError:
         return None
-    return told.st_mtime_ns, told.st_size, told.st_ino
+    return told.st_ctime_ns, told.st_size, told.st_ino

@@ -127,9 +127,9 @@ def test_callbacks_go_through_beside_a_hundred_slow_clients(env, credentials, cl
 
 
 def test_keys_that_change_are_read_again_without_a_restart(env, credentials, client, redis_url, tmp_path):
-    """A new APIv3 key opens callbacks; a broken file changes nothing."""
-    chunk = stored(redis_url, 3)
-    bring_to(redis_url, chunk, [State.ACCEPTED] * 3)
+    """A new APIv3 key opens callbacks, and the former one those that it sealed; a broken file changes nothing."""
+    chunk = stored(redis_url, 4)
+    bring_to(redis_url, chunk, [State.ACCEPTED] * 4)
     log, key_file, renewed = tmp_path / "log", tmp_path / "apiv3.txt", replace(credentials, apiv3_key=b"k" * 32)
     key_file.write_bytes(credentials.apiv3_key)
     env = env | {"COUPONPRESS_APIV3_KEY_FILE": str(key_file)}
@@ -145,7 +145,9 @@ def test_keys_that_change_are_read_again_without_a_restart(env, credentials, cli
         key_file.write_bytes(renewed.apiv3_key)
         soon(lambda: "key files were read again" in log.read_text())
         assert posted(renewed, 3) == 204
-    assert states_of(client, chunk) == [State.SUCCEEDED] * 3
+        assert posted(credentials, 4) == 204
+        assert posted(replace(credentials, apiv3_key=b"o" * 32), 4) == 400
+    assert states_of(client, chunk) == [State.SUCCEEDED] * 4
     assert log.read_text().count("cannot be used") == 1
 
 

@@ -120,3 +120,9 @@ def test_a_file_that_is_replaced_by_a_link_of_the_same_size_and_time_is_noticed(
         (files / "next").replace(files / "apiv3")
 
     assert [one.apiv3_key for one in looks(settings, replace)] == [b"z" * 32]
+
+
+def test_a_file_whose_rights_are_put_in_order_is_read_again(settings, files):
+    """What could not be read for want of a right can be read then, and nothing was written."""
+    taken = looks(settings, lambda: (files / "apiv3").chmod(0o400))
+    assert len(taken) == 1
