@@ -1,7 +1,8 @@
 """Whether a submission costs more while a million specs wait than while ten thousand do, in alternating pairs.
 
-Two fleets, each with a Redis and a sandbox of its own, take turns: one sends while the other is paused. So whatever
-else the machine does meets both alike, and the figure is the ratio within each pair.
+Two fleets, each with a Redis and a sandbox of its own, take turns: a worker is started for one and, when it was
+measured, stopped before the other's is started. So whatever else the machine does meets both alike, and the figure is
+the ratio within each pair.
 """
 
 import time
@@ -15,7 +16,7 @@ from tests.benchmarks.stage import Stage, stage
 SMALL = 10_000
 PAIRS = 5
 GOAL = 1.05
-#: Until what was paused sends at its rate again: it begins with a few requests.
+#: Until a worker that has begun to send sends at its rate.
 SETTLE_SECONDS = 3.0
 
 
@@ -27,8 +28,6 @@ def measure(bench: Bench) -> list[Line]:
         _fill(bench, large, bench.backlog)
         seconds = time.monotonic() - began
         _fill(bench, small, SMALL)
-        for one in (small, large):
-            one.start_workers()
         others = Others()
         for pair in range(PAIRS):
             for one, found in ((small, few), (large, many))[:: 1 if pair % 2 == 0 else -1]:
@@ -55,7 +54,7 @@ def measure(bench: Bench) -> list[Line]:
             "ratio",
             [after.in_signatures / before.in_signatures for before, after in zip(few, many, strict=True)],
             GOAL,
-            note=f"each fleet with a Redis and a sandbox of its own, one of them paused; {beside}",
+            note=f"each with a Redis and a sandbox of its own, and a worker of its own for each window; {beside}",
         ),
         Line(
             "flat",
@@ -74,21 +73,19 @@ _runs = count()
 
 
 def _fill(bench: Bench, one: Stage, waiting: int) -> None:
-    """Pause a fleet, and enqueue until so many specs wait."""
+    """Enqueue until so many specs wait; no worker runs."""
     with one.client() as client:
-        client.pause()
         missing = waiting - sum(run.waiting for run in client.runs())
         if missing > 0:
             client.enqueue_many(bench.specs(missing), run=f"flat-{next(_runs)}")
 
 
 def _window(bench: Bench, one: Stage) -> steady.Window:
-    """Let a fleet send, measure one window, and pause it again."""
+    """Let a new worker send, measure one window, and stop it."""
     before = one.sandbox.statistics()["received"]
-    with one.client() as client:
-        client.resume()
-        one.wait_until(lambda: one.sandbox.statistics()["received"] > before, "the first request")
-        time.sleep(SETTLE_SECONDS)
-        (found,) = steady.windows(one, steady.signatures_of(one), count=1, seconds=bench.window_seconds)
-        client.pause()
+    one.start_workers()
+    one.wait_until(lambda: one.sandbox.statistics()["received"] > before, "the first request")
+    time.sleep(SETTLE_SECONDS)
+    (found,) = steady.windows(one, steady.signatures_of(one), count=1, seconds=bench.window_seconds)
+    one.stop_workers()
     return found

@@ -74,13 +74,13 @@ class Move:
 
     def wire(self) -> list[Any]:
         """Return the move as transitions.lua reads it."""
+        code, record = "", ""
+        if self.image_url or self.code or self.message:
+            told = [_storable(text) for text in (self.image_url, self.code, self.message)]
+            code, record = told[1], compact([*told, _storable(self.request_id)] if self.request_id else told)
         after = -1 if self.after_tries is None else self.after_tries
-        if not (self.image_url or self.code or self.message):
-            return [self.position, self.name, self.tries, self.delay_ms, "", "", after]
-        told = [_storable(text) for text in (self.image_url, self.code, self.message)]
-        record = compact([*told, _storable(self.request_id)] if self.request_id else told)
         said_by = _storable(self.heard_by or self.request_id)[:_ID_MAX]
-        return [self.position, self.name, self.tries, self.delay_ms or self.until_ms, told[1], record, after, said_by]
+        return [self.position, self.name, self.tries, self.delay_ms or self.until_ms, code, record, after, said_by]
 
 
 class MoveLedger:
