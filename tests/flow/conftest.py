@@ -1,6 +1,7 @@
 """Whole fleets run with a fifth of the real spans: leases, looks, timeouts; what a test waits for scales with them.
 
-A file that sets REAL_SPANS proves the product's own spans and takes as long as they do.
+A file that sets REAL_SPANS proves the product's own spans and takes as long as they do. It also starts its services as
+they are installed; those of the others are forked from a process that has imported everything.
 """
 
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from couponpress_worker.demo.fleet import fleet
+from couponpress_worker.runtime.subprocesses import Services
+from tests import processes
 from tests.flow.spans import SCALE
 
 #: What signs the messages of `plain_fleet` to an app.
@@ -16,10 +19,11 @@ HOOK_SECRET = b"a secret of some length"
 
 @pytest.fixture(scope="module", autouse=True)
 def spans(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let the services of a module's fleets run with a fifth of the spans."""
+    """Let the services of a module's fleets run with a fifth of the spans, and start without the imports."""
     with pytest.MonkeyPatch.context() as patch:
         if not getattr(request.module, "REAL_SPANS", False):
             patch.setenv("COUPONPRESS_TIMING_SCALE", str(SCALE))
+            patch.setattr(Services, "launch", staticmethod(processes.start))
         yield
 
 
@@ -32,5 +36,6 @@ def plain_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUPONPRESS_TIMING_SCALE", str(SCALE))
         patch.setenv("COUPONPRESS_HOOK_SECRET_FILE", str(secret))
+        patch.setattr(Services, "launch", staticmethod(processes.start))
         with fleet(directory, "--strict") as (_, env):
             yield env | {"COUPONPRESS_HOOK_SECRET_FILE": str(secret)}

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import httpx
 
@@ -44,7 +44,13 @@ class NotReadyError(Exception):
 
 
 class Services:
-    """Processes of the `couponpress` command, each in a session of its own, with a log file each."""
+    """Processes of the `couponpress` command, each in a session of its own, with a log file each.
+
+    Attributes:
+        launch: starts a process, as `subprocess.Popen` does.
+    """
+
+    launch: ClassVar[Callable[..., subprocess.Popen[bytes]]] = subprocess.Popen
 
     def __init__(self, directory: Path, *, stop_seconds: float = STOP_SECONDS) -> None:
         self._directory = directory
@@ -59,7 +65,7 @@ class Services:
     def _started_with(
         self, words: tuple[str, ...], env: dict[str, str], output: IO[bytes] | int
     ) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+        process = self.launch(
             [sys.executable, "-m", "couponpress", *words],
             env=os.environ | env,
             stdin=subprocess.DEVNULL,

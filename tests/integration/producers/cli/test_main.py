@@ -41,6 +41,7 @@ from tests.builders import (
     stored,
 )
 from tests.shop import shop
+from tests.waiting import soon
 
 PRODUCERS_COMMANDS = ["submit", "status", "top", "watch", "show", "results", "pause", "resume", "cancel", "redrive"]
 PRODUCERS_COMMANDS += ["limit", "dead-letters", "audit", "schedule", "gateway", "metrics", "notify"]
@@ -907,8 +908,9 @@ def test_ctrl_c_during_an_upload_leaves_nothing_behind(redis_url, server, client
         uploading.stdin.flush()
         # The pipe stays open: the upload cannot end by itself. It has stored most, and waits for more to read: a signal
         # that comes between a process's last instruction and its call of read() is seen after that call only.
-        while int(server.hget(KEYS.run("b1"), "uploading") or 0) < 800:
-            assert uploading.poll() is None
+        soon(lambda: int(server.hget(KEYS.run("b1"), "uploading") or 0) >= 800)
+        soon(lambda: "pipe_read" in Path(f"/proc/{uploading.pid}/wchan").read_text())
+        assert uploading.poll() is None
         uploading.send_signal(signal.SIGINT)
         uploading.wait(30)
         told = uploading.stderr.read()
