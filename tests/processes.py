@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.fork_server import INTEGER
 
 ROOT = Path(__file__).parents[1]
-MODULES = {"couponpress", "celery"}
+MODULES = {"couponpress", "couponpress_worker.sandbox", "celery"}
 #: What of the options a forked child honours; they are Popen's.
 OPTIONS = {
     "stdin", "stdout", "stderr", "env", "cwd", "start_new_session", "text", "encoding", "errors", "bufsize"

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +104,7 @@ def running(
     tls: bool = False,
     strict: bool = False,
     seed: int = 0,
+    launch: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen,
     **behaviour: object,
 ) -> Iterator[RunningSandbox]:
     """Run a sandbox on a free port; its log goes to `sandbox.log` in the directory.
@@ -114,6 +115,7 @@ def running(
         tls: speak TLS.
         strict: refuse objects that a request's type does not use.
         seed: of its faults.
+        launch: starts a process, as `subprocess.Popen` does.
         behaviour: the names and values of `Behaviour`.
 
     Raises:
@@ -133,7 +135,7 @@ def running(
     words = TypeAdapter(SandboxOptions).dump_json(options).decode()
     command = [sys.executable, "-m", "couponpress_worker.sandbox", words]
     with (directory / LOG_FILE).open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = launch(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         with closing(_client(options, process)) as http:
             environment = read_env(options.directory / ENV_FILE)

@@ -19,9 +19,9 @@ from couponpress.nightly.starting import planned, start_night
 from couponpress.nightly.tick import Ticker
 from couponpress.outcome import State
 from couponpress_worker.cli import _upload_pictures
-from couponpress_worker.sandbox.process import running
 from tests.builders import png
 from tests.integration.producers.nightly.test_nightly import Shop, due_now, told
+from tests.sandboxes import running
 from tests.shop import shop as fileserver
 
 

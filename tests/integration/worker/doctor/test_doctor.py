@@ -27,13 +27,13 @@ from couponpress_worker.doctor import examine, live
 from couponpress_worker.runtime.factories import callback_redis_for
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.credentials import MCHID as SANDBOX_MCHID
-from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.signing import Verifier
 from tests.builders import completer_over, spec
 from tests.connect_proxy import ConnectProxy
 from tests.robots import WeCom
 from tests.robots import running as running_robot
+from tests.sandboxes import running
 from tests.waiting import until
 
 CALLBACK_URL = "http://127.0.0.1:9/wechatpay/callback"

@@ -18,8 +18,8 @@ from couponpress_worker.outbound import checked_backend
 from couponpress_worker.outbound.checked_backend import RefusedAddressError
 from couponpress_worker.outbound.client import client
 from couponpress_worker.runtime.redis_server import free_port
-from couponpress_worker.sandbox.process import running
 from tests.connect_proxy import ConnectProxy
+from tests.sandboxes import running
 from tests.shop import shop
 
 

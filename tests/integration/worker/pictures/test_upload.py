@@ -27,12 +27,12 @@ from couponpress_worker.pictures.upload import upload_pictures
 from couponpress_worker.pictures.uploader import PictureUploader
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.credentials import MCHID
-from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Settings
 from couponpress_worker.wechatpay.account import PARTNER
 from tests import processes
 from tests.builders import png
 from tests.connect_proxy import ConnectProxy
+from tests.sandboxes import running
 from tests.shop import shop
 
 KEYS = Keys(MCHID)

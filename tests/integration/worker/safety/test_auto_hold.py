@@ -7,12 +7,12 @@ import pytest
 
 from couponpress.setting_names import ENV_PREFIX
 from couponpress_worker.runtime.redis_server import free_port
-from couponpress_worker.sandbox.process import running
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.client import WeChatPay
 from couponpress_worker.wechatpay.judgement import Accepted, Completed, Processing, Retry, judge, judge_query
 from couponpress_worker.wechatpay.signing import Signer, Verifier
 from tests.builders import cut_out_body
+from tests.sandboxes import running
 
 ANSWER_SECONDS = 0.5
 

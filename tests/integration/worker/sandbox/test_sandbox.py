@@ -21,13 +21,13 @@ from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.options import SandboxOptions
-from couponpress_worker.sandbox.process import running
 from couponpress_worker.sandbox.routes import ECHO_PATH, SUBMIT_PATH
 from couponpress_worker.sandbox.serve import run
 from couponpress_worker.sandbox.window import SlidingWindow
 from couponpress_worker.settings import Secrets, Settings
 from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.signing import Signer, Verifier, new_nonce, unseal
+from tests.sandboxes import running
 
 BODY = {
     "brand_id": "120344",
