@@ -648,7 +648,8 @@ def test_the_status_tells_an_outage_of_the_platform(couponpress, redis_url):
 
     asyncio.run(tell("HTTP_503: down"))
     ran = couponpress("status")
-    assert re.search(r"the platform seems to be down since \d\d:\d\d:\d\d \(HTTP_503: down\): only probes", ran.out)
+    moment = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
+    assert re.search(rf"the platform seems to be down since {moment} \(HTTP_503: down\): only probes", ran.out)
     with redis.Redis.from_url(redis_url) as client:
         assert 0 < client.pttl(KEYS.outage) <= 5000
         client.delete(KEYS.outage)

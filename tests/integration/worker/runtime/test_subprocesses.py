@@ -8,6 +8,7 @@ import pytest
 from couponpress_worker.errors import ServiceError
 from couponpress_worker.runtime.subprocesses import Services
 from couponpress_worker.up.services import LabelledServices
+from tests import processes
 
 
 def test_a_second_ctrl_c_leaves_no_process_behind(tmp_path, monkeypatch):
@@ -23,7 +24,8 @@ def test_a_second_ctrl_c_leaves_no_process_behind(tmp_path, monkeypatch):
     assert [subprocess.Popen.wait(one, 20) < 0 for one in started] == [True, True]
 
 
-def test_a_service_that_ends_at_once_is_told_with_its_own_lines(tmp_path):
+def test_a_service_that_ends_at_once_is_told_with_its_own_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(Services, "launch", staticmethod(processes.start))
     for services in (Services(tmp_path), LabelledServices(tmp_path, lambda _: None)):
         services.start("callback", "--port", "80000", env={})
         with pytest.raises(ServiceError, match=re.escape("the callback ended with exit code 2; the end of ")) as told:
