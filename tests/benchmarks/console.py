@@ -177,8 +177,10 @@ class Site:
             "    context = browser.new_context()\n"
             "    context.add_cookies([{'name': name, 'value': value, 'url': url}])\n"
             "    page = context.new_page()\n"
+            "    page.set_default_timeout(100_000)\n"
             "    page.goto(url)\n"
-            "    look = 'performance.getEntriesByName(\"first-contentful-paint\")[0].startTime'\n"
+            "    look = 'performance.getEntriesByName(\"first-contentful-paint\")[0]?.startTime'\n"
+            "    page.wait_for_function(look)\n"  # it is told some time after the page is loaded
             "    print(page.evaluate(look))\n"
         )
         name, _, value = self._cookie.partition("=")
