@@ -111,6 +111,8 @@ def _pace(one: Stage, workers: list[int]) -> Pace:
     began, accepted, used = time.monotonic(), one.sandbox.statistics()["accepted"], cpu_seconds(workers)
     time.sleep(SECONDS)
     specs = one.sandbox.statistics()["accepted"] - accepted
+    if not specs:
+        raise RuntimeError(f"the fleet sent nothing for {SECONDS:g} s: other work takes the cores")
     return Pace(specs / (time.monotonic() - began), (cpu_seconds(workers) - used) / specs)
 
 
