@@ -228,6 +228,37 @@ def hints(client, queue):
     return client.lrange(queue, 0, -1)
 
 
+def ready_chunks(client, lane, keys=KEYS):
+    """The chunks of a lane that are ready to be leased."""
+    stored = client.scan_iter(keys.ready(lane[0] + "*", "*"))
+    return {chunk.decode() for key in stored for chunk in client.zrange(key, 0, -1)}
+
+
+def assert_flows_fit(client, lane, keys=KEYS):
+    """Every chunk that is ready can be leased, and is found from its flow and its run; nothing else is there."""
+    found = {}
+    for key in client.scan_iter(keys.ready(lane[0] + "*", "*")):
+        number, _, flow = key.decode().removeprefix(f"{keys.flows(lane)}:ready:").partition(":")
+        found.setdefault(flow, set()).add(number)
+        for chunk_id in (member.decode() for member in client.zrange(key, 0, -1)):
+            owner, field = client.hmget(keys.chunk(chunk_id), "owner", "flow")
+            assert owner is None, f"{chunk_id} is ready although it is leased"
+            assert client.zscore(keys.open(lane), chunk_id) not in {None, HELD_SCORE}, f"{chunk_id} is not open"
+            assert (run_of(chunk_id), (field or f"run:{number}".encode()).decode()) == (number, flow)
+    runs = {
+        key.decode().removeprefix(keys.flow_runs(lane, "")): {member.decode() for member in client.zrange(key, 0, -1)}
+        for key in client.scan_iter(keys.flow_runs(lane, "*"))
+    }
+    assert runs == found
+    flows, left, resting = (
+        {member.decode() for member in client.zrange(key, 0, -1)}
+        for key in (keys.flows(lane), keys.flows_left(lane), keys.flows_resting(lane))
+    )
+    assert flows | resting == set(found)
+    assert not flows & (left | resting)
+    assert resting <= left
+
+
 def assert_consistent(client, keys=KEYS):
     """Whatever happened: the counts, the sorted sets and the index say what the chunks say."""
     staged = {chunk.decode() for key in client.scan_iter(keys.staged("*")) for chunk in client.lrange(key, 0, -1)}
@@ -256,7 +287,12 @@ def assert_consistent(client, keys=KEYS):
         leased = client.hget(keys.chunk(chunk_id), "owner") is not None
         assert is_open or "w" not in letters, f"{chunk_id} waits, but is not open"
         assert not is_open or "w" in letters or leased, f"{chunk_id} is open for nothing"
+        if is_open and not leased:
+            told = client.zscore(keys.open(lane_of(chunk_id)), chunk_id), client.hget(keys.chunk(chunk_id), "lost")
+            is_ready = chunk_id in ready_chunks(client, lane_of(chunk_id), keys)
+            assert is_ready or told[0] == HELD_SCORE or told[1], f"{chunk_id} is not ready"
     for lane in LANES:
+        assert_flows_fit(client, lane, keys)
         waiting = {chunk_id for chunk_id in waits if lane_of(chunk_id) == lane}
         assert {member.decode() for member in client.zrange(keys.waiting_since(lane), 0, -1)} == waiting, lane
     tally = {field.decode(): int(count) for field, count in client.hgetall(keys.counts).items() if int(count)}

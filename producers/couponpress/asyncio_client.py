@@ -26,13 +26,13 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from couponpress.client import AnySpec, Client, Receipt
+from couponpress.client import AnySpec, Client, Receipt, brand_of
 from couponpress.errors import CouponpressError
 from couponpress.keys import Lane
 from couponpress.ledger.attribution import Actor
 from couponpress.ledger.audit import AuditEntry
+from couponpress.ledger.batches import batches, is_batch
 from couponpress.ledger.chosen import BulkAct, Chosen
-from couponpress.ledger.chunks import CHUNK_SIZE
 from couponpress.ledger.enqueueing import EnqueuedSpec
 from couponpress.ledger.lookup import SpecHistory
 from couponpress.ledger.progress import Hold
@@ -204,14 +204,14 @@ class AsyncClient:
         if isinstance(specs, AsyncIterable):
             async for spec in specs:
                 piece.append(spec)
-                if len(piece) == CHUNK_SIZE:
+                if is_batch(piece, brand_of):
                     yield piece
                     piece = []
             if piece:
                 yield piece
             return
-        rest = await self._threads.do(partial(iter, specs))
-        while piece := await self._threads.do(lambda: list(islice(rest, CHUNK_SIZE))):
+        batch = await self._threads.do(partial(batches, specs, brand_of))
+        while piece := await self._threads.do(lambda: next(batch, list[AnySpec]())):
             yield piece
 
     async def run(self, name: str) -> RunStatus:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice, repeat
+from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
@@ -34,9 +35,10 @@ from couponpress.keys import Keys, Lane
 from couponpress.language import gettext, quoted
 from couponpress.ledger.attribution import Actor, Attribution, checked_why, this_user
 from couponpress.ledger.audit import Act, ActName, AuditEntry, AuditLog
+from couponpress.ledger.batches import batches, by_brand
 from couponpress.ledger.cancel import CancellingLedger
 from couponpress.ledger.chosen import BulkAct, ChoosingLedger, Chosen, check_ends
-from couponpress.ledger.chunks import CHUNK_SIZE, Identified, identified_in
+from couponpress.ledger.chunks import CHUNK_SIZE, Identified, brand_in, identified_in
 from couponpress.ledger.dead_letters import DeadLetterChunk, DeadLetterLedger, DeadLetterMessage
 from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, UploadLedger
 from couponpress.ledger.follow import Follower
@@ -215,7 +217,7 @@ class Client:
                     self.upload(run=run, lane=lane, hook=hook, on_wait=on_wait) as add,
                     ConsumerThread(store) as stored,
                 ):
-                    for piece in _pieces(_serialized(specs)):
+                    for piece in batches(_serialized(specs), brand_of):
                         stored.put(piece)
                         seen += len(piece)
                         if on_progress is not None:
@@ -256,15 +258,18 @@ class Client:
         with self._asking():
             enqueued: list[EnqueuedSpec] = []
             each = iter(traces or repeat(traceparent()))
-            for chunk in _chunks(specs, _checked_name(run)):
-                traced = [one._replace(trace=trace) if trace else one for one, trace in zip(chunk, each, strict=False)]
-                store = partial(self._uploads.enqueue_each, specs=traced)
-                number, (chunk_ids, of_chunk) = self._in_run(run, lane, self._hook(None), store)
-                if chunk_ids:
-                    self._hints.announce(chunk_ids)
-                else:
-                    self._uploads.drop_if_empty(number)
-                enqueued += of_chunk
+            for piece in _pieces(map(identified_in(_checked_name(run)), _serialized(specs))):
+                traced = [one._replace(trace=trace) if trace else one for one, trace in zip(piece, each, strict=False)]
+                told: list[tuple[bytes, EnqueuedSpec]] = []
+                for chunk in by_brand(traced):
+                    store = partial(self._uploads.enqueue_each, specs=chunk)
+                    number, (chunk_ids, of_chunk) = self._in_run(run, lane, self._hook(None), store)
+                    if chunk_ids:
+                        self._hints.announce(chunk_ids)
+                    else:
+                        self._uploads.drop_if_empty(number)
+                    told += zip((spec.at for spec in chunk), of_chunk, strict=True)
+                enqueued += [one for _, one in sorted(told, key=itemgetter(0))]
             return enqueued
 
     @contextmanager
@@ -274,7 +279,7 @@ class Client:
         """Open an upload for specs that come piece by piece: `with client.upload(run="may") as add: add(specs)`.
 
         All or none: nothing is submitted before the block ends, and an error in it leaves nothing behind. `add` stores
-        specs, a hundred in a chunk, and returns what is stored so far. Arguments as of `enqueue_many`.
+        specs, up to a hundred of a brand in a chunk, and returns what is stored so far. Arguments as of `enqueue_many`.
 
         Raises:
             SpecError, ConflictError, InputError, RedisUnavailableError: as `enqueue`.
@@ -854,8 +859,16 @@ def _checked_name(run: str) -> str:
     return run
 
 
+def brand_of(spec: AnySpec) -> str:
+    """Return the brand of a spec, however it is given; empty if it names none."""
+    if isinstance(spec, SerializedSpec):
+        return brand_in(spec.head) or brand_in(spec.tail)
+    return str(spec.brand_id if isinstance(spec, TaskSpec) else spec.get("brand_id", ""))
+
+
 def _chunks(specs: Iterable[AnySpec], run: str) -> Iterator[list[Identified]]:
-    return _pieces(map(identified_in(run), _serialized(specs)))
+    for batch in batches(map(identified_in(run), _serialized(specs)), lambda spec: spec.row.brand_id):
+        yield from by_brand(batch)
 
 
 def _traced(chunk: list[Identified], trace: str) -> list[Identified]:

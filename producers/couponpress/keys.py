@@ -149,9 +149,10 @@ class Keys:
         Fields: `v` record version, `z` compressed row ids and bodies, `s` a state letter per spec, `t` tries per
         spec (the character n places after "0"), `owner` who leases it, `lost` how many leases ran out in a row and
         `lost_by` who had the last of them, `made` when it was made, `trace` in which traces its specs were enqueued
-        (`ledger.trace_context`), `accepted_ms` when a spec was last accepted, `kept` the scopes of the brand holds that
-        keep all the rest back, with blanks between, `cancelled` once `cancel` met it, `l0`..`l99` since when, ms, a
-        spec is looked for, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message,
+        (`ledger.trace_context`), `flow` its flow when that is a brand, `at` where its specs stood in the batch that was
+        enqueued (`ledger.batches`), `accepted_ms` when a spec was last accepted, `kept` the scopes of the brand holds
+        that keep all the rest back, with blanks between, `cancelled` once `cancel` met it, `l0`..`l99` since when, ms,
+        a spec is looked for, and `0`..`99` how each spec ended: a JSON list of picture URL, code and message,
         and of the Request-ID of the answer that said so, also of one that accepted a spec which is still open.
         """
         return f"{self.prefix}chunk:{chunk_id}"
@@ -170,6 +171,47 @@ class Keys:
         none of its specs waits to be sent.
         """
         return f"{self.prefix}open:{lane}"
+
+    def flows(self, lane: str) -> str:
+        """ZSET: flow -> its tag. The flow with the lowest tag has the next chunk that is leased.
+
+        A flow is the scope of a brand, or of a run for chunks of several brands. Its tag grows with each lease by the
+        specs that wait in the chunk, divided by the flow's weight. A flow is removed when it has no chunk that is
+        ready. The names of what belongs to it begin with this one; `flows.lua` builds them too.
+        """
+        return f"{self.prefix}flows:{lane}"
+
+    def flows_left(self, lane: str) -> str:
+        """ZSET: flow without ready chunks, or at rest -> its last tag; removed when all others are further."""
+        return f"{self.flows(lane)}:left"
+
+    def flows_resting(self, lane: str) -> str:
+        """ZSET: flow with ready chunks that has used up its cap -> when it goes on, ms. Removed then."""
+        return f"{self.flows(lane)}:resting"
+
+    def flow_runs(self, lane: str, flow: str) -> str:
+        """ZSET: run number -> its turn, for the runs that have ready chunks in a flow. Removed with the last one."""
+        return f"{self.flows(lane)}:runs:{flow}"
+
+    def ready(self, number: str, flow: str) -> str:
+        """ZSET: chunk id of a run -> its count, for the chunks of a flow that are open and that nobody has in hand.
+
+        A chunk is removed when it is leased, held or done.
+        """
+        return f"{self.flows(lane_of(number))}:ready:{number}:{flow}"
+
+    @property
+    def shares(self) -> str:
+        """HASH: flow -> its weight, a blank, the most specs a second that it may send (0: no cap). TTL: none.
+
+        The empty flow is there when a flow has a cap.
+        """
+        return f"{self.prefix}shares"
+
+    @property
+    def share_rests(self) -> str:
+        """ZSET: flow with a cap -> until when it has used it up, ms. TTL: none, removed with its cap."""
+        return f"{self.prefix}share-rests"
 
     def suspect(self, owner: str) -> str:
         """STRING: which chunk a process has in hand whose leases were lost several times in a row. TTL: an hour."""

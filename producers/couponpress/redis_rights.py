@@ -90,6 +90,13 @@ NAMES: Final = (
     Name("chunk", both=_WRITES),
     Name("history", both=_WRITES),
     Name("open", both=_WRITES, reads=frozenset({"metrics"})),
+    Name("flows", both=_WRITES),
+    Name("flows_left", both=_WRITES),
+    Name("flows_resting", both=_WRITES),
+    Name("flow_runs", arguments=("*", "*"), both=_WRITES),
+    Name("ready", arguments=("*", "*"), both=_WRITES),
+    Name("shares", both=_FLEET | _ACTS, reads=frozenset({"producer"})),
+    Name("share_rests", both=_FLEET | _ACTS),
     Name("suspect", both=_FLEET),
     Name("dead_letters", both=_WRITES, reads=frozenset({"metrics"})),
     Name("dead_letter_messages", both=_FLEET, reads=_ALL - _FLEET - {"callback"}),
@@ -137,7 +144,8 @@ NAMES: Final = (
 #: Command -> who may give it. The commands of one line belong to the same roles.
 _GIVEN: Final = (
     ("ping info time multi exec discard client|setinfo acl|whoami select exists hget hgetall hmget hlen", _ALL),
-    ("get xlen xrange xrevrange zcard zcount zdiff zrange zrevrange", _ALL - {"callback"}),
+    ("zcard zrange", _ALL),
+    ("get xlen xrange xrevrange zcount zdiff zrevrange", _ALL - {"callback"}),
     ("evalsha script|load script|exists set expire hset hdel hincrby zadd zrem zremrangebyscore zscore", _WRITES),
     ("lrange ltrim rpush", _WRITES),
     ("lindex llen pttl smembers ttl zrangebyscore", _WRITES - {"callback"}),

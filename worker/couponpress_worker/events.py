@@ -142,7 +142,8 @@ class ChunkLeft(Event):
 
     Attributes:
         chunk_id: which one.
-        note: what became of it, in a word or two: closed, handed on, kept back, held, taken, nothing, lease lost.
+        note: what became of it, in a word or two: closed, handed on, kept back, lease lost; of a
+            hint that led to no chunk: held, capped, suspect, dead letter, taken, nothing.
         sent: how many requests were sent for it.
     """
 

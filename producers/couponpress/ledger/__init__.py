@@ -1,6 +1,7 @@
 """The one data model in Redis, for producers and fleet: runs, chunks, leases, outcomes, holds.
 
     chunks          what a chunk holds, packed (pure)
+    batches         groups specs by brand before they become chunks (pure)
     scripts         reads the Lua files; which errors of Redis pass by themselves
     stored          reads records that a newer version may have stored (pure)
 

@@ -37,6 +37,7 @@ _ZLIB_LEVEL = 1
 _BRAND_ID = re.compile(rb'"brand_id":"([^"\\\\]*)"')
 
 
+<<<<<<< HEAD
 class BodyIds(msgspec.Struct):
     """The ids in a body; empty where it names none."""
 
@@ -45,6 +46,12 @@ class BodyIds(msgspec.Struct):
 
 
 _read_ids: Final = msgspec.json.Decoder(BodyIds).decode
+=======
+def brand_in(body: bytes) -> str:
+    """Return the brand that a body, or a part of one, names; empty if it names none."""
+    found = _BRAND_ID.search(body)
+    return found[1].decode() if found else ""
+>>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
 
 
 class Row(NamedTuple):
@@ -56,8 +63,7 @@ class Row(NamedTuple):
     @property
     def brand_id(self) -> str:
         """The brand, found in the bytes without reading the rest; empty in a body that holds none."""
-        found = _BRAND_ID.search(self.body)
-        return found[1].decode() if found else ""
+        return brand_in(self.body)
 
     def body_fields(self) -> dict[str, str]:
         """Return the top-level fields of the body."""
@@ -74,11 +80,12 @@ class Row(NamedTuple):
 
 
 class Identified(NamedTuple):
-    """A spec with its ids settled, ready to be stored."""
+    """A spec with its ids settled, ready to be stored; `at` is where it stood in a batch, see `ledger.batches`."""
 
     task_id: str
     row: Row
     trace: str = ""
+    at: bytes = b""
 
     @classmethod
     def of(cls, spec: TaskSpec, run: str) -> Identified:
@@ -93,7 +100,7 @@ def identified_in(run: str) -> Callable[[SerializedSpec], Identified]:
     def identified(written: SerializedSpec) -> Identified:
         row_id, task_id, head, tail = written
         task_id = task_id or task_id_of(str(row_id))
-        return _made(Identified, (task_id, _made(Row, (row_id or task_id, head + task_id.encode() + tail)), ""))
+        return _made(Identified, (task_id, _made(Row, (row_id or task_id, head + task_id.encode() + tail)), "", b""))
 
     return identified
 

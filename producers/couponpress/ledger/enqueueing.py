@@ -18,8 +18,9 @@ from typing import cast
 import redis
 
 from couponpress.errors import ConflictError, DamagedChunkError, InputError
-from couponpress.keys import Keys, Lane, lane_of, run_of, run_scope
+from couponpress.keys import Keys, Lane, brand_scope, lane_of, run_of, run_scope
 from couponpress.language import gettext, quoted
+from couponpress.ledger.batches import positions
 from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
 from couponpress.ledger.lost_records import digests_in_index
 from couponpress.ledger.scripts import ALLOW_OOM, script
@@ -192,10 +193,12 @@ class UploadLedger:
         keys = self._keys
         names = [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
         names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number)), keys.brands(number)]
+        names += [keys.flows(lane_of(number))]
         packed = pack([spec.row for spec in specs])
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
         values += [UPLOAD_LOCK_SECONDS, digests(specs), stored_traces([spec.trace for spec in specs])]
-        values += sorted({spec.row.brand_id for spec in specs})
+        brands = sorted({spec.row.brand_id for spec in specs})
+        values += [brand_scope(brands[0]) if len(brands) == 1 and brands[0] else "", positions(specs), *brands]
         status, *rest = cast(list[object], self._enqueue(names, values))
         if status == 1:
             return cast(bytes, rest[0]).decode(), []
@@ -216,7 +219,8 @@ class UploadLedger:
         while True:
             released = self._seal(
                 [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
-                + [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number))],
+                + [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number))]
+                + [keys.flows(lane_of(number))],
                 [number, SEAL_BATCH, keys.chunk(""), token, UPLOAD_LOCK_SECONDS],
             )
             if released is None:

@@ -92,7 +92,12 @@ def _scope(number: str | None, brand_id: str | None) -> str:
 
 def release_names(keys: Keys) -> list[str]:
     """Return the names of release.lua before the audit log."""
-    return [keys.holds, *(keys.open(lane) for lane in LANES), keys.holds_changed]
+    return [
+        keys.holds,
+        *(keys.open(lane) for lane in LANES),
+        keys.holds_changed,
+        *(keys.flows(lane) for lane in LANES),
+    ]
 
 
 def release_values(keys: Keys, scope: str, only: str) -> list[str | int]:

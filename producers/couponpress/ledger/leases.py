@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from redis.asyncio import Redis
 
 from couponpress.errors import DamagedChunkError
-from couponpress.keys import HELD_SCORE, LANES, Keys, lane_of, run_of, run_scope
+from couponpress.keys import HELD_SCORE, LANES, Keys, Lane, lane_of, run_of, run_scope
 from couponpress.ledger.chunks import Row
 from couponpress.ledger.dead_letters import LOST_LEASES, killed_its_workers
 from couponpress.ledger.fleet_holds import FleetHolds
@@ -26,7 +26,7 @@ LEASE_MS = 30_000
 #: The version of chunk records that this code reads and writes.
 RECORD_VERSION = b"1"
 
-WhyNot = Literal["nothing", "taken", "held", "suspect", "dead letter"]
+WhyNot = Literal["nothing", "taken", "held", "suspect", "dead letter", "capped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,13 @@ class NotLeased:
 
     Attributes:
         why: `nothing` of it waits; it is `taken` by another process; it is `held`, as is its run; it is a `suspect`,
-            and this process has another suspect in hand; it became a `dead letter`.
+            and this process has another suspect in hand; it became a `dead letter`; every brand that has chunks rests,
+            because it is `capped`.
+        seconds: for how long they rest.
     """
 
     why: WhyNot
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +117,50 @@ class LeaseLedger:
         self._abandoned = client.register_script(script("abandoned"))
 
     async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
-        """Lease a chunk, or say why not; an owner is a process, and after a `/` which of its leases."""
+        """Lease a certain chunk, also one that the owner has already, or say why not."""
+        return await self._ask(lane_of(chunk_id), chunk_id, owner)
+
+    async def lease_next(self, lane: Lane, owner: str) -> Leased | NotLeased:
+        """Lease the next chunk of a lane (`flows.lua`), or say why not; an owner is a process, `/` and which lease."""
+        return await self._ask(lane, "", owner)
+
+    async def _ask(self, lane: Lane, wanted: str, owner: str) -> Leased | NotLeased:
         keys = self._keys
-        suspect = keys.suspect(owner.partition("/")[0])
-        scope = run_scope(run_of(chunk_id))
-        told, *rest = cast(
-            list[bytes],
-            await self._lease(
-                [keys.chunk(chunk_id), keys.open(lane_of(chunk_id)), keys.holds, suspect],
-                [chunk_id, owner, self._lease_ms, scope, HELD_SCORE, LOST_LEASES, keys.chunk("")],
-            ),
-        )
+        names = [keys.open(lane), keys.holds, keys.suspect(owner.partition("/")[0])]
+        names += [keys.flows(lane), keys.shares, keys.share_rests]
+        values: list[str | int] = [
+            wanted,
+            owner,
+            self._lease_ms,
+            HELD_SCORE,
+            LOST_LEASES,
+            keys.chunk(""),
+            self._take_up_ms,
+        ]
+        told, *rest = cast(list[Any], await self._lease(names, values))
+        while told == b"more":
+            told, *rest = cast(list[Any], await self._lease(names, values))
+        if told == b"capped":
+            return NotLeased("capped", max(rest[0], 0) / 1000)
         if told == b"damaged":
-            await self._moves.dead_letter(chunk_id, "its record is not whole")
+            await self._moves.dead_letter(rest[0].decode(), "its record is not whole")
             return NotLeased("dead letter")
         if told != b"leased":
             return NotLeased(cast(WhyNot, told.decode()))
-        stored, states, tries, version, made, trace = rest
+        return await self._read(owner, *rest)
+
+    async def _read(
+        self, owner: str, leased: bytes, stored: bytes, states: bytes, tries: bytes, version: bytes, *of_past: bytes
+    ) -> Leased | NotLeased:
+        """Read what was leased; what this process cannot read is given back."""
+        chunk_id, (made, trace) = leased.decode(), of_past
         if version != RECORD_VERSION:  # nobody may touch what he cannot read; a newer worker can
             cure = "upgrade every worker, then `couponpress resume` the run"
             await self._holds.hold(
-                scope, f"chunk {chunk_id} has a record of version {version.decode()!r}", cure, time.time()
+                run_scope(run_of(chunk_id)),
+                f"chunk {chunk_id} has a record of version {version.decode()!r}",
+                cure,
+                time.time(),
             )
             await self.give_back(chunk_id, owner)
             return NotLeased("held")
@@ -161,7 +187,9 @@ class LeaseLedger:
             owner: who leased it.
             kept: positions that were not sent, and the scope of the hold that keeps each of them back.
         """
-        keys = [self._keys.chunk(chunk_id), self._keys.open(lane_of(chunk_id)), self._keys.holds]
+        lane = lane_of(chunk_id)
+        keys = [self._keys.chunk(chunk_id), self._keys.open(lane), self._keys.holds, self._keys.flows(lane)]
+        keys += [self._keys.shares, self._keys.share_rests]
         values: list[str | int] = [chunk_id, owner, self._take_up_ms, HELD_SCORE, compact(dict(kept or {}))]
         told, *waiting = cast(list[Any], await self._give_back(keys, values))
         if told == b"given back":
@@ -176,7 +204,9 @@ class LeaseLedger:
         chunks: list[str] = []
         for lane in LANES:
             values: list[int | str] = [limit, self._keys.chunk(""), self._take_up_ms, LOST_LEASES]
-            publish, condemned = cast(list[list[bytes]], await self._abandoned([self._keys.open(lane)], values))
+            publish, condemned = cast(
+                list[list[bytes]], await self._abandoned([self._keys.open(lane), self._keys.flows(lane)], values)
+            )
             chunks += [chunk_id.decode() for chunk_id in publish]
             for chunk_id in condemned:
                 (lost_by,) = await self._queries.fields(chunk_id.decode(), "lost_by")

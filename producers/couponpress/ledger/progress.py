@@ -14,6 +14,7 @@ import redis
 from couponpress.errors import DamagedChunkError, UnknownRunError
 from couponpress.keys import PARTNER_SCOPE, Keys, lane_of, run_scope
 from couponpress.ledger.attribution import Actor
+from couponpress.ledger.batches import in_order
 from couponpress.ledger.chunks import unpack
 from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus, State
 
@@ -142,13 +143,16 @@ class ReadingLedger:
 
     def outcomes(self, number: str) -> Iterator[Outcome]:
         """Yield every spec of a run in the order in which it was enqueued, ended or not, in constant memory."""
+        yield from in_order(self._outcomes_by_chunk(number))
+
+    def _outcomes_by_chunk(self, number: str) -> Iterator[tuple[bytes, list[Outcome]]]:
         chunks = int(cast(bytes | None, self._client.hget(self._keys.run(number), "chunks")) or 0)
         for first in range(1, chunks + 1, READ_BATCH):
             with self._client.pipeline(transaction=False) as pipeline:
                 for sequence in range(first, min(first + READ_BATCH, chunks + 1)):
                     pipeline.hgetall(self._keys.chunk(f"{number}.{sequence}"))
                 for fields in cast(list[dict[bytes, bytes]], pipeline.execute()):
-                    yield from outcomes_of_chunk(fields)
+                    yield fields.get(b"at", b""), list(outcomes_of_chunk(fields))
 
     def reasons(self, number: str) -> dict[str, int]:
         """Return how many specs of a run ended badly, by `outcome code`, the most frequent first."""

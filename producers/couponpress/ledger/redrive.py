@@ -55,7 +55,7 @@ class RedriveLedger:
         letters = "".join(LETTERS[State(one)] for one in outcomes)
         keys = self._keys
         names = [keys.run(number), keys.reasons(number), keys.open(lane_of(number)), keys.finished, keys.dead_letters]
-        names += [keys.counts, keys.waiting_since(lane_of(number))]
+        names += [keys.counts, keys.waiting_since(lane_of(number)), keys.flows(lane_of(number))]
         chunks = int(cast(bytes | None, self._client.hget(keys.run(number), "chunks")) or 0)
         for first in range(1, chunks + 1, REDRIVE_BATCH):
             ids = [f"{number}.{sequence}" for sequence in range(first, min(first + REDRIVE_BATCH, chunks + 1))]

@@ -18,7 +18,8 @@ def names_of(keys):
     del made["prefix"], made["queues"]
     for name, one in inspect.getmembers(Keys, inspect.isfunction):
         if not name.startswith("_"):
-            made[name] = one(keys, "bulk" if name in {"queue", "open"} else "b1")
+            _, *named = inspect.signature(one).parameters
+            made[name] = one(keys, *("bulk" if parameter == "lane" else "b1" for parameter in named))
     return made
 
 

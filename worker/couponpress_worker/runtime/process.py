@@ -236,7 +236,7 @@ class Process:
         ]
 
     async def _submit_or_pass_on(self, chunk_id: str) -> Summary:
-        """Submit a chunk; a process that stops gives the hint to another one instead.
+        """Submit the next chunk of the hint's lane; a process that stops gives the hint to another one instead.
 
         A right that Redis refuses is told with its cure. Recovery publishes the chunk again.
         """
@@ -246,7 +246,7 @@ class Process:
         except redis.exceptions.NoPermissionError as error:
             self._failures.note("chunk of a hint", error)
             return Summary(chunk_id, "refused")
-        if summary.note == STOPPING:
+        if summary.note in {STOPPING, "capped"}:  # a hint is as good for whatever chunk is next
             with suppress(*REDIS_AWAY):  # the ledger knows what waits
                 await self._publish_again([chunk_id])
         return summary

@@ -49,7 +49,7 @@ class Tally:
         self.unreached += event.kind == "submit" and event.error == "not_sent"
 
     def _note_chunk(self, event: ChunkLeft) -> None:
-        self.held_back += event.note in {"held", "kept back"}
+        self.held_back += event.note in {"held", "kept back", "capped"}
 
 
 class SelfCheck:

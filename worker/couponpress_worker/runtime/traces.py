@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -49,12 +49,15 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from couponpress.ledger.fleet_queries import Place
+from couponpress.ledger.leases import WhyNot
 from couponpress.ledger.trace_context import trace_at
 from couponpress.outcome import State
 from couponpress.transport.web_address import shown_url
 from couponpress_worker.events import Answered, ChunkLeft, ChunkTaken, Ended, Events, Sent
 from couponpress_worker.outbound import client as outbound
 
+#: What becomes of a hint that leads to no chunk.
+_NOT_LEASED = frozenset(get_args(WhyNot))
 #: Links of one chunk's span: the SDK keeps no more.
 MOST_LINKS = 128
 
@@ -141,7 +144,7 @@ class Traces:
         span.end(event.moment_us * 1000)
 
     def _chunk_left(self, event: ChunkLeft) -> None:
-        if event.note == "taken":  # a second hint: somebody has the chunk in hand, perhaps this very process
+        if event.note in _NOT_LEASED:  # a hint without a chunk: somebody may have the one that it names in hand
             return
         if event.chunk_id not in self._taken:
             return

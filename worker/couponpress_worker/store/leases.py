@@ -14,8 +14,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 
-from couponpress.keys import LANES
-from couponpress.ledger.leases import GivenBack, KeptBack, Leased, LeaseLost, NotLeased, Renewed
+from couponpress.keys import LANES, Lane
+from couponpress.ledger.leases import (
+    GivenBack,
+    KeptBack,
+    Leased,
+    LeaseLost,
+    NotLeased,
+    Renewed,
+)
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
@@ -39,26 +46,38 @@ class Leases:
         self._watch = watch
         self._numbers = count(1)
         self._in_hand: dict[str, str] = {}
+        self._asking: set[str] = set()
         self._made_when: dict[str, bytes] = {}
 
     @property
     def in_hand(self) -> int:
         """How many chunks the process has in hand."""
-        return len(self._in_hand)
+        return len(self._in_hand) + len(self._asking)
 
-    async def lease(self, chunk_id: str, owner: str) -> Leased | NotLeased:
-        """Take a chunk in hand, as `LeaseLedger.lease` does, under a name of the lease's own."""
-        if chunk_id in self._in_hand:
-            return NotLeased("taken")
-        name = self._in_hand[chunk_id] = f"{owner}/{next(self._numbers)}"
-        leased: Leased | NotLeased | None = None
+    async def lease_next(self, lane: Lane, owner: str) -> Leased | NotLeased:
+        """Take the next chunk of a lane in hand, as `LeaseLedger.lease_next` does, under a name of the lease's own."""
+        name = f"{owner}/{next(self._numbers)}"
+        asked = count()
+
+        async def ask() -> Leased | NotLeased:
+            # After an answer that was lost there may be a lease already, of which only Redis knows.
+            leased = await self._leased() if next(asked) else {}
+            for chunk_id in (chunk_id for chunk_id, owned_by in leased.items() if owned_by == name):
+                return await self._ledger.leases.lease(chunk_id, name)
+            return await self._ledger.leases.lease_next(lane, name)
+
+        self._asking.add(name)
         try:
-            leased = await self._watch.until_answered(lambda: self._ledger.leases.lease(chunk_id, name))
-        finally:
+            leased = await self._watch.until_answered(ask)
+            if isinstance(leased, Leased) and leased.chunk_id in self._in_hand:
+                # A server that lost its last second gave an id again, and the first chunk is still in hand.
+                await self._watch.until_answered(lambda: self._ledger.leases.give_back(leased.chunk_id, name))
+                return NotLeased("taken")
             if isinstance(leased, Leased):
-                self._made_when[chunk_id] = leased.made
-            else:
-                self._in_hand.pop(chunk_id, None)
+                self._in_hand[leased.chunk_id] = name
+                self._made_when[leased.chunk_id] = leased.made
+        finally:
+            self._asking.remove(name)
         return leased
 
     async def renew(self, chunk_id: str, owner: str) -> Renewed | LeaseLost:
@@ -94,7 +113,8 @@ class Leases:
         """Give back what stands in the process's name and is not in hand; returns the chunks to publish again."""
         chunks = []
         for chunk_id, name in (await self._leased()).items():
-            if name.startswith(f"{owner}/") and self._in_hand.get(chunk_id) != name:
+            in_use = self._in_hand.get(chunk_id) == name or name in self._asking
+            if name.startswith(f"{owner}/") and not in_use:
                 match await self._ledger.leases.give_back(chunk_id, name):
                     case GivenBack(waiting) if waiting:
                         chunks.append(chunk_id)

@@ -17,9 +17,9 @@ from itertools import count
 
 from structlog.contextvars import bound_contextvars
 
-from couponpress.keys import LANES, brand_scope, run_of, run_scope
+from couponpress.keys import LANES, Lane, brand_scope, lane_of, run_of, run_scope
 from couponpress.ledger.fleet_queries import Place
-from couponpress.ledger.leases import GivenBack, KeptBack, LeaseLost, NotLeased, Renewed
+from couponpress.ledger.leases import GivenBack, KeptBack, Leased, LeaseLost, NotLeased, Renewed
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress_worker.events import Answered, ChunkLeft, ChunkTaken, Tell, Unsent, unheard
@@ -54,9 +54,15 @@ log = logging.getLogger(__name__)
 
 #: How many requests of a chunk are signed at a time. None waits longer than `Timings.hand_on` for its slot, and the
 #: platform takes a signature for 300 s.
+<<<<<<< HEAD
 SIGN_AHEAD = 20
 #: The log field of a request's task.
 _TASK_ID = log_field("task_id")
+=======
+SIGN_AHEAD = 10
+#: How often a waiting hint is tried again while every brand in its lane rests.
+CAPPED_LOOK_SECONDS = 0.2
+>>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
 #: The note of a chunk that was not taken in hand because the process stops: its hint is for another one.
 STOPPING = "stopping"
 
@@ -112,26 +118,43 @@ class Submitter:
         """End the signing threads; to be called once no chunk is in hand."""
         self._signers.close()
 
-    async def submit_chunk(self, chunk_id: str) -> Summary:
-        """Submit what waits in a chunk; a hint that came twice or too late finds nothing to do."""
+    async def submit_chunk(self, hint: str) -> Summary:
+        """Submit what waits in the next chunk of a lane; a hint that came twice or too late finds nothing to do.
+
+        Args:
+            hint: the id of a chunk; it tells the lane, not which chunk is next.
+        """
         admitted = await self._outage.admit(self._timings.hand_on)
         if admitted is None:
-            return Summary(chunk_id, STOPPING)
+            return Summary(hint, STOPPING)
         self.in_hand += 1
-        with bound_contextvars(run=await self._run_name(run_of(chunk_id)), chunk=chunk_id):
-            try:
-                summary = await self._submit_admitted(chunk_id)
-            finally:
-                self.in_hand -= 1
-                self._outage.leave(admitted)
-            self._tell(ChunkLeft(chunk_id, summary.note, summary.sent))
-        return summary
+        try:
+            leased, asked_at, returns = await self._lease_next(lane_of(hint))
+            if isinstance(leased, NotLeased):
+                self._tell(ChunkLeft(hint, leased.why))
+                return Summary(hint, leased.why)
+            with bound_contextvars(run=await self._run_name(run_of(leased.chunk_id)), chunk=leased.chunk_id):
+                return await self._submit_leased(leased, asked_at, returns)
+        finally:
+            self.in_hand -= 1
+            self._outage.leave(admitted)
 
-    async def _submit_admitted(self, chunk_id: str) -> Summary:
-        asked_at, returns = time.monotonic(), self._watch.returns
-        leased = await self._leases.lease(chunk_id, self._owner)
-        if isinstance(leased, NotLeased):
-            return Summary(chunk_id, note=leased.why)
+    async def _lease_next(self, lane: Lane) -> tuple[Leased | NotLeased, float, int]:
+        """Lease the next chunk; returns when it was asked for, and how often Redis had come back by then.
+
+        While every brand that has chunks rests because of its cap, it waits for one that goes on, or for another brand.
+        """
+        waits_until = time.monotonic() + self._timings.hand_on
+        while True:
+            asked_at, returns = time.monotonic(), self._watch.returns
+            leased = await self._leases.lease_next(lane, self._owner)
+            capped = isinstance(leased, NotLeased) and leased.why == "capped"
+            if not capped or self._halt.stopping or asked_at > waits_until:
+                return leased, asked_at, returns
+            await asyncio.sleep(CAPPED_LOOK_SECONDS)
+
+    async def _submit_leased(self, leased: Leased, asked_at: float, returns: int) -> Summary:
+        chunk_id = leased.chunk_id
         chunk = ChunkInHand(
             leased, asked_at + self._timings.lease, returns, self._timings.hand_on, rank=next(self._ranks)
         )
@@ -159,6 +182,7 @@ class Submitter:
                 note = "lease lost"
         if rest or isinstance(ended, LeaseLost):  # the hint of a lost chunk may already have been consumed here
             await self._hint_again(chunk_id)
+        self._tell(ChunkLeft(chunk_id, note, chunk.sent))
         return Summary(chunk_id, note, chunk.sent, dict(chunk.judgements), rest)
 
     async def _hint_again(self, chunk_id: str) -> None:

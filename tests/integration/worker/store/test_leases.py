@@ -56,10 +56,10 @@ def on_leases(url, act, *, losing=0):
 
 
 def test_a_lease_whose_answer_was_lost_is_had(redis_url, client):
-    chunk_id = stored(redis_url, 3)
+    stored(redis_url, 3)
 
     async def act(leases, _):
-        return await leases.lease(chunk_id, OWNER), leases.in_hand
+        return await leases.lease_next("bulk", OWNER), leases.in_hand
 
     leased, in_hand = on_leases(redis_url, act, losing=2)
     assert isinstance(leased, Leased)
@@ -70,7 +70,7 @@ def test_a_lease_is_given_back_although_the_answer_was_lost(redis_url, client):
     chunk_id = stored(redis_url, 3)
 
     async def act(leases, _):
-        await leases.lease(chunk_id, OWNER)
+        await leases.lease_next("bulk", OWNER)
         leases._ledger._client.losing = 1
         await leases.give_back(chunk_id, OWNER)
         return leases.in_hand
@@ -83,34 +83,34 @@ def test_a_lease_is_kept_under_its_own_name(redis_url, client):
     chunk_id = stored(redis_url, 3)
 
     async def act(leases, _):
-        await leases.lease(chunk_id, OWNER)
+        await leases.lease_next("bulk", OWNER)
         return await leases.renew(chunk_id, OWNER)
 
     assert on_leases(redis_url, act) == Renewed()
     assert client.zscore(BULK, chunk_id) > now_ms(client) + LEASE_MS / 2
 
 
-def test_a_chunk_in_hand_is_taken_for_the_same_process_too(redis_url, client):
-    chunk_id = stored(redis_url, 3)
+def test_a_chunk_in_hand_is_leased_once(redis_url, client):
+    stored(redis_url, 3)
 
     async def act(leases, _):
-        first, second = await asyncio.gather(leases.lease(chunk_id, OWNER), leases.lease(chunk_id, OWNER))
+        first, second = await asyncio.gather(leases.lease_next("bulk", OWNER), leases.lease_next("bulk", OWNER))
         return first, second, leases.in_hand
 
     first, second, in_hand = on_leases(redis_url, act)
-    assert (isinstance(first, Leased), second, in_hand) == (True, NotLeased("taken"), 1)
+    assert (isinstance(first, Leased), second, in_hand) == (True, NotLeased("nothing"), 1)
 
 
-@pytest.mark.parametrize("told", ["nothing", "taken"])
+@pytest.mark.parametrize("told", ["nothing", "held"])
 def test_what_is_not_leased_is_not_in_hand(redis_url, client, told):
     chunk_id = stored(redis_url, 1)
     if told == "nothing":
         moved(redis_url, chunk_id, Move(0, "reject"))
     else:
-        on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "another"))
+        client.hset(KEYS.holds, "run:b1", "{}")
 
     async def act(leases, _):
-        return await leases.lease(chunk_id, OWNER), leases.in_hand
+        return await leases.lease_next("bulk", OWNER), leases.in_hand
 
     assert on_leases(redis_url, act) == (NotLeased(told), 0)
 
@@ -122,7 +122,7 @@ def test_strays_in_the_name_of_the_process_are_given_back_and_nothing_else(redis
         for chunk_id, owner in ((stray, f"{OWNER}/77"), (finished, f"{OWNER}/78"), (others, f"{OWNER}0/1")):
             await leases._ledger.leases.lease(chunk_id, owner)
         await leases.move({finished: [Move(0, "reject"), Move(1, "reject")]})
-        await leases.lease(in_hand, OWNER)
+        await leases.lease_next("bulk", OWNER)
         return await leases.give_strays_back(OWNER)
 
     assert on_leases(redis_url, act) == [stray]
@@ -150,13 +150,13 @@ def test_strays_are_looked_for_soon_after_redis_was_away(redis_url, client):
 
 
 def test_what_nobody_has_in_hand_is_found_whether_it_was_hinted_or_not(redis_url, client):
-    fresh, handed_on, leased, held = (stored(redis_url, 1, first=first) for first in range(4))
+    leased, fresh, handed_on, held = (stored(redis_url, 1, first=first) for first in range(4))
     urgent = stored(redis_url, 1, first=9, run="june", lane="urgent")
 
     async def act(leases, _):
-        await leases.lease(handed_on, "another")
+        await leases._ledger.leases.lease(handed_on, "another")
         await leases.give_back(handed_on, "another")
-        await leases.lease(leased, OWNER)
+        assert (await leases.lease_next("bulk", OWNER)).chunk_id == leased
         found = await leases.untaken(10)
         return found, await leases.untaken(2)
 
@@ -168,17 +168,31 @@ def test_what_nobody_has_in_hand_is_found_whether_it_was_hinted_or_not(redis_url
     assert first_two == [urgent, fresh]
 
 
+def test_a_chunk_that_has_the_id_of_one_in_hand_is_left_until_that_one_is_done(redis_url, client):
+    chunk_id = stored(redis_url, 3)
+
+    async def act(leases, _):
+        await leases.lease_next("bulk", OWNER)
+        client.flushall()  # the server forgot, and gives the id again
+        assert stored(redis_url, 3, first=7) == chunk_id
+        second = await leases.lease_next("bulk", OWNER)
+        await leases.give_back(chunk_id, OWNER)
+        return second, (await leases.lease_next("bulk", OWNER)).chunk_id
+
+    assert on_leases(redis_url, act) == (NotLeased("taken"), chunk_id)
+
+
 def test_answers_are_not_booked_to_another_chunk_of_the_same_id(redis_url, client):
     chunk_id = stored(redis_url, 3)
 
     async def act(leases, _):
-        leased = await leases.lease(chunk_id, OWNER)
+        leased = await leases.lease_next("bulk", OWNER)
         before = await leases.move({chunk_id: [Move(0, "accept", tries=1)]})
         client.flushall()  # the server forgot, and gives the id again
         assert stored(redis_url, 3, first=7) == chunk_id
         after = await leases.move({chunk_id: [Move(1, "reject", tries=1, code="NO"), Move(2, "accept", tries=1)]})
         rest = await leases.give_back(chunk_id, OWNER)
-        again = await leases.lease(chunk_id, OWNER)
+        again = await leases.lease_next("bulk", OWNER)
         return leased, before, after, rest, again, await leases.move({chunk_id: [Move(1, "accept", tries=1)]})
 
     leased, before, after, rest, again, then = on_leases(redis_url, act)

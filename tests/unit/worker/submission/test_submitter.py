@@ -48,11 +48,11 @@ class LedgerInHand:
         self.held = []
         self.renewed = 0
 
-    async def lease(self, chunk_id, owner):
+    async def lease_next(self, lane, owner):
         if self.lease_reply != "leased":
             return NotLeased(self.lease_reply)
         tries = self.tries if isinstance(self.tries, list) else [self.tries] * len(self.rows)
-        return Leased(chunk_id, self.rows, "w" * len(self.rows), tries)
+        return Leased(CHUNK, self.rows, "w" * len(self.rows), tries)
 
     async def renew(self, chunk_id, owner):
         self.renewed += 1
