@@ -39,6 +39,7 @@ from couponpress.ledger.progress import Hold
 from couponpress.ledger.rate import RateInForce
 from couponpress.ledger.redrive import RedrivenOutcome
 from couponpress.ledger.selection import Selection
+from couponpress.ledger.shares import Share
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.overview.snapshot import Overview
 from couponpress.settings import ProducerSettings
@@ -396,6 +397,19 @@ class AsyncClient:
             RedisUnavailableError: Redis did not answer.
         """
         await self._threads.do(partial(self._client.set_rate, rate, until=until, why=why))
+
+    async def shares(self) -> list[Share]:
+        """Return the shares of brands that were set, as `Client.shares`."""
+        return await self._threads.do(self._client.shares)
+
+    async def set_share(self, share: Share, *, why: str = "") -> None:
+        """Set a brand's share, as `Client.set_share`.
+
+        Raises:
+            InputError: the weight or the cap is out of bounds.
+            RedisUnavailableError: Redis did not answer.
+        """
+        await self._threads.do(partial(self._client.set_share, share, why=why))
 
     async def audit(
         self,

@@ -54,6 +54,7 @@ from couponpress.ledger.redrive import RedriveLedger, RedrivenOutcome
 from couponpress.ledger.request_durations import Histogram, histograms_of
 from couponpress.ledger.selection import Selection
 from couponpress.ledger.send_log import Sent, read_record
+from couponpress.ledger.shares import Share, ShareLedger
 from couponpress.ledger.trace_context import traceparent
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.overview.sharing import SharedOverview
@@ -123,6 +124,7 @@ class Client:
         self._holds = HoldingLedger(self._redis, self._keys, self._audit)
         self._cancelling = CancellingLedger(self._redis, self._keys)
         self._pacing = PacingLedger(self._redis, self._keys, audit=self._audit)
+        self._shares = ShareLedger(self._redis, self._keys, self._audit)
         self._choosing = ChoosingLedger(self._redis, self._keys)
         self._redrives = RedriveLedger(self._redis, self._keys)
         self._dead_letters = DeadLetterLedger(self._redis, self._keys)
@@ -770,6 +772,23 @@ class Client:
         """
         with self._asking():
             self._pacing.set_rate(rate, until=None if rate is None else self._end(until), by=self._by(why))
+
+    def shares(self) -> list[Share]:
+        """Return the shares of brands that were set; every other brand has weight 1 and no cap."""
+        with self._asking():
+            return self._shares.shares()
+
+    def set_share(self, share: Share, *, why: str = "") -> None:
+        """Set how much of a lane a brand has while others wait, and how fast it may go; `Share(brand)` takes it back.
+
+        It is in force from the next chunk on, for every worker, across restarts.
+
+        Raises:
+            InputError: the weight or the cap is out of bounds.
+            RedisUnavailableError: Redis did not answer.
+        """
+        with self._asking():
+            self._shares.set_share(share, self._by(why))
 
     def note(self, act: ActName, *, run: str = "", detail: str = "", why: str = "", result: str = "done") -> None:
         """Add an act to the audit log that was done by other means than this client's.

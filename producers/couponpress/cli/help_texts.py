@@ -59,6 +59,15 @@ COMMANDS: Final = (
         "below it, and climbs back when it is lifted."
     ),
     gettext_noop(
+        "Show the shares of brands, or set one: at once, for all workers, without a restart.\n"
+        "\n"
+        "Brands that wait in the same lane take turns, so that one with ten rows does not wait for one with a "
+        "million. Of\n"
+        "two brands, one with --weight 3 sends three specs for each one of the other. A brand with --per-second "
+        "rests when\n"
+        "it has sent as much, and the others go on. A share that is set replaces the brand's share before."
+    ),
+    gettext_noop(
         "Show the whole fleet live: rate, limits, lanes, workers, runs, and what the fleet is bound by.\n"
         "\n"
         "Keys: p pauses everything, r resumes, l changes the limit, q quits; each act is confirmed first. "

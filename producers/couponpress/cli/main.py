@@ -34,6 +34,7 @@ PLACES = {
     "redrive": "couponpress.cli.control:redrive",
     "dead-letters": "couponpress.cli.dead_letters:dead_letters",
     "limit": "couponpress.cli.rate:limit",
+    "share": "couponpress.cli.share:share",
     "audit": "couponpress.cli.audit:audit",
     "catalog": "couponpress.cli.catalog:app",
     "schedule": "couponpress.nightly.commands:app",

@@ -20,6 +20,7 @@
     selection       a filter of specs (pure)
     chosen          specs that a filter chose: paused, resumed, cancelled or sent again in bounded steps
     rate            a person's acts on the rate of the fleet
+    shares          how much of a lane each brand has
     send_log        when each request was sent, as proof
     request_durations  how long calls of the platform took
 

@@ -24,7 +24,7 @@ READ_BATCH = 500
 
 ActName = Literal[
     "pause", "resume", "cancel", "redrive", "limit", "hook", "delete-dead-letters", "schedule-start", "schedule-skip",
-    "stop", "denied",
+    "stop", "share", "denied",
 ]  # fmt: skip
 
 

@@ -94,6 +94,7 @@ def act_names() -> dict[str, str]:
         "cancel": gettext("cancel"),
         "redrive": gettext("send again"),
         "limit": gettext("change the limit"),
+        "share": gettext("set a brand's share"),
         "hook": gettext("set a hook"),
         "delete-dead-letters": gettext("delete dead letters"),
         "schedule-start": gettext("start a schedule"),
