@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     )
     from couponpress.ledger.attribution import Actor
     from couponpress.ledger.selection import Selection
+    from couponpress.ledger.shares import Share
     from couponpress.outcome import Outcome, RunStatus, State
     from couponpress.settings import ProducerSettings
     from couponpress.spec import CombineImage, CutOut, DiscountCoupon, ExchangeCoupon, NormalCoupon, TaskSpec
@@ -100,6 +101,7 @@ __all__ = [
     "RunStatus",
     "Selection",
     "SettingsError",
+    "Share",
     "SpecError",
     "State",
     "TaskSpec",
@@ -131,6 +133,7 @@ _HOMES = {
     "RunStatus": "outcome",
     "Selection": "ledger.selection",
     "SettingsError": "errors",
+    "Share": "ledger.shares",
     "SpecError": "errors",
     "State": "outcome",
     "TaskSpec": "spec",
