@@ -134,6 +134,12 @@ class Settings(ProducerSettings):
     celery_results: bool = Field(
         False, description="Keep what each chunk's task did in Celery's result backend, for an hour."
     )
+    urgent_share: float = Field(
+        0.9,
+        ge=0.5,
+        le=1,
+        description="The most of the slots that urgent specs get while bulk ones wait; 1: bulk waits for all urgent.",
+    )
     lateness_ms: int = Field(
         20,
         ge=2,

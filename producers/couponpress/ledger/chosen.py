@@ -180,11 +180,7 @@ class ChoosingLedger:
                 number = run_of(chunk_id)
                 names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(number))]
                 names += [keys.finished, keys.dead_letters, keys.counts, keys.waiting_since(lane_of(number))]
-<<<<<<< HEAD
-                names.append(keys.history(chunk_id))
-=======
-                names += [keys.flows(lane_of(number))]
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
+                names += [keys.history(chunk_id), keys.flows(lane_of(number))]
                 places = f" {' '.join(map(str, chosen.places[chunk_id]))} "
                 values = [chunk_id, number, letters, chosen.selection.code or "", CANCELLED_WORDS[0], places]
                 self._redrive(names, values, client=pipeline)

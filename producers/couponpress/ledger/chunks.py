@@ -37,7 +37,12 @@ _ZLIB_LEVEL = 1
 _BRAND_ID = re.compile(rb'"brand_id":"([^"\\\\]*)"')
 
 
-<<<<<<< HEAD
+def brand_in(body: bytes) -> str:
+    """Return the brand that a body, or a part of one, names; empty if it names none."""
+    found = _BRAND_ID.search(body)
+    return found[1].decode() if found else ""
+
+
 class BodyIds(msgspec.Struct):
     """The ids in a body; empty where it names none."""
 
@@ -46,12 +51,6 @@ class BodyIds(msgspec.Struct):
 
 
 _read_ids: Final = msgspec.json.Decoder(BodyIds).decode
-=======
-def brand_in(body: bytes) -> str:
-    """Return the brand that a body, or a part of one, names; empty if it names none."""
-    found = _BRAND_ID.search(body)
-    return found[1].decode() if found else ""
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
 
 
 class Row(NamedTuple):

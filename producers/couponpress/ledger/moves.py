@@ -219,11 +219,7 @@ def transitions_call(
     names = [keys.chunk(chunk_id), keys.run(number), keys.reasons(number), keys.open(lane_of(chunk_id))]
     names += [keys.awaiting, keys.retries, keys.looks, keys.finished]
     names += [keys.counts, keys.waiting_since(lane_of(chunk_id)), keys.reasons_seen(number), keys.totals]
-<<<<<<< HEAD
-    names += [keys.history(chunk_id), keys.pauses]
-=======
-    names += [keys.flows(lane_of(chunk_id))]
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
+    names += [keys.history(chunk_id), keys.pauses, keys.flows(lane_of(chunk_id))]
     moves = compact([step.wire() for step in steps])
     return names, [
         chunk_id,

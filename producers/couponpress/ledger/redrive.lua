@@ -1,27 +1,17 @@
 -- Let ended specs of one chunk be sent again, those with the given states and code. Their tries start at 0 again.
 -- Specs that succeeded or are open stay as they are. A dead-letter chunk is tried again.
-<<<<<<< HEAD
 -- Needs note_event.lua
--- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
--- KEYS[6] dead-letter chunks   KEYS[7] counts of all runs   KEYS[8] waiting since, of the lane
--- KEYS[9] history of the chunk's specs
-=======
 -- Needs flows.lua
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] finished runs
 -- KEYS[6] dead-letter chunks   KEYS[7] counts of all runs   KEYS[8] waiting since, of the lane
--- KEYS[9] flows of the lane
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
+-- KEYS[9] history of the chunk's specs   KEYS[10] flows of the lane
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] state letters, of frxc   ARGV[4] code, or '' for every one
 -- ARGV[5] the code that is shown for cancelled specs without a code
 -- ARGV[6] only these positions, each with a blank before and after it, or '' for all
 -- Returns how many specs go again, and 1 when the chunk must be published.
 local WORDS = {f = 'failed', r = 'rejected', x = 'expired', c = 'cancelled'}
 
-<<<<<<< HEAD
-local states, tries, owner, made = unpack(redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'made'))
-=======
-local states, tries, owner, flow_field = unpack(redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'flow'))
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
+local states, tries, owner, made, flow_field = unpack(redis.call('HMGET', KEYS[1], 's', 't', 'owner', 'made', 'flow'))
 if not states then return {0, 0} end
 tries = (tries or '') .. string.rep('0', #states - #(tries or ''))
 local states_after, tries_after, again, counts, reasons = {}, {}, {}, {}, {}
@@ -73,5 +63,5 @@ redis.call('ZREM', KEYS[5], ARGV[2])
 if owner then return {#again, 0} end -- the worker that has the chunk publishes it again when it gives it back
 redis.call('ZADD', KEYS[4], 0, ARGV[1])
 local flow = flow_of(ARGV[1], flow_field)
-make_ready(KEYS[9], flow, ARGV[2], {ARGV[1]})
+make_ready(KEYS[10], flow, ARGV[2], {ARGV[1]})
 return {#again, 1}

@@ -55,14 +55,15 @@ class RedriveLedger:
         letters = "".join(LETTERS[State(one)] for one in outcomes)
         keys = self._keys
         names = [keys.run(number), keys.reasons(number), keys.open(lane_of(number)), keys.finished, keys.dead_letters]
-        names += [keys.counts, keys.waiting_since(lane_of(number)), keys.flows(lane_of(number))]
+        names += [keys.counts, keys.waiting_since(lane_of(number))]
         chunks = int(cast(bytes | None, self._client.hget(keys.run(number), "chunks")) or 0)
         for first in range(1, chunks + 1, REDRIVE_BATCH):
             ids = [f"{number}.{sequence}" for sequence in range(first, min(first + REDRIVE_BATCH, chunks + 1))]
             with self._client.pipeline(transaction=False) as pipeline:
                 for chunk_id in ids:
                     values = [chunk_id, number, letters, code or "", CANCELLED_WORDS[0], ""]
-                    self._redrive([keys.chunk(chunk_id), *names, keys.history(chunk_id)], values, client=pipeline)
+                    of_chunk = [keys.history(chunk_id), keys.flows(lane_of(number))]
+                    self._redrive([keys.chunk(chunk_id), *names, *of_chunk], values, client=pipeline)
                 replies = cast(list[tuple[int, int]], pipeline.execute())
             to_publish = [chunk_id for chunk_id, (_, publish) in zip(ids, replies, strict=True) if publish]
             yield sum(specs for specs, _ in replies), to_publish

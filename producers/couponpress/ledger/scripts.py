@@ -27,11 +27,7 @@ PASSING_REFUSALS: Final = ("MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "UNBLOCKED 
 #: The first line of a script that a full server also runs, because it frees memory. Redis 7 and later.
 ALLOW_OOM: Final = "#!lua flags=allow-oom\n"
 #: What other scripts begin with that name them.
-<<<<<<< HEAD
-SHARED: Final = ("in_force", "note_act", "note_event")
-=======
-SHARED: Final = ("in_force", "note_act", "flows")
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
+SHARED: Final = ("in_force", "note_act", "note_event", "flows")
 _NEEDS = re.compile(rf"^-- Needs ({'|'.join(SHARED)})\.lua$", re.MULTILINE)
 
 

@@ -1,20 +1,12 @@
 -- Move specs of one chunk from state to state. Only this script and redrive.lua change a spec's state.
-<<<<<<< HEAD
 -- A move that MOVES does not allow changes nothing, so every call may be repeated. What was made is noted in the history
 -- of the chunk's specs.
 -- Needs note_event.lua
--- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
--- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs   KEYS[9] counts of all runs   KEYS[10] waiting since, of the
--- lane   KEYS[11] when the run's reasons were seen   KEYS[12] totals   KEYS[13] history of the chunk's specs
--- KEYS[14] ends of pauses
-=======
--- A move that MOVES does not allow changes nothing, so every call may be repeated.
 -- Needs flows.lua
 -- KEYS[1] chunk   KEYS[2] run   KEYS[3] reasons   KEYS[4] open chunks of the lane   KEYS[5] awaiting
 -- KEYS[6] retries   KEYS[7] looks   KEYS[8] finished runs   KEYS[9] counts of all runs   KEYS[10] waiting since, of the
--- lane   KEYS[11] when the run's reasons were seen   KEYS[12] totals
--- KEYS[13] flows of the lane
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
+-- lane   KEYS[11] when the run's reasons were seen   KEYS[12] totals   KEYS[13] history of the chunk's specs
+-- KEYS[14] ends of pauses   KEYS[15] flows of the lane
 -- ARGV[1] chunk id   ARGV[2] run number   ARGV[3] ms within which released specs are to be taken up
 -- ARGV[4] JSON list of moves: [position, move, tries spent, delay in ms, code, record, tries that must have been spent
 -- before or -1, id of the answer or callback that said so]. Of `pause`, the delay is the moment when it ends, or 0
@@ -164,10 +156,10 @@ if not chunk[3] then -- without a lease nobody else opens or closes the chunk
   local flow = flow_of(ARGV[1], chunk[7])
   if not string.find(states, 'w', 1, true) then
     redis.call('ZREM', KEYS[4], ARGV[1])
-    make_unready(KEYS[13], flow, ARGV[2], ARGV[1])
+    make_unready(KEYS[15], flow, ARGV[2], ARGV[1])
   elseif (counts['w'] or 0) > 0 then
     redis.call('ZADD', KEYS[4], now_ms + ARGV[3], ARGV[1])
-    make_ready(KEYS[13], flow, ARGV[2], {ARGV[1]})
+    make_ready(KEYS[15], flow, ARGV[2], {ARGV[1]})
   end
 end
 local run = redis.call('HMGET', KEYS[2], 'waiting', 'retrying', 'looking', 'paused', 'accepted', 'canary')

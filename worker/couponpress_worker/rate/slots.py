@@ -1,4 +1,4 @@
-"""Hands the fleet's slots to the callers within one process: urgent first, then by rank.
+"""Hands the fleet's slots to the callers within one process: urgent first, up to its share, then by rank.
 
 Asks the bucket again in time, and drops a slot that is too late to be used. For one event loop; clocks are monotonic
 seconds.
@@ -120,10 +120,12 @@ class Slots:
         lateness_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         pace: Pace | None = None,
+        urgent_share: float = 1.0,
     ) -> None:
         """Take `acquire(wanted, urgent)`, as `AsyncTokenBucket` has it, and the lateness budget J of its bucket.
 
         With a `pace` every answer of the far end is told to it; without one a throttled answer rests this process.
+        While urgent and bulk requests wait, the urgent ones have at most `urgent_share` of the slots.
         """
         self.granted = 0
         self.given_up = 0
@@ -134,6 +136,9 @@ class Slots:
         self._pace = pace
         self._urgent: list[_Waiter] = []
         self._bulk: list[_Waiter] = []
+        self._bulk_share = (1.0 - urgent_share) / urgent_share
+        self._bulk_due = 0.0
+        """How many slots bulk requests have still to get for those that urgent ones got while both waited."""
         self._numbers = count()
         self._spare: deque[Slot] = deque()
         self._sleepers: list[_Sleeper] = []
@@ -269,6 +274,7 @@ class Slots:
         """Ask the bucket as long as somebody waits."""
         while (queue := self._next_queue()) is not None:
             self._hurry.clear()
+            queue = self._urgent or queue  # what is granted may be due to bulk requests all the same
             urgent = queue is self._urgent
             enough = 0.0 if urgent else self._last_moment - LEAD_SECONDS
             if (rest := max(self._paused_until, enough) - self._clock()) > 0:
@@ -320,7 +326,9 @@ class Slots:
         now = self._clock()
         while now >= self._paused_until and self._spare and (queue := self._next_queue()) is not None:
             usable: list[Slot] = []
-            while self._spare and len(usable) < queue[0].wanted:
+            urgent = queue is self._urgent
+            most = queue[0].wanted if urgent or not self._urgent else min(queue[0].wanted, int(self._bulk_due))
+            while self._spare and len(usable) < most:
                 slot = self._spare.popleft()
                 if now <= slot.latest:
                     usable.append(slot)
@@ -328,6 +336,7 @@ class Slots:
                     self.given_up += 1
             if usable:
                 heappop(queue).slots.set_result(usable)
+                self._note_shares(len(usable), urgent=urgent)
         if now >= self._paused_until:
             self._pass_on(now)
 
@@ -345,6 +354,7 @@ class Slots:
             for sleeper in nearest:
                 sleeper.woken.set_result(PASSED_ON)
             heappop(self._urgent).slots.set_result([sleeper.slot for sleeper in nearest])
+            self._bulk_due += len(nearest) * self._bulk_share
 
     def _put_back(self, slot: Slot) -> None:
         """Give a slot whose owner was cancelled to the next one."""
@@ -359,9 +369,15 @@ class Slots:
         for queue in (self._urgent, self._bulk):
             while queue and queue[0].slots.done():
                 heappop(queue)
-            if queue:
-                return queue
-        return None
+        if self._urgent and self._bulk:
+            return self._bulk if self._bulk_due >= 1 else self._urgent
+        return self._urgent or self._bulk or None
+
+    def _note_shares(self, slots: int, *, urgent: bool) -> None:
+        if not urgent:
+            self._bulk_due = max(self._bulk_due - slots, 0.0)
+        elif self._bulk:
+            self._bulk_due += slots * self._bulk_share
 
     def _pump_ended(self, pump: asyncio.Task[None]) -> None:
         """Hand an error that nobody foresaw to those who wait, instead of letting them wait for ever."""

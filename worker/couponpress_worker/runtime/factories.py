@@ -118,7 +118,7 @@ def paced(
     lateness_seconds = settings.lateness_ms / 1000
     pace = Pace(client, Bucket(keys.bucket(name), parse(rate), lateness_seconds), keys.pace(name))
     acquire = pace.acquire if patient is None else patient(pace.acquire)
-    return pace, Slots(acquire, lateness_seconds=lateness_seconds, pace=pace)
+    return pace, Slots(acquire, lateness_seconds=lateness_seconds, pace=pace, urgent_share=settings.urgent_share)
 
 
 def traces_of(settings: Settings, role: str, events: Events) -> Callable[[], None]:

@@ -54,15 +54,11 @@ log = logging.getLogger(__name__)
 
 #: How many requests of a chunk are signed at a time. None waits longer than `Timings.hand_on` for its slot, and the
 #: platform takes a signature for 300 s.
-<<<<<<< HEAD
 SIGN_AHEAD = 20
 #: The log field of a request's task.
 _TASK_ID = log_field("task_id")
-=======
-SIGN_AHEAD = 10
 #: How often a waiting hint is tried again while every brand in its lane rests.
 CAPPED_LOOK_SECONDS = 0.2
->>>>>>> af8f5fa (The chunks of a lane are leased by brand, in turn: a brand with ten rows no longer waits behind one with a million)
 #: The note of a chunk that was not taken in hand because the process stops: its hint is for another one.
 STOPPING = "stopping"
 

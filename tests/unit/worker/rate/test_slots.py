@@ -111,6 +111,45 @@ def test_urgent_goes_first_then_whoever_came_first():
     run(scenario)
 
 
+def lanes_served(share, count, urgent, bulk):
+    """The lanes of the first `count` slots in their order, u or b, while so many of each lane wait all the time."""
+    served, free_us = [], [0]
+
+    async def scenario(loop):
+        async def acquire(wanted, urgent):
+            await asyncio.sleep(0.002)
+            now_us = round(loop.time() * 1e6)
+            first_us = max(free_us[0], now_us + 5_000)
+            ahead = (now_us + (200_000 if urgent else 100_000) - first_us) // 2041
+            if ahead < 1:
+                return Wait(0.02)
+            given = min(wanted, ahead)
+            free_us[0] = first_us + given * 2041
+            return Grant(now_us, first_us - now_us, 2041, given)
+
+        slots = slots_on(loop, acquire, urgent_share=share)
+
+        async def wants(lane):
+            while len(served) < count:
+                served.extend(lane for _ in await slots.take_some(3, urgent=lane == "u"))
+
+        await asyncio.gather(*(wants(lane) for lane in "u" * urgent + "b" * bulk))
+
+    run(scenario)
+    return served[:count]
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.9, 20), (0.5, 100), (1.0, 0)])
+def test_urgent_has_at_most_its_share_while_bulk_waits_too(share, expected):
+    served = lanes_served(share, 200, 4, 4)
+    assert abs(served.count("b") - expected) <= 4
+
+
+def test_the_share_of_urgent_counts_only_while_both_wait():
+    assert lanes_served(0.5, 50, 2, 0) == ["u"] * 50
+    assert lanes_served(0.5, 50, 0, 2) == ["b"] * 50
+
+
 def test_several_are_taken_at_once_and_the_lowest_rank_goes_first():
     async def scenario(loop):
         script = Script(loop, grant(5), grant(4))
