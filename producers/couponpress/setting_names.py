@@ -56,6 +56,7 @@ SETTING_NAMES = frozenset(
         "TRACES",
         "TZ",
         "UPLOAD_RATE",
+        "URGENT_SHARE",
         "WECHATPAY_MORE_KEYS_DIR",
         "WECHATPAY_PUBLIC_KEY_FILE",
         "WECHATPAY_PUBLIC_KEY_ID",

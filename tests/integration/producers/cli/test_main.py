@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import openpyxl
@@ -44,7 +45,7 @@ from tests.shop import shop
 from tests.waiting import soon
 
 PRODUCERS_COMMANDS = ["submit", "status", "top", "watch", "show", "results", "pause", "resume", "cancel", "redrive"]
-PRODUCERS_COMMANDS += ["limit", "dead-letters", "audit", "schedule", "gateway", "metrics", "notify"]
+PRODUCERS_COMMANDS += ["limit", "share", "dead-letters", "audit", "schedule", "gateway", "metrics", "notify"]
 FLEETS_COMMANDS = ["worker", "scheduler", "callback", "callback-url", "sandbox", "redis", "doctor", "health", "demo"]
 FLEETS_COMMANDS += ["up"]
 HEADER = "row_id,brand_id,task_id,image_generation_type,image_url"
@@ -337,7 +338,7 @@ def test_an_upload_that_fails_half_way_lets_go_of_its_files(couponpress, may, mo
         raise InputError("half way")
 
     monkeypatch.setattr("couponpress.catalog.reader.Source", Watched)
-    monkeypatch.setattr("couponpress.client._pieces", fail)
+    monkeypatch.setattr("couponpress.client.batches", fail)
     monkeypatch.setattr("couponpress.cli.dry_run.islice", fail)
     ran = couponpress("submit", may, *more)
     assert (ran.code, "half way" in ran.err) == (2, True)
@@ -644,7 +645,7 @@ def test_pausing_and_resuming_say_what_they_did(couponpress, server, redis_url, 
 def test_the_status_tells_an_outage_of_the_platform(couponpress, redis_url):
     async def tell(reason):
         async with Redis.from_url(redis_url) as client:
-            await tell_down(client, KEYS, PlatformDown(0.0, reason))
+            await tell_down(client, KEYS, PlatformDown(time.time(), reason))
 
     asyncio.run(tell("HTTP_503: down"))
     ran = couponpress("status")
