@@ -40,11 +40,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 #: `make test` has a process for each lane: all take about the same time. A fleet mostly waits, so some fleets and the
 #: other tests share two cores. More fleets at a time would starve each other of what their rates need.
-#: What flows run in which lane; the first lane of flows has all others.
+#: What flows run in which lane; the first lane of flows has all others, and so those that share `plain_fleet`.
 FLOWS = {
     "flows-1": (),
-    "flows-2": ("chaos", "console", "gateway", "limit", "nightly", "pages", "stuck", "traces"),
-    "flows-3": ("examples", "outage", "poison", "redis", "shutdown", "up"),
+    "flows-2": ("chaos", "console", "fleet", "limit", "nightly", "pages", "stuck", "traces"),
+    "flows-3": ("holds", "outage", "poison", "redis", "shutdown", "up"),
 }
 LANES = ("unit", "producers", "worker", *FLOWS)
 #: `make test-quick` has two. Each is a process of its own, which collects its own files alone and reports to nobody.

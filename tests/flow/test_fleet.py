@@ -74,15 +74,15 @@ def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed
     faults = ["errors=2", "resets_after=1", "lost_callbacks=1", "doubled_callbacks=3", "probe_callbacks=1"]
     options = ["--strict", "--seed", "7", "--callback-interval", "1"]
     options += [word for fault in faults for word in ("--fault", fault)]
-    with fleet(tmp_path, *options) as (services, env):
-        second = services.start("worker", env=env)
+    with fleet(tmp_path, *options, workers=2) as (services, env):
+        *_, (_, second) = services._started
         services.let_go(second)  # it is going to be killed
         catalog = tmp_path / "catalog.csv"
-        sample_catalog.write(catalog, rows=3000)
+        sample_catalog.write(catalog, rows=1500)
         upload = CatalogUpload([str(catalog)])
         with client_of(env) as client:
             receipt = client.enqueue_many(upload.specs(), run="flow")
-            assert receipt.new == upload.good == 3000 - upload.broken
+            assert receipt.new == upload.good == 1500 - upload.broken
             wait_until(lambda: client.run("flow").succeeded > 500, 60, "the first 500 pictures")
             second.kill()
             second.wait()
@@ -175,7 +175,7 @@ def test_the_demo_ends_by_itself_and_leaves_its_files(tmp_path):
 def test_ctrl_c_stops_the_demo_and_everything_it_started(tmp_path):
     directory = tmp_path / "demo"
     demo = subprocess.Popen(
-        [sys.executable, "-m", "couponpress", "demo", "--rows", "5000", "--dir", str(directory)],
+        [sys.executable, "-m", "couponpress", "demo", "--rows", "2000", "--dir", str(directory)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

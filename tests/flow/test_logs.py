@@ -39,7 +39,7 @@ def test_every_line_of_every_service_is_one_object_without_secrets(tmp_path, mon
     with fleet(tmp_path, *options) as (services, env):
         services.start("scheduler", env=env)
         catalog = tmp_path / "catalog.csv"
-        sample_catalog.write(catalog, rows=400)
+        sample_catalog.write(catalog, rows=200)
         settings = ProducerSettings.load({"redis_url": env["COUPONPRESS_REDIS_URL"], "mchid": env["COUPONPRESS_MCHID"]})
         with running_gateway(tmp_path, settings.redis_url, MCHID=settings.mchid) as gateway, Client(settings) as client:
             client.enqueue_many(CatalogUpload([str(catalog)]).specs(), run="autumn")
