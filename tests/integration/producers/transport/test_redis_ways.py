@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import quote
 
 import pytest
@@ -159,6 +159,10 @@ def test_the_fleet_runs_scripts_and_hears_channels(url):
                     await client.publish(KEYS.holds_changed, "partner")
                     while (told := await heard.get_message(True, timeout=1)) is None:
                         pass
+                # The end of a subscription waits for nothing, and an end of TLS takes a moment.
+                closing = heard.connection._writer
+            with suppress(OSError):
+                await closing.wait_closed()
             return told["data"]
 
     assert asyncio.run(act()) == b"partner"
