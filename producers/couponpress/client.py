@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
@@ -295,9 +295,9 @@ class Client:
             def add(specs: Iterable[AnySpec]) -> Receipt:
                 nonlocal new, known
                 with self._asking():
-                    for chunk in _chunks(specs, run):
-                        stored = self._uploads.enqueue_staged(number, token, _traced(chunk, trace))
-                        new, known = new + stored.new, known + stored.known
+                    for batch in _batches(specs, run):
+                        stored = self._uploads.enqueue_batch(number, token, [_traced(one, trace) for one in batch])
+                        new, known = new + stored[0], known + stored[1]
                 return Receipt(run, new, known)
 
             try:
@@ -886,8 +886,12 @@ def brand_of(spec: AnySpec) -> str:
 
 
 def _chunks(specs: Iterable[AnySpec], run: str) -> Iterator[list[Identified]]:
-    for batch in batches(map(identified_in(run), _serialized(specs)), lambda spec: spec.row.brand_id):
-        yield from by_brand(batch)
+    return chain.from_iterable(_batches(specs, run))
+
+
+def _batches(specs: Iterable[AnySpec], run: str) -> Iterator[list[list[Identified]]]:
+    """Yield the chunks of each batch."""
+    return map(by_brand, batches(map(identified_in(run), _serialized(specs)), lambda spec: spec.row.brand_id))
 
 
 def _traced(chunk: list[Identified], trace: str) -> list[Identified]:

@@ -16,15 +16,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from couponpress.ledger.chunks import CHUNK_SIZE, Identified
+from couponpress.ledger.chunks import CHUNK_SIZE, Identified, brand_ids
 
 #: So many specs of one brand in a batch get chunks of their own: a quarter of a full chunk.
 OWN_CHUNK = CHUNK_SIZE // 4
 #: The most specs in a batch of several brands.
 BATCH_SIZE = 10 * CHUNK_SIZE
 _TOKEN_BYTES = 4
+#: Makes a named tuple in a third of the time that its `_replace` takes.
+_made: Final = tuple.__new__
 
 Item = TypeVar("Item")
 Line = TypeVar("Line")
@@ -32,12 +34,14 @@ Line = TypeVar("Line")
 
 def batches(whole: Iterable[Item], brand_of: Callable[[Item], str]) -> Iterator[list[Item]]:
     """Cut what is to be enqueued into batches, in constant memory: one chunk of one brand, or more of several."""
-    rest, batch = iter(whole), list[Item]()
+    rest, batch, brands = iter(whole), list[Item](), set[str]()
     while piece := list(islice(rest, CHUNK_SIZE)):
         batch += piece
-        if is_batch(batch, brand_of):
+        if len(brands) < 2:  # more of several need not be known
+            brands.update(map(brand_of, piece))
+        if len(piece) == CHUNK_SIZE and (len(brands) == 1 or len(batch) >= BATCH_SIZE):
             yield batch
-            batch = []
+            batch, brands = [], set()
     if batch:
         yield batch
 
@@ -51,15 +55,14 @@ def is_batch(items: Sequence[Item], brand_of: Callable[[Item], str]) -> bool:
 
 def by_brand(batch: Sequence[Identified]) -> list[list[Identified]]:
     """Return the specs of a batch as chunks: brands in the order of their first specs, and each in its own order."""
-    of_brands: dict[str, list[Identified]] = {}
-    for spec in batch:
-        of_brands.setdefault(spec.row.brand_id, []).append(spec)
-    if len(of_brands) > 1:
-        token = secrets.token_bytes(_TOKEN_BYTES)
-        of_brands = {}
-        for at, spec in enumerate(batch):
-            placed = spec._replace(at=token + struct.pack(">H", at))
-            of_brands.setdefault(spec.row.brand_id, []).append(placed)
+    brands = brand_ids([spec.row for spec in batch])
+    of_brands: dict[str, list[Identified]] = {brand: [] for brand in brands}
+    if len(of_brands) == 1:
+        of_brands[brands[0]] += batch
+    else:
+        token, place = secrets.token_bytes(_TOKEN_BYTES), struct.Struct(">H").pack
+        for at, ((task_id, row, trace, _), brand) in enumerate(zip(batch, brands, strict=True)):
+            of_brands[brand].append(_made(Identified, (task_id, row, trace, token + place(at))))
     large = {brand: specs for brand, specs in of_brands.items() if len(specs) >= OWN_CHUNK or len(of_brands) == 1}
     mixed = sorted((spec for brand in of_brands.keys() - large.keys() for spec in of_brands[brand]), key=_place)
     return [

@@ -16,12 +16,13 @@ from enum import StrEnum
 from typing import cast
 
 import redis
+import redis.exceptions as redis_errors
 
 from couponpress.errors import ConflictError, DamagedChunkError, InputError
 from couponpress.keys import Keys, Lane, brand_scope, lane_of, run_of, run_scope
 from couponpress.language import gettext, quoted
 from couponpress.ledger.batches import positions
-from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
+from couponpress.ledger.chunks import Identified, brand_ids, digests, digests_of_rows, pack, unpack
 from couponpress.ledger.lost_records import digests_in_index
 from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.ledger.trace_context import stored_traces
@@ -138,6 +139,30 @@ class UploadLedger:
             raise InputError(gettext("another producer took over the upload into this run; nothing more was stored."))
         return stored
 
+    def enqueue_batch(self, number: str, token: str, chunks: Sequence[Sequence[Identified]]) -> tuple[int, int]:
+        """Store chunks of an upload in one round trip; returns how many specs were new and how many were known.
+
+        Raises:
+            ConflictError, InputError: as of `enqueue_staged`; other chunks may be stored.
+        """
+        distinct = [list(_distinct(specs)) for specs in chunks]
+        with self._client.pipeline(transaction=False) as pipeline:
+            for only_once in distinct:
+                names, values = self._arguments(number, token, only_once)
+                pipeline.evalsha(self._enqueue.sha, len(names), *names, *values)
+            replies = pipeline.execute(raise_on_error=False)
+        new = known = 0
+        for specs, only_once, reply in zip(chunks, distinct, replies, strict=True):
+            if isinstance(reply, Exception) and not isinstance(reply, redis_errors.NoScriptError):
+                raise reply
+            if isinstance(reply, Exception) or _told(reply)[0] is None:
+                # The script was not there yet, or some specs are known: once more, by itself.
+                stored = self.enqueue_staged(number, token, specs)
+                new, known = new + stored.new, known + stored.known
+            else:
+                new, known = new + len(only_once), known + len(specs) - len(only_once)
+        return new, known
+
     def enqueue_open(self, number: str, specs: Sequence[Identified]) -> Enqueued | None:
         """Store up to 100 specs, free to be submitted at once; None when the run is gone. See `_store`."""
         return self._store(number, "", specs)
@@ -190,20 +215,23 @@ class UploadLedger:
     def _call_enqueue(
         self, number: str, token: str, specs: Sequence[Identified]
     ) -> tuple[str | None, list[tuple[int, bool, str]]]:
+        return _told(self._enqueue(*self._arguments(number, token, specs)))
+
+    def _arguments(
+        self, number: str, token: str, specs: Sequence[Identified]
+    ) -> tuple[list[str], list[str | int | bytes]]:
+        """Return the names and the values that `enqueue.lua` takes."""
         keys = self._keys
         names = [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
         names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number)), keys.brands(number)]
         names += [keys.flows(lane_of(number))]
-        packed = pack([spec.row for spec in specs])
+        rows = [spec.row for spec in specs]
+        packed = pack(rows)
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
         values += [UPLOAD_LOCK_SECONDS, digests(specs), stored_traces([spec.trace for spec in specs])]
-        brands = sorted({spec.row.brand_id for spec in specs})
+        brands = sorted(set(brand_ids(rows)))
         values += [brand_scope(brands[0]) if len(brands) == 1 and brands[0] else "", positions(specs), *brands]
-        status, *rest = cast(list[object], self._enqueue(names, values))
-        if status == 1:
-            return cast(bytes, rest[0]).decode(), []
-        known = cast(list[tuple[int, int, bytes]], rest)
-        return None, [(position, bool(same), place.decode()) for position, same, place in known]
+        return names, values
 
     def server(self) -> str:
         """Return which server answers. It changes after a restart or a failover, which may lose what was stored."""
@@ -284,6 +312,15 @@ class UploadLedger:
     def _run_name(self, place: str) -> str:
         name = cast(bytes | None, self._client.hget(self._keys.run(run_of(place)), "name"))
         return name.decode() if name else "(forgotten)"
+
+
+def _told(reply: object) -> tuple[str | None, list[tuple[int, bool, str]]]:
+    """Return the chunk's id, or else which specs are known, whether with the same body, and where."""
+    status, *rest = cast(list[object], reply)
+    if status == 1:
+        return cast(bytes, rest[0]).decode(), []
+    known = cast(list[tuple[int, int, bytes]], rest)
+    return None, [(position, bool(same), place.decode()) for position, same, place in known]
 
 
 def _distinct(specs: Sequence[Identified]) -> Iterator[Identified]:

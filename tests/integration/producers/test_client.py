@@ -208,20 +208,20 @@ def test_nothing_is_free_before_the_last_spec_is_stored(client, server):
 def test_reading_goes_no_further_ahead_than_a_few_chunks(client):
     """Memory stays bounded when Redis is slower than the reading."""
     read, stored = [], []
-    add_chunk = UploadLedger.enqueue_staged
+    add_batch = UploadLedger.enqueue_batch
 
     def slowly(self, *arguments):
         if len(stored) < 3:
             time.sleep(0.2)
         stored.append(len(read))
-        return add_chunk(self, *arguments)
+        return add_batch(self, *arguments)
 
     def source():
         for one in specs(range(20 * CHUNK_SIZE)):
             read.append(one)
             yield one
 
-    with patch.object(UploadLedger, "enqueue_staged", slowly):
+    with patch.object(UploadLedger, "enqueue_batch", slowly):
         client.enqueue_many(source(), run="may")
     assert len(stored) == 20
     assert all(at <= (number + MOST_WAITING + 3) * CHUNK_SIZE for number, at in enumerate(stored))
