@@ -28,6 +28,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 INTEGER = struct.Struct("!i")
 #: What Celery and the servers import only when they start.
@@ -163,6 +164,8 @@ def main():
     """Serve; in a child, run what was asked for, to the end of the interpreter."""
     control = socket.socket(fileno=int(sys.argv[1]))
     import_all()
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    assert threads == 1, f"an import started {threads - 1} threads: they would be missing in each child"
     gc.collect()
     gc.freeze()  # a child looks through none of this for garbage, and so copies none of it
     if (connection := Server(control).serve()) is not None:

@@ -137,7 +137,8 @@ def test_schedules(told, tmp_path):
     path = tmp_path / "schedules.toml"
     file = {"COUPONPRESS_SCHEDULE_FILE": str(path)}
     assert "没有定时任务文件" in told("schedule", "list")
-    assert "无法读取定时任务文件" in told("schedule", "list", **file)
+    unreadable = f"无法读取 {path}（没有这个文件或文件夹）；它由 COUPONPRESS_SCHEDULE_FILE 指定。"
+    assert unreadable in told("schedule", "list", **file)
     path.write_text('[schedule.shop]\ncron = "x"\ntime_zone = "Asia/Shangai"\nsource = 5\nlan = "bulk"\n[other]\n')
     text = told("schedule", "list", **file)
     for expected in ("应有五个：分 时 日 月 星期", "不是时区", "不是定时任务的键", "不属于定时任务文件"):
