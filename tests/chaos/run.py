@@ -34,6 +34,7 @@ from tests.chaos.producers import Producer
 
 #: Callbacks that are lost are asked for after so long; in life it is 13 minutes.
 CALLBACK_SPAN_SECONDS = 20
+CALLBACK_INTERVAL_SECONDS = 5
 QUERIES_PER_SECOND = 100
 LATENCY_MS = 20
 START_SECONDS = 60.0
@@ -72,8 +73,18 @@ class Outcome:
     seconds: float = 0.0
 
 
-def carry_out(plan: Plan, directory: Path, *, patience_seconds: float, say: Callable[[str], None]) -> Outcome:
-    """Carry out a plan and return what came of it. Logs, catalogs and Redis's file stay in the directory."""
+def carry_out(
+    plan: Plan,
+    directory: Path,
+    *,
+    patience_seconds: float,
+    say: Callable[[str], None],
+    callbacks_scaled: float = 1.0,
+) -> Outcome:
+    """Carry out a plan and return what came of it. Logs, catalogs and Redis's file stay in the directory.
+
+    `callbacks_scaled` is the share of the usual spans after which callbacks come again, come late, or are asked for.
+    """
     directory = directory.resolve()
     catalogs = {run: _catalog(directory, run, rows, plan.seed) for run, rows in plan.rows_of_run().items()}
     callback_port = redis_server.free_port()
@@ -82,7 +93,7 @@ def carry_out(plan: Plan, directory: Path, *, patience_seconds: float, say: Call
         "query_limit": QUERIES_PER_SECOND,
         "latency_ms": LATENCY_MS,
         "notify_url": f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}",
-        "callback_interval_seconds": 5,
+        "callback_interval_seconds": CALLBACK_INTERVAL_SECONDS * callbacks_scaled,
         "callback_repeats": 5,
     }
     # Each worker has a port of the platform for itself: who sent a call is not guessed.
@@ -94,7 +105,7 @@ def carry_out(plan: Plan, directory: Path, *, patience_seconds: float, say: Call
             "COUPONPRESS_LATENESS_MS": str(LATENESS_MS),
             "COUPONPRESS_RATE": f"{LIMIT}/second",
             "COUPONPRESS_QUERY_RATE": f"{QUERIES_PER_SECOND}/second",
-            "COUPONPRESS_CALLBACK_SPAN": str(CALLBACK_SPAN_SECONDS),
+            "COUPONPRESS_CALLBACK_SPAN": f"{CALLBACK_SPAN_SECONDS * callbacks_scaled:g}",
         }
         services = [
             Service(name, ("worker",), b" ready.", {"COUPONPRESS_BASE_URL": f"http://127.0.0.1:{port}"})
@@ -104,7 +115,8 @@ def carry_out(plan: Plan, directory: Path, *, patience_seconds: float, say: Call
         services.append(Service("callback", ("callback", "--port", str(callback_port)), b"receiving callbacks on"))
         fleet = Fleet(directory, env, services)
         try:
-            one = _Run(plan, directory, sandbox, server, fleet, env, catalogs, senders, say)
+            always = ALWAYS | {"late_seconds": ALWAYS["late_seconds"] * callbacks_scaled}
+            one = _Run(plan, directory, sandbox, server, fleet, env, catalogs, senders, say, always)
             return one.carry_out(patience_seconds)
         finally:
             server.undo()
@@ -126,6 +138,7 @@ class _Run:
         catalogs: dict[str, list[str]],
         senders: dict[int, str],
         say: Callable[[str], None],
+        always: dict[str, float],
     ) -> None:
         self._plan = plan
         self._directory = directory
@@ -136,6 +149,7 @@ class _Run:
         self._catalogs = catalogs
         self._senders = senders
         self._say = say
+        self._always = always
         self._keys = Keys(env["COUPONPRESS_MCHID"])
         self._ledger = ReadingLedger(server.client, self._keys)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -157,7 +171,7 @@ class _Run:
 
     def carry_out(self, patience_seconds: float) -> Outcome:
         self._live_until(self._fleet.all_ready, START_SECONDS, "all services to be ready")
-        self._sandbox.control(faults=ALWAYS)
+        self._sandbox.control(faults=self._always)
         began = time.monotonic()
         give_up_at = began + self._plan.duration_seconds + patience_seconds
         producers = list(self._producers(began, give_up_at))
@@ -263,7 +277,7 @@ class _Run:
                 producer.repeat(Span(lost.began, time.monotonic()))
 
     def _platform_back(self, act: Act, began: float) -> None:
-        self._sandbox.control(limit=LIMIT, faults=ALWAYS)
+        self._sandbox.control(limit=LIMIT, faults=self._always)
         if act.what == "outage":
             self._platform_off.append(Span(began, time.monotonic(), act.what))
 

@@ -8,28 +8,35 @@ from tests.chaos import report
 from tests.chaos.audit import audit
 from tests.chaos.plan import Act, Piece, Plan
 from tests.chaos.run import carry_out
+from tests.flow.spans import SCALE
 
 pytestmark = pytest.mark.flow
 
-ROWS = 500
+ROWS = 300
 STORM = {"faults": {"errors": 40, "html": 5, "resets_before": 5, "resets_after": 5}}
 
 
 def test_nothing_is_lost_and_nothing_doubled_that_need_not_be(tmp_path):
     pieces = [
-        Piece(f"chaos-{run}", number + 1, number * ROWS, ROWS, at=2.0 + 6 * number + run, killed_after_rows=killed)
-        for run, number, killed in [(1, 0, 0), (1, 1, 250), (1, 2, 0), (2, 0, 0), (2, 1, 0)]
+        Piece(f"chaos-{run}", number + 1, number * ROWS, ROWS, at=at, killed_after_rows=killed)
+        for run, number, at, killed in [
+            (1, 0, 0.5, 250),
+            (1, 1, 7.0, 0),
+            (1, 2, 12.0, 0),
+            (2, 0, 1.5, 0),
+            (2, 1, 9.0, 0),
+        ]
     ]
     acts = [
-        Act(5.0, "killed", "worker-1", 0.5),
-        Act(8.5, "redis stops", "redis", 0.5),
-        Act(13.0, "storm", "platform", 6.0, STORM),
-        Act(15.0, "killed", "callback", 2.0),
-        Act(19.0, "redis loses a second", "redis", 1.0),
-        Act(24.0, "killed", "worker-2", 0.5),
+        Act(4.0, "killed", "worker-1", 0.5),
+        Act(6.5, "redis stops", "redis", 0.5),
+        Act(8.0, "storm", "platform", 4.0, STORM),
+        Act(9.0, "killed", "callback", 1.0),
+        Act(12.5, "redis loses a second", "redis", 1.0),
+        Act(15.5, "killed", "worker-2", 0.5),
     ]
-    plan = Plan(seed=3, duration_seconds=26.0, workers=2, pieces=tuple(pieces), acts=tuple(acts))
-    outcome = carry_out(plan, tmp_path, patience_seconds=120, say=lambda line: None)
+    plan = Plan(seed=3, duration_seconds=16.5, workers=2, pieces=tuple(pieces), acts=tuple(acts))
+    outcome = carry_out(plan, tmp_path, patience_seconds=120, say=lambda line: None, callbacks_scaled=SCALE)
     found = audit(outcome.evidence)
     told = "\n".join(report.sentences(found, outcome))
     report.write(tmp_path / "record.json", found, outcome)
