@@ -23,8 +23,8 @@ from couponpress.ledger.scripts import script
 
 #: How long a lease lives without being renewed.
 LEASE_MS = 30_000
-#: After so long a suspect chunk that a process may not take is offered again.
-SUSPECT_MS = 5_000
+#: After this part of a lease a suspect chunk that a process may not take is offered again.
+SUSPECT_PART = 6
 #: The version of chunk records that this code reads and writes.
 RECORD_VERSION = b"1"
 
@@ -130,7 +130,8 @@ class LeaseLedger:
         keys = self._keys
         names = [keys.open(lane), keys.holds, keys.suspect(owner.partition("/")[0])]
         names += [keys.flows(lane), keys.shares, keys.share_rests]
-        values: list[str | int] = [wanted, owner, self._lease_ms, HELD_SCORE, LOST_LEASES, keys.chunk(""), SUSPECT_MS]
+        values: list[str | int] = [wanted, owner, self._lease_ms, HELD_SCORE, LOST_LEASES, keys.chunk("")]
+        values.append(self._lease_ms // SUSPECT_PART)
         told, *rest = cast(list[Any], await self._lease(names, values))
         while told == b"more":
             told, *rest = cast(list[Any], await self._lease(names, values))
