@@ -34,6 +34,7 @@ _ACTS: Final = {
     "schedule-start": gettext_noop("start a schedule"),
     "schedule-skip": gettext_noop("skip a night"),
     "stop": gettext_noop("stop an act"),
+    "share": gettext_noop("set a brand's share"),
     "denied": gettext_noop("denied"),
 }
 

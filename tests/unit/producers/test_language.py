@@ -45,6 +45,7 @@ FOR_PROGRAMS = {
     "RuntimeError",
     "TypeError",
     "DamagedChunkError",
+    "DataError",  # an argument of a kind that Redis does not know
     "PermissionError",  # ends in the log of a service
     "RedisConnectionError",
     "RefusedAddressError",  # its words are stored with what was not sent

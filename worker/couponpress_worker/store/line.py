@@ -23,6 +23,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from couponpress.language import gettext
+
 #: Stands for "the reply is not whole yet"; None is a reply.
 _NOT_WHOLE: Final = object()
 
@@ -105,7 +107,7 @@ class Line(asyncio.Protocol):
                 return await asked.answered
         except TimeoutError:
             self.close("Redis did not answer in time")
-            raise RedisTimeoutError(f"Redis did not answer within {seconds:g} s") from None
+            raise RedisTimeoutError(gettext("Redis did not answer within %(seconds)s s") % {"seconds": f"{seconds:g}"}) from None
 
     def retire(self) -> None:
         """Send nothing more on this line, and close it once everything that was sent is answered."""
