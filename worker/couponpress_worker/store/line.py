@@ -107,7 +107,8 @@ class Line(asyncio.Protocol):
                 return await asked.answered
         except TimeoutError:
             self.close("Redis did not answer in time")
-            raise RedisTimeoutError(gettext("Redis did not answer within %(seconds)s s") % {"seconds": f"{seconds:g}"}) from None
+            told = gettext("Redis did not answer within %(seconds)s s") % {"seconds": f"{seconds:g}"}
+            raise RedisTimeoutError(told) from None
 
     def retire(self) -> None:
         """Send nothing more on this line, and close it once everything that was sent is answered."""
