@@ -90,11 +90,7 @@ NAMES: Final = (
     Name("chunk", both=_WRITES),
     Name("history", both=_WRITES),
     Name("open", both=_WRITES, reads=frozenset({"metrics"})),
-    Name("flows", both=_WRITES),
-    Name("flows_left", both=_WRITES),
-    Name("flows_resting", both=_WRITES),
-    Name("flow_runs", arguments=("*", "*"), both=_WRITES),
-    Name("ready", arguments=("*", "*"), both=_WRITES),
+    Name("flows", both=_WRITES),  # with everything that stands below it: `flows_left`, `flow_runs`, `ready` and so on
     Name("shares", both=_FLEET | _ACTS, reads=frozenset({"producer"})),
     Name("share_rests", both=_FLEET | _ACTS),
     Name("suspect", both=_FLEET),

@@ -413,7 +413,7 @@ class _Run:
         settle = identified_in(run)
         with read(io.BytesIO(text), format="csv") as catalog:
             for row in catalog:
-                task_id, (row_id, body), _ = settle(row.serialized_spec)
+                task_id, (row_id, body), *_ = settle(row.serialized_spec)
                 brand_id = body.partition(b'"brand_id":"')[2].partition(b'"')[0].decode()
                 yield Spec(task_id, run, row_id, brand_id, body_digest(body))
 

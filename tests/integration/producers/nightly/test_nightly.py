@@ -327,7 +327,7 @@ def test_an_upload_that_was_being_released_is_released_whole_and_not_read_again(
     number = other.runs.number_of(night.run)
     token = UploadLedger(shop.client, KEYS).take_over_upload(number)
     names = [KEYS.run(number), KEYS.open("bulk"), KEYS.staged(number), KEYS.finished, KEYS.upload_lock(number)]
-    names += [KEYS.counts, KEYS.waiting_since("bulk")]
+    names += [KEYS.counts, KEYS.waiting_since("bulk"), KEYS.flows("bulk")]
     shop.client.register_script(script("seal"))(names, [number, 1, KEYS.chunk(""), token, 10])
     shop.client.delete(KEYS.upload_lock(number))
     assert (shop.context.status(night.run).total, shop.context.status(night.run).uploading) == (100, 200)

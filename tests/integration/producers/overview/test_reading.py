@@ -7,7 +7,6 @@ import pytest
 import redis
 from redis.asyncio import Redis
 
-from couponpress.keys import HELD_SCORE
 from couponpress.ledger.enqueueing import UploadLedger
 from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.moves import Move
@@ -94,7 +93,7 @@ def test_totals_tell_how_specs_ended_ever(redis_url, client, reader):
 def test_holds_tell_what_is_held_by_name(redis_url, client, reader):
     chunk = stored(redis_url, 2)
     HoldingLedger(client, KEYS).hold("b1", "paused by hand", "resume it")
-    client.zadd(KEYS.open("bulk"), {chunk: HELD_SCORE})
+    assert on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk, "one/1")).why == "held"
     client.hset(KEYS.present, "w", f"{now_ms(client) // 1000} " + json.dumps({"role": "worker", "host": "h", "pid": 1}))
     told = reader.read()
     (hold,) = told.holds

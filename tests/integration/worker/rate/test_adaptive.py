@@ -6,6 +6,7 @@ pass in seconds and every run is the same. The platform is a sliding window of o
 
 import asyncio
 import random
+import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -320,17 +321,19 @@ def test_what_was_found_is_shown_and_a_rate_by_hand_forgets_it(redis_url):
 
 
 def test_many_refusals_are_few_calls(redis_url):
-    calls = []
+    calls, spans = [], []
 
     async def scenario(platform, client):
         before = platform.throttle_calls()
         platform.enforce(1)
-        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        while sum(not admitted for _, admitted in platform.arrivals) <= 10:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.05)
+        spans.append(time.monotonic() - began)
         calls.append(platform.throttle_calls() - before)
 
-    platform = simulate(redis_url, scenario)
-    assert sum(not admitted for _, admitted in platform.arrivals) > 10
-    assert calls[0] <= 5
+    simulate(redis_url, scenario)
+    assert calls[0] <= 5 * max(spans[0] / 0.5, 1)
 
 
 def test_whatever_the_rate_becomes_a_window_holds_at_most_the_largest_in_force(redis_url):

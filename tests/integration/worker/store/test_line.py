@@ -28,9 +28,21 @@ def on(url, act, client_of=fleet_redis, run=asyncio.run):
     return run(main())
 
 
+#: The connections that other tests of the process have left open.
+OTHERS = set()
+
+
+@pytest.fixture(autouse=True)
+def others(client):
+    """Note which connections there are before a test."""
+    OTHERS.clear()
+    OTHERS.update(one["id"] for one in client.client_list())
+
+
 async def connections(client):
-    """The ids of the connections that the server has, other than those of the tests' own client."""
-    return {one["id"] for one in await client.client_list() if one["lib-name"] == "couponpress"}
+    """The ids of the connections that a test has opened, other than those of the tests' own client."""
+    found = {one["id"] for one in await client.client_list() if one["lib-name"] == "couponpress"}
+    return found - OTHERS
 
 
 @BOTH
