@@ -5,6 +5,7 @@ The audit judges the evidence.
 
 import heapq
 import io
+import re
 import threading
 import time
 from collections import Counter
@@ -86,7 +87,11 @@ def carry_out(
     `callbacks_scaled` is the share of the usual spans after which callbacks come again, come late, or are asked for.
     """
     directory = directory.resolve()
-    catalogs = {run: _catalog(directory, run, rows, plan.seed) for run, rows in plan.rows_of_run().items()}
+    killed = {piece.run for piece in plan.pieces if piece.killed_after_rows}
+    catalogs = {
+        run: _catalog(directory, run, rows, plan.seed, one_brand=run in killed)
+        for run, rows in plan.rows_of_run().items()
+    }
     callback_port = redis_server.free_port()
     behaviour = {
         "limit": LIMIT,
@@ -423,8 +428,14 @@ def _counts(run: RunStatus) -> dict[str, int]:
     return ended | {"open": run.total - sum(ended.values())}
 
 
-def _catalog(directory: Path, run: str, rows: int, seed: int) -> list[str]:
+def _catalog(directory: Path, run: str, rows: int, seed: int, *, one_brand: bool) -> list[str]:
+    """Write a catalog and return its lines. Rows of one brand are stored by the hundred, also in mid-upload."""
     path = directory / f"{run}.csv"
     sample_catalog.write(path, rows=rows, seed=seed, broken=0)
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        return stream.readlines()
+        header, *lines = stream.readlines()
+    if one_brand:
+        kept, *others = (brand_id for _, brand_id, _ in sample_catalog.BRANDS)
+        brand = re.compile(f",({'|'.join(others)}),")
+        lines = [brand.sub(f",{kept},", line, count=1) for line in lines]
+    return [header, *lines]
