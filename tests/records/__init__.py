@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from couponpress import Client
 from couponpress.keys import LANES
+from couponpress.ledger.attribution import Actor
 from couponpress.ledger.moves import Move
 from couponpress.ledger.pictures import PictureLedger
 from couponpress.nightly.claims import NightLedger
@@ -35,7 +36,8 @@ def make(url):
     moved(url, urgent, Move(0, "accept", tries=1))
     stored(url, 3, run="held", first=200)
     condemned = stored(url, 2, run="damaged", first=300)
-    with redis.Redis.from_url(url) as plain, Client(producer_settings(url)) as client:
+    with redis.Redis.from_url(url) as plain, Client(producer_settings(url)) as own:
+        client = own.acting_as(Actor("client", "wang", "ops-1"))
         on_ledger(url, lambda ledger: ledger.moves.dead_letter(condemned, "its record is damaged"))
         asyncio.run(_noted(url))
         client.pause("held", why="prices are wrong")
