@@ -266,6 +266,7 @@ def assert_consistent(client, keys=KEYS):
     staged = {chunk.decode() for key in client.scan_iter(keys.staged("*")) for chunk in client.lrange(key, 0, -1)}
     counts, places, waits = {}, 0, set()
     expected = {"retries": set(), "looks": set(), "awaiting": set()}
+    ready = {chunk_id for lane in LANES for chunk_id in ready_chunks(client, lane, keys)}
     for chunk_id in chunk_ids(client, keys):
         letters = client.hget(keys.chunk(chunk_id), "s").decode()
         places += len(letters)
@@ -285,14 +286,14 @@ def assert_consistent(client, keys=KEYS):
                 expected["awaiting"].add(chunk_id)
         if "w" in letters:
             waits.add(chunk_id)
-        is_open = client.zscore(keys.open(lane_of(chunk_id)), chunk_id) is not None
+        score = client.zscore(keys.open(lane_of(chunk_id)), chunk_id)
+        is_open = score is not None
         leased = client.hget(keys.chunk(chunk_id), "owner") is not None
         assert is_open or "w" not in letters, f"{chunk_id} waits, but is not open"
         assert not is_open or "w" in letters or leased, f"{chunk_id} is open for nothing"
         if is_open and not leased:
-            told = client.zscore(keys.open(lane_of(chunk_id)), chunk_id), client.hget(keys.chunk(chunk_id), "lost")
-            is_ready = chunk_id in ready_chunks(client, lane_of(chunk_id), keys)
-            assert is_ready or told[0] == HELD_SCORE or told[1], f"{chunk_id} is not ready"
+            lost = client.hget(keys.chunk(chunk_id), "lost")
+            assert chunk_id in ready or score == HELD_SCORE or lost, f"{chunk_id} is not ready"
     for lane in LANES:
         assert_flows_fit(client, lane, keys)
         waiting = {chunk_id for chunk_id in waits if lane_of(chunk_id) == lane}
