@@ -18,11 +18,10 @@ from couponpress.keys import Keys
 from couponpress.nightly.claims import NightLedger
 from couponpress.nightly.nights import Night
 from couponpress.redis_rights import PLACEHOLDER, SERVER_USER, user_of, users_acl
-from couponpress_worker.completion.callback import CALLBACK_PATH
-from couponpress_worker.demo.fleet import LATENESS_MS, fleet, statistics
+from couponpress_worker.demo.fleet import LATENESS_MS, fleet, start_sandbox
 from couponpress_worker.runtime import redis_server
 from couponpress_worker.runtime.subprocesses import Services
-from couponpress_worker.sandbox.credentials import ENV_FILE, MCHID, read_env
+from couponpress_worker.sandbox.credentials import MCHID
 from tests.builders import cut_out_body, head_body
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_redis import finished
@@ -40,15 +39,10 @@ def least_fleet(directory):
     Yields its services, what tells the environment of a role, and a client of the server itself.
     """
     services = Services(directory)
-    sandbox_port, callback_port = redis_server.free_port(), redis_server.free_port()
-    folder, base_url = directory / "sandbox", f"http://127.0.0.1:{sandbox_port}"
-    notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
-    words = ["--port", str(sandbox_port), "--dir", str(folder), "--notify-url", notify_url, *SANDBOX_OPTIONS]
+    callback_port = redis_server.free_port()
     try:
-        services.start("sandbox", *words, env={})
-        services.wait_for((folder / ENV_FILE).read_text, "sandbox")
-        services.wait_for(lambda: statistics(base_url), "sandbox")
-        env = read_env(folder / ENV_FILE) | {"COUPONPRESS_LATENESS_MS": str(LATENESS_MS)}
+        env = start_sandbox(services, directory, callback_port, *SANDBOX_OPTIONS, env={})
+        env |= {"COUPONPRESS_LATENESS_MS": str(LATENESS_MS)}
         mchid = env["COUPONPRESS_MCHID"]
         acl = directory / "users.acl"
         acl.write_text(users_acl(Keys(mchid)))

@@ -20,12 +20,10 @@ import yaml
 from couponpress import Client
 from couponpress.keys import Keys
 from couponpress.redis_rights import PLACEHOLDER, SERVER_USER, user_of, users_acl
-from couponpress_worker.completion.callback import CALLBACK_PATH
-from couponpress_worker.demo.fleet import LATENESS_MS, statistics
+from couponpress_worker.demo.fleet import LATENESS_MS, start_sandbox, statistics
 from couponpress_worker.runtime import redis_server
 from couponpress_worker.runtime.subprocesses import Services
 from couponpress_worker.sandbox import tls
-from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
 from tests.builders import assert_consistent, cut_out_body
 from tests.flow.test_fleet import surely_in_any_second, wait_until
 from tests.flow.test_outage import arrivals
@@ -133,15 +131,9 @@ def compose_words(name):
 def topology(directory):
     """Run all of deploy/; yields its parts."""
     services = Services(directory)
-    sandbox_port, callback_port = redis_server.free_port(), redis_server.free_port()
-    folder, base_url = directory / "sandbox", f"http://127.0.0.1:{sandbox_port}"
-    notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
-    words = ["--port", str(sandbox_port), "--dir", str(folder), "--notify-url", notify_url, *SANDBOX]
+    callback_port = redis_server.free_port()
     try:
-        services.start("sandbox", *words, env={})
-        services.wait_for((folder / ENV_FILE).read_text, "sandbox")
-        services.wait_for(lambda: statistics(base_url), "sandbox")
-        env = read_env(folder / ENV_FILE) | {
+        env = start_sandbox(services, directory, callback_port, *SANDBOX, env={}) | {
             "COUPONPRESS_LATENESS_MS": str(LATENESS_MS),
             "COUPONPRESS_RATE": f"{LIMIT}/second",
         }
@@ -163,7 +155,7 @@ def topology(directory):
                     services=services,
                     of=of,
                     keys=keys,
-                    base_url=base_url,
+                    base_url=env["COUPONPRESS_BASE_URL"],
                     night=night,
                     gateway=gateway,
                     redis=redis_servers,

@@ -51,8 +51,7 @@ def fleet(
     Without a `redis_url` a Redis is started as well.
     """
     services = Services(directory)
-    redis_port, callback_port, sandbox_port = (redis_server.free_port() for _ in range(3))
-    sandbox_directory = directory / "sandbox"
+    redis_port, callback_port = redis_server.free_port(), redis_server.free_port()
     env = {
         "COUPONPRESS_REDIS_URL": redis_url or f"redis://127.0.0.1:{redis_port}/0",
         "COUPONPRESS_LATENESS_MS": str(LATENESS_MS),
@@ -60,13 +59,7 @@ def fleet(
     try:
         if redis_url is None:
             services.start("redis", "--port", str(redis_port), "--dir", str(directory / "redis"), env=env)
-        notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
-        options = ["--port", str(sandbox_port), "--dir", str(sandbox_directory), "--notify-url", notify_url]
-        services.start("sandbox", *options, *sandbox_options, env=env)
-        env_file = sandbox_directory / ENV_FILE
-        services.wait_for(env_file.read_text, "sandbox")
-        services.wait_for(lambda: statistics(f"http://127.0.0.1:{sandbox_port}"), "sandbox")
-        env |= read_env(env_file)
+        env |= start_sandbox(services, directory, callback_port, *sandbox_options, env=env)
         services.start("callback", "--port", str(callback_port), env=env)
         for _ in range(workers):
             services.start("worker", env=env)
@@ -74,6 +67,21 @@ def fleet(
         yield services, env
     finally:
         services.stop()
+
+
+def start_sandbox(
+    services: Services, directory: Path, callback_port: int, *options: str, env: dict[str, str]
+) -> dict[str, str]:
+    """Start a sandbox below a directory, whose callbacks go to a port; returns a client's settings once it answers.
+
+    Among these is the Redis that `env` names.
+    """
+    port, home = redis_server.free_port(), directory / "sandbox"
+    notify_url = f"http://127.0.0.1:{callback_port}{CALLBACK_PATH}"
+    services.start("sandbox", "--port", str(port), "--dir", str(home), "--notify-url", notify_url, *options, env=env)
+    services.wait_for((home / ENV_FILE).read_text, "sandbox")
+    services.wait_for(lambda: statistics(f"http://127.0.0.1:{port}"), "sandbox")
+    return read_env(home / ENV_FILE)
 
 
 def run_demo(directory: Path, rows: int, console: Console) -> bool:
