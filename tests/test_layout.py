@@ -74,6 +74,7 @@ GROUND_FLOOR = {
     "library_sentences",
     "spec",
     "outcome",
+    "partner_option",
     "keys",
     "ledger",
     "notify",
@@ -113,7 +114,7 @@ ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime notify completion submission safety "
     "store rate settings events wechatpay outbound periodic timings errors help_texts",
     "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client spec_sentences overview uploads "
-    "catalog settings partners transport ledger compiled_spec serialized_spec spec broken_rules results "
+    "catalog partner_option settings partners transport ledger compiled_spec serialized_spec spec broken_rules results "
     "stored_sentences picture_files outcome redis_rights keys setting_names plurals toml_files errors "
     "pydantic_sentences library_sentences sentence_patterns suggestion time_zone language",
 }
@@ -223,7 +224,7 @@ def test_the_gateway_is_loaded_by_its_command_only():
         for node in tree_of(SOURCES["couponpress.gateway.commands"]).body
         if isinstance(node, ast.ImportFrom)
     }
-    assert within(top, "couponpress") <= {"couponpress.errors", "couponpress.language"}
+    assert within(top, "couponpress") <= {"couponpress.errors", "couponpress.language", "couponpress.partner_option"}
 
 
 def test_a_sandbox_is_used_by_nobody_but_the_commands():

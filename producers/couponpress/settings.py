@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -149,17 +150,7 @@ class ProducerSettings(BaseSettings):
         """
         given = dict(values or {})
         path = _partners_path(given)
-        if path is None:
-            return cls._of(given, None)
-        partners = _partners_of(path)
-        mchid = given.get("mchid") or os.environ.get(f"{ENV_PREFIX}MCHID")
-        if mchid is None and len(partners) > 1:
-            known = ", ".join(one.mchid for one in partners)
-            raise SettingsError(
-                gettext("%(path)s holds several partners: choose one by --partner or COUPONPRESS_MCHID, of %(known)s.")
-                % {"path": path, "known": known}
-            )
-        return cls._of(given, partner_named(partners, mchid or partners[0].mchid, path), path)
+        return cls._of(given, None if path is None else _chosen(given, path), path)
 
     @classmethod
     def load_all(cls, values: Mapping[str, Any] | None = None) -> tuple[Self, ...]:
@@ -241,9 +232,17 @@ class ProducerSettings(BaseSettings):
         return without_password(self.redis_url)
 
 
-def configured_rate() -> str:
-    """Return COUPONPRESS_RATE, which is the fleet's, for a guess at how long something takes without asking it."""
-    return os.environ.get(f"{ENV_PREFIX}RATE") or "500/second"
+def configured_rate(mchid: str | None = None) -> str:
+    """Return the rate that a partner's fleet is to have, for a guess at how long something takes without asking it.
+
+    It is that of the file of partners, where there is one, else COUPONPRESS_RATE. Without `mchid` it is the partner's
+    that the settings choose. Settings that are wrong are left to who reads them.
+    """
+    given, own = {"mchid": mchid}, None
+    if (path := _partners_path(given)) is not None:
+        with suppress(SettingsError):
+            own = _chosen(given, path).values.get("rate")
+    return str(own or os.environ.get(f"{ENV_PREFIX}RATE") or "500/second")
 
 
 def configured_log() -> Literal["text", "json"]:
@@ -318,6 +317,18 @@ def without_password(url: str) -> str:
 def _partners_path(given: Mapping[str, Any]) -> Path | None:
     path = given.get("partners") or os.environ.get(f"{ENV_PREFIX}PARTNERS")
     return Path(path) if path else None
+
+
+def _chosen(given: Mapping[str, Any], path: Path) -> Partner:
+    partners = _partners_of(path)
+    mchid = given.get("mchid") or os.environ.get(f"{ENV_PREFIX}MCHID")
+    if mchid is None and len(partners) > 1:
+        known = ", ".join(one.mchid for one in partners)
+        raise SettingsError(
+            gettext("%(path)s holds several partners: choose one by --partner or COUPONPRESS_MCHID, of %(known)s.")
+            % {"path": path, "known": known}
+        )
+    return partner_named(partners, mchid or partners[0].mchid, path)
 
 
 def _partners_of(path: Path) -> tuple[Partner, ...]:

@@ -5,7 +5,7 @@ import pytest
 from couponpress import Client
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
-from tests import records
+from tests import records, release
 from tests.builders import assert_consistent, chunk_ids, moved, on_ledger, producer_settings, spec, states_of
 
 RELEASES = sorted(records.HOME.glob("*.json"))
@@ -59,3 +59,11 @@ def test_a_row_that_is_known_is_not_enqueued_again(redis_url):
     with Client(producer_settings(redis_url)) as client:
         receipt = client.enqueue_many([spec(100)], run="may")
     assert (receipt.new, receipt.known) == (0, 1)
+
+
+def test_a_commit_that_the_changelog_names_is_that_of_the_tag():
+    """A clone without tags builds the release from it."""
+    named = release.named()
+    assert {path.stem for path in RELEASES[:-1]} <= named.keys()
+    for version, commit in named.items():
+        assert release.commit_of(f"v{version}") in {commit, None}

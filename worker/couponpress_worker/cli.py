@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, confirmed
+from couponpress.cli.console import DONE, ENDED_BADLY, confirmed
 from couponpress.language import gettext, gettext_noop, serve_in_english, speaking
+from couponpress.partner_option import PartnerOption
 from couponpress.picture_files import PictureChoices, Settled, join_upload
 from couponpress.redis_rights import Role as ServiceRole
 from couponpress_worker.notify.commands import app as notify
@@ -74,7 +75,7 @@ def scheduler(_: PartnerOption = None) -> None:
     run_scheduler(_checked_settings(starting="scheduler"), app)
 
 
-def callback(host: Host = "127.0.0.1", port: Port = 8800) -> None:
+def callback(host: Host = "127.0.0.1", port: Port = 8800, _: PartnerOption = None) -> None:
     """Receive the platform's callbacks on /wechatpay/callback; of several partners on /wechatpay/callback/ID."""
     from couponpress_worker.runtime.services import serve_callbacks
     from couponpress_worker.settings import Settings

@@ -14,11 +14,12 @@ from typing import Annotated, Final, TextIO, cast
 import typer
 
 from couponpress.cli.connection import client_of_person
-from couponpress.cli.console import BAD_INPUT, JsonOption, PartnerOption, stderr
+from couponpress.cli.console import BAD_INPUT, JsonOption, stderr
 from couponpress.cli.run_lines import shown_moment
 from couponpress.language import current, gettext, gettext_noop, joined
 from couponpress.ledger.audit import AuditEntry
 from couponpress.ledger.moments import read_past
+from couponpress.partner_option import PartnerOption
 from couponpress.results import BYTE_ORDER_MARK
 from couponpress.stored_sentences import in_words as stored_in_words
 

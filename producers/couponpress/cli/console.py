@@ -25,13 +25,6 @@ ENDED_BADLY: Final = 1
 BAD_INPUT: Final = 2
 
 
-def _choose_partner(mchid: str | None) -> str | None:
-    from couponpress.settings import choose_partner  # noqa: PLC0415 - slow to load
-
-    choose_partner(mchid)
-    return mchid
-
-
 RunArgument = Annotated[str | None, typer.Argument(help=gettext_noop("The run's name."), show_default=False)]
 WhyOption = Annotated[
     str,
@@ -46,16 +39,6 @@ UntilOption = Annotated[
 ForOption = Annotated[
     str | None,
     typer.Option("--for", help=gettext_noop("For how long, such as 30m or 2h."), metavar="LENGTH", show_default=False),
-]
-PartnerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--partner",
-        metavar="ID",
-        help=gettext_noop("A partner of COUPONPRESS_PARTNERS; else COUPONPRESS_MCHID chooses it."),
-        callback=_choose_partner,
-        show_default=False,
-    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help=gettext_noop("Print JSON, for scripts."))]
 BrandOption = Annotated[

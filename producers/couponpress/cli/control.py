@@ -9,16 +9,7 @@ from typing import Annotated
 import typer
 
 from couponpress.cli.connection import client_of_person
-from couponpress.cli.console import (
-    BrandOption,
-    ForOption,
-    PartnerOption,
-    RunArgument,
-    UntilOption,
-    WhyOption,
-    confirmed,
-    stderr,
-)
+from couponpress.cli.console import BrandOption, ForOption, RunArgument, UntilOption, WhyOption, confirmed, stderr
 from couponpress.cli.counters import row_counter
 from couponpress.cli.selecting import (
     CodeOption,
@@ -37,6 +28,7 @@ from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop, ngettext, quoted
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.redrive import KNOWN_TO_PLATFORM, RedrivenOutcome
+from couponpress.partner_option import PartnerOption
 from couponpress.plurals import counted
 
 

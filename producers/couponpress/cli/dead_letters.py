@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from couponpress.cli.connection import client_of_person
-from couponpress.cli.console import PartnerOption, RunArgument, WhyOption, stderr
+from couponpress.cli.console import RunArgument, WhyOption, stderr
 from couponpress.cli.run_lines import dead_letter_lines
 from couponpress.cli.selecting import DryRunOption, YesOption
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
+from couponpress.partner_option import PartnerOption
 from couponpress.plurals import counted
 
 

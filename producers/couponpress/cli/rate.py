@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from couponpress.cli.connection import client_of_person
-from couponpress.cli.console import ForOption, JsonOption, PartnerOption, UntilOption, WhyOption, open_output, stderr
+from couponpress.cli.console import ForOption, JsonOption, UntilOption, WhyOption, open_output, stderr
 from couponpress.cli.run_lines import rate_lines
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.rate import PLATFORM_PER_SECOND, per_second
 from couponpress.ledger.send_log import write_proof
+from couponpress.partner_option import PartnerOption
 from couponpress.plurals import counted
 
 

@@ -11,12 +11,13 @@ from typing import Annotated, Final, Literal, cast
 import typer
 
 from couponpress.catalog import HeaderMapping
-from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, open_output, stderr, unwritable
+from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr, unwritable
 from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop, ngettext
 from couponpress.outcome import Outcome, RunStatus
+from couponpress.partner_option import PartnerOption
 from couponpress.plurals import counted
 from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results, write_results_workbook
 from couponpress.settings import ProducerSettings

@@ -14,6 +14,7 @@ from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.attribution import this_user
 from couponpress.ledger.shares import Share
+from couponpress.partner_option import PartnerOption
 
 
 def share(
@@ -33,6 +34,7 @@ def share(
     ] = False,
     why: WhyOption = "",
     as_json: JsonOption = False,
+    _: PartnerOption = None,
 ) -> None:
     """Show the shares of brands, or set one: at once, for all workers, without a restart.
 

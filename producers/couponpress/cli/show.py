@@ -16,6 +16,7 @@ from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop, quoted
 from couponpress.ledger.history import SpecEvent
 from couponpress.ledger.lookup import SpecHistory
+from couponpress.partner_option import PartnerOption
 from couponpress.plurals import counted
 from couponpress.spec import generated_task_id
 from couponpress.spec_sentences import event_sentence, state_name
@@ -29,6 +30,7 @@ def show(
         str | None, typer.Option(help=gettext_noop("The run that holds the row."), show_default=False)
     ] = None,
     as_json: JsonOption = False,
+    _: PartnerOption = None,
 ) -> None:
     """Show one spec: where it is, each try and answer with its moment and Request-ID, callbacks, and the request."""
     with Client() as client:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import typer
 
 from couponpress.cli.connection import client_of_person
-from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, PartnerOption, RunArgument, stderr
+from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption, RunArgument, stderr
 from couponpress.cli.missing import missing
 from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, shown_moment, summary
 from couponpress.client import Client
@@ -21,6 +21,7 @@ from couponpress.ledger.dead_letters import DeadLetterChunk
 from couponpress.ledger.progress import Hold
 from couponpress.outcome import RunStatus
 from couponpress.overview.bound import BoundKind
+from couponpress.partner_option import PartnerOption
 from couponpress.plurals import counted
 from couponpress.stored_sentences import in_words
 

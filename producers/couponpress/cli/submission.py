@@ -15,7 +15,7 @@ import typer
 
 from couponpress.catalog import HeaderMapping, MerchantPictures
 from couponpress.cli.connection import client_of_person
-from couponpress.cli.console import DONE, ENDED_BADLY, PartnerOption, stderr
+from couponpress.cli.console import DONE, ENDED_BADLY, stderr
 from couponpress.cli.joining import join_others
 from couponpress.cli.reading_progress import reading_progress
 from couponpress.client import Client, Receipt
@@ -23,6 +23,7 @@ from couponpress.errors import CouponpressError, MerchantPictureFoundError
 from couponpress.keys import Keys, Lane
 from couponpress.language import gettext, gettext_noop
 from couponpress.ledger.rate import per_second
+from couponpress.partner_option import PartnerOption
 from couponpress.picture_files import PictureChoices
 from couponpress.settings import ProducerSettings, configured_rate
 from couponpress.transport.server_check import check_server

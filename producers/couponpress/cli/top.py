@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from couponpress.cli.connection import client_of_person
-from couponpress.cli.console import JsonOption, PartnerOption
+from couponpress.cli.console import JsonOption
 from couponpress.cli.keyboard import Keyboard
 from couponpress.cli.overview_lines import screen
 from couponpress.cli.top_prompt import Act, Prompt
@@ -22,6 +22,7 @@ from couponpress.client import Client
 from couponpress.errors import CouponpressError, InputError, RedisUnavailableError
 from couponpress.language import gettext, gettext_noop, speaking
 from couponpress.overview.snapshot import Overview
+from couponpress.partner_option import PartnerOption
 
 #: How often the fleet is asked. A key is answered at once.
 ASK_EVERY_SECONDS = 1.0

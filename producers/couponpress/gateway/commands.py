@@ -13,6 +13,7 @@ import typer
 
 from couponpress.errors import InputError, SettingsError
 from couponpress.language import gettext, gettext_noop
+from couponpress.partner_option import PartnerOption
 
 gateway = typer.Typer(
     help=gettext_noop("HTTP for other apps: enqueue specs, read results. See docs/protocol.md."),
@@ -32,6 +33,7 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help=gettext_noop("The port to listen on; 0: a free one."))
     ] = 8700,
+    _: PartnerOption = None,
 ) -> None:
     """Take specs over HTTP from apps that hold a token, and answer what became of them. See docs/protocol.md."""
     if context.invoked_subcommand is not None:
@@ -68,21 +70,12 @@ def token(
     role: Annotated[
         str, typer.Option(help=gettext_noop("What it may do: app, viewer, operator or admin; see docs/protocol.md."))
     ] = "app",
-    partner: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID",
-            help=gettext_noop("A partner of COUPONPRESS_PARTNERS; else COUPONPRESS_MCHID chooses it."),
-            show_default=False,
-        ),
-    ] = None,
+    _: PartnerOption = None,
 ) -> None:
     """Make a token, print it once, and write its digest to COUPONPRESS_GATEWAY_TOKENS_FILE."""
     from couponpress.gateway.settings import GatewaySettings
     from couponpress.gateway.tokens import add_token
-    from couponpress.settings import choose_partner
 
-    choose_partner(partner)
     if bool(brand) == all_brands:
         raise InputError(gettext("say which brands the token is for: --brand ID, as often as needed, or --all-brands."))
     path = GatewaySettings.load().gateway_tokens_file

@@ -13,6 +13,7 @@ import typer
 
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
+from couponpress.partner_option import PartnerOption
 
 
 def metrics(
@@ -23,6 +24,7 @@ def metrics(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help=gettext_noop("The port to listen on; 0: a free one."))
     ] = 9464,
+    _: PartnerOption = None,
 ) -> None:
     """Tell Prometheus of the whole fleet, at /metrics: one such service is enough. See docs/operations.md."""
     try:

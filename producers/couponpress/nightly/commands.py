@@ -23,6 +23,7 @@ from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop, joined, speaking
 from couponpress.ledger.attribution import this_user
 from couponpress.nightly.night_sentences import in_words
+from couponpress.partner_option import PartnerOption
 from couponpress.settings import ProducerSettings
 from couponpress.transport.redis_refusals import redis_errors_told
 
@@ -51,7 +52,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help=gettext_noop("Print JSO
 
 
 @app.command("list")
-def list_command(file: FileOption = None, as_json: JsonOption = False) -> None:
+def list_command(file: FileOption = None, as_json: JsonOption = False, _: PartnerOption = None) -> None:
     """Show every schedule, its next start, and what came of its latest night."""
     from couponpress.nightly.context import NightContext
 
@@ -85,11 +86,12 @@ def next_command(
     count: Annotated[int, typer.Option(min=1, max=1000, help=gettext_noop("How many starts of each."))] = 3,
     file: FileOption = None,
     as_json: JsonOption = False,
+    _: PartnerOption = None,
 ) -> None:
     """Show when schedules start next, in each one's own time zone with its UTC offset."""
     from couponpress.nightly.nights import moments
 
-    _, schedules = _read(file)
+    schedules = _read(file)[1]
     chosen = schedules.schedules.values() if name is None else [schedules.schedule(name)]
     now = datetime.now(UTC).timestamp()
     starts = [(at, one.name) for one in chosen for at in islice(moments(one.cron, one.time_zone, now), count)]
@@ -111,6 +113,7 @@ def run_command(
     why: WhyOption = "",
     file: FileOption = None,
     as_json: JsonOption = False,
+    _: PartnerOption = None,
 ) -> None:
     """Start a schedule now, from this machine's files. Within the same minute it is the same night, and starts once."""
     from rich.console import Console
@@ -151,6 +154,7 @@ def skip_command(
     name: Annotated[str, typer.Argument(help=gettext_noop("The schedule's name."))],
     why: WhyOption = "",
     file: FileOption = None,
+    _: PartnerOption = None,
 ) -> None:
     """Leave out the next night of a schedule; the one after it starts as usual."""
     from couponpress.nightly.by_hand import skip_next

@@ -5,9 +5,10 @@ import pytest
 from couponpress.errors import SettingsError
 from couponpress.partners import OWN, SHAREABLE, partner_named, read_partners
 from couponpress.setting_names import SETTING_NAMES
-from couponpress.settings import ProducerSettings, choose_partner
+from couponpress.settings import ProducerSettings, choose_partner, configured_rate
 from couponpress_worker.settings import Settings
 from tests.builders import PUBLIC_KEY_ID
+from tests.command_line import commands
 
 TWO = """
 [[partner]]
@@ -193,3 +194,25 @@ def test_a_partner_is_chosen_from_a_file_only(monkeypatch):
     choose_partner(None)
     with pytest.raises(SettingsError, match="name it by COUPONPRESS_PARTNERS"):
         choose_partner("2")
+
+
+def test_a_guess_takes_the_rate_of_the_partner(two, monkeypatch):
+    monkeypatch.setenv("COUPONPRESS_RATE", "5/second")
+    assert [configured_rate(mchid) for mchid in ("1900000109", "1900000110", "unknown")] == [
+        "30/second",
+        *["5/second"] * 2,
+    ]
+    assert configured_rate() == "5/second", "no partner is chosen"
+    choose_partner("1900000109")
+    assert configured_rate() == "30/second"
+
+
+def test_every_command_that_has_to_do_with_a_partner_chooses_one():
+    """The others make files, or run a stand-in of the platform on this machine."""
+    without = set()
+    for name, command in commands().items():
+        for own, one in getattr(command, "commands", {"": command}).items():
+            if not any("--partner" in option.opts for option in one.params):
+                without.add(f"{name} {own}".strip())
+    assert without == {"catalog template", "sandbox", "redis", "demo", "up"}
+    assert any("--partner" in option.opts for option in commands()["gateway"].params)

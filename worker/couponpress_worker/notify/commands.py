@@ -14,6 +14,7 @@ import typer
 from couponpress.cli.console import DONE, ENDED_BADLY, JsonOption
 from couponpress.errors import InputError
 from couponpress.language import gettext, gettext_noop
+from couponpress.partner_option import PartnerOption
 
 if TYPE_CHECKING:
     from couponpress_worker.notify.trying import Tried
@@ -46,6 +47,7 @@ def send_test(
         typer.Option(help=gettext_noop("The file with the targets, else those of the settings."), show_default=False),
     ] = None,
     as_json: JsonOption = False,
+    _: PartnerOption = None,
 ) -> None:
     """Tell each target that nothing happened, and show what it answers."""
     from couponpress.notify.target_file import chosen, fleet_targets, read_targets

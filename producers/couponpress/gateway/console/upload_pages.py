@@ -80,7 +80,7 @@ def show_upload(request: Request, console: TheConsole, viewer: Looking, number: 
 
 
 def _values(console: Console, upload: Upload) -> dict[str, Any]:
-    rate = console.client.rate().effective_per_second or per_second(configured_rate())
+    rate = console.client.rate().effective_per_second or per_second(configured_rate(console.settings.mchid))
     takes = span(max(1, round(upload.good / rate)))
     return {"upload": upload, "takes": takes, "rate": rate}
 
