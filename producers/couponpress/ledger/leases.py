@@ -61,7 +61,7 @@ class NotLeased:
         why: `nothing` of it waits; it is `taken` by another process; it is `held`, as is its run; it is a `suspect`,
             and this process has another suspect in hand; it became a `dead letter`; every brand that has chunks rests,
             because it is `capped`.
-        seconds: for how long they rest.
+        seconds: until the first of them goes on.
     """
 
     why: WhyNot
@@ -224,6 +224,14 @@ class LeaseLedger:
                     again = dict.fromkeys(found, now_ms + self._take_up_ms)
                     await self._client.zadd(self._keys.open(lane), again, xx=True)
         return chunks
+
+    async def hints_wanted(self) -> int:
+        """Return how many more hints chunks need that were in hand before.
+
+        A hint leads to the next chunk of a lane, whichever it names. So more hints than open chunks lead to nothing.
+        """
+        open_chunks = [await self._client.zcount(self._keys.open(lane), "-inf", HELD_SCORE - 1) for lane in LANES]
+        return max(0, sum(open_chunks) - await self._broker.llen(self._keys.queue_again))
 
     async def owners(self, lane: str, from_ms: int, limit: int) -> dict[str, str]:
         """Return the open chunks of a lane that no hold keeps back, and of each the lease's owner, empty without one.

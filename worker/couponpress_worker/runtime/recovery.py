@@ -44,10 +44,14 @@ class Recovery:
 
 
 async def chunks_to_publish(ledger: WorkLedger) -> list[str]:
-    """Release due retries and pauses that are over, and return every chunk that needs a hint, each once."""
+    """Release due retries and pauses that are over, and return every chunk that needs a hint, each once.
+
+    A chunk that is left out, because there are hints enough, is found again when its time to be taken up is over.
+    """
     due = await ledger.moves.release_due_retries() + await ledger.moves.release_due_pauses()
     abandoned = await ledger.leases.abandoned()
     unannounced = await ledger.leases.unannounced()
     if abandoned:
         log.warning("%d chunks were not taken up in time and are published again", len(abandoned))
-    return list(dict.fromkeys([*due, *abandoned, *unannounced]))
+    found = list(dict.fromkeys([*due, *abandoned, *unannounced]))
+    return found[: await ledger.leases.hints_wanted()] if found else []

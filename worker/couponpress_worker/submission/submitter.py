@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 SIGN_AHEAD = 20
 #: The log field of a request's task.
 _TASK_ID = log_field("task_id")
-#: How often a waiting hint is tried again while every brand in its lane rests.
+#: After so long a waiting hint is tried again while every brand in its lane rests: another brand may have come.
 CAPPED_LOOK_SECONDS = 0.2
 #: The note of a chunk that was not taken in hand because the process stops: its hint is for another one.
 STOPPING = "stopping"
@@ -144,10 +144,9 @@ class Submitter:
         while True:
             asked_at, returns = time.monotonic(), self._watch.returns
             leased = await self._leases.lease_next(lane, self._owner)
-            capped = isinstance(leased, NotLeased) and leased.why == "capped"
-            if not capped or self._halt.stopping or asked_at > waits_until:
+            if isinstance(leased, Leased) or leased.why != "capped" or self._halt.stopping or asked_at > waits_until:
                 return leased, asked_at, returns
-            await asyncio.sleep(CAPPED_LOOK_SECONDS)
+            await asyncio.sleep(min(leased.seconds, CAPPED_LOOK_SECONDS))
 
     async def _submit_leased(self, leased: Leased, asked_at: float, returns: int) -> Summary:
         chunk_id = leased.chunk_id

@@ -123,6 +123,22 @@ def test_a_chunk_that_needs_a_hint_for_two_reasons_gets_one(redis_url, client):
     assert to_publish(redis_url) == [chunk_id]
 
 
+def test_no_more_hints_are_published_than_there_are_open_chunks(redis_url, client):
+    """A fleet that cannot work, because all brands rest, would else add a hint for each chunk every 20 s for ever."""
+    chunks = [stored(redis_url, first=first) for first in (1, 2, 3)]
+    client.lpush(KEYS.queue("bulk"), "their hints")
+    published = []
+    for _ in range(4):
+        client.zadd(KEYS.open("bulk"), dict.fromkeys(chunks, 1))  # their time to be taken up is over
+        published.append(to_publish(redis_url))
+        if published[-1]:
+            client.lpush(KEYS.queue_again, *published[-1])
+    assert published == [chunks, [], [], []]
+    client.rpop(KEYS.queue_again)
+    client.zadd(KEYS.open("bulk"), dict.fromkeys(chunks, 1))
+    assert len(to_publish(redis_url)) == 1
+
+
 def test_within_a_minute_of_a_crash_another_worker_has_the_chunk(redis_url, client):
     chunk_id = stored(redis_url)
     on_ledger(redis_url, lambda ledger: ledger.leases.lease(chunk_id, "dead"))
@@ -181,6 +197,9 @@ class FakeLedger:
 
     async def unannounced(self):
         return []
+
+    async def hints_wanted(self):
+        return 1
 
     async def forget_finished(self, result_ttl_seconds):
         self.forgot += 1
