@@ -226,10 +226,7 @@ class LeaseLedger:
         return chunks
 
     async def hints_wanted(self) -> int:
-        """Return how many more hints chunks need that were in hand before.
-
-        A hint leads to the next chunk of a lane, whichever it names. So more hints than open chunks lead to nothing.
-        """
+        """Return how many more hints are of use: each leads to the next chunk that waits, whichever it names."""
         open_chunks = [await self._client.zcount(self._keys.open(lane), "-inf", HELD_SCORE - 1) for lane in LANES]
         return max(0, sum(open_chunks) - await self._broker.llen(self._keys.queue_again))
 
