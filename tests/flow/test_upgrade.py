@@ -1,5 +1,6 @@
 """The latest release and this tree on one Redis: a rolling upgrade and the way back, under load."""
 
+import json
 import os
 import signal
 import subprocess
@@ -97,6 +98,8 @@ def test_an_upgrade_and_a_downgrade_under_load_lose_nothing_and_keep_the_limit(t
             outcomes = {run: list(client.outcomes(run)) for run in ("before", "between", "after", "back")}
             seen, surely = statistics(tree["COUPONPRESS_BASE_URL"]), surely_in_any_second(tree["COUPONPRESS_BASE_URL"])
             told_by_old = command(old, "results", "after", "--format", "jsonl").splitlines()
+            one = outcomes["after"][0].task_id
+            shown = [json.loads(command(env, "show", one, "--json"))["events"] for env in (old, tree)]
     finally:
         for process in workers:
             process.kill()
@@ -105,5 +108,9 @@ def test_an_upgrade_and_a_downgrade_under_load_lose_nothing_and_keep_the_limit(t
         assert {one.outcome for one in found} == {"succeeded"}
         assert len({one.task_id for one in found}) == ROWS
     assert len(told_by_old) == ROWS
+    assert [event["event"] for event in shown[0]] == ["enqueued", "accepted", "succeeded"]
+    assert shown[1][1].pop("request_id")
+    assert shown[0][1].pop("request_id") == ""
+    assert shown[0] == shown[1]
     assert (seen["accepted"], seen["throttled"]) == (4 * ROWS, 0)
     assert surely <= RATE

@@ -1,8 +1,8 @@
 """What happened to one spec, event by event, as `note_event.lua` packs it (pure).
 
 A chunk keeps one list for all of its specs; each event is written by the script that made it happen, so none is missing
-and none is told twice. Of a spec whose first try was accepted and whose callback brought the picture, the moments are
-kept and the last digits of the callback's id. Of every other spec, the platform's Request-IDs are kept too.
+and none is told twice. Every Request-ID of the platform is kept. Of a spec whose first try was accepted and whose
+callback brought the picture, it is packed, and of the callback's id the last digits are kept.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SpecEvent:
             again, `enqueued` for the beginning.
         by: who learned or did it.
         code: what was answered, as a code; empty when there is none.
-        request_id: the platform's id of the answer; empty when none came or it was not kept.
+        request_id: the platform's id of the answer; empty when none came.
         notice_id: the id of the callback, or its last digits behind an ellipsis; empty when none was it.
     """
 
@@ -71,7 +71,8 @@ def read_events(stored: Iterable[bytes], position: int, made: bytes, accepted_by
         stored: the elements of the chunk's history, the oldest first.
         position: which spec.
         made: when the chunk was made, as its record says: seconds, a dot, microseconds.
-        accepted_by: the Request-ID of the answer that accepted a spec which is still open; its event has none.
+        accepted_by: the Request-ID of the answer that accepted a spec which is still open: in an event of version 0.2.0
+            it is missing.
     """
     made_ms = made_at_ms(made)
     found: list[SpecEvent] = []
@@ -84,9 +85,10 @@ def read_events(stored: Iterable[bytes], position: int, made: bytes, accepted_by
         if letter == _OLDER:
             older += int(told)
             continue
-        if found and (accepted_id := _parts(told)[2]):
+        event = _event(letter, MOVED_BY[by], (made_ms + ms) / 1000, told)
+        if event.event != "succeeded" and (accepted_id := _parts(told)[2]):
             _give_accepted_id(found, accepted_id)
-        found.append(_event(letter, MOVED_BY[by], (made_ms + ms) / 1000, told))
+        found.append(event)
     if accepted_by:
         _give_accepted_id(found, accepted_by)
     hidden = max(0, len(found) - EVENTS_SHOWN)
@@ -114,8 +116,17 @@ def _give_accepted_id(found: list[SpecEvent], request_id: str) -> None:
 
 
 def _parts(told: bytes) -> tuple[str, str, str]:
-    code, said_by, accepted_by, *_ = [*told.decode(errors="replace").split("\x1f"), "", ""]
-    return code, said_by, accepted_by
+    *parts, packed = [*told.split(b"\x1f", 3), b"", b"", b"", b""][:4]
+    code, said_by, accepted_by = (part.decode(errors="replace") for part in parts)
+    return code, said_by or _unpacked(packed), accepted_by
+
+
+def _unpacked(packed: bytes) -> str:
+    """Return a Request-ID from a count of bytes, as many bytes that stand for two hex digits each, and its rest."""
+    if not packed:
+        return ""
+    end = 1 + packed[0]
+    return packed[1:end].hex().upper() + packed[end:].decode(errors="replace")
 
 
 def _moment(packed: bytes) -> tuple[int, bytes]:

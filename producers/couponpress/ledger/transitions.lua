@@ -32,7 +32,7 @@ if not chunk[1] then return {} end
 if ARGV[6] ~= '' and chunk[6] and chunk[6] ~= ARGV[6] then return {} end -- another chunk has its id
 local states, moved, counts, answered = chunk[1], {}, {}, false
 local endings, seen, seen_at, tries_spent = {}, {}, {}, 0
-local events, by = {}, tonumber(ARGV[7])
+local events, by, noted = {}, tonumber(ARGV[7]), nil
 local tries = (chunk[2] or '') .. string.rep('0', #states - #(chunk[2] or ''))
 local taken, refused = false, 0 -- what the platform said about specs that were sent
 local now = redis.call('TIME')
@@ -42,15 +42,29 @@ local function replace(text, at, letter)
   return string.sub(text, 1, at - 1) .. letter .. string.sub(text, at + 1)
 end
 
--- Note a move. Of a first try that was accepted and whose callback brought the picture, only the moments are kept, and
--- the last 8 digits of the callback's id; the id of the answer that accepted it stands in the record meanwhile.
+local function bytes_of(digits)
+  return (string.gsub(digits, '%x%x', function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
+-- A Request-ID in half its length: how many pairs of hex digits it begins with, these as bytes, and the rest as it is.
+local function packed(id)
+  local digits = string.match(id, '^[%dA-F]*')
+  local pairs_of_digits = math.floor(#digits / 2)
+  digits = string.sub(digits, 1, 2 * pairs_of_digits)
+  return string.char(pairs_of_digits) .. bytes_of(digits) .. string.sub(id, #digits + 1)
+end
+
+-- Note a move. Of a first try that was accepted and whose callback brought the picture, the Request-ID is kept packed,
+-- where version 0.2.0 reads nothing, and the last 8 digits of the callback's id.
 local function note(move, to, state, spent_before)
   local told, who, id = '', by, move[8]
   if who == 1 and move[3] == 0 then who = 0 end -- nothing was sent
   if to == 's' and who == 2 and spent_before == 1 then
     local digits = string.match(id, '%x%x%x%x%x%x%x%x$')
-    told = digits and string.gsub(digits, '%x%x', function(pair) return string.char(tonumber(pair, 16)) end) or ''
-  elseif not (to == 'a' and spent_before == 0) then
+    told = digits and bytes_of(digits) or ''
+  elseif to == 'a' and who == 1 and spent_before == 0 then
+    told = id ~= '' and '\31\31\31' .. packed(id) or ''
+  else
     local accepted_by = ''
     if state == 'a' and to ~= 's' and to ~= 'q' then
       local record = redis.call('HGET', KEYS[1], move[1])
@@ -59,6 +73,17 @@ local function note(move, to, state, spent_before)
     told = string.gsub(move[5] .. '\31' .. id .. '\31' .. accepted_by, '\31+$', '')
   end
   events[#events + 1] = event_of(move[1], to, who, chunk[6], now_ms, told)
+end
+
+-- A callback may come before the answer that accepted the spec is recorded, and an answer may be recorded twice.
+local function is_late_answer(move)
+  if move[2] ~= 'accept' or by ~= 1 or move[8] == '' then return false end
+  noted = noted or redis.call('LRANGE', KEYS[13], 0, -1)
+  local accepted = event_of(move[1], 'a', by, chunk[6], 0, '')
+  for _, event in ipairs(noted) do
+    if string.sub(event, 1, 2) == string.sub(accepted, 1, 2) then return false end
+  end
+  return true
 end
 
 for number, move in ipairs(cjson.decode(ARGV[4])) do
@@ -71,6 +96,8 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
   if allowed then moved[number] = 1 end
   if allowed and to == '' then
     note(move, 'q', state, spent)
+  elseif spent and not allowed and is_late_answer(move) then
+    note(move, to, state, spent)
   elseif allowed then
     -- Accepted specs go on although their run is cancelled. One that the platform does not know is not sent again.
     if chunk[4] and state == 'a' and to == 'y' then to = 'c' end
@@ -79,7 +106,7 @@ for number, move in ipairs(cjson.decode(ARGV[4])) do
     local place = ARGV[1] .. '/' .. position
     if move[2] ~= 'release' then note(move, to, state, spent) end
     local record = move[6]
-    if to == 'a' and spent == 0 and move[8] ~= '' then record = cjson.encode({'', '', '', move[8]}) end
+    if to == 'a' and by == 1 and spent == 0 and move[8] ~= '' then record = cjson.encode({'', '', '', move[8]}) end
     states = replace(states, at, to)
     spent = spent + move[3]
     tries_spent = tries_spent + move[3]

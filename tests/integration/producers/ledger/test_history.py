@@ -7,6 +7,7 @@ from couponpress.ledger.lookup import FindingLedger
 from couponpress.ledger.moves import Move
 from tests.builders import KEYS, PICTURE, cut_out_body, moved, on_ledger, producer_settings, stored
 
+ANSWER = "08F5D5CE0610EF0318DCCC5B20C8BE0128B4A80D-0"
 NOTICE = "6a7d1ffe-7a5c-5eb9-8f1c-0123456789ab"
 
 
@@ -24,10 +25,9 @@ def events_of(ledger, number=1):
     return [(one.by, one.event, one.code, one.request_id, one.notice_id) for one in events]
 
 
-def test_a_spec_that_went_plainly_costs_moments_and_little_else(ledger, redis_url, client):
+def test_a_spec_that_went_plainly_costs_moments_and_half_an_id(ledger, redis_url, client):
     chunk = stored(redis_url, 100)
-    moved(redis_url, chunk, *(Move(one, "accept", tries=1, request_id="08AB-0") for one in range(100)), by="submit")
-    assert events_of(ledger) == [("submit", "accepted", "", "08AB-0", "")], "while it is open, its Request-ID is known"
+    moved(redis_url, chunk, *(Move(one, "accept", tries=1, request_id=ANSWER) for one in range(100)), by="submit")
     moved(
         redis_url,
         chunk,
@@ -35,10 +35,31 @@ def test_a_spec_that_went_plainly_costs_moments_and_little_else(ledger, redis_ur
         by="callback",
     )
     assert events_of(ledger) == [
-        ("submit", "accepted", "", "", ""),
+        ("submit", "accepted", "", ANSWER, ""),
         ("callback", "succeeded", "", "", "…456789ab"),
     ]
-    assert client.memory_usage(KEYS.history(chunk)) < 100 * 30
+    assert client.memory_usage(KEYS.history(chunk)) < 100 * (30 + len(ANSWER) / 2)
+
+
+@pytest.mark.parametrize("request_id", ["", "0", "08A-0", "08ab-0", "一 \x1f\x1f", "F" * 120])
+def test_an_id_of_another_form_is_kept_within_a_bound(ledger, redis_url, request_id):
+    chunk = stored(redis_url)
+    moved(redis_url, chunk, Move(0, "accept", tries=1, request_id=request_id), by="submit")
+    moved(redis_url, chunk, Move(0, "succeed", image_url=PICTURE, heard_by=NOTICE), by="callback")
+    assert events_of(ledger)[0] == ("submit", "accepted", "", request_id[:100], "")
+
+
+def test_an_answer_that_is_recorded_after_the_callback_is_told_once(ledger, redis_url):
+    chunk = stored(redis_url)
+    moved(redis_url, chunk, Move(0, "succeed", image_url=PICTURE, heard_by=NOTICE), by="callback")
+    for _ in range(2):
+        late = Move(0, "accept", tries=1, request_id=ANSWER)
+        assert moved(redis_url, chunk, late, by="submit") == [False]
+    assert events_of(ledger) == [
+        ("callback", "succeeded", "", "", NOTICE),
+        ("submit", "accepted", "", ANSWER, ""),
+    ]
+    assert ledger.spec(cut_out_body(1)["task_id"]).line.attempts == 1
 
 
 def test_trouble_is_told_with_every_id(ledger, redis_url):

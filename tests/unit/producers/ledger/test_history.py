@@ -44,6 +44,15 @@ def test_the_id_of_the_answer_that_accepted_a_spec_comes_from_where_it_is_kept()
     assert [(event.request_id, event.notice_id) for event in failed.shown] == [("08CD-0", ""), ("", "notice-1")]
 
 
+@pytest.mark.parametrize("rest", ["-0", "", "A-270924289", "ab 中"])
+def test_a_packed_id_is_unpacked(rest):
+    id_of_answer = b"\x1f\x1f\x1f" + b"\x04\x08\x1f\x1f\x00" + rest.encode()
+    found = read_events(
+        [packed(0, "a", "submit", 1, id_of_answer), packed(0, "s", "callback", 2, b"\x1f\x1f\xab\x00")], 0, MADE
+    )
+    assert [event.request_id for event in found.shown] == ["081F1F00" + rest, ""]
+
+
 def test_a_plain_callback_keeps_the_last_digits_of_its_id():
     found = read_events([packed(0, "s", "callback", 9, bytes.fromhex("1f1fab00"))], 0, MADE)
     assert found.shown[0].notice_id == "…1f1fab00"
