@@ -11,7 +11,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, islice, repeat
@@ -35,12 +35,12 @@ from couponpress.keys import Keys, Lane
 from couponpress.language import gettext, quoted
 from couponpress.ledger.attribution import Actor, Attribution, checked_why, this_user
 from couponpress.ledger.audit import Act, ActName, AuditEntry, AuditLog
-from couponpress.ledger.batches import batches, by_brand
+from couponpress.ledger.batches import batches, chunks_of
 from couponpress.ledger.cancel import CancellingLedger
 from couponpress.ledger.chosen import BulkAct, ChoosingLedger, Chosen, check_ends
-from couponpress.ledger.chunks import CHUNK_SIZE, Identified, brand_in, identified_in
+from couponpress.ledger.chunks import CHUNK_SIZE, Identified, brand_in_head, identified_in
 from couponpress.ledger.dead_letters import DeadLetterChunk, DeadLetterLedger, DeadLetterMessage
-from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, UploadLedger
+from couponpress.ledger.enqueueing import Enqueued, EnqueuedSpec, PackedChunk, UploadLedger
 from couponpress.ledger.follow import Follower
 from couponpress.ledger.holds import HoldingLedger
 from couponpress.ledger.hooks import set_hook
@@ -91,6 +91,31 @@ class Receipt:
     run: str
     new: int
     known: int
+
+
+class _Upload:
+    """An upload into a run, which holds its lock: it packs chunks, and stores what is packed.
+
+    Attributes:
+        trace: the span that was current when the upload began.
+        receipt: what is stored so far.
+    """
+
+    def __init__(self, uploads: UploadLedger, number: str, token: str, receipt: Receipt) -> None:
+        self._uploads = uploads
+        self._number = number
+        self._token = token
+        self.trace = traceparent()
+        self.receipt = receipt
+
+    def packed(self, chunks: list[list[Identified]]) -> list[PackedChunk]:
+        """Pack chunks; raises as `UploadLedger.packed`."""
+        return self._uploads.packed(self._number, self._token, chunks)
+
+    def store(self, chunks: list[PackedChunk]) -> None:
+        """Store packed chunks; raises as `UploadLedger.enqueue_batch`."""
+        new, known = self._uploads.enqueue_batch(self._number, self._token, chunks)
+        self.receipt = replace(self.receipt, new=self.receipt.new + new, known=self.receipt.known + known)
 
 
 class Client:
@@ -174,7 +199,7 @@ class Client:
             RedisUnavailableError: Redis did not answer.
         """
         with self._asking():
-            (chunk,) = _chunks([spec], _checked_name(run))
+            (chunk,) = _chunks([spec], _checked_name(run), traceparent())
             stored = self._enqueue_open(run, lane, chunk, self._hook(hook))
             return Receipt(run, stored.new, stored.known)
 
@@ -209,24 +234,16 @@ class Client:
         """
         with self._asking():
             if all_or_none:
-                receipt, seen = Receipt(run, 0, 0), 0
-
-                def store(piece: list[SerializedSpec]) -> None:
-                    nonlocal receipt
-                    receipt = add(piece)
-
-                with (
-                    self.upload(run=run, lane=lane, hook=hook, on_wait=on_wait) as add,
-                    ConsumerThread(store) as stored,
-                ):
-                    for piece in batches(_serialized(specs), brand_of):
-                        stored.put(piece)
-                        seen += len(piece)
+                seen = 0
+                with self._upload(run, lane, hook, on_wait) as upload, ConsumerThread(upload.store) as stored:
+                    for chunks in _batches(specs, run, upload.trace):
+                        stored.put(upload.packed(chunks))
+                        seen += sum(map(len, chunks))
                         if on_progress is not None:
                             on_progress(seen)
-                return receipt
+                return upload.receipt
             new = known = 0
-            for chunk in _chunks(specs, _checked_name(run)):
+            for chunk in _chunks(specs, _checked_name(run), traceparent()):
                 enqueued = self._enqueue_open(run, lane, chunk, self._hook(hook))
                 new, known = new + enqueued.new, known + enqueued.known
                 if on_progress is not None:
@@ -235,7 +252,6 @@ class Client:
 
     def _enqueue_open(self, run: str, lane: Lane, chunk: list[Identified], hook: str | None) -> Enqueued:
         """Store a chunk and announce it."""
-        chunk = _traced(chunk, traceparent())
         _, stored = self._in_run(run, lane, hook, partial(self._uploads.enqueue_open, specs=chunk))
         if stored.chunk_id is not None:
             self._hints.announce([stored.chunk_id])
@@ -259,11 +275,11 @@ class Client:
         """
         with self._asking():
             enqueued: list[EnqueuedSpec] = []
-            each = iter(traces or repeat(traceparent()))
-            for piece in _pieces(map(identified_in(_checked_name(run)), _serialized(specs))):
-                traced = [one._replace(trace=trace) if trace else one for one, trace in zip(piece, each, strict=False)]
+            each, identified = iter(traces or repeat(traceparent())), identified_in(_checked_name(run))
+            rest = _serialized(specs)
+            while piece := list(islice(rest, CHUNK_SIZE)):
                 told: list[tuple[bytes, EnqueuedSpec]] = []
-                for chunk in by_brand(traced):
+                for chunk in chunks_of(piece, identified, list(islice(each, len(piece)))):
                     store = partial(self._uploads.enqueue_each, specs=chunk)
                     number, (chunk_ids, of_chunk) = self._in_run(run, lane, self._hook(None), store)
                     if chunk_ids:
@@ -286,22 +302,23 @@ class Client:
         Raises:
             SpecError, ConflictError, InputError, RedisUnavailableError: as `enqueue`.
         """
-        with self._asking():
-            number, token = self._open_upload(_checked_name(run), lane, self._hook(hook), on_wait)
-            trace = traceparent()
-            server = self._uploads.server()
-            new = known = 0
+        with self._upload(run, lane, hook, on_wait) as upload:
 
             def add(specs: Iterable[AnySpec]) -> Receipt:
-                nonlocal new, known
                 with self._asking():
-                    for batch in _batches(specs, run):
-                        stored = self._uploads.enqueue_batch(number, token, [_traced(one, trace) for one in batch])
-                        new, known = new + stored[0], known + stored[1]
-                return Receipt(run, new, known)
+                    for chunks in _batches(specs, run, upload.trace):
+                        upload.store(upload.packed(chunks))
+                return upload.receipt
 
+            yield add
+
+    @contextmanager
+    def _upload(self, run: str, lane: Lane, hook: str | None, on_wait: Callable[[], None] | None) -> Iterator[_Upload]:
+        with self._asking():
+            number, token = self._open_upload(_checked_name(run), lane, self._hook(hook), on_wait)
+            server = self._uploads.server()
             try:
-                yield add
+                yield _Upload(self._uploads, number, token, Receipt(run, 0, 0))
                 self._check_server(server)
             except BaseException as error:
                 if type(error) is InputError:  # no upload took this one over if the server forgot whose it is
@@ -881,24 +898,16 @@ def _checked_name(run: str) -> str:
 def brand_of(spec: AnySpec) -> str:
     """Return the brand of a spec, however it is given; empty if it names none."""
     if isinstance(spec, SerializedSpec):
-        return brand_in(spec.head) or brand_in(spec.tail)
+        return brand_in_head(spec.head)
     return str(spec.brand_id if isinstance(spec, TaskSpec) else spec.get("brand_id", ""))
 
 
-def _chunks(specs: Iterable[AnySpec], run: str) -> Iterator[list[Identified]]:
-    return chain.from_iterable(_batches(specs, run))
+def _chunks(specs: Iterable[AnySpec], run: str, trace: str) -> Iterator[list[Identified]]:
+    return chain.from_iterable(_batches(specs, run, trace))
 
 
-def _batches(specs: Iterable[AnySpec], run: str) -> Iterator[list[list[Identified]]]:
+def _batches(specs: Iterable[AnySpec], run: str, trace: str) -> Iterator[list[list[Identified]]]:
     """Yield the chunks of each batch."""
-    return map(by_brand, batches(map(identified_in(run), _serialized(specs)), lambda spec: spec.row.brand_id))
-
-
-def _traced(chunk: list[Identified], trace: str) -> list[Identified]:
-    return [one._replace(trace=trace) for one in chunk] if trace else chunk
-
-
-def _pieces(whole: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(whole)
-    while piece := list(islice(rest, CHUNK_SIZE)):
-        yield piece
+    identified = identified_in(run)
+    for batch in batches(_serialized(specs), brand_of):
+        yield chunks_of(batch, identified, repeat(trace))

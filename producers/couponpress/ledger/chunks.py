@@ -10,8 +10,9 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -33,8 +34,9 @@ _made: Final = tuple.__new__
 _ZLIB_LEVEL = 1
 
 
+#: So many heads of bodies are remembered with the brands that they name.
+_HEADS: Final = 10_000
 #: A brand's id holds no quote and no backslash, and what is in a text of the body has its quotes escaped.
-_TASK_ID: Final = b',"task_id":'
 _BRAND_ID = re.compile(rb'"brand_id":"([^"\\\\]*)"')
 
 
@@ -42,6 +44,10 @@ def brand_in(body: bytes) -> str:
     """Return the brand that a body, or a part of one, names; empty if it names none."""
     found = _BRAND_ID.search(body)
     return found[1].decode() if found else ""
+
+
+#: The same for the head of a `SerializedSpec`, which names its brand; many specs have the same one.
+brand_in_head: Final = lru_cache(_HEADS)(brand_in)
 
 
 class BodyIds(msgspec.Struct):
@@ -52,19 +58,6 @@ class BodyIds(msgspec.Struct):
 
 
 _read_ids: Final = msgspec.json.Decoder(BodyIds).decode
-
-
-def brand_ids(rows: Iterable[Row]) -> list[str]:
-    """Return the brand of each row; what comes before the task_id of a body is often the same, and read once."""
-    known: dict[bytes, str] = {}
-    found = []
-    for _, body in rows:
-        head = body[: body.find(_TASK_ID)]
-        brand = known.get(head)
-        if brand is None:
-            brand = known[head] = brand_in(head) or brand_in(body)
-        found.append(brand)
-    return found
 
 
 class Row(NamedTuple):
@@ -97,6 +90,7 @@ class Identified(NamedTuple):
 
     task_id: str
     row: Row
+    brand_id: str
     trace: str = ""
     at: bytes = b""
 
@@ -106,22 +100,31 @@ class Identified(NamedTuple):
         return identified_in(run)(SerializedSpec.of(spec))
 
 
-def identified_in(run: str) -> Callable[[SerializedSpec], Identified]:
-    """Return what settles the ids of written specs in a run, as `TaskSpec.identified` does."""
+class Identify(Protocol):
+    """Settles the ids of a spec in a run, as `TaskSpec.identified` does."""
+
+    def __call__(self, spec: SerializedSpec, trace: str = "", at: bytes = b"") -> Identified:
+        """Return the spec; `trace` and `at` as of `Identified`."""
+        ...
+
+
+def identified_in(run: str) -> Identify:
+    """Return what settles the ids of specs in a run."""
     task_id_of = task_ids_of(run)
 
-    def identified(written: SerializedSpec) -> Identified:
-        row_id, task_id, head, tail = written
+    def identified(spec: SerializedSpec, trace: str = "", at: bytes = b"") -> Identified:
+        row_id, task_id, head, tail = spec
         task_id = task_id or task_id_of(str(row_id))
-        return _made(Identified, (task_id, _made(Row, (row_id or task_id, head + task_id.encode() + tail)), "", b""))
+        row = _made(Row, (row_id or task_id, head + task_id.encode() + tail))
+        return _made(Identified, (task_id, row, brand_in_head(head), trace, at))
 
     return identified
 
 
 def pack(rows: Sequence[Row]) -> bytes:
     """Return rows in their stored form."""
-    row_ids = json.dumps([row.row_id for row in rows], ensure_ascii=False, separators=(",", ":"))
-    return zlib.compress(b"\n".join([row_ids.encode(), *[row[1] for row in rows]]), _ZLIB_LEVEL)
+    row_ids = msgspec.json.encode([row[0] for row in rows])
+    return zlib.compress(b"\n".join([row_ids, *[row[1] for row in rows]]), _ZLIB_LEVEL)
 
 
 def unpack(stored: bytes) -> list[Row]:

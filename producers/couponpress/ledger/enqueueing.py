@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
+from typing import NamedTuple, cast
 
 import redis
 import redis.exceptions as redis_errors
@@ -22,7 +22,7 @@ from couponpress.errors import ConflictError, DamagedChunkError, InputError
 from couponpress.keys import Keys, Lane, brand_scope, lane_of, run_of, run_scope
 from couponpress.language import gettext, quoted
 from couponpress.ledger.batches import positions
-from couponpress.ledger.chunks import Identified, brand_ids, digests, digests_of_rows, pack, unpack
+from couponpress.ledger.chunks import Identified, digests, digests_of_rows, pack, unpack
 from couponpress.ledger.lost_records import digests_in_index
 from couponpress.ledger.scripts import ALLOW_OOM, script
 from couponpress.ledger.trace_context import stored_traces
@@ -57,6 +57,20 @@ class EnqueuedSpec:
     row_id: str
     known_in: str | None = None
     same: bool = True
+
+
+class PackedChunk(NamedTuple):
+    """A chunk of an upload, ready to be stored.
+
+    Attributes:
+        specs: its specs.
+        distinct: how many they are, each counted once.
+        arguments: the names and the values that `enqueue.lua` takes.
+    """
+
+    specs: Sequence[Identified]
+    distinct: int
+    arguments: tuple[list[str], list[str | int | bytes]]
 
 
 class LockReply(StrEnum):
@@ -139,20 +153,30 @@ class UploadLedger:
             raise InputError(gettext("another producer took over the upload into this run; nothing more was stored."))
         return stored
 
-    def enqueue_batch(self, number: str, token: str, chunks: Sequence[Sequence[Identified]]) -> tuple[int, int]:
+    def packed(self, number: str, token: str, chunks: Iterable[Sequence[Identified]]) -> list[PackedChunk]:
+        """Return chunks of an upload as `enqueue_batch` stores them; speaks to nobody.
+
+        Raises:
+            ConflictError: a task_id stands twice in a chunk, with different bodies.
+        """
+        return [
+            PackedChunk(specs, len(distinct), self._arguments(number, token, distinct))
+            for specs in chunks
+            for distinct in [list(_distinct(specs))]
+        ]
+
+    def enqueue_batch(self, number: str, token: str, chunks: Sequence[PackedChunk]) -> tuple[int, int]:
         """Store chunks of an upload in one round trip; returns how many specs were new and how many were known.
 
         Raises:
             ConflictError, InputError: as of `enqueue_staged`; other chunks may be stored.
         """
-        distinct = [list(_distinct(specs)) for specs in chunks]
         with self._client.pipeline(transaction=False) as pipeline:
-            for only_once in distinct:
-                names, values = self._arguments(number, token, only_once)
+            for _, _, (names, values) in chunks:
                 pipeline.evalsha(self._enqueue.sha, len(names), *names, *values)
             replies = pipeline.execute(raise_on_error=False)
         new = known = 0
-        for specs, only_once, reply in zip(chunks, distinct, replies, strict=True):
+        for (specs, distinct, _), reply in zip(chunks, replies, strict=True):
             if isinstance(reply, Exception) and not isinstance(reply, redis_errors.NoScriptError):
                 raise reply
             if isinstance(reply, Exception) or _told(reply)[0] is None:
@@ -160,7 +184,7 @@ class UploadLedger:
                 stored = self.enqueue_staged(number, token, specs)
                 new, known = new + stored.new, known + stored.known
             else:
-                new, known = new + len(only_once), known + len(specs) - len(only_once)
+                new, known = new + distinct, known + len(specs) - distinct
         return new, known
 
     def enqueue_open(self, number: str, specs: Sequence[Identified]) -> Enqueued | None:
@@ -225,11 +249,10 @@ class UploadLedger:
         names = [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
         names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number)), keys.brands(number)]
         names += [keys.flows(lane_of(number))]
-        rows = [spec.row for spec in specs]
-        packed = pack(rows)
+        packed = pack([spec[1] for spec in specs])
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
-        values += [UPLOAD_LOCK_SECONDS, digests(specs), stored_traces([spec.trace for spec in specs])]
-        brands = sorted(set(brand_ids(rows)))
+        values += [UPLOAD_LOCK_SECONDS, digests(specs), stored_traces([spec[3] for spec in specs])]
+        brands = sorted({spec[2] for spec in specs})
         values += [brand_scope(brands[0]) if len(brands) == 1 and brands[0] else "", positions(specs), *brands]
         return names, values
 
@@ -325,7 +348,7 @@ def _told(reply: object) -> tuple[str | None, list[tuple[int, bool, str]]]:
 
 def _distinct(specs: Sequence[Identified]) -> Iterator[Identified]:
     """Leave out specs that are given twice in one call. The same task_id with another body is a conflict."""
-    if len({spec.task_id for spec in specs}) == len(specs):
+    if len({spec[0] for spec in specs}) == len(specs):
         yield from specs
         return
     seen: dict[str, Identified] = {}

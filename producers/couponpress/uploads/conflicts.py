@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from couponpress import catalog
 from couponpress.errors import Problem
 from couponpress.language import gettext, quoted
-from couponpress.ledger.chunks import Identified
-from couponpress.serialized_spec import SerializedSpec
-
-Identify = Callable[[SerializedSpec], Identified]
+from couponpress.ledger.chunks import Identify
 
 
 def without_conflict(

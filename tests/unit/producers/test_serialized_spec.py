@@ -51,7 +51,7 @@ specs = st.builds(
 def test_the_bytes_and_ids_are_the_specs_own(spec, run):
     expected = spec.identified(run)
     identified = identified_in(run)(SerializedSpec.of(spec))
-    assert identified == Identified(expected.task_id, Row(expected.row_id, expected.body()))
+    assert identified == Identified(expected.task_id, Row(expected.row_id, expected.body()), spec.brand_id)
     assert SerializedSpec.of(spec).identified(run) == expected
 
 

@@ -191,7 +191,7 @@ def test_the_chunks_of_a_batch_are_stored_in_one_round_trip(client, uploads, run
     uploads.enqueue_staged(run, token, identified([0]))
     before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
     chunks = [identified([1, 2]), identified([3]), identified([4, 4])]
-    assert uploads.enqueue_batch(run, token, chunks) == (4, 1)
+    assert uploads.enqueue_batch(run, token, uploads.packed(run, token, chunks)) == (4, 1)
     assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 3
     assert status().uploading == 5
     assert sealed(uploads, run, token) == ["b1.1", "b1.2", "b1.3", "b1.4"]
@@ -201,14 +201,15 @@ def test_what_is_known_of_a_batch_is_not_stored_again(uploads, run, status):
     token = uploads.lock_upload(run)
     uploads.enqueue_staged(run, token, identified([1, 3]))
     chunks = [identified([1, 2]), identified([3]), identified([4]), identified([2, 4])]
-    assert uploads.enqueue_batch(run, token, chunks) == (2, 4)
+    assert uploads.enqueue_batch(run, token, uploads.packed(run, token, chunks)) == (2, 4)
     assert status().uploading == 4
 
 
 def test_a_batch_on_a_server_that_forgot_its_scripts_is_stored(client, uploads, run, status):
     token = uploads.lock_upload(run)
     client.script_flush()
-    assert uploads.enqueue_batch(run, token, [identified([1]), identified([2])]) == (2, 0)
+    chunks = uploads.packed(run, token, [identified([1]), identified([2])])
+    assert uploads.enqueue_batch(run, token, chunks) == (2, 0)
     assert status().uploading == 2
 
 
@@ -217,9 +218,9 @@ def test_a_conflict_within_a_batch_is_told(uploads, run):
     uploads.enqueue_staged(run, token, identified([1]))
     other = identified([1], brand_id="2")
     with pytest.raises(ConflictError):
-        uploads.enqueue_batch(run, token, [identified([2]), other])
+        uploads.enqueue_batch(run, token, uploads.packed(run, token, [identified([2]), other]))
     with pytest.raises(InputError, match="another producer"):
-        uploads.enqueue_batch(run, "other", [identified([3])])
+        uploads.enqueue_batch(run, "other", uploads.packed(run, "other", [identified([3])]))
 
 
 def test_sealing_frees_every_chunk(client, uploads, run, status):
