@@ -62,7 +62,6 @@ def application(console: Console) -> FastAPI:
             Refusal: _failed,
             CouponpressError: _failed,
             redis.RedisError: _failed,
-            Exception: _failed,
         },
     )
     app.state.console = console
@@ -75,7 +74,10 @@ def application(console: Console) -> FastAPI:
 
 
 class _Answered:
-    """Speaks the viewer's language while a request is answered, and adds the headers that every answer carries."""
+    """Speaks the viewer's language while a request is answered, and adds the headers that every answer carries.
+
+    What nobody foresaw is answered here too: Starlette's own handler of it stands outside of this one.
+    """
 
     def __init__(self, app: ASGIApp, policy: str) -> None:
         self._app = app
@@ -91,7 +93,11 @@ class _Answered:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start":
                 held = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *self._headers]
@@ -99,8 +105,15 @@ class _Answered:
                     message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
 
-        with speaking(_language(Request(scope))):
-            await self._app(scope, receive, sending)
+        request = Request(scope)
+        with speaking(_language(request)):
+            try:
+                await self._app(scope, receive, sending)
+            except Exception as error:
+                if started:
+                    raise
+                failed = await _failed(request, error)
+                await failed(scope, receive, sending)
 
 
 def _language(request: Request) -> Language:

@@ -106,7 +106,7 @@ def eta_shown(eta: Eta | None) -> str:
         else gettext("Sent in %(soonest)s to %(latest)s") % {"soonest": soonest, "latest": latest}
     )
     reason = gettext("other runs wait beside it") if eta.case == "shared" else gettext("it has the limit for itself")
-    return f"{words} ({reason})."
+    return gettext("%(told)s (%(reason)s).") % {"told": words, "reason": reason}
 
 
 def _redis_detail(seen: Overview) -> str:

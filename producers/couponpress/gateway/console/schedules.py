@@ -19,6 +19,7 @@ from couponpress.language import gettext
 from couponpress.nightly.by_hand import skip_next, start_now
 from couponpress.nightly.claims import NightRecord
 from couponpress.nightly.context import NightContext
+from couponpress.nightly.night_sentences import in_words
 from couponpress.nightly.nights import Night, moments
 from couponpress.nightly.schedule_file import Schedule, read_schedules
 from couponpress.nightly.source import trouble_of
@@ -33,6 +34,7 @@ class Scheduled:
 
     Attributes:
         skipped: whether the next night is skipped.
+        told: the last note about the latest night, in the viewer's language.
         figures: what the latest night found in its source, by names for people.
     """
 
@@ -40,6 +42,7 @@ class Scheduled:
     next_at: str
     skipped: bool
     latest: NightRecord | None
+    told: str
     figures: list[tuple[str, int]]
     trouble: str | None
 
@@ -77,6 +80,7 @@ def _scheduled(context: NightContext, schedule: Schedule, now: float) -> Schedul
         f"{at:%Y-%m-%d %H:%M %z}",
         record is not None and record.state == "skipped",
         latest,
+        in_words(latest.told) if latest else "",
         _figures(latest),
         trouble_of(schedule, context.folder),
     )

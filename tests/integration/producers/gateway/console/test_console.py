@@ -627,6 +627,18 @@ def test_a_catalog_of_500_megabytes_is_refused_before_it_is_read(gateway):
     assert answer.startswith("HTTP/1.1 413")
 
 
+def test_what_nobody_foresaw_is_a_page_like_every_other_and_is_logged_once(gateway, client, redis_url):
+    client.enqueue_many(specs("120344", 1), run="damaged")
+    with redis.Redis.from_url(redis_url) as plain, logged_in(gateway, "viewer", "zh-CN") as one:
+        plain.hset(KEYS.run("b1"), "waiting", "many")
+        logged = gateway.log.read_text().count("Traceback")
+        answer = one.get("/console/runs/b1")
+        assert (answer.status_code, "控制台出错" in answer.text) == (500, True), answer.text
+        assert "退出" in answer.text
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert gateway.log.read_text().count("Traceback") == logged + 1
+
+
 def test_a_specs_page_tells_its_whole_history(gateway, client, redis_url):
     client.enqueue_many(specs("120344", 1), run="history")
     number = client.overview().runs[0].number
@@ -641,6 +653,12 @@ def test_a_specs_page_tells_its_whole_history(gateway, client, redis_url):
         page = one.get(f"/console/specs/{task_id}").raise_for_status().text
     for told in ("已发送：平台已受理", "时间为 UTC"):
         assert told in page
+    client.enqueue_many(specs("120344", 1, 1), run="plain")
+    moved(redis_url, "b2.1", Move(0, "accept", tries=1, request_id="08AC-0"), by="submit")
+    moved(redis_url, "b2.1", Move(0, "succeed", image_url="https://example.com/1.png", heard_by="n-1"), by="callback")
+    with logged_in(gateway, "viewer") as one:
+        page = one.get(f"/console/specs/{next(client.outcomes('plain')).task_id}").raise_for_status().text
+    assert "08AC-0" in page
 
 
 def test_a_pause_of_what_matches_ends_by_itself(gateway, client):
