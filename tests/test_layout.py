@@ -75,6 +75,8 @@ GROUND_FLOOR = {
     "spec",
     "outcome",
     "partner_option",
+    "partners_watch",
+    "watched_files",
     "keys",
     "ledger",
     "notify",
@@ -114,9 +116,10 @@ ORDER = {
     "couponpress_worker": "tasks cli up demo app doctor pictures sandbox runtime notify completion submission safety "
     "store rate settings events wechatpay outbound periodic timings errors help_texts",
     "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client spec_sentences overview uploads "
-    "catalog partner_option settings partners transport ledger compiled_spec serialized_spec spec broken_rules results "
-    "stored_sentences picture_files outcome redis_rights keys setting_names plurals toml_files errors "
-    "pydantic_sentences library_sentences sentence_patterns suggestion time_zone language",
+    "catalog partner_option partners_watch settings partners transport ledger compiled_spec serialized_spec spec "
+    "broken_rules results stored_sentences picture_files outcome redis_rights keys setting_names watched_files "
+    "plurals toml_files errors pydantic_sentences library_sentences sentence_patterns suggestion time_zone "
+    "language",
 }
 
 

@@ -20,6 +20,8 @@ order in which a spec meets them:
     outcome           how a spec stands and how it can end
     settings          where Redis is, whose fleet it is; read from the environment once
     partners          reads the file of an operator who serves several partners
+    partners_watch    begins and ends the partners of a service as their file changes
+    watched_files     tells when files changed
     partner_option    the option `--partner` of every command that has to do with a partner
     setting_names     refuses COUPONPRESS_ variables that are misspelled, before any is read
     language          English or Chinese, and how a message is said in it

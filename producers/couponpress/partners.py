@@ -14,7 +14,9 @@ schedules: one partner's must never serve another, so they stand in the file alo
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -107,6 +109,17 @@ def read_partners(path: Path) -> tuple[Partner, ...]:
             % {"path": path, "problems": "\n  ".join(problems)}
         )
     return tuple(partners)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the file and those whose content is the value of a setting, as far as it can be read."""
+    found = [path]
+    with suppress(OSError, ValueError):
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("partner")
+        for table in tables if isinstance(tables, list) else []:
+            if isinstance(table, dict):
+                found += [path.parent / str(table[key]) for key in IN_FILES if key in table]
+    return found
 
 
 def partner_named(partners: Sequence[Partner], mchid: str, path: Path) -> Partner:

@@ -277,6 +277,11 @@ def set_time_zone() -> None:
         )
 
 
+def partners_file() -> Path | None:
+    """Return the file of partners that a service serves all of; None for a service of one partner."""
+    return None if os.environ.get(f"{ENV_PREFIX}MCHID") else _partners_path({})
+
+
 def choose_partner(mchid: str | None) -> None:
     """Let this process and those that it starts be of one partner of the file; for the process of a command.
 

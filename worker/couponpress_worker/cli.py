@@ -77,13 +77,17 @@ def scheduler(_: PartnerOption = None) -> None:
 
 def callback(host: Host = "127.0.0.1", port: Port = 8800, _: PartnerOption = None) -> None:
     """Receive the platform's callbacks on /wechatpay/callback; of several partners on /wechatpay/callback/ID."""
+    from couponpress.partners_watch import PartnersWatch
+    from couponpress.settings import partners_file
     from couponpress_worker.runtime.services import serve_callbacks
     from couponpress_worker.settings import Settings
 
+    file = partners_file()
+    watch = PartnersWatch(file, Settings.load_all) if file else None
     partners = Settings.load_all()
-    if len(partners) == 1:
+    if watch is None:
         _check(partners[0], starting="callback")
-    serve_callbacks(partners, host=host, port=port)
+    serve_callbacks(partners, host=host, port=port, watch=watch)
 
 
 def sandbox(

@@ -41,12 +41,16 @@ def serve(
     try:
         from couponpress.gateway import serving
         from couponpress.gateway.settings import GatewaySettings
+        from couponpress.partners_watch import PartnersWatch
+        from couponpress.settings import partners_file
     except ModuleNotFoundError as error:
         raise InputError(
             gettext("the gateway needs %(name)s, which is not installed: pip install 'couponpress[gateway]'.")
             % {"name": error.name}
         ) from None
-    serving.serve(GatewaySettings.load_all(), host=host, port=port)
+    file = partners_file()
+    watch = PartnersWatch(file, GatewaySettings.load_all) if file else None
+    serving.serve(GatewaySettings.load_all(), host=host, port=port, watch=watch)
 
 
 @gateway.command()

@@ -9,9 +9,8 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import mkdtemp
@@ -19,7 +18,6 @@ from tempfile import mkdtemp
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
-from starlette.types import ASGIApp
 
 from couponpress.client import Client
 from couponpress.errors import CouponpressError, SettingsError, system_error
@@ -32,7 +30,7 @@ from couponpress.gateway.console.wiring import Console
 from couponpress.gateway.control import Control
 from couponpress.gateway.denials import Denials
 from couponpress.gateway.ingest import Ingest
-from couponpress.gateway.partners import PartnerGateways, prefix_of
+from couponpress.gateway.partners import PartnerGateway, PartnerGateways, prefix_of
 from couponpress.gateway.queries import Queries
 from couponpress.gateway.quotas import AdmittingLedger
 from couponpress.gateway.request_ids import RequestIds
@@ -46,6 +44,7 @@ from couponpress.gateway.visibility import Visibility
 from couponpress.keys import Keys
 from couponpress.language import gettext, serve_in_english
 from couponpress.ledger.audit import AuditLog
+from couponpress.partners_watch import PartnersWatch
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.log_lines import log_to_stderr
@@ -65,59 +64,68 @@ STOP_SECONDS = 20
 _KEY_BYTES = 32
 
 
-@dataclass(frozen=True)
-class PartnerGateway:
-    """The gateway of one partner, as it is served."""
-
-    asgi: ASGIApp
-    console: Console
-    end: Callable[[], Awaitable[None]]
-
-
-def serve(partners: Sequence[GatewaySettings], *, host: str, port: int) -> None:
-    """Serve until TERM or INT: one partner, or several, each below a prefix of its own.
+def serve(
+    partners: Sequence[GatewaySettings],
+    *,
+    host: str,
+    port: int,
+    watch: PartnersWatch[GatewaySettings] | None = None,
+) -> None:
+    """Serve until TERM or INT: one partner, or those of a file, each below a prefix of its own.
 
     Of several partners none stops another: neither by its tokens file nor by its Redis.
+
+    Args:
+        partners: their settings.
+        host: where to listen.
+        port: where to listen.
+        watch: of the file of partners, which begins and ends partners; None for a gateway of one partner alone.
 
     Raises:
         SettingsError: there is no tokens file, or that of a partner that is alone cannot be used.
         RedisUnavailableError: the Redis of a partner that is alone does not answer.
         ListenError: the port is taken.
     """
+    alone = watch is None
     log_to_stderr(partners[0].log)
-    alone = len(partners) == 1
     sessions = Sessions(_signing_key(partners[0].console_secret_file))
     served: dict[str, PartnerGateway] = {}
 
     def known_to(session: Session) -> dict[str, str]:
         return {mchid: one.console.home for mchid, one in served.items() if one.console.knows(session)}
 
+    def opened(settings: GatewaySettings) -> PartnerGateway:
+        _check(settings, alone=alone)
+        return gateway_of(settings, sessions, known_to, lifetime, alone=alone)
+
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # a full collection over all imported modules would delay requests
+        stopped, now = asyncio.Event(), {mchid: one.settings for mchid, one in served.items()}
+        watching = [watch.run(stopped, now, gateways.begin, gateways.end)] if watch is not None else []
+        watched = asyncio.gather(*watching)
         count = sum(len(one.console.tokens.tokens()) for one in served.values())
         log.info("taking requests on %s for %d tokens", url_of(sockets[0]), count)
         yield
-        for one in served.values():
-            await one.end()
+        stopped.set()
+        await watched
+        await gateways.stop()
 
     def stop_streams() -> None:
         for one in served.values():
             one.console.live.stop()
 
-    for settings in partners:
-        _check(settings, alone=alone)
-    with ExitStack() as opened:
+    gateways = PartnerGateways(served, opened, lifetime, linger_seconds=STOP_SECONDS)
+    with ExitStack() as last:
+        last.callback(gateways.close)
         for settings in partners:
-            gateway = gateway_of(settings, sessions, known_to, lifetime, alone=alone)
-            served[settings.mchid] = opened.enter_context(gateway)
+            served[settings.mchid] = opened(settings)
         sockets = listen(host, port)
         serve_in_english()
-        gateways = {mchid: one.asgi for mchid, one in served.items()}
         serve_app(
-            RequestIds(gateways[partners[0].mchid] if alone else PartnerGateways(gateways, lifetime)),
+            RequestIds(served[partners[0].mchid].asgi if alone else gateways),
             sockets,
             on_stop=stop_streams,
             keep_alive_seconds=KEEP_ALIVE_SECONDS,
@@ -141,7 +149,6 @@ def _check(settings: GatewaySettings, *, alone: bool) -> None:
         log.error("partner %s is served when its Redis can be used: %s", settings.mchid, error)  # noqa: TRY400 - a sentence
 
 
-@contextmanager
 def gateway_of(
     settings: GatewaySettings,
     sessions: Sessions,
@@ -149,8 +156,8 @@ def gateway_of(
     lifetime: Callable[[], AbstractAsyncContextManager[None]],
     *,
     alone: bool,
-) -> Iterator[PartnerGateway]:
-    """Open what the gateway of one partner needs, for the length of a block.
+) -> PartnerGateway:
+    """Open what the gateway of one partner needs; to be closed by the caller.
 
     Args:
         settings: the partner's.
@@ -167,7 +174,10 @@ def gateway_of(
     tokens, keys = TokensFile(settings.gateway_tokens_file, patient=not alone), Keys(settings.mchid)
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(redis.ConnectionError,))
     redis_client = settings.redis_address.client(socket_timeout=5, socket_connect_timeout=2, retry=retry)
-    with Client(settings) as client, redis_client, Announcer(settings.redis_address, keys, "gateway"):
+    with ExitStack() as stack:
+        client = stack.enter_context(Client(settings))
+        stack.enter_context(redis_client)
+        stack.enter_context(Announcer(settings.redis_address, keys, "gateway"))
         admission = Admission(AdmittingLedger(redis_client, keys), settings.gateway_backlog)
         singles, streams = SingleSpecs(client, admission), Streams(client, admission)
         visibility = Visibility(redis_client, keys)
@@ -181,6 +191,7 @@ def gateway_of(
             await asyncio.to_thread(selections.close)
 
         uploads = Uploads(Path(mkdtemp(prefix="couponpress-console-")), client)
+        stack.callback(uploads.close)
         console = Console(
             settings=settings,
             tokens=tokens,
@@ -198,13 +209,9 @@ def gateway_of(
             others=known_to,
         )
         gateway = Gateway(ingest, queries, control, denials, selections, lifetime, application(console), prefix)
-        end_traces = _begin_traces(gateway) if settings.traced else None
-        try:
-            yield PartnerGateway(gateway, console, end)
-        finally:
-            if end_traces is not None:
-                end_traces()
-            uploads.close()
+        if settings.traced:
+            stack.callback(_begin_traces(gateway))
+        return PartnerGateway(settings, gateway, console, end, stack.pop_all().close)
 
 
 def _begin_traces(gateway: Gateway) -> Callable[[], None]:

@@ -17,11 +17,13 @@ from functools import partial
 from redis.asyncio import Redis
 from structlog.contextvars import bound_contextvars
 
+from couponpress.errors import CouponpressError
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.batching import Batcher
+from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver, Reply
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
@@ -47,7 +49,6 @@ class PartnerCallbacks:
         settings: the partner's.
         events: hears what happens to its callbacks.
         path: where its callbacks go in a receiver of several partners.
-        announcer: says in its Redis that the receiver runs.
     """
 
     def __init__(self, settings: Settings, *, alone: bool) -> None:
@@ -66,9 +67,10 @@ class PartnerCallbacks:
         self.events = Events(self._failures)
         self._redis = callback_redis_for(settings)
         keys, every_seconds = Keys(settings.mchid), settings.timings.tell_present
-        self.announcer = Announcer(settings.redis_address, keys, "callback", every_seconds=every_seconds)
+        self._announcer = Announcer(settings.redis_address, keys, "callback", every_seconds=every_seconds)
         self._named = {} if alone else {"partner": settings.mchid}
         self._heartbeat = Heartbeat(directory(), fleet_prefix(settings))
+        self._stopped = asyncio.Event()
         self._with_keys: _WithKeys | None = None
         self._reloader = KeyReloader(settings, self._take)  # before they are read: no change is missed
         try:
@@ -87,16 +89,31 @@ class PartnerCallbacks:
         with bound_contextvars(**self._named):
             return await self._with_keys.receiver.receive(headers, body)
 
-    async def ping(self) -> None:
-        """Ask Redis whether it answers.
+    async def begin(self) -> None:
+        """Say that the receiver runs, and keep the keys and the sign of life up to date from now on.
 
         Raises:
-            redis.exceptions.RedisError: it does not.
+            CouponpressError: Redis does not answer, and the partner is alone.
         """
-        await self._redis.ping()
+        try:
+            with redis_errors_told(self.settings.redis_url_shown):
+                await self._redis.ping()
+        except CouponpressError as error:
+            if not self._named:
+                raise
+            log.error("partner %s: its callbacks are answered with 503: %s", self.settings.mchid, error)  # noqa: TRY400 - a sentence
+        self._announcer.start()
+        self._running = asyncio.create_task(self._run())
 
-    async def run(self, stopped: asyncio.Event) -> None:
-        """Keep the keys and the sign of life up to date until stopped, then close every connection."""
+    async def end(self) -> None:
+        """End what `begin` began, close every connection, and send the last traces."""
+        self._stopped.set()
+        await self._running
+        await asyncio.to_thread(self._announcer.close)
+        await asyncio.to_thread(self._end_traces)
+
+    async def _run(self) -> None:
+        stopped = self._stopped
         with bound_contextvars(**self._named):
             loops = [
                 keep_running("key files", lambda: self._reloader.run(stopped), stopped, self._failures),
@@ -111,10 +128,6 @@ class PartnerCallbacks:
         await running
         self._heartbeat.close()
         await self._redis.aclose()
-
-    def close(self) -> None:
-        """Send the last traces."""
-        self._end_traces()
 
     def _take(self, read: Secrets) -> None:
         if self._with_keys is None:

@@ -13,14 +13,13 @@ import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from couponpress.errors import CouponpressError
 from couponpress.language import gettext, serve_in_english
+from couponpress.partners_watch import PartnersWatch
 from couponpress.transport.listening import listen, url_of
 from couponpress.transport.log_lines import log_to_stderr
-from couponpress.transport.redis_refusals import redis_errors_told
 from couponpress.transport.serve import serve
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.completion.callback_asgi import CallbackService, Receiver
@@ -36,54 +35,82 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def serve_callbacks(partners: Sequence[Settings], *, host: str, port: int) -> None:
+def serve_callbacks(
+    partners: Sequence[Settings], *, host: str, port: int, watch: PartnersWatch[Settings] | None = None
+) -> None:
     """Receive callbacks until TERM or INT.
 
-    Those of a partner come to a path with its id. A receiver of one partner takes them on the plain path as well. Of
-    several partners none stops another: neither by its keys nor by its Redis.
+    Those of a partner come to a path with its id. While there is one partner, it takes them on the plain path as well.
+    Of several partners none stops another: neither by its keys nor by its Redis.
+
+    Args:
+        partners: their settings.
+        host: where to listen.
+        port: where to listen.
+        watch: of the file of partners, which begins and ends partners; None for a receiver of one partner alone.
 
     Raises:
         ListenError: the port is taken.
         KeyFileError: a key file cannot be used, of a partner that is alone.
     """
-    alone = len(partners) == 1
+    alone = watch is None
     log_to_stderr(partners[0].log)
-    receivers = [PartnerCallbacks(settings, alone=alone) for settings in partners]
+    receivers = _Receivers(partners, alone=alone)
     sockets = listen(host, port)
     serve_in_english()
-    paths: dict[str, Receiver] = {one.path: one.receive for one in receivers}
-    if alone:
-        paths[CALLBACK_PATH] = receivers[0].receive
-
-    def tell(event: Event) -> None:
-        for one in receivers:
-            one.events.tell(event)
 
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
-        for one in receivers:
-            try:
-                with redis_errors_told(one.settings.redis_url_shown):
-                    await one.ping()
-            except CouponpressError as error:
-                if alone:
-                    raise
-                log.error("partner %s: its callbacks are answered with 503: %s", one.settings.mchid, error)  # noqa: TRY400 - a sentence
-        stopped = asyncio.Event()
-        running = [asyncio.create_task(one.run(stopped)) for one in receivers]
+        for one in receivers.by_id.values():
+            await one.begin()
+        stopped, served = asyncio.Event(), {mchid: one.settings for mchid, one in receivers.by_id.items()}
+        watching = [watch.run(stopped, served, receivers.begin, receivers.end)] if watch is not None else []
+        watched = asyncio.gather(*watching)
         gc.collect()
         gc.freeze()  # a full collection over everything imported would hold callbacks up
         log.info("receiving callbacks on %s%s", url_of(sockets[0]), CALLBACK_PATH if alone else f"{CALLBACK_PATH}/ID")
         yield
         stopped.set()
-        await asyncio.gather(*running)
+        await watched
+        await asyncio.gather(*(one.end() for one in receivers.by_id.values()))
 
-    with ExitStack() as announced:
-        for one in receivers:
-            announced.enter_context(one.announcer)
-        serve(CallbackService(paths, lifetime(), tell=tell), sockets)
-        for one in receivers:
-            one.close()
+    serve(CallbackService(receivers.by_path, lifetime(), tell=receivers.tell), sockets)
+
+
+class _Receivers:
+    """The receivers of all partners that are served, by their ids and by their paths."""
+
+    def __init__(self, partners: Sequence[Settings], *, alone: bool) -> None:
+        self.by_id = {one.mchid: PartnerCallbacks(one, alone=alone) for one in partners}
+        self.by_path: dict[str, Receiver] = {}
+        self._renew_paths()
+
+    def tell(self, event: Event) -> None:
+        """Tell every partner of a callback that reached none."""
+        for one in self.by_id.values():
+            one.events.tell(event)
+
+    async def begin(self, settings: Settings) -> None:
+        """Receive callbacks of a partner with these settings from now on."""
+        made = PartnerCallbacks(settings, alone=False)
+        before, self.by_id[settings.mchid] = self.by_id.get(settings.mchid), made
+        self._renew_paths()
+        if before is not None:
+            await before.end()
+        await made.begin()
+
+    async def end(self, mchid: str) -> None:
+        """Receive callbacks of a partner no longer."""
+        before = self.by_id.pop(mchid)
+        self._renew_paths()
+        await before.end()
+
+    def _renew_paths(self) -> None:
+        paths = {one.path: one.receive for one in self.by_id.values()}
+        if len(paths) == 1:
+            (paths[CALLBACK_PATH],) = paths.values()
+        self.by_path.clear()
+        self.by_path.update(paths)
 
 
 def run_scheduler(settings: Settings, celery_app: Celery) -> None:

@@ -242,6 +242,43 @@ def test_a_login_that_was_needed_leads_back_to_its_page(gateway):
             assert answer.cookies.jar._cookies["127.0.0.1"].keys() == {"/partners/"}, COOKIE
 
 
+# --- the file changes -------------------------------------------------------------------------------------------------
+
+
+def test_a_gateway_follows_its_file_without_a_restart(tmp_path, redis_url):
+    """The only partner has the plain paths too; a second comes, a broken edit changes nothing, the first goes."""
+    tokens = {mchid: added(tmp_path, mchid, "shop") for mchid in (ONE, TWO)}
+    file = tmp_path / "partners.toml"
+
+    def become(*mchids, more=""):
+        tables = (f'[[partner]]\nid = "{one}"\ngateway_tokens_file = "{one}.tokens.toml"\n' for one in mchids)
+        file.write_text("\n".join(tables) + more)
+
+    become(ONE)
+    settings = {"PARTNERS": str(file), "REDIS_URL": redis_url}
+    with (
+        started(settings, tokens, tmp_path / f"{ONE}.tokens.toml", tmp_path / "log") as gateway,
+        httpx.Client(base_url=gateway.url, timeout=30) as http,
+    ):
+
+        def answers(mchid, prefix=None):
+            headers = {"Authorization": f"Bearer {tokens[mchid]}"}
+            path = f"{f'/partners/{mchid}' if prefix is None else prefix}/v1/runs"
+            return http.get(path, headers=headers).status_code
+
+        assert [answers(ONE), answers(ONE, ""), answers(TWO)] == [200, 200, 404]
+        become(ONE, TWO)
+        soon(lambda: answers(TWO) == 200)
+        assert [answers(ONE), answers(ONE, ""), answers(TWO)] == [200, 404, 200]
+        become(ONE, TWO, more="ratee = '1/second'")
+        soon(lambda: "did you mean rate?" in gateway.log.read_text())
+        assert [answers(ONE), answers(TWO)] == [200, 200]
+        become(TWO)
+        soon(lambda: answers(TWO, "") == 200)
+        assert [answers(ONE), answers(ONE, f"/partners/{TWO}"), answers(TWO)] == [404, 401, 200]
+        assert gateway.stop() == 0, gateway.log.read_text()
+
+
 # --- one stops no other -----------------------------------------------------------------------------------------------
 
 

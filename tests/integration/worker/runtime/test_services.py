@@ -202,6 +202,34 @@ def test_a_receiver_of_several_partners_keeps_them_apart(env, partners, redis_ur
         assert re.search(r"key files were read again.* \[partner=two\]", log.read_text())
 
 
+def test_a_receiver_follows_its_file_without_a_restart(env, partners, redis_url, tmp_path):
+    """The first partner alone, then a second; a broken edit; then the second alone, by another Redis."""
+    away, log = f"redis://127.0.0.1:{free_port()}/0", tmp_path / "log"
+
+    def become(*names, url=redis_url):
+        partners_env(env, {name: partners[name] for name in names}, dict.fromkeys(names, url), tmp_path)
+
+    one = partners_env(env, {"one": partners["one"]}, {"one": redis_url}, tmp_path)
+    with service(one, log, "callback", "--port", "0", ready="receiving callbacks on") as url:
+
+        def posted(path, sender):
+            return httpx.post(f"{url}{CALLBACK_PATH}{path}", **callback(partners[sender], task(1))).status_code
+
+        assert [posted(path, "one") for path in ("", "/one", "/two")] == [204, 204, 404]
+        become("one", "two")
+        soon(lambda: posted("/two", "two") == 204)
+        assert [posted(path, "one") for path in ("", "/one")] == [404, 204]
+        (tmp_path / "partners.toml").write_text("[[partner")
+        soon(lambda: "the partners that were read before are served" in log.read_text())
+        assert [posted("/one", "one"), posted("/two", "two")] == [204, 204]
+        become("two", url=away)
+        soon(lambda: posted("/two", "two") == 503)
+        assert [posted("/one", "one"), posted("", "two")] == [404, 503]
+        told = log.read_text()
+        assert "partner one is not served any more" in told
+        assert "partner two: its callbacks are answered with 503" in told
+
+
 def test_a_receiver_of_one_partner_takes_callbacks_on_both_paths(env, credentials, tmp_path):
     with service(env, tmp_path / "log", "callback", "--port", "0", ready="receiving callbacks on") as url:
         for path in (CALLBACK_PATH, f"{CALLBACK_PATH}/{KEYS.mchid}"):
