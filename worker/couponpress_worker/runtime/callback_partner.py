@@ -23,7 +23,7 @@ from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.batching import Batcher
-from couponpress.transport.redis_refusals import redis_errors_told
+from couponpress.transport.server_check import check_server
 from couponpress_worker.completion.callback import CALLBACK_PATH, CallbackReceiver, Reply
 from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
@@ -66,8 +66,8 @@ class PartnerCallbacks:
         self._failures = Failures()
         self.events = Events(self._failures)
         self._redis = callback_redis_for(settings)
-        keys, every_seconds = Keys(settings.mchid), settings.timings.tell_present
-        self._announcer = Announcer(settings.redis_address, keys, "callback", every_seconds=every_seconds)
+        self._keys, every_seconds = Keys(settings.mchid), settings.timings.tell_present
+        self._announcer = Announcer(settings.redis_address, self._keys, "callback", every_seconds=every_seconds)
         self._named = {} if alone else {"partner": settings.mchid}
         self._heartbeat = Heartbeat(directory(), fleet_prefix(settings))
         self._stopped = asyncio.Event()
@@ -93,11 +93,11 @@ class PartnerCallbacks:
         """Say that the receiver runs, and keep the keys and the sign of life up to date from now on.
 
         Raises:
-            CouponpressError: Redis does not answer, and the partner is alone.
+            CouponpressError: Redis cannot be used, and the partner is alone.
         """
+        address, shown = self.settings.redis_address, self.settings.redis_url_shown
         try:
-            with redis_errors_told(self.settings.redis_url_shown):
-                await self._redis.ping()
+            await asyncio.to_thread(check_server, address, shown, self._keys, "callback")
         except CouponpressError as error:
             if not self._named:
                 raise
