@@ -119,8 +119,6 @@ _decode_bytes: Final[Callable[[bytes], Any]] = msgspec.json.Decoder(_Request).de
 _NO_TASK_ID: Final = "task_id"
 _encode: Final = msgspec.json.Encoder().encode
 _NO_NOTES: Final[tuple[str, ...]] = ()
-#: How many quotes stand around a key and a text.
-_QUOTES: Final = 4
 
 
 def request_of(spec: SerializedSpec) -> Request:
@@ -140,7 +138,8 @@ class SpecChecker:
         """
         self._strict = strict
         self._is_id = is_id
-        self._heads: dict[str, bytes] = {}
+        #: For each brand its head, and how many colons that holds.
+        self._heads: dict[str, tuple[bytes, int]] = {}
         self._notes: dict[tuple[Any, Any, Any], tuple[tuple[Problem, ...], tuple[str, ...]]] = {}
 
     def of_json(self, text: str, default_row_id: str) -> Checked | None:
@@ -153,19 +152,19 @@ class SpecChecker:
             request = _decode(text)
         except (ValueError, RecursionError):
             return None
-        if "\\" in text and ('\\"' in text or "\\u0022" in text):
+        if "\\" in text and ("\\u003a" in text or "\\u003A" in text):
             return None
-        row_id, task_id = request.row_id, request.task_id
         checked = self._serialized(request, default_row_id)
-        # Each quote of the text is now one end of a key or of a text, so a key that stands twice, or with null, shows
-        # as more quotes than are written back.
-        if checked is not None:
-            head, tail = checked[0][2:]
-            expected = head.count(b'"') + tail.count(b'"')
-            expected += (row_id is not None) * _QUOTES - (task_id is None) * _QUOTES
-            if text.count('"') != expected:
-                return None
-        return checked
+        if checked is None:
+            return None
+        # No colon is written as an escape now. So each of the text stands behind a key or within a text, and a key that
+        # stands twice, or with null, shows as more colons than are written back.
+        row_id, task_id = request.row_id, request.task_id
+        expected = self._heads[request.brand_id][1] + checked[0][3].count(b":")
+        if row_id is not None:
+            expected += 1 + row_id.count(":")
+        expected += -1 if task_id is None else task_id.count(":")
+        return checked if text.count(":") == expected else None
 
     def of_fields(self, raw: Mapping[str, Any], default_row_id: str) -> Checked | None:
         """Check and serialize the request that plain data holds; None when `TaskSpec.parse` must be asked."""
@@ -186,19 +185,19 @@ class SpecChecker:
         row_id, task_id, is_id = request.row_id, request.task_id, self._is_id
         if not ((row_id is None or is_id(row_id)) and (task_id is None or is_id(task_id))):
             return None
-        head = self._heads.get(request.brand_id) or self._head(request.brand_id)
-        if head is None:
+        known_head = self._heads.get(request.brand_id) or self._head(request.brand_id)
+        if known_head is None:
             return None
         tail = b'",' + _encode(_Tail(request.image_generation_type, combine, request.cut_out))[1:]
         if row_id is None and task_id is None:
             row_id = default_row_id
-        return _made(SerializedSpec, (row_id, task_id, head, tail)), notes
+        return _made(SerializedSpec, (row_id, task_id, known_head[0], tail)), notes
 
-    def _head(self, brand_id: str) -> bytes | None:
+    def _head(self, brand_id: str) -> tuple[bytes, int] | None:
         if not self._is_id(brand_id):
             return None
         if len(self._heads) >= _REMEMBERED:
             self._heads.clear()
         head: bytes = _encode({"brand_id": brand_id})[:-1] + b',"task_id":"'
-        self._heads[brand_id] = head
-        return head
+        self._heads[brand_id] = head, head.count(b":")
+        return self._heads[brand_id]

@@ -2,8 +2,9 @@
 
 A hint carries the id of a chunk. A lost, doubled or late hint changes nothing, because the fleet reads the chunk itself
 from Redis. A hint is written here as Celery's message protocol (version 2, docs.celeryq.dev) and kombu's Redis
-transport have it, and goes into the queue's list at once. That takes a tenth of the time that Celery takes for it,
-and a producer need not load Celery, which takes a fifth of the start of a command. A test compares both messages.
+transport have it, and goes into the queue's list at once. Most of it is the same in every hint and is written once, so
+that a hint takes less than a tenth of the time that Celery takes for it. A producer need not load Celery either, which
+takes a fifth of the start of a command. A test compares both messages.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import redis
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: As long as for the fleet's own connections to the broker.
 _TIMEOUT_SECONDS: Final = 5
+#: Begins a place in a hint; no other text of a hint holds it.
+_MARK: Final = "<>"
 
 
 class Hints:
@@ -50,57 +53,68 @@ class Hints:
 
         Without an answer of Redis it is no failure: the fleet finds the chunks by itself.
         """
-        queues: defaultdict[str, list[str]] = defaultdict(list)
+        queues: defaultdict[str, list[str]] = defaultdict(list)  # queue -> its chunks
         for chunk_id in chunk_ids:
             lane = lane_of(chunk_id)
             queue = self._keys.queue_again if again and lane == "bulk" else self._keys.queue(lane)
-            queues[queue].append(hint(queue_name(self._keys, queue), chunk_id))
+            queues[queue].append(chunk_id)
         try:
-            for queue, messages in queues.items():
-                self._broker.lpush(queue, *messages)
+            for queue, of_queue in queues.items():
+                self._broker.lpush(queue, *hints(queue_name(self._keys, queue), of_queue))
         except (*REDIS_AWAY, redis.ResponseError) as error:
             log.warning("the fleet could not be told of %d chunks and will find them: %s", len(chunk_ids), error)
 
 
-def hint(queue: str, chunk_id: str) -> str:
-    """Return a chunk's hint as it stands in a queue, which is named as Celery names it."""
-    own_id = str(uuid4())
-    chain = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    body = json.dumps([[chunk_id], {}, chain]).encode()
-    return json.dumps(
-        {
-            "body": b64encode(body).decode(),
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": {
-                "lang": "py",
-                "task": SUBMIT_TASK,
-                "id": own_id,
-                "shadow": None,
-                "eta": None,
-                "expires": None,
-                "group": None,
-                "group_index": None,
-                "retries": 0,
-                "timelimit": [None, None],
-                "root_id": own_id,
-                "parent_id": None,
-                "argsrepr": repr([chunk_id]),
-                "kwargsrepr": "{}",
-                "origin": f"gen{os.getpid()}@{socket.gethostname()}",
-                "ignore_result": False,
-                "replaced_task_nesting": 0,
-                "stamped_headers": None,
-                "stamps": {},
-            },
-            "properties": {
-                "correlation_id": own_id,
-                "reply_to": "",
-                "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": queue},
-                "priority": 0,
-                "body_encoding": "base64",
-                "delivery_tag": str(uuid4()),
-            },
+def hints(queue: str, chunk_ids: Sequence[str]) -> list[str]:
+    """Return the chunks' hints as they stand in a queue, which is named as Celery names it."""
+    chain = json.dumps({"callbacks": None, "errbacks": None, "chain": None, "chord": None})
+    template = json.dumps(_message(queue)).replace("%", "%%").replace(_MARK, "%")
+    return [
+        template
+        % {
+            "body": b64encode(f'[["{chunk_id}"], {{}}, {chain}]'.encode()).decode(),
+            "chunk_id": chunk_id,
+            "id": str(uuid4()),
+            "tag": uuid4(),
         }
-    )
+        for chunk_id in chunk_ids
+    ]
+
+
+def _message(queue: str) -> dict[str, Any]:
+    """Return a hint with places for what differs between hints."""
+    return {
+        "body": f"{_MARK}(body)s",
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {
+            "lang": "py",
+            "task": SUBMIT_TASK,
+            "id": f"{_MARK}(id)s",
+            "shadow": None,
+            "eta": None,
+            "expires": None,
+            "group": None,
+            "group_index": None,
+            "retries": 0,
+            "timelimit": [None, None],
+            "root_id": f"{_MARK}(id)s",
+            "parent_id": None,
+            "argsrepr": f"['{_MARK}(chunk_id)s']",
+            "kwargsrepr": "{}",
+            "origin": f"gen{os.getpid()}@{socket.gethostname()}",
+            "ignore_result": False,
+            "replaced_task_nesting": 0,
+            "stamped_headers": None,
+            "stamps": {},
+        },
+        "properties": {
+            "correlation_id": f"{_MARK}(id)s",
+            "reply_to": "",
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": f"{_MARK}(tag)s",
+        },
+    }

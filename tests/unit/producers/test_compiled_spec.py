@@ -165,6 +165,9 @@ def rewritten(text, chance):
         return text.replace(": ", ":").replace(", ", ",")
     if kind == 10:
         return text.replace('"', "'", 1)
+    if kind == 11:
+        colon = chance.choice(["\\u003a", "\\u003A", ":", ""])
+        return text.replace('"row_id": "', f'"row_id": "{colon}').replace("{", '{"task_id": "abcdef", ', 1)
     return text
 
 
@@ -193,6 +196,7 @@ GOOD = {
 @given(st.text())
 @example("\ud800")
 @example('a"')
+@example("a::b")
 @example("\x00\x1f\x7f\u2028\U0001f375")
 def test_a_row_id_comes_through_as_it_is(row_id):
     raw = {**GOOD, "row_id": row_id}
@@ -206,6 +210,7 @@ def test_a_row_id_comes_through_as_it_is(row_id):
 @pytest.mark.parametrize("body", [
     GOOD,
     {**GOOD, "row_id": "茶-1", "task_id": "task_1"},
+    {**GOOD, "row_id": 'a:"b"\\', "task_id": "task_1"},
     {name: value for name, value in GOOD.items() if name != "row_id"},
     {"brand_id": "1", "image_generation_type": "CUT_OUT", "cut_out": {"image_url": URL}},
 ])  # fmt: skip
@@ -223,7 +228,8 @@ def test_usual_requests_need_no_model(body):
     ('"row_id"', '"task_id": "abcdef", "task_id": null, "row_id"'),
     ('"SP-1"', '"\\u0022", "row_id": "SP-1"'),
     ('"SP-1"', '"\\"", "row_id": "SP-1"'),
-    ('"SP-1"', '"\\"SP-1"'),
+    ('"SP-1"', '"\\u003a", "row_id": "SP-1"'),
+    ('"SP-1"', '"\\u003A"'),
     ('"threshold": 100', '"threshold": 100, "threshold": 100'),
     ('"threshold": 100', '"threshold": 100.0'),
     ('"threshold": 100', '"threshold": true'),
