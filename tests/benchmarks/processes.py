@@ -28,6 +28,14 @@ def cpu_seconds_of(pid: int) -> float:
     return sum(map(int, _words(Path(f"/proc/{pid}/stat"))[_TIMES])) / _TICKS
 
 
+def exact_cpu_seconds_of(pid: int) -> float:
+    """Return the CPU that one process used, without its children: exact enough for a window of two seconds.
+
+    The number of its clock is made as `clock_getcpuclockid` makes it, which Python does not offer.
+    """
+    return time.clock_gettime(~pid << 3 | 2)
+
+
 def resident_mb(pid: int) -> float:
     """Return what a process holds of memory now, MB."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
