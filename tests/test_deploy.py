@@ -1,6 +1,7 @@
 """What people copy from must be true: deploy/ and the documents against the settings and the real command line."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -212,6 +213,24 @@ def test_every_required_setting_reaches_the_containers(compose):
 
 
 # --- Dockerfile -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["deploy/README.md", "docs/zh-CN/deploy.md"])
+def test_one_command_pins_every_image_that_others_make(tmp_path, page):
+    """Run as it stands there, with a registry that has one digest for all."""
+    (command,) = re.findall(r"^for image in .*?^done$", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "deploy").mkdir()
+    for name in ("Dockerfile", "compose.yaml"):
+        (tmp_path / "deploy" / name).write_bytes((DEPLOY / name).read_bytes())
+    (tmp_path / "docker").write_text(f"#!/bin/sh\necho sha256:{'7' * 64}\n")
+    (tmp_path / "docker").chmod(0o700)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, env=env, check=True, timeout=30)
+    text = "".join((tmp_path / "deploy" / name).read_text("utf-8") for name in ("Dockerfile", "compose.yaml"))
+    images = re.findall(r"^(?:ARG BASE=| *image: )(.*)$", text, re.MULTILINE)
+    pinned = [one.endswith(f"@sha256:{'7' * 64}") for one in images if not one.startswith("couponpress:")]
+    assert pinned == [True] * 4
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
 
 
 def test_the_image_installs_hashed_requirements_and_runs_as_nobody_special():
