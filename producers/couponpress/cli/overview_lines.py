@@ -127,6 +127,7 @@ def _lanes(overview: Overview) -> Table:
         (gettext("chunks"), "right"),
         (gettext("on hold"), "right"),
         (gettext("oldest waits"), "left"),
+        gap=1,  # every heading fits into a terminal of 80 columns
     )
     for lane in overview.lanes:
         counts = lane.counts
@@ -212,8 +213,8 @@ def _outlook(run: RunOverview) -> str:
     return eta_text(run.eta) or gettext("waits for pictures")
 
 
-def _table(*columns: tuple[str, Literal["left", "right"]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+def _table(*columns: tuple[str, Literal["left", "right"]], gap: int = 2) -> Table:
+    table = Table(box=None, padding=(0, gap, 0, 0), header_style="bold")
     for head, side in columns:
         table.add_column(head, justify=side, overflow="ellipsis", no_wrap=head != "")
     return table

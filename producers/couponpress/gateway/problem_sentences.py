@@ -82,7 +82,9 @@ KNOWN: Final = (
     gettext_noop("give a run or a brand, not both: a brand is held in every run."),
     gettext_noop("a brand's id is digits, letters, _ or -, got %(brand)s."),
     gettext_noop("a run's name is 1 to %(most)s printable characters, got %(run)s."),
-    gettext_noop('a rate reads like "500/second" or "600/minute", not %(rate)s; `default` takes it back.'),
+    gettext_noop(
+        'a rate reads like "500/second" or "600/minute", from 1 to 999999, not %(rate)s; `default` takes it back.'
+    ),
     gettext_noop("specs are sent again that ended as %(outcomes)s, not %(outcome)s."),
     gettext_noop("a hook %(error)s, got %(url)s."),
 )

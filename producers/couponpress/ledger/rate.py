@@ -162,7 +162,10 @@ def rate_in_force(pace: dict[bytes, bytes], spacing: bytes | None, now_us: int) 
 def _parts(rate: str) -> tuple[int, int]:
     if not (found := re.fullmatch(r"([1-9]\d{0,5})/(second|minute)", rate)):
         raise InputError(
-            gettext('a rate reads like "500/second" or "600/minute", not %(rate)s; `default` takes it back.')
+            gettext(
+                'a rate reads like "500/second" or "600/minute", from 1 to 999999, not %(rate)s; `default` takes it '
+                "back."
+            )
             % {"rate": quoted(rate)}
         )
     return int(found[1]), _WINDOWS_US[found[2]]
