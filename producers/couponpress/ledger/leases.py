@@ -215,13 +215,12 @@ class LeaseLedger:
     async def unannounced(self, limit: int = 500) -> list[str]:
         """Return chunks that wait although their lane's queue is empty: their hint was lost, or never sent."""
         chunks: list[str] = []
-        now_ms = await self._queries.now_ms()
         for lane in LANES:
             if not await self._broker.llen(self._keys.queue(lane)):
                 found = await self._queries.due(self._keys.open(lane), 0, limit)
                 chunks += found
                 if found:
-                    again = dict.fromkeys(found, now_ms + self._take_up_ms)
+                    again = dict.fromkeys(found, await self._queries.now_ms() + self._take_up_ms)
                     await self._client.zadd(self._keys.open(lane), again, xx=True)
         return chunks
 

@@ -130,11 +130,14 @@ class OverdueQuery:
 
     async def _questions(self) -> list[Question]:
         """Choose the specs of a round: of every run as many, its looks first, then its oldest chunk and the next."""
+        due, silent = await asyncio.gather(
+            self._queries.due_looks(LOOKED_AT), self._queries.overdue_chunks(self._callback_span_seconds, LOOKED_AT)
+        )
         looks: dict[str, list[Place]] = defaultdict(list)
-        for place in await self._queries.due_looks(LOOKED_AT):
+        for place in due:
             looks[run_of(place.chunk_id)].append(place)
         chunks: dict[str, list[str]] = defaultdict(list)
-        for chunk_id in await self._queries.overdue_chunks(self._callback_span_seconds, LOOKED_AT):
+        for chunk_id in silent:
             chunks[run_of(chunk_id)].append(chunk_id)
         overdue = {chunk_id for of_run in chunks.values() for chunk_id in of_run}
         self._asked = {chunk_id: done for chunk_id, done in self._asked.items() if chunk_id in overdue}

@@ -15,6 +15,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 import hiredis
@@ -58,27 +60,27 @@ def takeable(kind: type[Any]) -> type[Any]:
     return Takeable
 
 
+@dataclass(slots=True)
 class _Asked:
     """Commands that were sent together, and the replies that came so far."""
 
-    __slots__ = ("answered", "replies", "wanted")
-
-    def __init__(self, wanted: int, answered: asyncio.Future[list[Any]]) -> None:
-        self.wanted = wanted
-        self.answered = answered
-        self.replies: list[Any] = []
+    wanted: int
+    answered: asyncio.Future[list[Any]]
+    at: float
+    replies: list[Any] = field(default_factory=list)
 
 
 class Line(asyncio.Protocol):
-    """An open connection; for one event loop.
+    """An open connection; for one event loop. One timer serves all commands under way.
 
     Attributes:
         heard_at: when Redis answered last, on the event loop's clock.
         closed: done once the connection is closed.
     """
 
-    def __init__(self, stream: asyncio.StreamWriter, error_of: Callable[[str], ResponseError]) -> None:
-        self._stream = stream
+    def __init__(self, stream: asyncio.StreamWriter, error_of: Callable[[str], ResponseError], seconds: float) -> None:
+        self._stream, self._seconds = stream, seconds
+        self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=error_of, notEnoughData=_NOT_WHOLE)
         self._waiting: deque[_Asked] = deque()
@@ -92,23 +94,19 @@ class Line(asyncio.Protocol):
         """Whether another command may be sent."""
         return not (self._retired or self._closed or self._stream.transport.is_closing())
 
-    async def ask(self, command: bytes, replies: int, seconds: float | None) -> list[Any]:
+    async def ask(self, command: bytes, replies: int) -> list[Any]:
         """Send packed commands in this turn of the event loop, and return their replies; a refusal is one of them.
 
         Raises:
             redis.ConnectionError: the line broke.
-            redis.TimeoutError: Redis did not answer within so many seconds. The line is closed.
+            redis.TimeoutError: Redis did not answer in time. The line is closed.
         """
-        asked = _Asked(replies, self._loop.create_future())
+        asked = _Asked(replies, self._loop.create_future(), self._loop.time())
         self._waiting.append(asked)
         self._stream.transport.write(command)
-        try:
-            async with asyncio.timeout(seconds):
-                return await asked.answered
-        except TimeoutError:
-            self.close("Redis did not answer in time")
-            told = gettext("Redis did not answer within %(seconds)s s") % {"seconds": f"{seconds:g}"}
-            raise RedisTimeoutError(told) from None
+        if self._timer is None and self._seconds < inf:
+            self._timer = self._loop.call_later(self._seconds, self._look, context=Context())
+        return await asked.answered
 
     def retire(self) -> None:
         """Send nothing more on this line, and close it once everything that was sent is answered."""
@@ -118,6 +116,8 @@ class Line(asyncio.Protocol):
     def close(self, why: str = "the connection was closed") -> None:
         """Close the line now; what is under way ends with `why`."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._stream.transport.abort()
         waiting, self._waiting = self._waiting, deque()
         for asked in waiting:
@@ -152,6 +152,17 @@ class Line(asyncio.Protocol):
             if not asked.answered.done():
                 asked.answered.set_result(asked.replies)
 
+    def _look(self) -> None:
+        """Close the line if somebody has waited for so long; else look again when that can be."""
+        self._timer = None
+        waiting = [asked for asked in self._waiting if not asked.answered.done()]
+        if waiting and (rest := waiting[0].at + self._seconds - self._loop.time()) > 0:
+            self._timer = self._loop.call_later(rest, self._look, context=Context())
+        elif waiting:
+            told = gettext("Redis did not answer within %(seconds)s s") % {"seconds": f"{self._seconds:g}"}
+            waiting[0].answered.set_exception(RedisTimeoutError(told))
+            self.close("Redis did not answer in time")
+
     def _close_if_done(self) -> None:
         if self._retired and not self._waiting and not self._closed:
             self.close()
@@ -164,7 +175,7 @@ class SharedLine:
         """Take a pool whose connections are `takeable`. Its options say how long to wait, and when to check a line."""
         options = pool.connection_kwargs
         self._pool = pool
-        self._seconds: float | None = options.get("socket_timeout")
+        self._seconds: float = options.get("socket_timeout") or inf
         self._check_after: float = options.get("health_check_interval") or 0
         #: How often a command is sent again when the line broke; whoever sends one lets it be repeated then.
         self._repeats: int = options["retry"].get_retries()
@@ -186,7 +197,7 @@ class SharedLine:
         for repeats_left in range(self._repeats, -1, -1):
             try:
                 line = await self._usable()
-                answered = await line.ask(command, replies, self._seconds)
+                answered = await line.ask(command, replies)
                 for reply in answered:
                     if (error := refused(reply)) is not None:
                         line.retire()
@@ -213,7 +224,7 @@ class SharedLine:
             return await self._opened()
         if self._check_after and asyncio.get_running_loop().time() - line.heard_at > self._check_after:
             try:
-                await line.ask(packed(("PING",)), 1, self._seconds)
+                await line.ask(packed(("PING",)), 1)
             except (RedisConnectionError, RedisTimeoutError):
                 return await self._opened()
         return line
@@ -228,7 +239,8 @@ class SharedLine:
     async def _open(self) -> Line:
         connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
         await connection.connect()
-        self._line = Line(*connection.take_over())
+        stream, error_of = connection.take_over()
+        self._line = Line(stream, error_of, self._seconds)
         return self._line
 
 

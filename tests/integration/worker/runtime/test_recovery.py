@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from base64 import b64decode
+from itertools import count
 
 import pytest
 import redis
@@ -20,7 +21,7 @@ from couponpress.outcome import State
 from couponpress_worker.periodic import Failures, keep_running, rest
 from couponpress_worker.runtime.recovery import Recovery, chunks_to_publish
 from couponpress_worker.runtime.redis_server import free_port
-from couponpress_worker.store.leader import Leadership
+from couponpress_worker.store.leader import SURE_SHARE, Leadership
 from couponpress_worker.timings import REAL
 from tests.builders import (
     KEYS,
@@ -35,12 +36,13 @@ from tests.builders import (
 )
 
 
-def with_leaders(url, act):
-    """Run `await act(first, second)` with two processes that may lead."""
+def with_leaders(url, act, clock=None):
+    """Run `await act(first, second)` with two processes that may lead; time passes whenever one asks."""
+    clock = clock or count(step=REAL.lead).__next__
 
     async def run():
         async with Redis.from_url(url) as client:
-            return await act(*(Leadership(client, KEYS.leader, owner) for owner in ("first", "second")))
+            return await act(*(Leadership(client, KEYS.leader, owner, clock=clock) for owner in ("first", "second")))
 
     return asyncio.run(run())
 
@@ -82,6 +84,20 @@ def test_a_leader_that_resigns_is_followed_at_once(redis_url):
         return await second.mine()
 
     assert with_leaders(redis_url, act)
+
+
+def test_loops_that_ask_within_a_second_share_what_redis_said(redis_url, client):
+    moment = [0.0]
+
+    async def act(first, second):
+        led = [await first.mine()]
+        client.set(KEYS.leader, "second")
+        moment[0] = REAL.lead * SURE_SHARE - 0.01
+        led.append(await first.mine())
+        moment[0] = REAL.lead * SURE_SHARE
+        return [*led, await first.mine(), await second.mine()]
+
+    assert with_leaders(redis_url, act, lambda: moment[0]) == [True, True, False, True]
 
 
 def test_only_the_leader_can_resign(redis_url):
