@@ -166,7 +166,8 @@ KNOWN: Final = (
     gettext_noop("it may forget the last writes when it restarts: set appendonly yes"),
     gettext_noop("it could not write its append-only file: look at its disk and its log"),
     gettext_noop("it could not write its snapshot: look at its disk and its log"),
-    # What an act in the audit log was about, and what came of it.
+    # What an act in the audit log was about, what came of it, and why the fleet did it.
+    gettext_noop("its end was there"),
     gettext_noop("all that match %(selection)s"),
     gettext_noop("until %(moment)s"),
     gettext_noop("begun, %(specs)s specs match"),

@@ -94,7 +94,8 @@ def lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
         detail = stored_in_words(entry.detail)
         target = " ".join(part for part in (_target(entry), detail) if part) or gettext("everything")
         who = ", ".join(part for part in (entry.door, entry.address) if part)
-        why = f": {entry.why}" if entry.why else ""
+        because = stored_in_words(entry.why) if entry.door == "fleet" else entry.why
+        why = f": {because}" if because else ""
         what = f"{_act(entry.act)} {target}  {stored_in_words(entry.result)}"
         yield f"{moment}  {what}  {entry.who} ({who}){why}"
 

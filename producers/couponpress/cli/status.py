@@ -74,7 +74,8 @@ def _status_lines(client: Client, run: str | None) -> Iterator[str]:
             yield from (f"  {count:>8}  {in_words(reason)}" for reason, count in client.reasons(run).items())
         eta = etas.get(one.run)
         if eta is not None and eta.case in _ETAS_TOLD:
-            yield f"  {eta_text(eta)}" + (f": {eta.reason}" if eta.soonest_seconds is not None else "")
+            words = {"told": eta_text(eta), "reason": eta.reason}
+            yield "  " + (words["told"] if eta.soonest_seconds is None else gettext("%(told)s: %(reason)s") % words)
     for hold in overview.holds:
         yield hold_text(hold)
     if down := overview.platform_down:

@@ -122,6 +122,11 @@ class NightLedger:
         """Release a night, so that another process can continue it."""
         return self._kept(run, owner, 0, "", {})
 
+    def is_skipped(self, run: str) -> bool:
+        """Say whether a night is left out."""
+        record = self.record(run)
+        return record is not None and record.state == "skipped"
+
     def note(self, run: str, owner: str, **told: str) -> bool:
         """Store a note about a claimed night. Returns False if another process has it, or it is over."""
         return self._kept(run, owner, LEASE_MS, "", told)

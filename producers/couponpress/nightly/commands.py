@@ -67,7 +67,8 @@ def list_command(file: FileOption = None, as_json: JsonOption = False, _: Partne
     for one in told:
         when = {"name": one["name"], "cron": one["cron"], "zone": one["time_zone"], "source": joined(one["source"])}
         typer.echo(gettext("%(name)s: %(cron)s %(zone)s, from %(source)s") % when)
-        typer.echo(gettext("  next: %(moment)s") % {"moment": one["next"]})
+        following = gettext("  next: %(moment)s, left out") if one["skipped"] else gettext("  next: %(moment)s")
+        typer.echo(following % {"moment": one["next"]})
         if one["trouble"]:
             typer.echo(gettext("  now: %(trouble)s") % {"trouble": one["trouble"]})
         if latest := one["latest"]:
@@ -181,10 +182,10 @@ def _lines(night: Night, begun: Begun, *, dry_run: bool) -> Iterator[str]:
 
 
 def _described(context: NightContext, schedule: Schedule, now: float) -> dict[str, Any]:
-    from couponpress.nightly.nights import moments
+    from couponpress.nightly.nights import Night, moments
     from couponpress.nightly.source import trouble_of
 
-    latest = context.nights.latest(schedule.name)
+    at, latest = next(moments(schedule.cron, schedule.time_zone, now)), context.nights.latest(schedule.name)
     return {
         "name": schedule.name,
         "cron": schedule.cron,
@@ -192,7 +193,8 @@ def _described(context: NightContext, schedule: Schedule, now: float) -> dict[st
         "source": list(schedule.source),
         "lane": schedule.lane,
         "diff": schedule.diff,
-        "next": _shown(next(moments(schedule.cron, schedule.time_zone, now))),
+        "next": _shown(at),
+        "skipped": context.nights.is_skipped(Night(schedule.name, at).run),
         "trouble": trouble_of(schedule, context.folder),
         "latest": {"run": latest.run, "state": latest.state, "told": latest.told} if latest else None,
     }

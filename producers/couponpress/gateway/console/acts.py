@@ -126,7 +126,7 @@ def limit(console: TheConsole, viewer: Looking, form: TheForm) -> Response:
     """Set the limit by hand, for a time if wished, or go back to the configured one."""
     require(viewer, "operator")
     given = _text(form, "rate")
-    rate = "default" if given in ("", "default") else given if "/" in given else f"{given}/second"
+    rate = given if given == "default" or "/" in given else f"{given}/second"
     console.control.set_limit(viewer.caller, rate, _text(form, "why"), None if rate == "default" else end_of_form(form))
     return _done(console, form, "limit")
 

@@ -74,11 +74,10 @@ def show_schedules(request: Request, console: TheConsole, viewer: Looking) -> Re
 def _scheduled(context: NightContext, schedule: Schedule, now: float) -> Scheduled:
     at = next(moments(schedule.cron, schedule.time_zone, now))
     latest = context.nights.latest(schedule.name)
-    record = context.nights.record(Night(schedule.name, at).run)
     return Scheduled(
         schedule,
         f"{at:%Y-%m-%d %H:%M %z}",
-        record is not None and record.state == "skipped",
+        context.nights.is_skipped(Night(schedule.name, at).run),
         latest,
         in_words(latest.told) if latest else "",
         _figures(latest),

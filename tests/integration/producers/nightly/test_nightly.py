@@ -607,6 +607,7 @@ def test_the_next_night_is_left_out_and_the_audit_log_knows_who_did_that(shop, c
     assert shop.context.nights.record(run).state == "skipped"
     assert couponpress("skip", "prices").stdout.startswith(run), "the same again is the same night"
     began = json.loads(couponpress("run", "prices", "--json").stdout)["run"]
+    assert ", left out" in couponpress("list").stdout, "also when another night is the latest"
     entries = [(one.act, one.run, one.door, one.why) for one in shop.context.client.audit()]
     assert entries == [
         ("schedule-start", began, "cli", ""),
