@@ -28,13 +28,16 @@ from couponpress_worker.sandbox.process import RunningSandbox, running
 from tests.benchmarks import processes
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.processes import Others
-from tests.benchmarks.stage import LATENCY_MS, ROOT, START_SECONDS, STOP_SECONDS
+from tests.benchmarks.stage import LATENCY_MS, ROOT, STOP_SECONDS
 
 RATE = 30
 #: A partner keeps its rate when it sends so much of it: the lateness budget costs some percent.
 KEPT = 0.95
 #: A step in which one sent less than this share is the last: the machine is used up.
 ENOUGH = 0.5
+#: All workers of a step must be ready within so long, and no step begins later than the other: the bench takes less
+#: than eight minutes, whatever the machine does.
+READY_SECONDS, LAST_STEP_SECONDS = 150.0, 240.0
 STEPS, QUICK_STEPS = (1, 4, 8, 16), (1, 2, 4)
 RUN = "bench"
 
@@ -84,7 +87,12 @@ class Partners:
         )
 
     def start_workers(self) -> None:
-        """Start a worker for each partner, one after the other, for imports need a core each."""
+        """Start a worker for each partner, one after the other, for imports need a core each.
+
+        Raises:
+            TimeoutError: not all were ready in time.
+        """
+        deadline = time.monotonic() + READY_SECONDS
         for mchid in self.ids:
             log = self._directory / f"worker-{mchid}.log"
             words = [sys.executable, "-m", "couponpress", "worker", "--partner", mchid]
@@ -92,10 +100,9 @@ class Partners:
                 options = {"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True}
                 self._workers.append(subprocess.Popen(words, cwd=ROOT, env=self._env, **options))
             stand_back(self._workers[-1].pid)
-            deadline = time.monotonic() + START_SECONDS
             while " ready." not in log.read_text(encoding="utf-8", errors="replace"):
                 if self._workers[-1].poll() is not None or time.monotonic() > deadline:
-                    raise TimeoutError(f"a worker did not become ready:\n{log.read_text(errors='replace')[-2000:]}")
+                    raise TimeoutError(f"a worker is not ready:\n{log.read_text(errors='replace')[-2000:]}")
                 time.sleep(0.05)
 
     def enqueue(self, bench: Bench, rows: int) -> None:
@@ -121,23 +128,41 @@ class Partners:
 def measure(bench: Bench) -> list[Line]:
     """Measure each number of partners, idle and at their rate; returns what the largest came to, and each before."""
     lines: list[Line] = []
-    seconds = 10.0 if bench.quick else 30.0
+    began = time.monotonic()
     for number in QUICK_STEPS if bench.quick else STEPS:
+        if time.monotonic() - began > LAST_STEP_SECONDS:
+            bench.say("         no time for a further step")
+            break
         bench.say(f"         {number} partners")
-        with partners(bench, number) as all_of_them:
-            idle = _between(all_of_them, 5.0)
-            all_of_them.enqueue(bench, int(RATE * (seconds + 60)))
-            if not _all_send(all_of_them):
-                bench.say("         a partner sent next to nothing for a minute: the machine is used up")
-                break
-            others = Others()
-            busy = _between(all_of_them, seconds)
-            beside = str(others)
-        lines += _lines(number, idle, busy, beside)
-        if busy.slowest < ENOUGH * RATE:
-            bench.say(f"         the slowest partner sent {busy.slowest:.1f} a second: no further step")
+        try:
+            slowest, found = step(bench, number, 10.0 if bench.quick else 30.0)
+        except (TimeoutError, ServiceError) as error:
+            if not lines:
+                raise
+            bench.say(f"         no further step: {error}")
+            break
+        lines += found
+        if slowest < ENOUGH * RATE:
+            bench.say(f"         the slowest partner sent {slowest:.1f} a second: no further step")
             break
     return lines
+
+
+def step(bench: Bench, number: int, seconds: float) -> tuple[float, list[Line]]:
+    """Measure so many partners for a while; returns the rate of the slowest as well.
+
+    Raises:
+        TimeoutError: the machine is used up.
+        ServiceError: as above.
+    """
+    with partners(bench, number) as all_of_them:
+        idle = _between(all_of_them, 5.0)
+        all_of_them.enqueue(bench, int(RATE * (seconds + 60)))
+        _wait_for_all(all_of_them)
+        others = Others()
+        busy = _between(all_of_them, seconds)
+        beside = str(others)
+    return busy.slowest, _lines(number, idle, busy, beside)
 
 
 @contextmanager
@@ -209,14 +234,13 @@ def _between(one: Partners, seconds: float) -> Window:
     )
 
 
-def _all_send(one: Partners) -> bool:
-    """Wait until every partner has sent for a second; returns whether all did within a minute."""
+def _wait_for_all(one: Partners) -> None:
+    """Wait until every partner has sent for a second."""
     deadline = time.monotonic() + 60
     while min(one.count().accepted) < RATE:
         if time.monotonic() > deadline:
-            return False
+            raise TimeoutError("a partner sent next to nothing for a minute")
         time.sleep(0.2)
-    return True
 
 
 def _lines(number: int, idle: Window, busy: Window, beside: str) -> list[Line]:

@@ -1,15 +1,19 @@
 """The file of several partners: every mistake is named with its cure, and no partner's settings reach another."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from couponpress.errors import SettingsError
-from couponpress.partners import OWN, SHAREABLE, partner_named, read_partners
+from couponpress.partners import IN_FILES, OWN, SHAREABLE, partner_named, read_partners
 from couponpress.setting_names import SETTING_NAMES
 from couponpress.settings import ProducerSettings, choose_partner, configured_rate
 from couponpress_worker.settings import Settings
 from tests.builders import PUBLIC_KEY_ID
 from tests.command_line import commands
 
+PAGE = Path(__file__).parents[3] / "docs" / "partners.md"
 TWO = """
 [[partner]]
 id = "1900000109"
@@ -126,6 +130,14 @@ def test_an_unknown_partner_is_told_with_those_that_are_known(file):
 def test_every_key_is_a_setting():
     assert {name.upper() for name in OWN | SHAREABLE} <= SETTING_NAMES
     assert Settings.model_fields.keys() | {"gateway_tokens_file", "gateway_backlog"} >= OWN | SHAREABLE
+
+
+def test_the_page_says_where_each_key_stands():
+    """The table of docs/partners.md against what is read."""
+    rows = re.findall(r"^\| (`.*) \| (in the .*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    own, shareable = (set(re.findall(r"`(\w+)`", keys)) for keys, _ in rows)
+    assert own == OWN
+    assert shareable == SHAREABLE | IN_FILES.keys()
 
 
 # --- in the settings --------------------------------------------------------------------------------------------------
