@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from mimetypes import guess_type
 
 import redis
@@ -27,7 +28,14 @@ from couponpress.gateway.console import (
     streams,
     upload_pages,
 )
-from couponpress.gateway.console.context import LoginNeededError, RefusedError, render, the_console
+from couponpress.gateway.console.context import (
+    LoginNeededError,
+    RefusedError,
+    render,
+    session_of,
+    the_console,
+    viewer_of,
+)
 from couponpress.gateway.console.login import LANGUAGE_COOKIE
 from couponpress.gateway.console.rendering import STATIC
 from couponpress.gateway.console.wiring import Console
@@ -161,6 +169,9 @@ async def _note_denial(request: Request, kind: str) -> None:
 
 async def _http(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
+    console = the_console(request)
+    with suppress(LoginNeededError):  # no route has looked who it is
+        viewer_of(request, console, session_of(request, console))
     return render(
         request,
         "error.html",

@@ -424,6 +424,7 @@ def test_an_unknown_run_or_page_is_a_sentence(gateway, client):
             answer = one.get(f"/console/{path}")
             assert answer.status_code in (404, 422), path
             assert "Traceback" not in answer.text
+        assert "Log out" in one.get("/console/nothing").text
 
 
 # --- a catalog in the browser -----------------------------------------------------------------------------------------
