@@ -165,16 +165,19 @@ class Sheet:
     def _behind_rows(self) -> list[Callable[[int, list[SheetCell]], None]]:
         """Read what stands behind the rows of the sheet; returns what changes each row by it."""
         with self._package.open(self._path, "sheet") as part:
-            there = mentioned(part, ("mergeCell", "conditionalFormatting", "numFmt"))
+            there = mentioned(part, ("mergeCell", "conditionalFormatting"))
         merged: list[Range] = []
         rules: list[FormatRule] = []
         if "mergeCell" in there:
             with self._package.open(self._path, "sheet") as part:
                 merged = merged_ranges(part)
         # A format that stands in the sheet itself belongs to a rule; the others stand with the workbook's styles.
-        if "conditionalFormatting" in there and ("numFmt" in there or self._conditional_formats):
+        if "conditionalFormatting" in there:
             with self._package.open(self._path, "sheet") as part:
-                rules = format_rules(part, self._conditional_formats)
+                has_formats = self._conditional_formats or mentioned(part, ("numFmt",))
+            if has_formats:
+                with self._package.open(self._path, "sheet") as part:
+                    rules = format_rules(part, self._conditional_formats)
         # The formats of a cell that is merged go with it.
         return [*([FormatRules(rules).applied] if rules else []), *([Merged(merged).filled] if merged else [])]
 

@@ -212,14 +212,18 @@ def blocks_of(part: IO[bytes]) -> Iterator[bytes]:
 
 
 def mentioned(part: IO[bytes], words: Iterable[str]) -> set[str]:
-    """Return which of some words may stand in a part; looks at its bytes only, in UTF-8 or UTF-16."""
+    """Return which of some words may stand in a part; looks at its bytes only, in UTF-8 or UTF-16.
+
+    Only UTF-16 has bytes of 0: no XML holds that letter.
+    """
     missing = {word: (word.encode(), word.encode("utf-16-le")[:-1]) for word in words}
     overlap = max(map(len, missing)) * 2
     found: set[str] = set()
     rest = b""
     while missing and (block := part.read(1 << 20)):
         rest += block
-        found |= {word for word, needles in missing.items() if any(needle in rest for needle in needles)}
+        spellings = 2 if b"\0" in rest else 1
+        found |= {word for word, needles in missing.items() if any(needle in rest for needle in needles[:spellings])}
         missing = {word: needles for word, needles in missing.items() if word not in found}
         rest = rest[-overlap:]
     return found

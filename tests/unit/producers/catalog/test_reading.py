@@ -627,6 +627,20 @@ def test_records_are_what_a_csv_writer_wrote_on_the_lines_where_it_wrote_them(wr
     assert list(records(io.StringIO(out.getvalue(), newline=""))) == expected
 
 
+@given(st.lists(st.tuples(st.text("ab,;\t\0 茶\u2028"), st.sampled_from(["\n", "\r\n", "\r", ""])).map("".join)))
+def test_lines_without_quotes_are_the_records_of_the_csv_module(lines):
+    expected = [(line, found) for line, found in enumerate(csv.reader(lines, strict=True), 1) if any(found)]
+    assert list(records(lines)) == expected
+
+
+@pytest.mark.parametrize("odd", ["a\rb\n", "a\nb\n", f"{'a' * (1 << 24)}a,b\n"])
+def test_a_line_that_is_odd_costs_only_itself(odd):
+    first, second, third = records(["1,2\n", odd, "3,4\n"])
+    assert (first, third) == ((1, ["1", "2"]), (3, ["3", "4"]))
+    assert second[0] == 2
+    assert isinstance(second[1], BadText)
+
+
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["a,b", '"a,b', 'a",b', '"a""b"', '"x"y', '"', ""]), max_size=12))
 def test_whatever_the_quotes_no_line_is_lost_and_none_is_counted_twice(lines):

@@ -8,6 +8,7 @@ import openpyxl
 import pytest
 from openpyxl.styles import Font
 
+from couponpress.catalog.xlsx_package import mentioned
 from couponpress.errors import CatalogError
 from tests.unit.producers.catalog.test_workbook import (
     DISCOUNT,
@@ -401,3 +402,10 @@ def test_a_sheet_whose_rows_are_all_left_out_says_so():
     content = changed_sheet(workbook(NORMAL), b'<row r="2"', b'<row hidden="1" r="2"')
     with pytest.raises(CatalogError, match=re.escape("has only hidden rows (1), which --skip-hidden leaves out.")):
         read_all(content, skip_hidden=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-16"])
+@pytest.mark.parametrize("before", [0, (1 << 20) - 5, (1 << 19) - 3])
+def test_words_are_found_in_either_encoding_also_across_blocks(encoding, before):
+    part = f"{'x' * before}<mergeCells/>{'茶' * 1000}<numFmt/>".encode(encoding)
+    assert mentioned(io.BytesIO(part), ("mergeCell", "numFmt", "conditionalFormatting")) == {"mergeCell", "numFmt"}
