@@ -2,7 +2,7 @@
 
 A signature takes OpenSSL a third of a millisecond or more, and lets go of Python's global lock meanwhile. A thread
 beside the loop then takes the lock again and again from the loop, which costs a tenth of a submission's CPU. So the
-loop signs by itself, one request at a time, and what is due goes between two of them. When the process is busy for
+loop signs by itself, a few requests at a time, and what is due goes in between. When the process is busy for
 most of a second, its rate is worth more than its CPU: threads sign then, one for each lane, so that an urgent spec
 waits for no bulk signature. With a single core there is nothing to gain by threads.
 """
@@ -18,6 +18,8 @@ from typing import Generic, TypeVar
 
 Signed = TypeVar("Signed")
 
+#: How many requests the loop signs before it looks at what is due: one turn of the loop costs about 10 µs.
+AT_A_TIME = 3
 #: How often it is decided where to sign, seconds.
 DECIDE_EVERY_SECONDS = 1.0
 #: Threads sign once the process uses more than this share of one core,
@@ -70,8 +72,8 @@ class Signers(Generic[Signed]):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads[lane], lambda: [self._sign(body) for body in bodies])
         signed: list[Signed] = []
-        for body in bodies:
-            signed.append(self._sign(body))
+        for first in range(0, len(bodies), AT_A_TIME):
+            signed += map(self._sign, bodies[first : first + AT_A_TIME])
             await asyncio.sleep(0)
         return signed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -76,7 +76,7 @@ def signature_holds(key: RSAPublicKey, message: bytes, signature: str) -> bool:
 
 def new_nonce() -> str:
     """Return 32 characters from a strong source."""
-    return secrets.token_bytes(16).hex()
+    return os.urandom(16).hex()
 
 
 class Signer:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from couponpress_worker.submission.signers import BUSY, DECIDE_EVERY_SECONDS, EASED, Signers
+from couponpress_worker.submission.signers import AT_A_TIME, BUSY, DECIDE_EVERY_SECONDS, EASED, Signers
 
 
 class Machine:
@@ -67,10 +67,10 @@ def test_on_a_single_core_threads_would_gain_nothing(machine):
     signers.close()
 
 
-def test_whatever_is_due_goes_between_two_signatures(machine):
+def test_whatever_is_due_goes_between_a_few_signatures(machine):
     async def scenario():
         signers, done = signers_of(machine), []
-        signing = asyncio.create_task(signers.sign("bulk", [b"1", b"2", b"3"]))
+        signing = asyncio.create_task(signers.sign("bulk", [b"1"] * (AT_A_TIME + 1)))
         signing.add_done_callback(lambda _: done.append("signed"))
         await asyncio.sleep(0)
         done.append("due")
