@@ -10,7 +10,7 @@ A slot that is later than that at the last look at the clock is given up. So a p
 bound holds.
 
 One timer wakes everybody whose slot is due. It waits for the next neighbours of a slot, because waking up costs as much
-CPU as sending. Three quarters of the time in which a slot can be used may pass so; the rest is for a late timer.
+CPU as sending. Seven tenths of the time in which a slot can be used may pass so; the rest is for a late timer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TICK_SECONDS = 0.001
 #: An urgent request gets no slot that is nearer than this, because it needs time to connect.
 NEAREST_SECONDS = 0.005
 #: For which share of the time in which it can be used a slot may wait for its neighbours.
-NEIGHBOURS_SHARE = 0.75
+NEIGHBOURS_SHARE = 0.7
 #: Tells a sleeper that its slot now belongs to an urgent request.
 PASSED_ON: Final = True
 #: Redis is asked again after a failure in steps that double up to one second.

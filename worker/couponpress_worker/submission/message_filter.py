@@ -122,14 +122,20 @@ class ScreeningChannel(PrefixedChannel):
     #: The partner whose queues are screened, and where its dead letters go; transport options.
     screened_mchid = ""
     ledger_address: RedisAddress
+    #: What notes and acknowledges hints; kombu would make one anew for each, which takes longer than both.
+    _noting: Redis | None = None
 
     def _create_client(self, asynchronous: bool = False) -> Redis:
         try:
+            if not asynchronous and self._noting is not None and self._noting.connection_pool is self.pool:
+                return self._noting
             client: Redis = super()._create_client(asynchronous)  # type: ignore[misc]  # its types leave it out
         except AttributeError as error:  # kombu let the connection of this channel go; it knows how to take this one
             raise RedisConnectionError("the connection of this channel is closed") from error
         if asynchronous:  # the one that waits for messages
             client.set_response_callback("BRPOP", self._screened)
+        else:
+            self._noting = client
         return client
 
     def _screened(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes] | None:
