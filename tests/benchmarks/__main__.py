@@ -30,6 +30,7 @@ from tests.benchmarks import (
     unthrottled,
     uploads,
     urgent,
+    workers,
 )
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.machine import Machine
@@ -55,6 +56,7 @@ FIGURES = {
     "night": night.measure,
     "partners": partners.measure,
     "peers": peers.measure,
+    "workers": workers.measure,
 }
 #: Measured only where they are asked for by name: a night takes eleven minutes and fair shares three, partners want
 #: the machine to themselves, and npm installs the peer.
