@@ -62,13 +62,12 @@ class PartnersWatch(Generic[S]):
         except SettingsError as error:
             log.error("the partners that were read before are served, for their file cannot be used: %s", error)  # noqa: TRY400 - a sentence
             return
-        before = dict(known)
-        known.clear()
-        known.update(told)
-        for mchid in before.keys() - told.keys():
+        for mchid in known.keys() - told.keys():
+            del known[mchid]
             await end(mchid)
             log.info("partner %s is not served any more: it is not in %s", mchid, self._path)
-        for mchid in [mchid for mchid, settings in told.items() if settings != before.get(mchid)]:
+        for mchid in [mchid for mchid, settings in told.items() if settings != known.get(mchid)]:
+            known[mchid] = told[mchid]
             try:
                 await begin(told[mchid])
                 log.info("partner %s is served as %s has it now", mchid, self._path)
