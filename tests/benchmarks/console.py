@@ -53,8 +53,10 @@ def measure(bench: Bench) -> list[Line]:
         for window in range(bench.windows):
             bench.say(f"  viewers, window {window + 1} of {bench.windows}")
             idle += cores([many])
-            with few.watched(VIEWERS), many.watched(VIEWERS):  # at once: whatever the machine does meets both
-                for one, core in zip((few, many), cores([few, many]), strict=True):
+            both = [few, many] if window % 2 else [many, few]
+            # At once: whatever the machine does meets both.
+            with both[0].watched(VIEWERS), both[1].watched(VIEWERS):
+                for one, core in zip(both, cores(both), strict=True):
                     loads[one].append(core)
         kilobytes = many.page_kilobytes()
         paint = [many.paint_ms() for _ in range(bench.windows)] if CHROMIUM else []
