@@ -162,7 +162,10 @@ def _part(shape: _Shape, cells: Sequence[str], image_url: str) -> dict[str, Any]
     if not shape.rule:
         return {"image_url": image_url}
     part = {**shape.request[shape.part]}
-    part[shape.rule] = {name: read(cell) for name, at, read in shape.amounts if (cell := cells[at].strip())}
+    rule = part[shape.rule] = {}
+    for name, at, read in shape.amounts:
+        if cell := cells[at].strip():
+            rule[name] = read(cell)
     for name, at, read in shape.others:
         if cell := cells[at].strip():
             part[name] = read(cell)

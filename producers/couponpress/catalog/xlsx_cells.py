@@ -29,6 +29,8 @@ _DAYS_TO_1904: Final = 1462
 _REMEMBERED: Final = 300
 _MOST_ATTRIBUTES: Final = 128
 _NO_CELL: Final = SheetCell()
+#: The kinds of cells whose text stands in the cell itself.
+_OWN_TEXT: Final = frozenset({"str", "inlineStr"})
 #: A longer text is not remembered.
 _LONGEST: Final = 200
 
@@ -48,10 +50,12 @@ class KnownCells(dict[str, SheetCell]):
     def __missing__(self, text: str) -> SheetCell:
         content = unreferenced(text)
         cell = _NO_CELL if content.isspace() else self._cells.cell(content, self._kind, self._style, is_formula=False)
-        if len(text) <= _LONGEST:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[text] = cell
+        return self._remembered(text, cell) if len(text) <= _LONGEST else cell
+
+    def _remembered(self, text: str, cell: SheetCell) -> SheetCell:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[text] = cell
         return cell
 
 
@@ -67,11 +71,16 @@ class _KnownNumbers(KnownCells):
         if found is None:
             return super().__missing__(text)
         value = float(text) if found.lastindex else int(text)
-        cell = _new(SheetCell, (value, self._number_format, False, False, (), False))
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[text] = cell
-        return cell
+        return self._remembered(text, _new(SheetCell, (value, self._number_format, False, False, (), False)))
+
+
+class _KnownTexts(_KnownNumbers):
+    """The same for texts that stand in the cell itself; ids are seldom alike."""
+
+    def __missing__(self, text: str) -> SheetCell:
+        if "&" in text or "_x" in text or text.isspace() or len(text) > _LONGEST:
+            return KnownCells.__missing__(self, text)
+        return self._remembered(text, _new(SheetCell, (text, self._number_format, False, False, (), False)))
 
 
 class CellsOfAttributes(dict[str, KnownCells]):
@@ -84,12 +93,14 @@ class CellsOfAttributes(dict[str, KnownCells]):
     def __missing__(self, attributes: str) -> KnownCells:
         if len(self) >= _MOST_ATTRIBUTES:
             self.clear()
-        number_format = self._cells.format_of_numbers(attributes)
-        known = self[attributes] = (
-            KnownCells(self._cells, attributes)
-            if number_format is None
-            else _KnownNumbers(self._cells, attributes, number_format)
-        )
+        kind, number_format = self._cells.plain_format(attributes)
+        if kind == "n":
+            known: KnownCells = _KnownNumbers(self._cells, attributes, number_format)
+        elif kind in _OWN_TEXT:
+            known = _KnownTexts(self._cells, attributes, number_format)
+        else:
+            known = KnownCells(self._cells, attributes)
+        self[attributes] = known
         return known
 
 
@@ -110,7 +121,7 @@ class CellsOfBook:
             made = self._number_cell(text, number_format, is_formula=is_formula)
         elif kind == "s":
             made = _text_cell(self._shared(text), number_format)
-        elif kind in {"str", "inlineStr"}:
+        elif kind in _OWN_TEXT:
             made = _text_cell(unescaped(text), number_format)
         else:
             made = self._other(text, kind, number_format)
@@ -118,13 +129,14 @@ class CellsOfBook:
             return made._replace(is_struck_out=True)
         return made
 
-    def format_of_numbers(self, attributes: str) -> str | None:
-        """Return the format of plain cells with these attributes, if they are numbers that nothing else changes."""
+    def plain_format(self, attributes: str) -> tuple[str, str]:
+        """Return the kind and format of cells with these attributes; no kind if more than a format changes them."""
         style, kind = style_and_kind(attributes) or ("", "")
         formats = self._book.formats
-        if kind != "n" or self._book.starts_1904 or style in formats.struck_out:
-            return None
-        return formats.of_style.get(style)
+        number_format = formats.of_style.get(style)
+        if number_format is None or style in formats.struck_out or (kind == "n" and self._book.starts_1904):
+            return "", ""
+        return kind, number_format
 
     def never_calculated(self, style: str) -> SheetCell:
         """Return the cell of a formula without a result."""
