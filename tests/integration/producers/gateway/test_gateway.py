@@ -589,12 +589,15 @@ def test_a_key_under_which_nothing_was_stored_is_free_for_another_request(shop, 
 
 
 def test_on_term_it_answers_what_is_in_hand(tmp_path, redis_url, client):
-    with running_gateway(tmp_path, redis_url) as one, one.caller() as shop:
-        answers, entered = [], threading.Event()
+    with (
+        running_gateway(tmp_path, redis_url) as one,
+        one.caller() as shop,
+        redis.Redis.from_url(redis_url) as server,
+    ):
+        answers = []
 
         def lines():
             yield (json.dumps(cut_out_body(1)) + "\n").encode()
-            entered.set()
             until(lambda: one.process.poll() is not None or _refuses(one.url))
             yield (json.dumps(cut_out_body(2)) + "\n").encode()
 
@@ -602,7 +605,7 @@ def test_on_term_it_answers_what_is_in_hand(tmp_path, redis_url, client):
             target=lambda: answers.append(shop.post("/runs/night/catalog", content=lines(), headers=NDJSON))
         )
         stream.start()
-        assert entered.wait(10)
+        until(lambda: any(server.scan_iter("*:upload:*")))  # the gateway has begun to store
         os.kill(one.process.pid, signal.SIGTERM)
         stream.join(30)
         assert [answer.json() for answer in answers] == [{"run": "night", "new": 2, "known": 0}]
