@@ -480,11 +480,12 @@ def _reason(before: Call, call: Call, evidence: Evidence) -> tuple[Why | None, s
         back = next((away.ended for away in evidence.redis_away if away.began == forgotten.ended), forgotten.ended)
         if forgotten.began <= moment and _came_by(moment, back, evidence) and answered > forgotten.ended:
             return "Redis forgot who had it", ""
-    # A close that was seen while the loop was late may have come before the answer.
+    # A close that was seen while the loop was late may have come before the answer, and as early as the loop was late.
     lost = before.lost_us / SECOND_US
     open_after = _outside(Span(answered, lost), evidence.late_us) if lost > answered else 0.0
     hung_up = before.moment_us <= before.lost_us and open_after <= _SEEN_SECONDS
-    if hung_up and call.moment_us / SECOND_US - lost >= PAUSE_SECONDS:
+    paused_us = call.moment_us - _earliest([before.lost_us], evidence.late_us)[0]
+    if hung_up and paused_us >= PAUSE_SECONDS * SECOND_US:
         return "given up unanswered", ""
     after = call.moment_us / SECOND_US - answered
     return None, f"answered {before.status} at {answered:.3f}, sent again {after:.3f} s later"

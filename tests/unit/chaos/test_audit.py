@@ -286,6 +286,13 @@ def test_a_close_that_a_late_platform_saw_after_its_answer(late, kept):
     assert audit(replace(GOOD, calls=calls, late_us=late_us)).kept is kept
 
 
+@pytest.mark.parametrize(("again", "kept"), [(100.66, True), (100.64, False)])
+def test_the_pause_after_a_close_that_was_seen_late_begins_when_it_may_have_come(again, kept):
+    first = call(100.0, 1, lost_us=round(100.15 * S))
+    calls = [first, *GOOD.calls[1:], call(again, 1, meaning="doubled")]
+    assert audit(replace(GOOD, calls=calls, late_us=[(round(99.9 * S), round(100.2 * S))])).kept is kept
+
+
 @pytest.mark.parametrize(
     ("kill", "late", "killed"),
     [

@@ -3,6 +3,9 @@
 Hundreds of requests a second leave with the same patience, and hardly any uses it up. A timer of its own for each would
 be set and cancelled every time. This one wakes when the first deadline comes, finds that nearly all were answered, and
 is set to the first one that is left.
+
+A process that waited for a core finds a deadline past and the answer unread. So a request is given up only when the
+event loop has been through all that has come since it saw the deadline past.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class Patience:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._deadlines: dict[Connection, tuple[float, float]] = {}
+        self._past: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
 
@@ -53,10 +57,11 @@ class Patience:
 
     def _look(self) -> None:
         now = self._loop.time()
-        for connection, (deadline, seconds) in list(self._deadlines.items()):
-            if deadline <= now:
-                del self._deadlines[connection]
-                connection.close(httpx.ReadTimeout(f"no whole answer within {seconds:g} s"))
+        past = {connection for connection, (deadline, _) in self._deadlines.items() if deadline <= now}
+        for connection in past & self._past:
+            _, seconds = self._deadlines.pop(connection)
+            connection.close(httpx.ReadTimeout(f"no whole answer within {seconds:g} s"))
+        self._past = past - self._past
         self._timer, self._timer_at = None, inf
         if self._deadlines:
             self._set(min(deadline for deadline, _ in self._deadlines.values()))

@@ -21,6 +21,9 @@ from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.signing import Verifier, answer_message, seal, sign
 from tests.builders import APIV3_KEY, KEYS, PICTURE, PUBLIC_KEY_ID, bring_to, completer_over, states_of, stored
 
+# What is generated may be long, and hypothesis would rather not show it.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
 NOW = 1_790_000_000.0
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 #: Cases of each test. For many more: `FUZZ_CASES=5000 make test PYTEST=tests/integration/worker/completion`.

@@ -1,8 +1,11 @@
 """One timer for the deadlines of all requests: each ends in its time, and those that were answered never do."""
 
 import asyncio
+import socket
+import time
 
 import httpx
+import uvloop
 
 from couponpress_worker.wechatpay.patience import Patience
 
@@ -46,6 +49,30 @@ def test_a_request_that_was_answered_is_not_closed_and_the_next_one_has_its_whol
         assert not answered.closed.done()
 
     asyncio.run(scenario())
+
+
+def test_an_answer_that_came_while_the_process_stood_still_is_read_before_its_request_is_given_up():
+    async def scenario():
+        patience, loop, one, beside = Patience(), asyncio.get_running_loop(), Waiting(), Waiting()
+        ours, theirs = socket.socketpair()
+        other, woken = socket.socketpair()
+
+        def stand_still():
+            loop.remove_reader(woken)
+            theirs.send(b"answer")
+            time.sleep(0.05)
+
+        with ours, theirs, other, woken:
+            loop.add_reader(ours, patience.end, one)
+            loop.add_reader(woken, stand_still)
+            patience.begin(one, 0.02)
+            patience.begin(beside, 0.02)
+            other.send(b"wake")
+            await asyncio.wait_for(beside.closed, 5)
+            loop.remove_reader(ours)
+        assert not one.closed.done()
+
+    uvloop.run(scenario())
 
 
 def test_after_the_end_nothing_is_closed_any_more():
