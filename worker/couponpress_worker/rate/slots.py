@@ -10,7 +10,8 @@ A slot that is later than that at the last look at the clock is given up. So a p
 bound holds.
 
 One timer wakes everybody whose slot is due. It waits for the next neighbours of a slot, because waking up costs as much
-CPU as sending. Seven tenths of the time in which a slot can be used may pass so; the rest is for a late timer.
+CPU as sending. Half of the time in which a slot can be used may pass so. For some seconds after a slot came too late
+each one is used at its own moment.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ TICK_SECONDS = 0.001
 #: An urgent request gets no slot that is nearer than this, because it needs time to connect.
 NEAREST_SECONDS = 0.005
 #: For which share of the time in which it can be used a slot may wait for its neighbours.
-NEIGHBOURS_SHARE = 0.7
+NEIGHBOURS_SHARE = 0.5
+#: For so long after a slot came too late none waits for its neighbours.
+ALONE_SECONDS = 0.5
 #: Tells a sleeper that its slot now belongs to an urgent request.
 PASSED_ON: Final = True
 #: Redis is asked again after a failure in steps that double up to one second.
@@ -141,6 +144,7 @@ class Slots:
         self._sleepers: list[_Sleeper] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = inf
+        self._alone_until = 0.0
         self._pump: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._last_moment = self._paused_until = clock()
@@ -202,6 +206,8 @@ class Slots:
             now = self._clock()
         if self._paused_until <= now <= slot.latest:
             return True
+        if now > slot.latest:
+            self._alone_until = now + ALONE_SECONDS
         self.given_up += 1
         return False
 
@@ -222,10 +228,10 @@ class Slots:
         if not sleepers:
             return
         first, at = sleepers[0], sleepers[0].earliest
-        # Less a tick, for the alarm rounds up.
-        reach = at + (first.slot.latest - at) * NEIGHBOURS_SHARE - TICK_SECONDS
-        if any(neighbour.earliest <= reach for neighbour in sleepers[1:3]):  # the second one of a heap stands there
-            at = reach
+        if now >= self._alone_until:
+            reach = at + (first.slot.latest - at) * NEIGHBOURS_SHARE
+            if any(neighbour.earliest <= reach for neighbour in sleepers[1:3]):  # the second one of a heap stands there
+                at = reach
         self._set_alarm(at, now)
 
     def now_us(self, slot: Slot) -> int:

@@ -599,6 +599,22 @@ def test_a_slot_without_a_near_neighbour_is_used_at_its_moment():
     run(scenario)
 
 
+def test_after_a_late_slot_none_waits_for_its_neighbours_for_a_while():
+    async def scenario(loop):
+        slots = slots_on(loop, Script(loop, grant(6, first_us=30_000)))
+        late, *taken = await slots.take_some(6)
+        sleeping = asyncio.create_task(slots.due(late))
+        await asyncio.sleep(0)
+        loop.now += late.latest - loop.now + 0.0001  # the process stood still
+        assert not await sleeping
+        rest = [slot for slot in taken if slot.earliest > loop.time()]
+        used = await moments_of_use(loop, slots, rest)
+        assert used == pytest.approx([slot.earliest for slot in rest], abs=0.001)
+        assert slots.given_up == 1
+
+    run(scenario)
+
+
 def test_whoever_is_cancelled_or_passed_over_keeps_nobody_from_waking():
     async def scenario(loop):
         slots = slots_on(loop, Script(loop, grant(4, first_us=30_000), grant(1, first_us=40_000)))
