@@ -76,6 +76,7 @@ GROUND_FLOOR = {
     "outcome",
     "partner_option",
     "partners_watch",
+    "stopping",
     "watched_files",
     "keys",
     "ledger",
@@ -118,7 +119,7 @@ ORDER = {
     "couponpress": "__main__ cli gateway metrics nightly notify asyncio_client client spec_sentences overview uploads "
     "catalog partner_option partners_watch settings partners transport ledger compiled_spec serialized_spec spec "
     "broken_rules results stored_sentences picture_files outcome redis_rights keys setting_names watched_files "
-    "plurals toml_files errors pydantic_sentences library_sentences sentence_patterns suggestion time_zone "
+    "stopping plurals toml_files errors pydantic_sentences library_sentences sentence_patterns suggestion time_zone "
     "language",
 }
 

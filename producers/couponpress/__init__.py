@@ -22,6 +22,7 @@ order in which a spec meets them:
     partners          reads the file of an operator who serves several partners
     partners_watch    begins and ends the partners of a service as their file changes
     watched_files     tells when files changed
+    stopping          lets a loop rest, and end at once when its service is stopped
     partner_option    the option `--partner` of every command that has to do with a partner
     setting_names     refuses COUPONPRESS_ variables that are misspelled, before any is read
     language          English or Chinese, and how a message is said in it

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from couponpress.errors import CouponpressError, SettingsError
 from couponpress.partners import files_of
-from couponpress.settings import ProducerSettings
+from couponpress.settings import ProducerSettings, partners_file
+from couponpress.stopping import rest
 from couponpress.watched_files import LOOK_EVERY_SECONDS, WatchedFiles
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,12 @@ S = TypeVar("S", bound=ProducerSettings)
 Begin = Callable[[S], Awaitable[None]]
 #: Serves the partner of an id no longer.
 End = Callable[[str], Awaitable[None]]
+
+
+def watch_partners(read: Callable[[], Sequence[S]]) -> PartnersWatch[S] | None:
+    """Return what watches the file of partners, to be called before it is read; None for a service of one partner."""
+    file = partners_file()
+    return PartnersWatch(file, read) if file else None
 
 
 class PartnersWatch(Generic[S]):
@@ -49,9 +55,7 @@ class PartnersWatch(Generic[S]):
                 await self.look(known, begin, end)
             except Exception:  # what nobody foresaw of one change does not hide the next one
                 log.exception("not all changes of %s were taken up", self._path)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_SECONDS):
-                    await stopped.wait()
+            await rest(stopped, LOOK_EVERY_SECONDS)
 
     async def look(self, known: dict[str, S], begin: Begin[S], end: End) -> None:
         """Look once, and take up what changed; `known` is changed to what the file holds."""

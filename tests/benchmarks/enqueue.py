@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.benchmarks import offers
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.machine import Signatures
-from tests.benchmarks.processes import Others
+from tests.benchmarks.processes import Others, keep_on
 from tests.benchmarks.stage import ROOT, Stage, stage
 
 #: The goals were set on a machine that signs in so many milliseconds.
@@ -81,8 +81,7 @@ def loads_seconds(path: Path, count: int = 20_000) -> float:
 def keep_apart(one: Stage) -> int:
     """Put Redis on all cores but the first, which is the command's own; returns that one."""
     cores = sorted(os.sched_getaffinity(0))
-    for thread in Path(f"/proc/{one.redis_process.pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), set(cores[1:]) or set(cores))
+    keep_on(set(cores[1:]) or set(cores), one.redis_process.pid)
     return cores[0]
 
 

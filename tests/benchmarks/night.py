@@ -28,7 +28,7 @@ from tests.benchmarks import offers, processes
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.processes import Others
 from tests.benchmarks.stage import LATENCY_MS, ROOT, Stage, stage
-from tests.chaos.audit import most_in_any_second
+from tests.chaos.audit import surely_in_any_second
 
 RUN = "night"
 ROWS, QUICK_ROWS = 300_000, 20_000
@@ -133,8 +133,7 @@ def measure(bench: Bench) -> list[Line]:
         cpu = {name: processes.cpu_seconds_of(pid) - before[name] for name, pid in services.items()}
         cpu |= {"`submit`": submit.cpu, "`results`": write.cpu}
         beside, counted = str(others), one.sandbox.statistics()
-        calls = one.sandbox.calls()
-        surely, _ = most_in_any_second(calls["moments_us"], [tuple(late) for late in calls["late_us"]])
+        surely = surely_in_any_second(one.sandbox.calls())
         told = one.redis.info("memory")
         _check(one, results, rows)
         forgotten = asyncio.run(_forgotten(one))

@@ -28,6 +28,13 @@ def cpu_seconds_of(pid: int) -> float:
     return sum(map(int, _words(Path(f"/proc/{pid}/stat"))[_TIMES])) / _TICKS
 
 
+def keep_on(cores: Iterable[int], *pids: int) -> None:
+    """Keep processes, with all their threads, on these cores."""
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
+
+
 def exact_cpu_seconds_of(pid: int) -> float:
     """Return the CPU that one process used, without its children: exact enough for a window of two seconds.
 

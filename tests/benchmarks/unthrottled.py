@@ -1,13 +1,12 @@
 """How fast one worker process on one core is when no limit holds it, beside the ceiling of what answers it."""
 
 import os
-from pathlib import Path
 
 from tests.benchmarks import steady
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.ceiling import sandbox_ceiling
 from tests.benchmarks.machine import SIGNATURE_THERE_MS
-from tests.benchmarks.processes import Others
+from tests.benchmarks.processes import Others, keep_on
 from tests.benchmarks.stage import stage
 
 GOAL_PER_SECOND = 900.0
@@ -19,9 +18,7 @@ def measure(bench: Bench) -> list[Line]:
     others = set(cores[1:]) or set(cores)
     with stage(bench, "unthrottled", limit=0) as one:
         ceiling = sandbox_ceiling(bench, one)
-        for pid in (one.sandbox.process.pid, one.redis_process.pid):
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), others)
+        keep_on(others, one.sandbox.process.pid, one.redis_process.pid)
         # With a rate beyond reach slots lie so close that only the budget of lateness decides which are given up.
         one.start_workers(core=cores[0], COUPONPRESS_RATE="999999/second", COUPONPRESS_LATENESS_MS="200")
         signatures = steady.signatures_of(one)

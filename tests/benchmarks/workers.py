@@ -6,7 +6,6 @@ take theirs from the workers. So a second figure tells what a second of the work
 
 import os
 import time
-from pathlib import Path
 
 from tests.benchmarks import processes, receiver
 from tests.benchmarks.bench import Bench, Line
@@ -67,7 +66,7 @@ def _window(bench: Bench, one: Stage, far_end: RunningReceiver, cores: list[int]
     one.redis.flushall()
     one.enqueue(bench, round(workers * MOST_PER_SECOND * (bench.window_seconds + 3)))
     pinned = {cores[-1 - number] for number in range(workers)}
-    _keep(set(cores) - pinned or set(cores), one.redis_process.pid, far_end.process.pid)
+    processes.keep_on(set(cores) - pinned or set(cores), one.redis_process.pid, far_end.process.pid)
     before = far_end.statistics()["received"]
     for core in sorted(pinned):
         one.start_workers(core=core, **_unlimited(far_end))
@@ -92,10 +91,3 @@ def _unlimited(far_end: RunningReceiver) -> dict[str, str]:
 def _look(one: Stage, far_end: RunningReceiver) -> tuple[float, int, float]:
     cpu = processes.cpu_seconds(process.pid for process in one.workers)
     return time.monotonic(), far_end.statistics()["received"], cpu
-
-
-def _keep(cores: set[int], *pids: int) -> None:
-    """Keep processes, with all their threads, on these cores."""
-    for pid in pids:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), cores)

@@ -22,7 +22,7 @@ from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress_worker.demo.fleet import fleet, sample_catalog, statistics
 from couponpress_worker.sandbox.credentials import MCHID
 from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
-from tests.chaos.audit import most_in_any_second
+from tests.chaos import audit
 
 pytestmark = pytest.mark.flow
 
@@ -62,9 +62,7 @@ def processes_of(directory: Path) -> list[int]:
 
 def surely_in_any_second(base_url):
     """The most calls in any second, without bunches that the platform's own loop made by being late."""
-    calls = httpx.get(f"{base_url}/sandbox/calls").json()
-    most, _ = most_in_any_second(calls["moments_us"], [tuple(late) for late in calls["late_us"]])
-    return most
+    return audit.surely_in_any_second(httpx.get(f"{base_url}/sandbox/calls").json())
 
 
 def test_a_catalog_goes_in_and_picture_urls_come_out_although_a_worker_is_killed(tmp_path, monkeypatch):

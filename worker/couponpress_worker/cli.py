@@ -77,13 +77,11 @@ def scheduler(_: PartnerOption = None) -> None:
 
 def callback(host: Host = "127.0.0.1", port: Port = 8800, _: PartnerOption = None) -> None:
     """Receive the platform's callbacks on /wechatpay/callback; of several partners on /wechatpay/callback/ID."""
-    from couponpress.partners_watch import PartnersWatch
-    from couponpress.settings import partners_file
+    from couponpress.partners_watch import watch_partners
     from couponpress_worker.runtime.services import serve_callbacks
     from couponpress_worker.settings import Settings
 
-    file = partners_file()
-    watch = PartnersWatch(file, Settings.load_all) if file else None
+    watch = watch_partners(Settings.load_all)
     partners = Settings.load_all()
     if watch is None:
         _check(partners[0], starting="callback")

@@ -11,12 +11,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from traceback import walk_tb
 
 from redis.exceptions import NoPermissionError
 
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.stopping import rest
 from couponpress.transport.redis_refusals import rights_cure
 
 log = logging.getLogger(__name__)
@@ -28,13 +28,6 @@ FIRST_REST_SECONDS = 0.5
 LONGEST_REST_SECONDS = 10.0
 #: The same error is logged again after so long.
 TELL_AGAIN_SECONDS = 600.0
-
-
-async def rest(stopped: asyncio.Event, seconds: float) -> None:
-    """Sleep, unless the process is stopped. Loops end this way, for a cancelled Redis call may swallow it."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopped.wait()
 
 
 class Failures:

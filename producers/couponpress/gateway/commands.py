@@ -41,15 +41,13 @@ def serve(
     try:
         from couponpress.gateway import serving
         from couponpress.gateway.settings import GatewaySettings
-        from couponpress.partners_watch import PartnersWatch
-        from couponpress.settings import partners_file
+        from couponpress.partners_watch import watch_partners
     except ModuleNotFoundError as error:
         raise InputError(
             gettext("the gateway needs %(name)s, which is not installed: pip install 'couponpress[gateway]'.")
             % {"name": error.name}
         ) from None
-    file = partners_file()
-    watch = PartnersWatch(file, GatewaySettings.load_all) if file else None
+    watch = watch_partners(GatewaySettings.load_all)
     serving.serve(GatewaySettings.load_all(), host=host, port=port, watch=watch)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -22,6 +22,7 @@ from structlog.contextvars import bound_contextvars
 from couponpress.gateway.console.wiring import Console
 from couponpress.gateway.problems import PAGE, Refusal
 from couponpress.gateway.settings import GatewaySettings
+from couponpress.stopping import rest
 
 PREFIX = "/partners"
 #: What is the same for every partner, and shown without a prefix.
@@ -108,9 +109,7 @@ class PartnerGateways:
 
     async def _linger(self, one: PartnerGateway) -> None:
         one.console.live.stop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._linger_seconds):
-                await self._stopping.wait()
+        await rest(self._stopping, self._linger_seconds)
         await one.end()
         await asyncio.to_thread(one.close)
 

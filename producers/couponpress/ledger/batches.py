@@ -62,13 +62,13 @@ def chunks_of(batch: Sequence[SerializedSpec], identified: Identify, traces: Ite
         traces: the trace of each.
     """
     places: Iterable[bytes] = repeat(b"")
-    if len({spec[2] for spec in batch}) > 1:  # their heads, which differ by the brand
+    if len({spec.head for spec in batch}) > 1:  # which differ by the brand
         token = secrets.token_bytes(_TOKEN_BYTES)
         places = [token + _PLACE.pack(at) for at in range(len(batch))]
     of_brands: dict[str, list[Identified]] = {}
     for spec, trace, at in zip(batch, traces, places, strict=False):
         one = identified(spec, trace, at)
-        of_brands.setdefault(one[2], []).append(one)
+        of_brands.setdefault(one.brand_id, []).append(one)
     large = {brand: specs for brand, specs in of_brands.items() if len(specs) >= OWN_CHUNK or len(of_brands) == 1}
     mixed = sorted((spec for brand in of_brands.keys() - large.keys() for spec in of_brands[brand]), key=_place)
     return [
@@ -86,7 +86,7 @@ def positions(specs: Sequence[Identified]) -> bytes:
     """Return what a chunk's record says of where its specs stood: which batch, and 2 bytes each; empty if all did."""
     if not specs or not specs[0].at:
         return b""
-    whole, step = b"".join([spec[4] for spec in specs]), _TOKEN_BYTES + _PLACE.size
+    whole, step = b"".join([spec.at for spec in specs]), _TOKEN_BYTES + _PLACE.size
     places = bytearray(_PLACE.size * len(specs))
     for number in range(_PLACE.size):
         places[number :: _PLACE.size] = whole[_TOKEN_BYTES + number :: step]

@@ -249,10 +249,10 @@ class UploadLedger:
         names = [keys.run(number), keys.open(lane_of(number)), keys.staged(number), keys.finished]
         names += [keys.upload_lock(number), keys.counts, keys.waiting_since(lane_of(number)), keys.brands(number)]
         names += [keys.flows(lane_of(number))]
-        packed = pack([spec[1] for spec in specs])
+        packed = pack([spec.row for spec in specs])
         values: list[str | int | bytes] = [number, len(specs), packed, token, keys.chunk(""), keys.index]
-        values += [UPLOAD_LOCK_SECONDS, digests(specs), stored_traces([spec[3] for spec in specs])]
-        brands = sorted({spec[2] for spec in specs})
+        values += [UPLOAD_LOCK_SECONDS, digests(specs), stored_traces([spec.trace for spec in specs])]
+        brands = sorted({spec.brand_id for spec in specs})
         values += [brand_scope(brands[0]) if len(brands) == 1 and brands[0] else "", positions(specs), *brands]
         return names, values
 
@@ -348,7 +348,7 @@ def _told(reply: object) -> tuple[str | None, list[tuple[int, bool, str]]]:
 
 def _distinct(specs: Sequence[Identified]) -> Iterator[Identified]:
     """Leave out specs that are given twice in one call. The same task_id with another body is a conflict."""
-    if len({spec[0] for spec in specs}) == len(specs):
+    if len({spec.task_id for spec in specs}) == len(specs):
         yield from specs
         return
     seen: dict[str, Identified] = {}

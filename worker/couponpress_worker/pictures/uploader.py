@@ -19,9 +19,9 @@ from couponpress.language import gettext
 from couponpress.ledger.pictures import PictureLedger
 from couponpress.picture_files import STORED_AT, Settled, picture_suffix
 from couponpress.plurals import counted
+from couponpress.stopping import rest
 from couponpress_worker.errors import PictureUploadError
 from couponpress_worker.events import Tell, unheard
-from couponpress_worker.periodic import rest
 from couponpress_worker.rate.call import PacedCall
 from couponpress_worker.rate.slots import Slots, SlotsClosedError
 from couponpress_worker.wechatpay.client import Gate, WeChatPay

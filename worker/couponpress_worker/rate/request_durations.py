@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from couponpress.keys import Keys
 from couponpress.ledger.request_durations import Durations
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.stopping import rest
 from couponpress_worker.events import Answered
-from couponpress_worker.periodic import rest
 
 WRITE_EVERY_SECONDS = 1.0
 

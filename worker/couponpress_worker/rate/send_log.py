@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from couponpress.keys import Keys
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.send_log import KEPT_MS, pack_moments
+from couponpress.stopping import rest
 from couponpress_worker.events import Sent
-from couponpress_worker.periodic import rest
 
 WRITE_EVERY_SECONDS = 1.0
 #: What is kept while Redis is away: some minutes at the limit; the oldest notes go first.

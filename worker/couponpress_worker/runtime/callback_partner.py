@@ -21,6 +21,7 @@ from couponpress.errors import CouponpressError
 from couponpress.keys import Keys
 from couponpress.ledger.notices import NoticeLedger
 from couponpress.ledger.working import WorkLedger
+from couponpress.stopping import rest
 from couponpress.transport.announcer import Announcer
 from couponpress.transport.batching import Batcher
 from couponpress.transport.server_check import check_server
@@ -29,7 +30,7 @@ from couponpress_worker.completion.completer import Completer
 from couponpress_worker.completion.forwarding import ForwardedOnce, Forwarder
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.events import Events
-from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running, rest
+from couponpress_worker.periodic import TICK_SECONDS, Failures, keep_running
 from couponpress_worker.runtime.factories import callback_redis_for, platform_for, signer_for, traces_of
 from couponpress_worker.runtime.heartbeat import KEYS_UNUSABLE, Beat, Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.key_reloader import KeyReloader

@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from couponpress.stopping import rest
 from couponpress.watched_files import LOOK_EVERY_SECONDS, WatchedFiles
 from couponpress_worker.errors import KeyFileError
-from couponpress_worker.periodic import rest
 from couponpress_worker.settings import Secrets, Settings
 
 log = logging.getLogger(__name__)

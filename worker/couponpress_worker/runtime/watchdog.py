@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 
-from couponpress_worker.periodic import Failures, rest
+from couponpress.stopping import rest
+from couponpress_worker.periodic import Failures
 from couponpress_worker.runtime.heartbeat import Beat, Heartbeat
 from couponpress_worker.runtime.stall_detector import STUCK_LOOKS, Progress, Sight
 from couponpress_worker.timings import REAL

@@ -17,9 +17,9 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from couponpress.ledger.fleet_holds import FleetHolds
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.stopping import rest
 from couponpress.transport.redis_refusals import rights_cure
 from couponpress_worker.events import Held, Released, Tell, unheard
-from couponpress_worker.periodic import rest
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.timings import REAL, Timings
 

@@ -20,8 +20,8 @@ from typing import TypeVar
 from redis.exceptions import NoPermissionError, RedisError
 
 from couponpress.ledger.scripts import REDIS_AWAY
+from couponpress.stopping import rest
 from couponpress_worker.events import RedisAway, RedisBack, Tell, unheard
-from couponpress_worker.periodic import rest
 from couponpress_worker.rate.bucket import Grant, Wait
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from couponpress.ledger.leases import (
 from couponpress.ledger.moves import Move
 from couponpress.ledger.scripts import REDIS_AWAY
 from couponpress.ledger.working import WorkLedger
-from couponpress_worker.periodic import rest
+from couponpress.stopping import rest
 from couponpress_worker.store.availability import RedisWatch
 from couponpress_worker.timings import REAL, Timings
 

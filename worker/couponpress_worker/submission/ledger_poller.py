@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from couponpress.ledger.leases import LeaseLedger
 from couponpress.ledger.scripts import REDIS_AWAY
-from couponpress_worker.periodic import Failures, rest
+from couponpress.stopping import rest
+from couponpress_worker.periodic import Failures
 from couponpress_worker.store.leases import Leases
 from couponpress_worker.timings import REAL, Timings
 

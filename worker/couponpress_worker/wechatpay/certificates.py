@@ -20,8 +20,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from couponpress.stopping import rest
 from couponpress_worker.errors import DecryptError
-from couponpress_worker.periodic import rest
 from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 from couponpress_worker.wechatpay.signing import Verifier, unseal
 

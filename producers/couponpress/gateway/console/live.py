@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import suppress
+
+from couponpress.stopping import rest
 
 #: How often a part is read at most.
 TICK_SECONDS = 1.0
@@ -46,6 +47,4 @@ class Live:
 
     async def rest(self) -> None:
         """Wait until the next tick, or until the server stops."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TICK_SECONDS):
-                await self._stopped.wait()
+        await rest(self._stopped, TICK_SECONDS)

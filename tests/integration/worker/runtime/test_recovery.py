@@ -18,7 +18,8 @@ from couponpress.ledger.leases import LEASE_MS, Leased
 from couponpress.ledger.moves import TAKE_UP_MS
 from couponpress.ledger.working import WorkLedger
 from couponpress.outcome import State
-from couponpress_worker.periodic import Failures, keep_running, rest
+from couponpress.stopping import rest
+from couponpress_worker.periodic import Failures, keep_running
 from couponpress_worker.runtime.recovery import Recovery, chunks_to_publish
 from couponpress_worker.runtime.redis_server import free_port
 from couponpress_worker.store.leader import SURE_SHARE, Leadership
