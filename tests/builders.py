@@ -3,8 +3,10 @@
 import asyncio
 import struct
 import zlib
+from functools import cache
 
 import redis
+from cryptography.hazmat.primitives.asymmetric import rsa
 from redis.asyncio import Redis
 
 from couponpress import ProducerSettings, TaskSpec
@@ -39,6 +41,15 @@ MOVE_TO = {
     State.EXPIRED: "expire",
     State.CANCELLED: "cancel",
 }
+
+
+@cache
+def rsa_key(number=0):
+    """A private key of the kind that partners and the platform have; another number is another key.
+
+    Making one takes as long as a hundred tests, so those of a process share them.
+    """
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def cut_out_body(number=1, **changes):

@@ -23,6 +23,9 @@ TESTS = Path(__file__).parent
 # For `make test-quick`: a quarter of the usual examples, also of those that say a number by tests.examples.
 hypothesis.settings.register_profile("quick", max_examples=25)
 
+# Imports and collected tests are hardly ever garbage: see pytest_collection_finish.
+gc.disable()
+
 # A developer's own settings must not leak into the tests.
 for name in [name for name in os.environ if name.startswith("COUPONPRESS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]
@@ -72,6 +75,11 @@ def lane_of(path: Path) -> str:
     return "unit"
 
 
+def rooms_of(lane: str) -> set[str]:
+    """Return the folders of tests that a lane has files in."""
+    return {"integration"} if lane in {"producers", "worker"} else {"flow"} if lane in FLOWS else {"unit"}
+
+
 class Lanes(EachScheduling):
     """Each process runs all that it collects, and begins as soon as it has collected it."""
 
@@ -112,12 +120,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     lane = own_lane(config)
-    of_another = lane and collection_path.match("test_*.py") and not is_of(lane, collection_path)
-    return True if of_another else None
+    if not lane:
+        return None
+    if collection_path.parent == TESTS and collection_path.is_dir():  # its conftest.py imports what its tests need
+        return True if collection_path.name not in rooms_of(lane) else None
+    return True if collection_path.match("test_*.py") and not is_of(lane, collection_path) else None
 
 
 def pytest_collection_finish() -> None:
     """Look seldom for garbage, and never among what was imported: it took a sixth of the tests' CPU."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -64,6 +64,9 @@ def import_all():
                 importlib.import_module(module.name)
     for name in LATE:
         importlib.import_module(name)
+    platform_key = importlib.import_module("couponpress_worker.sandbox.platform_key")
+    for prime in platform_key.primes_of_keys():  # what a sandbox works out when it starts
+        platform_key.roots(prime)
 
 
 class Server:

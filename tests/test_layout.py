@@ -478,11 +478,8 @@ def project_files():
     homes = [ROOT / name for name in names]
     found = [path for path in ROOT.iterdir() if path.is_file()]
     found += [path for home in homes for path in home.rglob("*") if path.is_file()]
-    return [
-        path
-        for path in found
-        if not any(fnmatch.fnmatch(part, one) for part in path.relative_to(ROOT).parts for one in ignored)
-    ]
+    is_ignored = re.compile("|".join(map(fnmatch.translate, ignored))).match
+    return [path for path in found if not any(map(is_ignored, path.relative_to(ROOT).parts))]
 
 
 #: What no file of the project may hold. Written so that this file does not hold it either.

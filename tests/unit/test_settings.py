@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -19,7 +19,7 @@ from couponpress.setting_names import ENV_PREFIX
 from couponpress.settings import ProducerSettings, set_time_zone, without_password
 from couponpress_worker.errors import KeyFileError
 from couponpress_worker.settings import Secrets, Settings
-from tests.builders import APIV3_KEY, MCHID, PUBLIC_KEY_ID, fleet_settings, fleet_values
+from tests.builders import APIV3_KEY, MCHID, PUBLIC_KEY_ID, fleet_settings, fleet_values, rsa_key
 
 REQUIRED = ["mchid", "mch_serial_no", "mch_private_key_file", "wechatpay_public_key_id"]
 REQUIRED += ["wechatpay_public_key_file", "apiv3_key_file"]
@@ -33,7 +33,7 @@ def refusal(settings, values):
 
 @pytest.fixture(scope="module")
 def private_key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa_key(0)
 
 
 def pem_of(key, encryption=None):
@@ -42,7 +42,7 @@ def pem_of(key, encryption=None):
 
 @pytest.fixture(scope="module")
 def platform_key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa_key(1)
 
 
 @pytest.fixture

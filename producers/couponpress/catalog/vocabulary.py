@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from couponpress.catalog import cells
@@ -128,8 +128,11 @@ def folded(name: str) -> str:
     >>> folded("品牌 ID*"), folded("品牌ID（必填）"), folded("Brand-ID")
     ('品牌id', '品牌id', 'brandid')
     """
-    if len(name) > _LONGEST_NAME:
-        return name
+    return name if len(name) > _LONGEST_NAME else _folded(name)
+
+
+@lru_cache(1024)
+def _folded(name: str) -> str:
     plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", cells.visible(name)).casefold())
     return (_MARKS.sub("", plain) or plain).translate(_BRACKETS)
 

@@ -76,7 +76,7 @@ class Credentials:
                 gettext("the sandbox cannot use the directory %(directory)s (%(reason)s); give it another one (--dir).")
                 % {"directory": directory, "reason": system_error(error)}
             ) from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError):
             raise ServiceError(
                 gettext("%(value)s is damaged; delete the directory %(directory)s and start again.")
                 % {"value": directory / PLATFORM_FILE, "directory": directory}

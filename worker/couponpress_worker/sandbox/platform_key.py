@@ -15,6 +15,7 @@ import hashlib
 import random
 from array import array
 from collections.abc import Sequence
+from functools import cache
 from math import prod
 from operator import mul
 from typing import Final, Self
@@ -37,20 +38,18 @@ _GROUP = 16
 
 
 class PlatformKey:
-    """Signs with RSA PKCS #1 v1.5 and SHA-256. Making one takes about 0.3 s: once per process."""
+    """Signs with RSA PKCS #1 v1.5 and SHA-256. The first one of a process takes about 0.2 s to make."""
 
     def __init__(self, primes: Sequence[int]) -> None:
         self.primes = tuple(primes)
         self._modulus = prod(primes)
-        factor_of = _smallest_factors(max(primes) + 1)
         groups = (primes[first : first + _GROUP] for first in range(0, len(primes), _GROUP))
-        self._groups = [_Group(group, self._modulus, factor_of) for group in groups]
+        self._groups = [_Group(group, self._modulus) for group in groups]
 
     @classmethod
     def generate(cls) -> Self:
         """Return a key of random primes."""
-        candidates = [number for number, factor in enumerate(_smallest_factors(_HIGHEST)) if factor == number]
-        candidates = [prime for prime in candidates if prime >= _LOWEST]
+        candidates = primes_of_keys()
         chance = random.SystemRandom()
         while True:
             chance.shuffle(candidates)
@@ -70,7 +69,7 @@ class PlatformKey:
         """Return the base64 signature of `message`. Deterministic, as PKCS #1 v1.5 is."""
         digest = int.from_bytes(hashlib.sha256(message).digest())
         signature = sum(
-            sum(map(mul, [roots[digest % prime] for roots, prime in group.roots], group.inner_weights)) * group.weight
+            sum(map(mul, [table[digest % prime] for table, prime in group.tables], group.inner_weights)) * group.weight
             for group in self._groups
         )
         signature %= self._modulus
@@ -80,11 +79,16 @@ class PlatformKey:
 class _Group:
     """Some primes of the modulus: their tables, and the weights of the remainder sums inside and outside of it."""
 
-    def __init__(self, primes: Sequence[int], modulus: int, factor_of: Sequence[int]) -> None:
+    def __init__(self, primes: Sequence[int], modulus: int) -> None:
         product = prod(primes)
-        self.roots = [(_roots(prime, factor_of), prime) for prime in primes]
+        self.tables = [(roots(prime), prime) for prime in primes]
         self.inner_weights = [_remainder_weight(product, prime) for prime in primes]
         self.weight = _remainder_weight(modulus, product)
+
+
+def primes_of_keys() -> list[int]:
+    """Return the 255 primes that keys are made of."""
+    return [prime for prime, factor in enumerate(_smallest_factors()) if factor == prime >= _LOWEST]
 
 
 def _remainder_weight(modulus: int, divisor: int) -> int:
@@ -93,22 +97,26 @@ def _remainder_weight(modulus: int, divisor: int) -> int:
     return rest * pow(rest, -1, divisor)
 
 
-def _smallest_factors(below: int) -> list[int]:
-    """Return for every number from 0 its smallest prime factor; 0 and 1 get 0."""
-    factors = [0, 0, *range(2, below)]
-    for number in range(2, int(below**0.5) + 1):
+@cache
+def _smallest_factors() -> Sequence[int]:
+    """Return for every number from 0 to the largest prime its smallest prime factor; 0 and 1 get 0."""
+    factors = [0, 0, *range(2, _HIGHEST)]
+    for number in range(2, int(_HIGHEST**0.5) + 1):
         if factors[number] == number:
-            for multiple in range(number * number, below, number):
+            for multiple in range(number * number, _HIGHEST, number):
                 factors[multiple] = min(factors[multiple], number)
     return factors
 
 
-def _roots(prime: int, factor_of: Sequence[int]) -> array[int]:
+@cache
+def roots(prime: int) -> array[int]:
     """Return the signature of every digest modulo `prime`, by the digest's own residue.
 
     The power map is multiplicative, so only primes below `prime` are raised; the rest are products. The constant
-    padding before the digest is a constant shift of the table.
+    padding before the digest is a constant shift of the table. The keys of a process share the tables: each has
+    most of the primes that there are.
     """
+    factor_of = _smallest_factors()
     exponent = pow(_EXPONENT, -1, prime - 1)
     powers = [0, 1]
     for residue in range(2, prime):

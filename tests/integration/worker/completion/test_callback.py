@@ -8,7 +8,6 @@ import time
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from couponpress.ledger.fleet_queries import Place
 from couponpress.ledger.moves import Move
@@ -31,6 +30,7 @@ from tests.builders import (
     completer_over,
     fleet_settings,
     moved,
+    rsa_key,
     states_of,
     stored,
 )
@@ -47,12 +47,12 @@ PROCESSING = {**TASK, "task_state": "PROCESSING"}
 
 @pytest.fixture(scope="module")
 def platform_key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa_key(0)
 
 
 @pytest.fixture(scope="module")
 def another_key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa_key(1)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 import os
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -19,13 +18,13 @@ from couponpress_worker.completion.callback import CALLBACK_PATH, ECHO_EVENT, IM
 from couponpress_worker.completion.callback_asgi import BODY_LIMIT_BYTES, CallbackService
 from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.signing import Verifier, answer_message, seal, sign
-from tests.builders import APIV3_KEY, KEYS, PICTURE, PUBLIC_KEY_ID, bring_to, completer_over, states_of, stored
+from tests.builders import APIV3_KEY, KEYS, PICTURE, PUBLIC_KEY_ID, bring_to, completer_over, rsa_key, states_of, stored
 
 # What is generated may be long, and hypothesis would rather not show it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 NOW = 1_790_000_000.0
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+KEY = rsa_key()
 #: Cases of each test. For many more: `FUZZ_CASES=5000 make test PYTEST=tests/integration/worker/completion`.
 CASES = int(os.environ.get("FUZZ_CASES", "200"))
 fuzzed = settings(

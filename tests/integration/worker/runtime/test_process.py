@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from couponpress import Client
 from couponpress.keys import Keys
@@ -32,7 +31,7 @@ from couponpress_worker.store.leases import Leases
 from couponpress_worker.submission.ledger_poller import Unhinted, UrgentLane
 from couponpress_worker.wechatpay.certificates import PlatformKeys
 from couponpress_worker.wechatpay.key_files import MerchantCertificate
-from tests.builders import APIV3_KEY, MCHID, PUBLIC_KEY_ID, fleet_settings, head_body, producer_settings
+from tests.builders import APIV3_KEY, MCHID, PUBLIC_KEY_ID, fleet_settings, head_body, producer_settings, rsa_key
 
 KEYS = Keys(MCHID)
 #: Of each loop, what it calls at every turn.
@@ -78,7 +77,7 @@ def until(condition, seconds=30):
 
 @pytest.mark.parametrize(("days", "warns"), [(29, True), (31, False)])
 def test_a_certificate_that_expires_soon_is_warned_of_at_the_start(settings, caplog, days, warns):
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key()
     certificate = MerchantCertificate("5F1C72E2", datetime.now(UTC) + timedelta(days=days, hours=1))
     secrets = Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY, certificate=certificate)
     Process.start(settings, secrets, publish_nothing).close()
@@ -98,7 +97,7 @@ def test_a_loop_goes_on_after_an_unforeseen_error_which_is_told_and_counted(sett
         return real(*args, **options)
 
     monkeypatch.setattr(home, name, failing_first)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key()
     process = Process.start(settings, Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY), publish_nothing)
     try:
 
@@ -117,7 +116,7 @@ def test_a_loop_goes_on_after_an_unforeseen_error_which_is_told_and_counted(sett
 
 def test_a_process_says_that_redis_is_away_with_chunks_in_hand(settings):
     """Not only when it asks Redis itself: somebody in it who gets no answer is enough."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key()
     process = Process.start(settings, Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY), publish_nothing)
 
     async def excuses():  # in one turn of the loop, so that no look of the watchdog comes between
@@ -137,7 +136,7 @@ def test_a_process_says_that_redis_is_away_with_chunks_in_hand(settings):
 
 
 def test_a_process_has_as_many_chunks_in_hand_as_its_worker_has_threads(settings):
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key()
     secret = Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY)
     process = Process.start(settings, secret, publish_nothing, most_in_hand=3)
     try:
@@ -167,7 +166,7 @@ def test_a_redis_that_takes_no_more_clients_is_one_absence_that_is_said_once(own
     """Connections that are open still serve: that one of them answers does not count as Redis being back."""
     caplog.set_level(logging.INFO)
     own = fleet_settings(redis_url=f"redis://127.0.0.1:{own_server}/0", base_url=settings.base_urls[0])
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key()
 
     def said(words):
         return sum(words in record.getMessage() for record in caplog.records)
@@ -200,7 +199,7 @@ def test_a_scheduler_leaves_urgent_chunks_to_the_workers(redis_url, settings, ta
     async def publish(chunk_ids):
         published.extend(chunk_ids)
 
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key()
     own = Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY)
     with redis.Redis.from_url(redis_url) as server:
         (chunk,) = [name.decode() for name in server.scan_iter(f"{KEYS.chunk('')}*")]

@@ -32,6 +32,7 @@ from couponpress_worker.wechatpay.signing import (
     sign,
     signature_holds,
 )
+from tests.builders import rsa_key
 from tests.waiting import until
 
 KEY_ID = "PUB_KEY_ID_0001"
@@ -69,8 +70,8 @@ def keys(tmp_path_factory):
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(chain)
     return Keys(
-        rsa.generate_private_key(public_exponent=65537, key_size=2048),
-        rsa.generate_private_key(public_exponent=65537, key_size=2048),
+        rsa_key(0),
+        rsa_key(1),
         server,
         ssl.create_default_context(cadata=certificate.decode()),
     )

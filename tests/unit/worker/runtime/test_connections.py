@@ -2,19 +2,17 @@
 
 import asyncio
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from couponpress_worker.events import Answered
 from couponpress_worker.runtime.connections import Connections
 from couponpress_worker.safety.send_switch import Halt
 from couponpress_worker.settings import Secrets
-from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings
+from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings, rsa_key
 
 NOBODY_LISTENS = "http://127.0.0.1:1"
 
 
 def test_a_look_for_certificates_is_told_as_any_other_call():
-    key, told = rsa.generate_private_key(public_exponent=65537, key_size=2048), []
+    key, told = rsa_key(), []
 
     async def look():
         secrets = Secrets(key, {PUBLIC_KEY_ID: key.public_key()}, APIV3_KEY)

@@ -1,13 +1,11 @@
 """What is made from the settings: the platform's client."""
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from couponpress_worker.runtime.factories import platform_for
 from couponpress_worker.settings import Secrets
 from couponpress_worker.wechatpay.signing import answer_message, sign
-from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings
+from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings, rsa_key
 
-KEY, OTHER = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+KEY, OTHER = rsa_key(0), rsa_key(1)
 
 
 def test_a_key_that_is_fetched_later_verifies_from_then_on():

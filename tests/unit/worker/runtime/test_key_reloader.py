@@ -4,13 +4,12 @@ import asyncio
 import os
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from couponpress_worker.runtime.key_reloader import KeyReloader
-from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings
+from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, fleet_settings, rsa_key
 
-KEYS = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(3)]
+KEYS = [rsa_key(number) for number in range(3)]
 OTHER_ID = "PUB_KEY_ID_0116000001"
 
 

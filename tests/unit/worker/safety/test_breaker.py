@@ -41,14 +41,16 @@ class Simulation:
 
     def run(self, until=3600.0):
         while self.now < until and len(self.done) + len(self.given_up) < self.total:
-            self.step()
+            held_until = self.step()
             self.now += TICK
-            if not self.waiting:  # nothing to do before the next answer or retry
+            if not self.waiting or held_until:  # nothing to do before the next answer, retry or probe
                 nearest = [heap[0][0] for heap in (self.answers, self.retries) if heap]
+                nearest += [held_until] if held_until else []
                 self.now = max(self.now, min(nearest, default=self.now))
         return self
 
     def step(self):
+        """Do what is due; returns until when the breaker holds what waits, or None."""
         while self.answers and self.answers[0][0] <= self.now:
             at, _, spec, given, failed = heapq.heappop(self.answers)
             self.answered(at, spec, given, failed)
@@ -58,12 +60,13 @@ class Simulation:
         while self.waiting and self.next_slot <= self.now and len(self.answers) < self.most_in_flight:
             given = self.breaker.ask(self.now)
             if not isinstance(given, Pass):
-                return
+                return self.now + given
             self.next_slot += 1 / RATE
             spec = self.waiting.popleft()
             failed, seconds = self.platform(spec, self.now)
             self.sent.append(self.now)
             heapq.heappush(self.answers, (self.now + seconds, next(self.order), spec, given, failed))
+        return None
 
     def answered(self, at, spec, given, failed):
         change = self.breaker.tell(given, spec, failed=failed, now=at)

@@ -1,13 +1,13 @@
 import itertools
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from couponpress_worker.sandbox.checks import Partner, authorization_pairs, header_objection, signature_objection
 from couponpress_worker.sandbox.exchange import Request
 from couponpress_worker.wechatpay.signing import SCHEME, Signer
+from tests.builders import rsa_key
 
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+KEY, OTHER = rsa_key(0), rsa_key(1)
 PARTNER = Partner("1900000109", "ABCD", KEY.public_key(), "PUB_KEY_ID_1")
 NOW = 1_700_000_000
 BODY = '{"a":"中"}'.encode()
@@ -98,9 +98,6 @@ def test_the_five_pairs_may_come_in_any_order():
 def test_a_header_that_is_not_the_five_pairs(header):
     assert authorization_pairs(header) is None
     assert objection(header).status == 401
-
-
-OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @pytest.mark.parametrize(

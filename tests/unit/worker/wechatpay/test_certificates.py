@@ -7,7 +7,7 @@ import json
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -16,10 +16,10 @@ from couponpress_worker.wechatpay.judgement import Answer, NoAnswer
 from couponpress_worker.wechatpay.message import Response
 from couponpress_worker.wechatpay.response import read_answer
 from couponpress_worker.wechatpay.signing import answer_message, seal, sign
-from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, run_fast
+from tests.builders import APIV3_KEY, PUBLIC_KEY_ID, rsa_key, run_fast
 
 NOW = 1_790_000_000
-PLATFORM, OLD, NEW = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(3))
+PLATFORM, OLD, NEW = map(rsa_key, range(3))
 ANOTHER_KEY = b"9" * 32
 
 

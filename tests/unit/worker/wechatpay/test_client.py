@@ -6,7 +6,6 @@ import json
 import re
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from couponpress_worker.wechatpay.signing import (
     sign,
     signature_holds,
 )
+from tests.builders import rsa_key
 
 #: A busy machine is no failure.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,7 +33,7 @@ KEY_ID = "PUB_KEY_ID_0001"
 
 @pytest.fixture(scope="module")
 def key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa_key()
 
 
 @pytest.fixture(scope="module")

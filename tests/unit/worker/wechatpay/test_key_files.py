@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -17,9 +16,9 @@ from couponpress_worker.wechatpay.key_files import (
     platform_key,
 )
 from couponpress_worker.wechatpay.signing import Verifier, answer_message, sign
+from tests.builders import rsa_key
 
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+KEY, OTHER = rsa_key(0), rsa_key(1)
 SERIAL = "0ABC5157F09EFDC096DE15EBE81A47057A7232F1"
 ENDS = datetime(2031, 1, 31, tzinfo=UTC)
 PUBLIC_PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,6 +31,7 @@ from couponpress_worker.wechatpay.signing import (
     signature_holds,
     unseal,
 )
+from tests.builders import rsa_key
 
 #: A busy machine is no failure.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -73,7 +74,7 @@ PROBE = vector("response-signature.json", "probe-signature-header")
 
 @pytest.fixture(scope="module")
 def key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa_key()
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +192,7 @@ def test_a_repr_shows_no_key(key):
 
 
 def test_a_signer_that_is_renewed_signs_with_the_new_key_under_its_serial():
-    first, second = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    first, second = rsa_key(0), rsa_key(1)
     signer = Signer("1900000001", "5F1C72E2", first)
     signer.renew("77AA", second)
     told = signer.authorization("GET", "/v3/x", b"", timestamp=1, nonce="n")
