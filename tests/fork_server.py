@@ -5,13 +5,18 @@ forked here spends a few hundredths. What it runs is what `python -m MODULE` wou
 environment and standard streams, in a session of its own where asked, and with the exit status that an interpreter
 leaves. `tests/processes.py` speaks with it, and says which commands need an interpreter of their own all the same.
 
-Its caller gives it a socket. A byte on it comes with four descriptors: a connection for this one child, and the
-child's standard input, output and error. The child reads on that connection, as one line of JSON, what it is to run.
-The caller reads on it the child's process id and later its wait status, as two integers of four bytes. The server ends
-when its socket is closed; children that run then go on, as any process does whose parent ends.
+Its caller gives it a socket, and one that listens, to which others connect. A byte on one of them comes with four
+descriptors: a connection for this one child, and the child's standard input, output and error. The child reads on that
+connection, as one line of JSON, what it is to run. Whoever asked reads on it the child's process id and later its wait
+status, as two integers of four bytes. The server ends when its caller's socket is closed; children that run then go on,
+as any process does whose parent ends.
+
+A child asks the server in its turn for the services that it starts, and its command line and environment stand in
+/proc.
 """
 
 import atexit
+import ctypes
 import gc
 import importlib
 import io
@@ -72,8 +77,9 @@ def import_all():
 class Server:
     """Forks for every byte on its socket, and tells the caller how each child ended."""
 
-    def __init__(self, control):
-        self._control = control
+    def __init__(self, control, listener):
+        self._control, self._listener = control, listener
+        self._asking = [control]
         self._connections = {}
         self._woken, self._wake = socket.socketpair()
         for one in (self._woken, self._wake):
@@ -85,16 +91,21 @@ class Server:
     def serve(self):
         """Return in each child the connection that tells what it is to run; None when the socket is closed."""
         while True:
-            ready, _, _ = select.select([self._control, self._woken], [], [])
+            ready, _, _ = select.select([*self._asking, self._listener, self._woken], [], [])
             if self._woken in ready:
                 self._woken.recv(4096)
                 self._tell_ends()
-            if self._control in ready:
-                asked, descriptors, _, _ = socket.recv_fds(self._control, 1, 4)
-                if not asked:
-                    return None
-                if (connection := self._fork(*descriptors)) is not None:
+            if self._listener in ready:
+                self._asking.append(self._listener.accept()[0])
+            for one in set(ready) & set(self._asking):
+                asked, descriptors, _, _ = socket.recv_fds(one, 1, 4)
+                if asked and (connection := self._fork(*descriptors)) is not None:
                     return connection
+                if not asked and one is self._control:
+                    return None
+                if not asked:
+                    self._asking.remove(one)
+                    one.close()
 
     def _fork(self, descriptor, *streams):
         connection = socket.socket(fileno=descriptor)
@@ -115,7 +126,7 @@ class Server:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for one in (self._control, self._woken, self._wake, *self._connections.values()):
+        for one in (*self._asking, self._listener, self._woken, self._wake, *self._connections.values()):
             one.close()
 
     def _tell_ends(self):
@@ -148,11 +159,28 @@ def open_streams():
         setattr(sys, f"__{name}__", stream)
 
 
-def become(module, arguments, folder, environment, new_session):
+def show(command, environment):
+    """Write a command line and an environment to where /proc and ps read those of this process."""
+    _, _, told = Path("/proc/self/stat").read_text().rpartition(")")
+    begin, middle, _, end = map(int, told.split()[45:49])
+    for first, last, words in (
+        (begin, middle, command),
+        (middle, end, [f"{name}={text}" for name, text in environment.items()]),
+    ):
+        written = b"".join(os.fsencode(word) + b"\0" for word in words)
+        assert len(written) <= last - first, f"{len(written)} bytes do not fit into {last - first}"
+        ctypes.memset(first, 0, last - first)
+        ctypes.memmove(first, written, len(written))
+
+
+def become(module, arguments, folder, environment, new_session, ignored):
     """Let this process be what `python -m MODULE ARGUMENTS` is before the module runs."""
     if new_session:
         os.setsid()
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     os.chdir(folder)
+    show([sys.executable, "-m", module, *arguments], environment)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
@@ -165,13 +193,16 @@ def become(module, arguments, folder, environment, new_session):
 
 def main():
     """Serve; in a child, run what was asked for, to the end of the interpreter."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
     import_all()
+    services, processes = map(importlib.import_module, ("couponpress_worker.runtime.subprocesses", "tests.processes"))
+    services.Services.launch = staticmethod(processes.start)
+    processes.ADDRESS = listener.getsockname()
     threads = len(list(Path("/proc/self/task").iterdir()))
     assert threads == 1, f"an import started {threads - 1} threads: they would be missing in each child"
     gc.collect()
     gc.freeze()  # a child looks through none of this for garbage, and so copies none of it
-    if (connection := Server(control).serve()) is not None:
+    if (connection := Server(control, listener).serve()) is not None:
         with connection, connection.makefile("rb") as told:
             asked = json.loads(told.readline())
         become(**asked)

@@ -12,6 +12,7 @@ import atexit
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,10 @@ OPTIONS = {
 }  # fmt: skip
 #: An interpreter takes its encoding from the first of these that is set.
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
+#: What a shell lets its background commands ignore, and nohup.
+INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+#: Where the server listens that another process has started, when this one asks it.
+ADDRESS = None
 
 
 def start(command, **options):
@@ -72,17 +77,46 @@ def _can_be_forked(command, options):
         and _module_of(command)[0] is not None
         and options.keys() <= OPTIONS
         and _of_interpreter(env) == _of_interpreter(os.environ)
-        and ("utf8" in command or _locale(env) == _locale(os.environ) == "C.UTF-8")
+        and ("utf8" in command or env.get("PYTHONUTF8") == "1" or _locale(env) == _locale(os.environ) == "C.UTF-8")
     )
 
 
 def _of_interpreter(env):
     """Return what an interpreter reads when it starts: an empty variable counts as none."""
-    return {name: text for name, text in env.items() if name.startswith(("PYTHON", "LD_")) and text}
+    read = {name: text for name, text in env.items() if name.startswith(("PYTHON", "LD_")) and text}
+    return {name: text for name, text in read.items() if (name, text) != ("PYTHONUTF8", "1")}
 
 
 def _locale(env):
     return next((env[name] for name in LOCALE if env.get(name)), "")
+
+
+def write_command(path, module):
+    """Write a program to a path that does what `python -m MODULE` does, as `be` does it."""
+    _server()
+    path.write_text(
+        f"#!{sys.executable} -ISE\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        f"from tests import processes\nprocesses.be({module!r}, {_listener().getsockname()!r})\n"
+    )
+    path.chmod(0o755)
+
+
+def be(module, address):
+    """Be a command that the server forks which listens at an address: pass signals on to it, and end as it ends."""
+    global ADDRESS  # noqa: PLW0603 - one per process
+    ADDRESS = address
+    MODULES.add(module)
+    passed_on = {number for number in (*INTERRUPTS, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN}
+    signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
+    process = Forked([sys.executable, "-m", module, *sys.argv[1:]])
+    for number in passed_on:
+        signal.signal(number, lambda number, _: os.kill(process.pid, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
+    code = process.wait()
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
 
 
 class Forked(subprocess.Popen):
@@ -104,6 +138,7 @@ class Forked(subprocess.Popen):
             "folder": os.fspath(cwd or Path.cwd()),
             "environment": dict(os.environ if env is None else env),
             "new_session": start_new_session,
+            "ignored": [number for number in INTERRUPTS if signal.getsignal(number) == signal.SIG_IGN],
         }
         streams = [given if given != -1 else usual for usual, given in enumerate((p2cread, c2pwrite, errwrite))]
         try:
@@ -150,17 +185,32 @@ def _asked_for(asked, streams):
 
 
 @cache
+def _listener():
+    """Return a socket at which the server of this process listens, with an address that the system has chosen."""
+    one = socket.socket(socket.AF_UNIX)
+    one.bind(b"")
+    one.listen()
+    return one
+
+
+@cache
 def _server():
-    """Start the server of this process with its first child, and stop it at the end; returns its socket."""
+    """Return a socket of the server. One that is started here, with the first child, is stopped at the end."""
+    if ADDRESS:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(ADDRESS)
+        return connection
     ours, theirs = socket.socketpair()
     env = {name: text for name, text in os.environ.items() if not name.startswith("COUPONPRESS_")}
     with theirs:
+        numbers = [theirs.fileno(), _listener().fileno()]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.fork_server", *map(str, numbers), " " * 10_000],
             cwd=ROOT,
-            env=env | {"OPENBLAS_NUM_THREADS": "1"},  # a process of several threads must not fork
+            # A process of several threads must not fork. A child's own command line and environment need room.
+            env=env | {"OPENBLAS_NUM_THREADS": "1", "ROOM": " " * 40_000},
             stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=numbers,
         )
     atexit.register(_stop, ours, process)
     return ours

@@ -20,6 +20,7 @@ from redis.retry import Retry
 from couponpress.keys import LANES, Keys
 from couponpress.ledger.chunks import unpack
 from couponpress_worker.runtime import redis_server
+from couponpress_worker.runtime.subprocesses import Services
 from tests.chaos.audit import Span
 
 #: Between two starts of a service that ends by itself, as a supervisor would wait.
@@ -112,7 +113,7 @@ class Fleet:
     def _start(self, service: Service) -> None:
         service.lives += 1
         with self._log(service).open("wb") as log:
-            service.process = subprocess.Popen(
+            service.process = Services.launch(
                 [sys.executable, "-m", "couponpress", *service.words],
                 env=os.environ | self._env | service.env,
                 cwd=self._directory,

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from couponpress_worker.runtime.subprocesses import Services
 from tests.chaos.audit import Span
 from tests.chaos.plan import Piece
 
@@ -122,30 +123,18 @@ class Producer(threading.Thread):
         return 0, 0
 
     def _submit(self, piece: Piece) -> tuple[int, str]:
+        process = self._command(piece, subprocess.PIPE)
         try:
-            done = subprocess.run(
-                self._command(piece),
-                input=self._text(piece, piece.rows),
-                cwd=self._directory,
-                env=os.environ | self._env,
-                capture_output=True,
-                timeout=_COMMAND_SECONDS,
-                check=False,
-            )
+            told, _ = process.communicate(self._text(piece, piece.rows), _COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
             return -1, f"the command took longer than {_COMMAND_SECONDS:g} s"
-        return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+        return process.returncode, told.decode(errors="replace")
 
     def _be_killed(self, piece: Piece) -> bool:
         """Begin the upload, and end the producer without a word once some of it is stored."""
-        process = subprocess.Popen(
-            self._command(piece),
-            cwd=self._directory,
-            env=os.environ | self._env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = self._command(piece, subprocess.DEVNULL)
         try:
             process.stdin.write(self._text(piece, piece.killed_after_rows))
             process.stdin.flush()
@@ -163,10 +152,16 @@ class Producer(threading.Thread):
                 process.stdin.close()
         return self._uploading(piece.run) > 0
 
-    @staticmethod
-    def _command(piece: Piece) -> list[str]:
+    def _command(self, piece: Piece, output: int) -> subprocess.Popen[bytes]:
         submit = [sys.executable, "-m", "couponpress", "submit", "-", "--format", "csv", "--run", piece.run]
-        return [*submit, "--encoding", "utf-8"]  # else it waits for 64 KB before it is sure
+        return Services.launch(
+            [*submit, "--encoding", "utf-8"],  # else it waits for 64 KB before it is sure
+            cwd=self._directory,
+            env=os.environ | self._env,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
     def _text(self, piece: Piece, rows: int) -> bytes:
         header, lines = self._lines[0], self._lines[1:]

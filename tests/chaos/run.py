@@ -26,6 +26,7 @@ from couponpress.outcome import RunStatus
 from couponpress_worker.completion.callback import CALLBACK_PATH
 from couponpress_worker.demo.fleet import LATENESS_MS, sample_catalog
 from couponpress_worker.runtime import redis_server
+from couponpress_worker.runtime.subprocesses import Services
 from couponpress_worker.sandbox.calls import body_digest
 from couponpress_worker.sandbox.process import RunningSandbox, running
 from tests.chaos.audit import BACK_SECONDS, Call, Evidence, Kill, Result, Span, Spec, Task
@@ -103,7 +104,8 @@ def carry_out(
     }
     # Each worker has a port of the platform for itself: who sent a call is not guessed.
     senders = {redis_server.free_port(): f"worker-{n + 1}" for n in range(plan.workers)}
-    with running(directory / "sandbox", more_ports=list(senders), strict=True, seed=plan.seed, **behaviour) as sandbox:
+    how = {"launch": Services.launch, "strict": True, "seed": plan.seed}
+    with running(directory / "sandbox", more_ports=list(senders), **how, **behaviour) as sandbox:
         server = Redis(directory / "redis")
         env = sandbox.environment | {
             "COUPONPRESS_REDIS_URL": server.url,

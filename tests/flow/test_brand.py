@@ -1,7 +1,6 @@
 """A brand that calls for itself: a run end to end, by callbacks and by queries, against the sandbox."""
 
 import json
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ import pytest
 from couponpress import Client, ProducerSettings
 from couponpress_worker.demo.fleet import fleet, statistics
 from couponpress_worker.sandbox.credentials import MCHID
+from tests import processes
 from tests.builders import cut_out_body, png
 
 pytestmark = pytest.mark.flow
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.flow
 
 def told_by(env, *words):
     command = [sys.executable, "-m", "couponpress", *words]
-    return subprocess.run(command, env=environ | env, check=False, capture_output=True, text=True, timeout=60)
+    return processes.run(command, env=environ | env, check=False, capture_output=True, text=True, timeout=60)
 
 
 def test_a_brand_s_run_ends_whole_and_never_takes_another_brand_s_specs(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 
 from couponpress_worker.sandbox.credentials import read_env
+from tests import processes
 from tests.english import NAMES, english_words
 from tests.flow.test_fleet import wait_until
 from tests.integration.producers.cli.test_chinese import HEADER, MISTAKES, written
@@ -37,7 +38,7 @@ def terminal(tmp_path):
     """Everything runs in one terminal; yields its lines as far as they are told to a person, and the settings."""
     home = tmp_path / "up"
     command = [sys.executable, "-m", "couponpress", "up", "--dir", str(home)]
-    process = subprocess.Popen(
+    process = processes.start(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,7 +70,7 @@ def test_a_colleague_gets_her_pictures_and_reads_no_english_sentence(terminal, t
 
     def couponpress(*words, code=0):
         command = [sys.executable, "-m", "couponpress", *words]
-        done = subprocess.run(
+        done = processes.run(
             command, capture_output=True, cwd=tmp_path, env=env, timeout=180, encoding="utf-8", check=False
         )
         assert done.returncode == code, done.stderr

@@ -22,6 +22,7 @@ from couponpress.uploads.catalog_upload import CatalogUpload
 from couponpress_worker.demo.fleet import fleet, sample_catalog, statistics
 from couponpress_worker.sandbox.credentials import MCHID
 from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
+from tests import processes
 from tests.chaos import audit
 
 pytestmark = pytest.mark.flow
@@ -133,8 +134,8 @@ def status_as_json_has_the_promised_names(directory, env):
     catalog = directory / "one.jsonl"
     catalog.write_text(json.dumps(spec) + "\n")
     submit = [sys.executable, "-m", "couponpress", "submit", str(catalog), "--lane", "urgent", "--watch"]
-    assert subprocess.run(submit, env=os.environ | env, check=False, timeout=60).returncode == 0
-    told = subprocess.run(
+    assert processes.run(submit, env=os.environ | env, check=False, timeout=60).returncode == 0
+    told = processes.run(
         [sys.executable, "-m", "couponpress", "status", "one", "--json"],
         env=os.environ | env,
         check=True,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from couponpress import TaskSpec
 from couponpress.serialized_spec import SerializedSpec
 from couponpress_worker.demo.fleet import fleet, statistics
+from tests import processes
 from tests.flow.test_fleet import client_of, wait_until
 
 pytestmark = pytest.mark.flow
@@ -61,7 +61,7 @@ def calm(env, seconds=1.5):
 
 
 def command(env, *words):
-    return subprocess.run(
+    return processes.run(
         [sys.executable, "-m", "couponpress", *words], env=os.environ | env, check=True, capture_output=True, timeout=60
     )
 

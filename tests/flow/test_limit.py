@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from bisect import bisect_left
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from couponpress_worker.demo.fleet import fleet, statistics
+from tests import processes
 from tests.flow.test_fleet import client_of, wait_until
 
 pytestmark = pytest.mark.flow
@@ -22,7 +22,7 @@ SPECS = 400
 
 def limit(env, *words):
     command = [sys.executable, "-m", "couponpress", "limit", *words, "--json"]
-    done = subprocess.run(command, env=os.environ | env, check=True, capture_output=True, timeout=60)
+    done = processes.run(command, env=os.environ | env, check=True, capture_output=True, timeout=60)
     return json.loads(done.stdout)
 
 

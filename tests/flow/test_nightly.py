@@ -3,7 +3,6 @@
 import csv
 import os
 import signal
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from couponpress.keys import Keys
 from couponpress.nightly.claims import NightLedger
 from couponpress.nightly.nights import Night
 from couponpress_worker.demo.fleet import fleet, statistics
+from tests import processes
 from tests.flow.test_fleet import client_of, wait_until
 
 pytestmark = pytest.mark.flow
@@ -114,7 +114,7 @@ def test_the_second_night_sends_only_what_changed(fleet_by_day, tmp_path):
     wait_until(lambda: (one := nights.record(first.run)) and one.state == "done", 60, "the first night")
     write_catalog(tmp_path / "catalog.csv", [*range(1000, 1003), *range(3, 151)])
     command = [sys.executable, "-m", "couponpress", "schedule", "run", "prices"]
-    ran = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=30, check=False)
+    ran = processes.run(command, env=os.environ | env, capture_output=True, text=True, timeout=30, check=False)
     assert ran.returncode == 0, ran.stderr
     (second,) = (one.run for one in client.runs() if one.run.startswith("prices-") and one.run != first.run)
     wait_until(lambda: nights.record(second).state == "done", 60, "the second night")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from couponpress_worker.runtime.redis_server import free_port
+from tests import processes
 from tests.flow.test_fleet import processes_of, wait_until
 
 pytestmark = pytest.mark.flow
@@ -42,7 +43,8 @@ class Session:
         bin_folder.mkdir(parents=True)
         # What `activate` does, for the interpreter that runs the tests.
         path = Path(sys.executable).parent
-        (bin_folder / "activate").write_text(f'PATH="{path}:$PATH"\n')
+        (bin_folder / "activate").write_text(f'PATH="{bin_folder}:{path}:$PATH"\n')
+        processes.write_command(bin_folder / "couponpress", "couponpress")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("COUPONPRESS_")}
 
     def type(self, script, seconds=120):

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 
 import pytest
 
 from couponpress_worker.demo.fleet import statistics
+from tests import processes
 from tests.builders import png
 from tests.shop import shop
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.flow
 
 def run(env, *words):
     command = [sys.executable, "-m", "couponpress", *map(str, words)]
-    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=120, check=False)
+    done = processes.run(command, env=os.environ | env, capture_output=True, text=True, timeout=120, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

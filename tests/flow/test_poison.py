@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +11,7 @@ import redis
 from couponpress.keys import Keys
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, LOST_LEASES
 from couponpress_worker.demo.fleet import fleet
+from tests import processes
 from tests.builders import spec
 from tests.flow.test_fleet import client_of, wait_until
 from tests.unit.worker.submission.test_message_filter import BAD, changed
@@ -72,7 +72,7 @@ def test_messages_that_are_no_hints_and_a_chunk_that_cannot_be_read_stop_nobody(
     assert client.run("lost hint").succeeded == 100
     assert client.reasons("garbage") == {f"expired {DEAD_LETTER_CODE}": 100}
     assert worker.poll() is None
-    told = subprocess.run(
+    told = processes.run(
         [sys.executable, "-m", "couponpress", "status"], env=os.environ | env, check=True, capture_output=True
     )
     assert f"dead letter: chunk {garbage} of garbage, 100 specs" in told.stdout.decode()

@@ -20,6 +20,7 @@ from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.demo.fleet import fleet, statistics
 from couponpress_worker.runtime import redis_server
 from couponpress_worker.submission.leased_chunk import CHUNKS_IN_HAND
+from tests import processes
 from tests.builders import assert_consistent
 from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 
@@ -162,7 +163,7 @@ def test_a_full_redis_takes_no_catalog_and_the_fleet_drains_what_it_holds(tmp_pa
             used = plain.info("memory")["used_memory"]
             plain.config_set("maxmemory", used + 60_000)  # full in the middle of the next catalog
             submit = [sys.executable, "-m", "couponpress", "submit", str(catalog)]
-            done = subprocess.run(submit, env=os.environ | env, check=False, timeout=60, capture_output=True, text=True)
+            done = processes.run(submit, env=os.environ | env, check=False, timeout=60, capture_output=True, text=True)
             assert done.returncode == 2, done.stderr
             assert "is full (maxmemory)" in done.stderr
             assert "Traceback" not in done.stderr

@@ -22,6 +22,7 @@ from couponpress_worker.demo.fleet import LATENESS_MS, fleet, start_sandbox
 from couponpress_worker.runtime import redis_server
 from couponpress_worker.runtime.subprocesses import Services
 from couponpress_worker.sandbox.credentials import MCHID
+from tests import processes
 from tests.builders import cut_out_body, head_body
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_redis import finished
@@ -76,7 +77,7 @@ def settings(env):
 def started(env, *words):
     """Start a command; see `ended`."""
     command, joined = [sys.executable, "-m", "couponpress", *words], os.environ | env
-    return subprocess.Popen(command, env=joined, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return processes.start(command, env=joined, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def ended(process):
@@ -187,7 +188,7 @@ def test_celery_s_own_names_stay_below_the_partner_s_prefix(tmp_path, monkeypatc
             ):
                 wait_until(lambda: " ready." in log.read_text(), 60, "the worker")
                 words = ["-m", "celery", "-A", "couponpress_worker.app", "inspect", "ping", "--timeout", "10"]
-                asked = subprocess.run(
+                asked = processes.run(
                     [sys.executable, *words],
                     env=os.environ | env,
                     capture_output=True,

@@ -6,7 +6,6 @@ Meanwhile a scheduler, which has nothing to do with it, is watched as well and s
 import json
 import os
 import socket
-import subprocess
 import sys
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from couponpress.keys import Keys, queue_name
 from couponpress_worker.demo.fleet import fleet
 from couponpress_worker.sandbox.credentials import MCHID
+from tests import processes
 from tests.flow.spans import SPANS
 from tests.flow.test_fleet import client_of, wait_until
 from tests.flow.test_outage import specs
@@ -28,7 +28,7 @@ QUEUES = [queue_name(Keys(MCHID), queue) for queue in Keys(MCHID).queues]
 def health(env, *words):
     """What `couponpress health` says, of workers and schedulers: the callback receiver is well all the time."""
     command = [sys.executable, "-m", "couponpress", "health", "--json", *words]
-    done = subprocess.run(command, env=os.environ | env, check=False, capture_output=True, timeout=30)
+    done = processes.run(command, env=os.environ | env, check=False, capture_output=True, timeout=30)
     found = json.loads(done.stdout)
     assert done.returncode == (0 if found["healthy"] else 1)
     return found | {"processes": [one for one in found["processes"] if one["role"] != "callback"]}
@@ -45,7 +45,7 @@ def test_a_worker_that_hears_no_hints_any_more_exits_and_says_why(tmp_path, monk
         node = f"couponpress-{deaf.pid}@{socket.gethostname()}"  # one that is named is not waited for any longer
         command = [sys.executable, "-m", "celery", "-A", "couponpress_worker.app", "control", "--timeout", "30"]
         command += ["--destination", node, "cancel_consumer"]
-        told = [subprocess.Popen([*command, queue], env=os.environ | env) for queue in QUEUES]
+        told = [processes.start([*command, queue], env=os.environ | env) for queue in QUEUES]
         assert [one.wait(60) for one in told] == [0, 0, 0]
         client.enqueue_many(specs(200), run="flow")
         scheduler = services.start("scheduler", env=env)

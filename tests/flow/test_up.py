@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from couponpress_worker.sandbox.credentials import read_env
+from tests import processes
 from tests.builders import cut_out_body
 from tests.flow.test_fleet import client_of, processes_of, wait_until
 
@@ -22,7 +23,7 @@ def test_everything_runs_in_one_terminal_and_ctrl_c_stops_it_all(tmp_path):
     home = tmp_path / "up"
     log = home / "up.log"
     command = [sys.executable, "-m", "couponpress", "up", "--dir", str(home)]
-    terminal = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path)
+    terminal = processes.start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path)
     try:
         wait_until(lambda: log.exists() and "everything is up" in log.read_text(), 60, "everything up")
         env = read_env(home / "env")

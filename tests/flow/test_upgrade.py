@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from couponpress_worker.demo.fleet import fleet, sample_catalog, statistics
-from tests import release
+from tests import processes, release
 from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 
 pytestmark = pytest.mark.flow
@@ -36,7 +36,7 @@ def released(tmp_path_factory):
 
 def command(env, *words):
     """Run a command to its end; returns what it printed."""
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-m", "couponpress", *words],
         env=os.environ | env,
         capture_output=True,

@@ -15,15 +15,17 @@ from tests.processes import Forked, run, start
 
 FOUND = """
 import json, locale, os, random, signal, sys, tempfile, threading, time
+from pathlib import Path
 
 streams = (sys.stdin, sys.stdout, sys.stderr)
 told = [(one.encoding, one.errors, one.line_buffering, one.write_through, one.name, one.mode) for one in streams]
 # A pipe's other end, and what lists them, are files too.
 files = [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
+shown = [Path(f"/proc/self/{name}").read_bytes().rstrip(b"\\0").split(b"\\0") for name in ("cmdline", "environ")]
 print(json.dumps({
     "argv": sys.argv, "orig_argv": sys.orig_argv[1:], "path": sys.path[0], "folder": os.getcwd(), "name": __name__,
     "environment": dict(os.environ), "streams": told, "files": files, "zone": time.tzname,
-    "temp": tempfile.gettempdir(),
+    "temp": tempfile.gettempdir(), "shown": [list(map(os.fsdecode, one)) for one in shown],
     "encoding": locale.getpreferredencoding(False).lower(), "threads": threading.active_count(),
     "handlers": [str(signal.getsignal(number)) for number in signal.valid_signals()],
     "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, [])), "leads": os.getsid(0) == os.getpid(),
@@ -68,7 +70,10 @@ def both(command, folder, **options):
 
 
 @pytest.mark.parametrize(("leads", "options", "unbuffered"), [(False, [], ""), (True, ["-X", "utf8"], "1")])
-def test_a_forked_process_finds_what_a_started_one_finds(program, tmp_path, leads, options, unbuffered):
+def test_a_forked_process_finds_what_a_started_one_finds(program, tmp_path, request, leads, options, unbuffered):
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    if leads:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     env = {name: text for name, text in os.environ.items() if name != "HOME"}
     env |= {"TZ": "Asia/Shanghai", "TMPDIR": str(tmp_path), "WORD": "\udce4 ü", "PYTHONUNBUFFERED": unbuffered}
     command = program(FOUND, "a b", "ü", options=options)
@@ -79,6 +84,7 @@ def test_a_forked_process_finds_what_a_started_one_finds(program, tmp_path, lead
     started, forked = found
     # An interpreter tells this option; nothing asks it.
     assert started.pop("orig_argv")[len(options) :] == forked.pop("orig_argv")
+    del started["shown"][0][1 : 1 + len(options)]
     assert forked == started
     assert started["leads"] == leads
 
@@ -128,6 +134,53 @@ def test_two_forked_processes_do_not_draw_the_same_numbers(program, tmp_path):
     drawn = {run(command, cwd=tmp_path, capture_output=True).stdout for _ in range(3)}
     assert len(drawn) == 3
     assert random.getstate() == state
+
+
+def test_a_forked_process_forks_the_services_that_it_starts(program, tmp_path):
+    text = """
+import sys
+from tests import processes
+from couponpress_worker.runtime.subprocesses import Services
+processes.MODULES = {"inner"}
+for text in ("print('inner', flush=True); exit(3)", "import time; time.sleep(60)"):
+    with open("inner.py", "w") as file:
+        file.write(text)
+    process = Services.launch([sys.executable, "-m", "inner"])
+    if "sleep" in text:
+        process.terminate()
+    print(type(process).__name__, process.wait(60), flush=True)
+"""
+    command = program(text)
+    assert run(command, cwd=tmp_path, capture_output=True, text=True).stdout == "inner\nForked 3\nForked -15\n"
+
+
+def test_a_written_command_is_as_the_one_that_it_stands_for(program, tmp_path):
+    text = """
+import signal, sys
+print(sys.argv[1:], sys.stdin.readline().strip(), signal.getsignal(signal.SIGINT) == signal.SIG_IGN, flush=True)
+if sys.argv[1:] == ["wait"]:
+    signal.pause()
+sys.exit(7)
+"""
+    program(text)
+    (tmp_path / "more").write_text("more")
+    path = tmp_path / "written"
+    processes.write_command(path, "program")
+    script = f"""
+echo told | {path} 'a b'; echo $?
+{path} wait < more & until grep -q more said; do sleep 0.01; done; kill %1; wait %1; echo $?
+echo last | {path} 'c d'
+"""
+    with (tmp_path / "said").open("w") as said:
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, stdout=said, timeout=60, check=False)
+    assert (tmp_path / "said").read_text().splitlines() == [
+        "['a b'] told False",
+        "7",
+        "['wait'] more True",
+        "143",
+        "['c d'] last False",
+    ]
+    assert done.returncode == 7
 
 
 def test_run_checks_as_subprocess_does(program, tmp_path):
