@@ -8,6 +8,8 @@ sentence that it does not hold, a person reads English.
 from __future__ import annotations
 
 import gettext as stdlib_gettext
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -93,6 +95,16 @@ def quoted(value: object) -> str:
     """
     shown = repr(value)
     return shown if current() == "en" or not isinstance(value, str) else f"“{shown[1:-1]}”"
+
+
+def argument(value: object) -> str:
+    """Return a name as a shell takes it for one argument; letters of any language need no quotes.
+
+    >>> argument("五月"), argument("May sale")
+    ('五月', "'May sale'")
+    """
+    text = f"{value}"
+    return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text)
 
 
 def joined(parts: Iterable[str], between: str = ", ") -> str:

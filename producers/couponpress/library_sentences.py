@@ -37,6 +37,13 @@ KNOWN: Final = (
     gettext_noop("Timeout reading from %(address)s"),
     gettext_noop("Timeout reading from socket"),
     gettext_noop("Connection closed by server."),
+    # Redis's refusals
+    gettext_noop("invalid username-password pair or user is disabled."),
+    gettext_noop("Authentication required."),
+    gettext_noop("max number of clients reached"),
+    gettext_noop("User %(user)s has no permissions to run the '%(command)s' command"),
+    gettext_noop("No permissions to access a key"),
+    gettext_noop("No permissions to access a channel"),
     # httpx, httpcore and asyncio, and who calls through them
     gettext_noop("All connection attempts failed"),
     gettext_noop("Server disconnected without sending a response."),
@@ -84,6 +91,19 @@ KNOWN: Final = (
     gettext_noop("Cannot declare %(name)s twice"),
     gettext_noop("Unterminated string"),
     gettext_noop("Unclosed array"),
+    # zipfile, zlib and expat
+    gettext_noop("File is not a zip file"),
+    gettext_noop("There is no item named %(name)s in the archive"),
+    gettext_noop("Bad CRC-32 for file %(name)s"),
+    gettext_noop("Error %(number)s while decompressing data: %(reason)s"),
+    gettext_noop("not well-formed (invalid token): line %(line)s, column %(column)s"),
+    gettext_noop("no element found: line %(line)s, column %(column)s"),
+    # the interpreter
+    gettext_noop("No module named %(name)s"),
+    gettext_noop("'utf-8' codec can't decode byte %(byte)s in position %(position)s: %(reason)s"),
+    gettext_noop("invalid start byte"),
+    gettext_noop("invalid continuation byte"),
+    gettext_noop("unexpected end of data"),
     # cryptography
     gettext_noop("Unable to load PEM file. See %(page)s for more details. %(reason)s"),
 )

@@ -16,12 +16,13 @@ from couponpress.catalog.header_mapping import HeaderMapping
 from couponpress.catalog.rows import ADDED
 from couponpress.catalog.vocabulary import CellReader, Meaning, folded, known, meaning_of, spellings
 from couponpress.errors import CatalogError
-from couponpress.language import gettext, joined, quoted
+from couponpress.language import gettext, gettext_noop, joined, quoted
 
 #: Fields without which no head picture, or no cut-out, can be described.
 _FOR_COMBINE: Final = ("scope", "type", "threshold")
 _AMOUNTS: Final = ("discount_amount", "percent_off", "exchange_price")
 _FOR_CUT_OUT: Final = ("image_url",)
+MONEY_UNITS: Final[Mapping[str, str]] = {"yuan": gettext_noop("yuan (元)"), "cents": gettext_noop("cents (分)")}
 #: The amounts of money of one row.
 _MONEY: Final = ("threshold", "discount_amount", "exchange_price")
 #: How many names of a header a sentence shows, and how many letters of each.
@@ -155,7 +156,8 @@ def _check_usable(plan: Plan, catalog: str, line: int) -> None:
     money = {name: plan.units[name] for name in _MONEY if name in plan.units}
     if len(set(money.values())) > 1:
         read = joined(
-            gettext("%(column)s is read in %(unit)s") % {"column": quoted(plan.column(name)), "unit": unit}
+            gettext("%(column)s is read in %(unit)s")
+            % {"column": quoted(plan.column(name)), "unit": gettext(MONEY_UNITS[unit])}
             for name, unit in money.items()
         )
         raise CatalogError(

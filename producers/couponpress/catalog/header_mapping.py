@@ -17,6 +17,7 @@ from couponpress.catalog.mapping_file import edited
 from couponpress.catalog.vocabulary import Meaning, folded, known, meaning_of, own_names
 from couponpress.errors import CatalogError, system_error
 from couponpress.language import gettext, joined, quoted
+from couponpress.library_sentences import in_words as library_words
 from couponpress.spec import CouponType, ImageGenerationType, Scope, UsageMode
 
 _PARTS: Final = ("columns", "fixed", "words")
@@ -94,7 +95,8 @@ class HeaderMapping:
                 ) from None
             except ValueError as error:
                 raise CatalogError(
-                    gettext("the mapping %(path)s is not TOML: %(error)s.") % {"path": path, "error": error}
+                    gettext("the mapping %(path)s is not TOML: %(error)s.")
+                    % {"path": path, "error": library_words(error)}
                 ) from None
         said: dict[str, str] = {}
         for pair in pairs:

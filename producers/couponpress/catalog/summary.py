@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from couponpress.catalog.columns import Plan
+from couponpress.catalog.columns import MONEY_UNITS, Plan
 from couponpress.catalog.rows import Row
 from couponpress.compiled_spec import Request, request_of
 from couponpress.language import gettext, gettext_noop, joined, quoted
@@ -17,8 +17,7 @@ from couponpress.language import gettext, gettext_noop, joined, quoted
 #: How a body says that it is a head picture.
 _HAS_OFFER: Final = b'"combine_image"'
 _UNITS: Final[Mapping[str, str]] = {
-    "yuan": gettext_noop("yuan (元)"),
-    "cents": gettext_noop("cents (分)"),
+    **MONEY_UNITS,
     "percent": gettext_noop("percent off or 折"),
 }
 

@@ -23,6 +23,7 @@ from couponpress.catalog.xlsx_package import Package, mentioned
 from couponpress.catalog.xlsx_rows import SheetParser
 from couponpress.errors import CatalogError
 from couponpress.language import gettext, quoted
+from couponpress.library_sentences import in_words as library_words
 
 #: Number in the sheet, cells, whether it is hidden.
 Record = tuple[int, tuple[SheetCell, ...], bool]
@@ -182,7 +183,8 @@ class Sheet:
         return [*([FormatRules(rules).applied] if rules else []), *([Merged(merged).filled] if merged else [])]
 
     def _damaged(self, error: Exception) -> CatalogError:
-        told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        told = library_words(f"{error}".strip('"'))
+        told = f"{type(error).__name__}: {told}" if told else type(error).__name__
         told = told if len(told) <= _LONGEST_REASON else f"{told[:_LONGEST_REASON]}..."
         return CatalogError(
             gettext("%(name)s cannot be read as a workbook (%(told)s); open it in Excel and save it again as .xlsx.")

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Final
 
 from couponpress.catalog.cells import CellError
-from couponpress.catalog.columns import Plan
+from couponpress.catalog.columns import MONEY_UNITS, Plan
 from couponpress.catalog.number_formats import Section, of_number, of_text
 from couponpress.catalog.rows import ADDED, LINE, NOT_CALCULATED, BrokenRow, MarkedText, Row, SheetCell
 from couponpress.catalog.table import Table
@@ -50,8 +50,7 @@ _SHOWN_WITH: Final[Mapping[str, re.Pattern[str]]] = {
     "percent": re.compile("(?:打?折|%(?:OFF)?)?"),
 }
 _UNIT_WORDS: Final[Mapping[str, str]] = {
-    "yuan": gettext_noop("yuan (元)"),
-    "cents": gettext_noop("cents (分)"),
+    **MONEY_UNITS,
     "percent": gettext_noop("percent or 折"),
 }
 #: Makes a row in two thirds of the time that its class takes.

@@ -25,7 +25,7 @@ from couponpress.cli.selecting import (
 )
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext, gettext_noop, ngettext, quoted
+from couponpress.language import argument, gettext, gettext_noop, ngettext, quoted
 from couponpress.ledger.moments import read_end
 from couponpress.ledger.redrive import KNOWN_TO_PLATFORM, RedrivenOutcome
 from couponpress.partner_option import PartnerOption
@@ -96,7 +96,7 @@ def resume(
         if paused:
             stderr().print(
                 gettext("%(specs)s of it are paused; `couponpress resume %(run)s --state paused` lets them go on")
-                % {"specs": counted(paused, "spec"), "run": run}
+                % {"specs": counted(paused, "spec"), "run": argument(run or "")}
             )
 
 
@@ -163,9 +163,9 @@ def redrive(
         with row_counter(stderr()) as on_progress:
             again = client.redrive(run, outcome=outcome, code=code, why=why, on_progress=on_progress)
     more = (
-        gettext("`couponpress watch %(run)s` shows its progress.") % {"run": run}
+        gettext("`couponpress watch %(run)s` shows its progress.") % {"run": argument(run)}
         if again
-        else gettext("`couponpress status %(run)s` says why.") % {"run": run}
+        else gettext("`couponpress status %(run)s` says why.") % {"run": argument(run)}
     )
     stderr().print(
         ngettext("run %(run)s: %(again)s goes again. %(more)s", "run %(run)s: %(again)s go again. %(more)s", again)
@@ -189,7 +189,7 @@ def redrive(
                 "for them with `couponpress redrive %(run)s --outcome failed`",
                 before.failed,
             )
-            % {"left_out": left_out, "run": run}
+            % {"left_out": left_out, "run": argument(run)}
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from couponpress.language import gettext
+from couponpress.language import argument, gettext
 from couponpress.ledger.dead_letters import DEAD_LETTER_CODE, DeadLetterChunk, DeadLetterMessage
 from couponpress.ledger.progress import Hold
 from couponpress.ledger.rate import RateInForce
@@ -146,7 +146,7 @@ def dead_letter_lines(
         )
         lines.append(
             gettext("      cure: mend the cause, then `couponpress redrive %(run)s --code %(code)s`")
-            % {"run": chunk.run, "code": DEAD_LETTER_CODE}
+            % {"run": argument(chunk.run), "code": DEAD_LETTER_CODE}
         )
     if len(shown) > _NAMED:
         lines.append(gettext("dead letter: %(more)s") % {"more": counted(len(shown) - _NAMED, "more chunk")})

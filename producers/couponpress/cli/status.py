@@ -16,7 +16,7 @@ from couponpress.cli.missing import missing
 from couponpress.cli.run_lines import counts_line, dead_letter_lines, eta_text, hold_text, shown_moment, summary
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext, gettext_noop
+from couponpress.language import argument, gettext, gettext_noop
 from couponpress.ledger.dead_letters import DeadLetterChunk
 from couponpress.ledger.progress import Hold
 from couponpress.outcome import RunStatus
@@ -115,7 +115,9 @@ def watch_run(client: Client, run: str) -> int:
     try:
         last = shown(lambda: client.run(run), stderr(), notes=partial(_notes, client))
     except KeyboardInterrupt:
-        stderr().print(gettext("the run goes on; `couponpress watch %(run)s` shows its progress again") % {"run": run})
+        stderr().print(
+            gettext("the run goes on; `couponpress watch %(run)s` shows its progress again") % {"run": argument(run)}
+        )
         raise
     stderr().print(summary(last, client.reasons(run)))
     return last.ended_badly

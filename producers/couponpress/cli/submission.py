@@ -21,7 +21,7 @@ from couponpress.cli.reading_progress import reading_progress
 from couponpress.client import Client, Receipt
 from couponpress.errors import CouponpressError, MerchantPictureFoundError
 from couponpress.keys import Keys, Lane
-from couponpress.language import gettext, gettext_noop
+from couponpress.language import argument, gettext, gettext_noop
 from couponpress.ledger.rate import per_second
 from couponpress.partner_option import PartnerOption
 from couponpress.picture_files import PictureChoices
@@ -151,7 +151,7 @@ def submit(
             stderr().print(gettext("mend its rows, then: %(line)s") % {"line": line})
         known = gettext(", %(known)s known before (the same work)") % {"known": receipt.known} if receipt.known else ""
         enqueued = receipt.new + receipt.known > 0
-        more = gettext(" `couponpress watch %(run)s` shows its progress.") % {"run": run} if enqueued else ""
+        more = gettext(" `couponpress watch %(run)s` shows its progress.") % {"run": argument(run)} if enqueued else ""
         stderr().print(
             gettext("run %(run)s: %(new)s enqueued%(known)s.%(more)s")
             % {"run": run, "new": receipt.new, "known": known, "more": more}

@@ -173,7 +173,10 @@ class TokensFile:
                 gettext(
                     "the tokens file %(path)s cannot be read (%(reason)s); `couponpress gateway token NAME` makes one."
                 )
-                % {"path": self._path, "reason": error}
+                % {
+                    "path": self._path,
+                    "reason": system_error(error) if isinstance(error, OSError) else library_words(error),
+                }
             ) from None
 
 

@@ -45,6 +45,7 @@ KNOWN: Final = (
     gettext_noop("%(number)s processes had it in hand"),
     gettext_noop("and none completed it"),
     gettext_noop("interrupted by hand"),
+    gettext_noop("its run was forgotten before anybody looked at its end"),
     gettext_noop("%(path)s has no such schedule any more"),
     gettext_noop("its source failed: %(reason)s"),
     gettext_noop("%(run)s and %(more)s"),
@@ -57,19 +58,12 @@ KNOWN: Final = (
     gettext_noop("missed"),
 )
 
-_PATTERNS: Final = SentencePatterns(KNOWN)
-#: Why a source cannot be read; such a sentence has commas of its own.
-FAILURES: Final = (
-    gettext_noop(
-        "[schedule.%(name)s] source: no file matches %(pattern)s from %(folder)s on this machine; put the "
-        "catalog there, or correct the glob."
-    ),
-    gettext_noop("%(where)s cannot be imported (%(reason)s); is it in PYTHONPATH?"),
-    gettext_noop("%(where)s: %(module)s has no function %(name)s."),
-    gettext_noop("its source failed: %(reason)s"),
+#: Its short parts would fit other sentences, if a number could be any text.
+_PATTERNS: Final = SentencePatterns(
+    KNOWN,
+    {"run": r"\S+", "more": r"\S+(?: and \S+)*"} | dict.fromkeys(("number", "hours", "minutes", "seconds"), r"[\d,.]+"),
 )
-_FAILURES: Final = SentencePatterns(FAILURES)
-#: What else a night can fail with: any error that couponpress raises.
+#: What a night can fail with: any error that couponpress raises.
 _ERRORS: Final = CatalogSentences()
 
 
@@ -80,8 +74,6 @@ def in_words(told: str) -> str:
 
 
 def _usual(told: str) -> str:
-    if (failure := _FAILURES.in_words(told)) != told:
-        return failure
     sentences = []
     for sentence in told.split("; "):
         parts = sentence.split(", ")

@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 from couponpress.catalog import HeaderMapping, MerchantPictures
 from couponpress.errors import InputError, SpecError
 from couponpress.language import gettext, quoted
+from couponpress.library_sentences import in_words as library_words
 from couponpress.nightly.schedule_file import Schedule
 from couponpress.plurals import counted
 from couponpress.serialized_spec import SerializedSpec
@@ -129,7 +130,7 @@ class GivenRows:
         except ImportError as error:
             raise InputError(
                 gettext("%(where)s cannot be imported (%(reason)s); is it in PYTHONPATH?")
-                % {"where": self._where, "reason": error}
+                % {"where": self._where, "reason": library_words(error)}
             ) from None
         if not callable(found):
             raise InputError(

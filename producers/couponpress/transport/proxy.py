@@ -20,6 +20,7 @@ from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from couponpress.language import gettext, gettext_noop, quoted
+from couponpress.library_sentences import in_words as library_words
 
 #: The setting that comes before the machine's variables.
 EXPLICIT: Final = "COUPONPRESS_PROXY"
@@ -228,7 +229,7 @@ def unreachable(proxy: Proxy, why: str) -> str:
     """Return the sentence for a proxy that cannot be connected to."""
     return gettext("the proxy %(shown)s cannot be reached (%(why)s): check %(named_by)s") % {
         "shown": proxy.shown,
-        "why": why,
+        "why": library_words(why),
         "named_by": proxy.named_by,
     }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from couponpress import catalog
 from couponpress.errors import CatalogError, InputError
-from couponpress.language import gettext, joined
+from couponpress.language import argument, gettext, joined
 from couponpress.ledger.chunks import identified_in
 from couponpress.plurals import counted
 from couponpress.serialized_spec import SerializedSpec
@@ -234,7 +234,8 @@ class CatalogUpload:
     def next_commands(self, run: str) -> list[str]:
         """Return the commands to run after the broken rows are corrected."""
         return [
-            f"couponpress submit {path}" + ("" if default_run_name([str(path)]) == run else f" --run {run}")
+            f"couponpress submit {argument(path)}"
+            + ("" if default_run_name([str(path)]) == run else f" --run {argument(run)}")
             for path in self.error_files
         ]
 

@@ -1,8 +1,11 @@
 """What libraries say, in the reader's language: messages as the libraries themselves word them."""
 
+import importlib
+import io
 import json
 import socket
 import tomllib
+import zipfile
 
 import pytest
 import redis
@@ -35,8 +38,11 @@ def of_the_system():
         lambda: tomllib.loads("cron = "),
         lambda: tomllib.loads("a = 1\na = 2\n"),
         lambda: tomllib.loads("cron"),
+        lambda: zipfile.ZipFile(io.BytesIO(b"PK")),
+        lambda: importlib.import_module("prices_of_nobody"),
+        b"\x80".decode,
     ],
-    ids=["redis", "system", "no value", "a key twice", "no equals sign"],
+    ids=["redis", "system", "no value", "a key twice", "no equals sign", "no zip", "no module", "no UTF-8"],
 )
 def test_what_a_library_raises_is_told_in_chinese(act):
     with pytest.raises(Exception, match=r"[A-Za-z]") as raised:

@@ -113,7 +113,9 @@ def test_marks_around_a_header_make_no_difference(name):
 
 def test_amounts_in_two_units_stop_the_file():
     header = tuple("减免(分)" if one == "减免(元)" else one for one in HEADER)
-    with pytest.raises(CatalogError, match=re.escape("'门槛(元)' is read in yuan, '减免(分)' is read in cents")):
+    with pytest.raises(
+        CatalogError, match=re.escape("'门槛(元)' is read in yuan (元), '减免(分)' is read in cents (分)")
+    ):
         read_all(workbook(NORMAL, header=header))
 
 

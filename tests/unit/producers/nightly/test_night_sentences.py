@@ -8,7 +8,7 @@ import pytest
 
 import couponpress.nightly
 from couponpress.errors import CouponpressError
-from couponpress.language import speaking
+from couponpress.language import every_message, gettext, speaking
 from couponpress.nightly.night_sentences import KNOWN, in_words
 from couponpress.nightly.plan import Counts, Plan, decide
 from couponpress.uploads.catalog_upload import CatalogUpload
@@ -53,6 +53,32 @@ def test_whatever_error_of_couponpress_ended_a_night_is_told_in_chinese(tmp_path
     assert in_words(stored) == stored
     assert not re.search("[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}", told), told
     assert "may.csv" in told
+
+
+def test_a_list_in_a_stored_error_is_told_part_by_part(tmp_path):
+    catalog = tmp_path / "may.csv"
+    catalog.write_text(
+        "品牌ID,图片类型,优惠范围,券类型,门槛(元),减免(分)\n1,拼图,全场,满减券,100,20\n", encoding="utf-8"
+    )
+    with pytest.raises(CouponpressError) as caught:
+        CatalogUpload([str(catalog)]).check()
+    with speaking("zh_CN"):
+        assert "'门槛(元)' 按 元 读取、'减免(分)' 按 分 读取。" in in_words(str(caught.value))
+
+
+def test_every_sentence_of_the_catalog_is_told_as_a_whole():
+    """The short parts of a night's sentence are found in none of them."""
+    short = re.compile(r"^See and release$|^must be (?:greater|less) than")
+    for message in every_message():
+        names = re.findall(r"%\((\w+)\)s", message)
+        own = sum(map(str.isalpha, re.sub(r"%\(\w+\)s", "", message)))
+        if own < 12 or "\n" in message or short.search(message) or re.search(r"\)s'?%\(", message):
+            continue
+        values = dict.fromkeys(names, "'X-1'")
+        with speaking("zh_CN"):
+            wanted = gettext(message) % values if names else gettext(message)
+            told = in_words(message % values if names else message)
+        assert told == wanted or not ENGLISH.search(told), told
 
 
 def test_each_part_is_one_of_the_code():
