@@ -2,9 +2,10 @@
 
 A signature takes OpenSSL a third of a millisecond or more, and lets go of Python's global lock meanwhile. A thread
 beside the loop then takes the lock again and again from the loop, which costs a tenth of a submission's CPU. So the
-loop signs by itself, a few requests at a time, and what is due goes in between. When the process is busy for
-most of a second, its rate is worth more than its CPU: threads sign then, one for each lane, so that an urgent spec
-waits for no bulk signature. With a single core there is nothing to gain by threads.
+loop signs by itself, a few requests at a time, and what is due goes in between. Chunks that are in hand together take
+turns: if all of them signed between two looks, slots would be late. When the process is busy for most of a second, its
+rate is worth more than its CPU: threads sign then, one for each lane, so that an urgent spec waits for no bulk
+signature. With a single core there is nothing to gain by threads.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Signers(Generic[Signed]):
         self._clock = clock
         self._cpu = cpu
         self._looked_at, self._used = clock(), cpu()
+        self._turn = asyncio.Lock()
         self._threads = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"couponpress-sign-{lane}") for lane in lanes}
 
     async def sign(self, lane: str, bodies: Sequence[bytes]) -> list[Signed]:
@@ -73,8 +75,9 @@ class Signers(Generic[Signed]):
             return await loop.run_in_executor(self._threads[lane], lambda: [self._sign(body) for body in bodies])
         signed: list[Signed] = []
         for first in range(0, len(bodies), AT_A_TIME):
-            signed += map(self._sign, bodies[first : first + AT_A_TIME])
-            await asyncio.sleep(0)
+            async with self._turn:
+                signed += map(self._sign, bodies[first : first + AT_A_TIME])
+                await asyncio.sleep(0)
         return signed
 
     def close(self) -> None:

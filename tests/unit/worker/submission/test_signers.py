@@ -81,6 +81,22 @@ def test_whatever_is_due_goes_between_a_few_signatures(machine):
     asyncio.run(scenario())
 
 
+def test_chunks_that_sign_together_take_turns_so_that_as_few_signatures_come_between(machine):
+    async def scenario():
+        signed = []
+        signers = Signers(("bulk",), signed.append, cores=2, clock=lambda: machine.now, cpu=lambda: machine.used)
+        signing = [asyncio.create_task(signers.sign("bulk", [b"%d" % chunk] * AT_A_TIME * 2)) for chunk in range(3)]
+        before = 0
+        while not all(one.done() for one in signing):
+            await asyncio.sleep(0)
+            assert len(signed) - before <= AT_A_TIME
+            before = len(signed)
+        assert signed[: AT_A_TIME * 3] == [b"0"] * AT_A_TIME + [b"1"] * AT_A_TIME + [b"2"] * AT_A_TIME
+        signers.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_signature_that_fails_is_told(machine):
     def refuse(body):
         raise ValueError("another brand")
