@@ -28,6 +28,8 @@ MODULES = {"couponpress", "couponpress_worker.sandbox", "celery"}
 OPTIONS = {
     "stdin", "stdout", "stderr", "env", "cwd", "start_new_session", "text", "encoding", "errors", "bufsize"
 }  # fmt: skip
+#: Variables of an interpreter that a forked child honours, or finds so in any case.
+HONOURED = {("PYTHONUTF8", "1"), ("PYTHONUNBUFFERED", "1")}
 #: An interpreter takes its encoding from the first of these that is set.
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
 #: What a shell lets its background commands ignore, and nohup.
@@ -82,9 +84,9 @@ def _can_be_forked(command, options):
 
 
 def _of_interpreter(env):
-    """Return what an interpreter reads when it starts: an empty variable counts as none."""
+    """Return what only a new interpreter reads: an empty variable counts as none."""
     read = {name: text for name, text in env.items() if name.startswith(("PYTHON", "LD_")) and text}
-    return {name: text for name, text in read.items() if (name, text) != ("PYTHONUTF8", "1")}
+    return {name: text for name, text in read.items() if (name, text) not in HONOURED}
 
 
 def _locale(env):

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from couponpress import Client
 from couponpress.ledger.moves import Move
 from couponpress.outcome import State
 from couponpress_worker.runtime import redis_server
+from tests import processes
 from tests.builders import (
     KEYS,
     bring_to,
@@ -642,13 +642,14 @@ def test_specs_in_hand_are_stored_before_it_ends(tmp_path, redis_url, client):
 
 
 def test_a_missing_extra_and_missing_settings_are_told_with_their_cure(tmp_path, redis_url):
-    def run(*words, absent=None, **env):
-        program = f"import sys; sys.modules[{absent!r}] = None\nfrom couponpress.cli.main import main; main()"
-        given = {f"COUPONPRESS_{name}": text for name, text in {"MCHID": "1", "REDIS_URL": redis_url, **env}.items()}
-        command = [sys.executable, "-c", program, *words]
-        return subprocess.run(command, env=os.environ | given, capture_output=True, text=True, timeout=60, check=False)
+    without = "import sys; sys.modules['fastapi'] = None\nfrom couponpress.cli.main import main; main()"
 
-    ran = run("gateway", absent="fastapi")
+    def run(*words, start=("-m", "couponpress"), **env):
+        given = {f"COUPONPRESS_{name}": text for name, text in {"MCHID": "1", "REDIS_URL": redis_url, **env}.items()}
+        command = [sys.executable, *start, *words]
+        return processes.run(command, env=os.environ | given, capture_output=True, text=True, timeout=60, check=False)
+
+    ran = run("gateway", start=("-c", without))
     assert (ran.returncode, "pip install 'couponpress[gateway]'" in ran.stderr) == (2, True), ran.stderr
     ran = run("gateway")
     assert (ran.returncode, "COUPONPRESS_GATEWAY_TOKENS_FILE" in ran.stderr) == (2, True), ran.stderr

@@ -39,18 +39,14 @@ class VirtualTimeScripts:
     def register_script(self, text):
         assert text.count("redis.call('TIME')") == 1
         throttle = "counted_later" in text
-        text = text.replace("redis.call('TIME')", "redis.call('LRANGE', 'virtual-time', 0, 1)")
+        text = text.replace("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
         sha = self.client.script_load(text)
 
         async def call(keys, arguments):
             await asyncio.sleep(0.0005)
             self.throttle_calls += throttle
             now_us = micros()
-            with self.client.pipeline(transaction=False) as pipe:
-                pipe.delete("virtual-time")
-                pipe.rpush("virtual-time", now_us // SECOND_US, now_us % SECOND_US)
-                pipe.evalsha(sha, len(keys), *keys, *arguments)
-                reply = pipe.execute()[-1]
+            reply = self.client.evalsha(sha, len(keys), *keys, *arguments, *divmod(now_us, SECOND_US))
             await asyncio.sleep(0.0005)
             return reply
 
@@ -100,7 +96,8 @@ class Platform:
         if self.rough_seconds and loop.time() < self.began + 0.25:
             await asyncio.sleep(self.chance.uniform(0, 0.15))
         await asyncio.sleep(self.chance.uniform(0, LATENESS / 4))
-        await asyncio.sleep(max(self.awake_at - loop.time(), 0))
+        if self.awake_at > loop.time():
+            await asyncio.sleep(self.awake_at - loop.time())
         admitted = self.window.admits(round(micros() / self.window_seconds))  # a longer window is a slower clock
         self.arrivals.append((loop.time() - self.began, admitted))
         await asyncio.sleep(self.chance.uniform(*self.latency_seconds))
