@@ -181,7 +181,7 @@ SPOKEN_BY = {
         "couponpress_worker.completion.callback_asgi",
         "couponpress_worker.sandbox",
     },
-    ("msgspec",): {"couponpress.compiled_spec", "couponpress.ledger.chunks"},
+    ("msgspec",): {"couponpress.compiled_spec", "couponpress.ledger.chunks", "couponpress.ledger.progress"},
     ("opentelemetry",): {"couponpress.gateway.traces", "couponpress_worker.runtime.traces"},
     ("prometheus_client",): {"couponpress.metrics"},
     ("structlog",): {

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
@@ -21,11 +22,14 @@ from couponpress.stored_sentences import in_words
 ResultFormat = Literal["csv", "jsonl"]
 
 COLUMNS = tuple(field.name for field in fields(Outcome))
+_cells: Final = attrgetter(*COLUMNS)
 
 #: How many outcomes a sheet of a workbook takes; Excel itself takes 1,048,576 rows.
 SHEET_ROWS: Final = 1_000_000
 #: Excel takes a CSV file for UTF-8 only when it begins so.
 BYTE_ORDER_MARK = "\ufeff"
+#: With one of these a formula begins.
+_RUN: Final = ("=", "+", "@", "\t", "\r")
 
 
 def write_results(outcomes: Iterable[Outcome], stream: TextIO, format_name: ResultFormat) -> int:
@@ -89,7 +93,7 @@ def result_lines(outcomes: Iterable[Outcome], format_name: ResultFormat) -> Iter
     """Yield the header of a CSV file, then one line per outcome, each with its line end."""
     if format_name == "jsonl":
         for outcome in outcomes:
-            yield json.dumps(asdict(outcome), ensure_ascii=False) + "\n"
+            yield json.dumps(dict(zip(COLUMNS, _cells(outcome), strict=True)), ensure_ascii=False) + "\n"
         return
     written: list[str] = []
     writer = csv.writer(_Lines(written), lineterminator="\r\n")
@@ -100,10 +104,9 @@ def result_lines(outcomes: Iterable[Outcome], format_name: ResultFormat) -> Iter
         yield written.pop()
 
 
-def _for_people(outcome: Outcome) -> list[str | int]:
+def _for_people(outcome: Outcome) -> tuple[str | int, ...]:
     """Return the cells of a line; the reason in the reader's language, where it is a known one."""
-    told = replace(outcome, message=in_words(outcome.message)) if outcome.message else outcome
-    return [getattr(told, name) for name in COLUMNS]
+    return _cells(replace(outcome, message=in_words(outcome.message)) if outcome.message else outcome)
 
 
 class _Lines:
@@ -115,4 +118,4 @@ class _Lines:
 
 def harmless(cell: str | int) -> str | int:
     """Keep a spreadsheet from running a cell as a formula: text of others, such as a platform's message."""
-    return "'" + cell if isinstance(cell, str) and cell[:1] in {"=", "+", "@", "\t", "\r"} else cell
+    return "'" + cell if isinstance(cell, str) and cell.startswith(_RUN) else cell

@@ -103,6 +103,7 @@
         process           opens and wires everything that one process needs
         connections       what one process has open: Redis, the platform, slots
         loop_thread       an event loop in a thread of its own
+        memory            keeps a process that runs for weeks small
         factories         clients of Redis and of the platform, and paced slots, from the settings
         event_log         the log lines of holds, of Redis away and back, of the platform down and up
         self_check        what a process tells of itself: what it sent, what waits, what excuses a standstill

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
+import msgspec
 import redis
 
 from couponpress.errors import DamagedChunkError, UnknownRunError
@@ -16,13 +17,15 @@ from couponpress.keys import PARTNER_SCOPE, Keys, lane_of, run_scope
 from couponpress.ledger.attribution import Actor
 from couponpress.ledger.batches import in_order
 from couponpress.ledger.chunks import unpack
-from couponpress.outcome import STATE_OF_LETTER, Outcome, RunStatus, State
+from couponpress.outcome import LETTERS, OUTCOMES, STATE_OF_LETTER, Outcome, RunStatus, State
 
 #: How many chunks are fetched in one round trip when outcomes are read: some 300 KB.
 READ_BATCH = 20
 #: Code and message of a cancelled spec; not stored a hundred thousand times.
 CANCELLED_WORDS = ("CANCELLED", "taken back by `cancel` before the platform accepted it")
-
+_CANCELLED: Final = LETTERS[State.CANCELLED]
+#: The outcomes' words by their letters.
+_WORDS: Final = {LETTERS[state]: state.value for state in OUTCOMES}
 
 HoldKind = Literal["partner", "run", "brand"]
 
@@ -210,28 +213,36 @@ def outcomes_of_chunk(fields: dict[bytes, bytes]) -> Iterator[Outcome]:
     rows = _rows_of(fields, len(states))
     tries = tries.ljust(len(rows), b"0")
     for position, (row, letter) in enumerate(zip_longest(rows, states)):
-        state = STATE_OF_LETTER.get(letter)
-        record = fields.get(str(position).encode())
-        told = ("", *CANCELLED_WORDS) if state is State.CANCELLED else ("", "", "")
-        image_url, code, message, *ids = json.loads(record) if record else told
+        record = fields.get(b"%d" % position)
+        told = ("", *CANCELLED_WORDS) if letter == _CANCELLED else ("", "", "")
+        image_url, code, message, *ids = _read_record(record) if record else told
         row_id, task_id, brand_id = row or ("", "", "")
         yield Outcome(
-            row_id=row_id,
-            task_id=task_id,
-            brand_id=brand_id,
-            outcome=state.value if state and state.ended else "",
-            image_url=image_url,
-            code=code,
-            message=message,
-            attempts=tries[position] - ord("0"),
-            request_id=ids[0] if ids else "",
+            row_id,
+            task_id,
+            brand_id,
+            _WORDS.get(letter, ""),
+            image_url,
+            code,
+            message,
+            tries[position] - ord("0"),
+            ids[0] if ids else "",
         )
+
+
+def _read_record(record: bytes) -> list[str]:
+    """Return what is stored of one spec that ended: picture's URL, code, message, and Request-ID where there is one."""
+    try:
+        found: list[str] = msgspec.json.decode(record)
+    except msgspec.MsgspecError:  # it is stricter than what wrote the record
+        found = json.loads(record)
+    return found
 
 
 def _rows_of(fields: dict[bytes, bytes], specs: int) -> list[tuple[str, str, str]]:
     """Return row id, task id and brand of each row; empty ones of rows that cannot be read, so that none is missing."""
     try:
-        bodies = [(row.row_id, row.body_fields()) for row in unpack(fields.get(b"z", b""))]
-        return [(row_id, body["task_id"], body["brand_id"]) for row_id, body in bodies]
-    except (DamagedChunkError, ValueError, KeyError, TypeError):
+        rows = [(row.row_id, row.ids()) for row in unpack(fields.get(b"z", b""))]
+    except (DamagedChunkError, ValueError, TypeError):
         return [("", "", "")] * specs
+    return [(row_id, ids.task_id, ids.brand_id) for row_id, ids in rows]

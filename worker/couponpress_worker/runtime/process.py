@@ -7,7 +7,6 @@ it was forked, because nothing here survives a fork.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import secrets
@@ -36,6 +35,7 @@ from couponpress_worker.runtime.event_log import log_and_trace
 from couponpress_worker.runtime.heartbeat import Heartbeat, directory, fleet_prefix
 from couponpress_worker.runtime.key_reloader import KeyReloader
 from couponpress_worker.runtime.loop_thread import LoopThread
+from couponpress_worker.runtime.memory import settle
 from couponpress_worker.runtime.notifying import notifying_for
 from couponpress_worker.runtime.recovery import Recovery
 from couponpress_worker.runtime.self_check import SelfCheck
@@ -57,9 +57,6 @@ log = logging.getLogger(__name__)
 
 #: How long a process that is stuck may take to write down what it knows.
 LAST_WORDS_SECONDS = 5.0
-
-#: Hardly anything here lies in a circle, so the cyclic collector runs a tenth as often as it does by itself.
-COLLECT_AFTER = (10_000, 20, 20)
 
 PublishAgain = Callable[[list[str]], Awaitable[None]]
 
@@ -114,9 +111,7 @@ class Process:
         process._loop.start()
         process._loop.call(process._open()).result()
         process._announcer.start()
-        gc.collect()
-        gc.freeze()  # a full collection over everything imported would make slots late
-        gc.set_threshold(*COLLECT_AFTER)
+        settle()
         return process
 
     def submit_chunk(self, chunk_id: str) -> Summary:

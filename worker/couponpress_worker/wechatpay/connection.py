@@ -87,6 +87,7 @@ class Connection(asyncio.Protocol):
         if exc is None and self._head_is_whole and self._has_no_length():
             self._finish()
         self._break(httpx.ReadError(str(exc) if exc and str(exc) else "the connection broke before an answer came"))
+        del self._parser  # the two refer to each other: else both would wait for the garbage collector
 
     def data_received(self, data: bytes) -> None:
         """Hear from the event loop what the far end sent."""

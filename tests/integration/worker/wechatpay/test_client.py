@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import gzip
 import ipaddress
 import json
 import socket
 import ssl
 import time
+import weakref
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from importlib.metadata import version
@@ -974,6 +976,21 @@ def test_an_idle_connection_is_closed_by_us_before_the_platform_does(keys):
             assert len(platform.wires) == 2
 
     asyncio.run(scenario())
+
+
+def test_a_connection_that_is_closed_leaves_nothing_to_the_garbage_collector(keys):
+    async def scenario():
+        async with meeting(keys, keep_alive_seconds=0.05) as (platform, client):
+            gc.collect()
+            gc.disable()
+            try:
+                await submit(client)
+                connection = weakref.ref(idle_connections(client)[0])
+                await until(lambda: platform.wires[0].lost and connection() is None)
+            finally:
+                gc.enable()
+
+    uvloop.run(scenario())  # asyncio's own TLS is a circle itself
 
 
 @BOTH
