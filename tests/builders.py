@@ -226,12 +226,12 @@ def let_pass(client, key, seconds):
 def chunk_ids(client, keys=KEYS):
     """Every chunk that is stored."""
     prefix = keys.chunk("")
-    return sorted(key.decode().removeprefix(prefix) for key in client.scan_iter(prefix + "*"))
+    return sorted(key.decode().removeprefix(prefix) for key in client.keys(prefix + "*"))
 
 
 def indexed(client, keys=KEYS):
     """How many task_ids are known."""
-    return sum(client.hlen(key) for key in client.scan_iter(keys.index + "*"))
+    return sum(client.hlen(key) for key in client.keys(keys.index + "*"))
 
 
 def hints(client, queue):
@@ -241,14 +241,14 @@ def hints(client, queue):
 
 def ready_chunks(client, lane, keys=KEYS):
     """The chunks of a lane that are ready to be leased."""
-    stored = client.scan_iter(keys.ready(lane[0] + "*", "*"))
+    stored = client.keys(keys.ready(lane[0] + "*", "*"))
     return {chunk.decode() for key in stored for chunk in client.zrange(key, 0, -1)}
 
 
 def assert_flows_fit(client, lane, keys=KEYS):
     """Every chunk that is ready can be leased, and is found from its flow and its run; nothing else is there."""
     found = {}
-    for key in client.scan_iter(keys.ready(lane[0] + "*", "*")):
+    for key in client.keys(keys.ready(lane[0] + "*", "*")):
         number, _, flow = key.decode().removeprefix(f"{keys.flows(lane)}:ready:").partition(":")
         found.setdefault(flow, set()).add(number)
         for chunk_id in (member.decode() for member in client.zrange(key, 0, -1)):
@@ -260,7 +260,7 @@ def assert_flows_fit(client, lane, keys=KEYS):
             assert (run_of(chunk_id), (field or f"run:{number}".encode()).decode()) == (number, flow)
     runs = {
         key.decode().removeprefix(keys.flow_runs(lane, "")): {member.decode() for member in client.zrange(key, 0, -1)}
-        for key in client.scan_iter(keys.flow_runs(lane, "*"))
+        for key in client.keys(keys.flow_runs(lane, "*"))
     }
     assert runs == found
     flows, left, resting = (
@@ -274,7 +274,7 @@ def assert_flows_fit(client, lane, keys=KEYS):
 
 def assert_consistent(client, keys=KEYS):
     """Whatever happened: the counts, the sorted sets and the index say what the chunks say."""
-    staged = {chunk.decode() for key in client.scan_iter(keys.staged("*")) for chunk in client.lrange(key, 0, -1)}
+    staged = {chunk.decode() for key in client.keys(keys.staged("*")) for chunk in client.lrange(key, 0, -1)}
     counts, places, waits = {}, 0, set()
     expected = {"retries": set(), "looks": set(), "awaiting": set()}
     ready = {chunk_id for lane in LANES for chunk_id in ready_chunks(client, lane, keys)}

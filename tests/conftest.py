@@ -5,12 +5,14 @@ import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hypothesis
 import pytest
 import redis
+import redis.utils
 from xdist.remote import Producer
 from xdist.scheduler import EachScheduling
 from xdist.workermanage import WorkerController
@@ -36,6 +38,9 @@ os.environ["LC_ALL"] = "C.UTF-8"
 # takes 30 ms of CPU for every client and in every process; reading one takes none.
 AUTHORITIES = TemporaryDirectory(prefix="couponpress-tests-")
 os.environ["SSL_CERT_FILE"] = str(tls.prepare(Path(AUTHORITIES.name), (), dt.datetime.now(dt.UTC)).authority)
+
+# Every client of Redis tells the library's version, and reads it anew from files: the tests make thousands.
+redis.utils.get_lib_version = cache(redis.utils.get_lib_version)
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every process that a test starts inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -35,7 +35,10 @@ def on(redis_url, client):
 
 
 def put(on, *numbers, targets=(ROBOT, HOOK)):
-    return [on(lambda box, one=number: box.put(occurrence(one), targets)) for number in numbers]
+    async def all_of(box):
+        return [await box.put(occurrence(number), targets) for number in numbers]
+
+    return on(all_of)
 
 
 def take(on, target=ROBOT, most=20, gather_ms=0, owner="one"):
