@@ -35,7 +35,7 @@ class VirtualSelector(selectors.DefaultSelector):
         self.turns = 0
 
     def select(self, timeout=None):
-        events = super().select(0) if timeout != 0 else []  # what is ready to run goes first
+        events = super().select(0) if timeout is None else []  # nobody waits for what is outside of the loop
         if not events:
             assert timeout is not None, "everybody waits for ever"
             self.turns = 0 if timeout > 1e-9 else self.turns + 1
