@@ -26,6 +26,8 @@ _cells: Final = attrgetter(*COLUMNS)
 
 #: How many outcomes a sheet of a workbook takes; Excel itself takes 1,048,576 rows.
 SHEET_ROWS: Final = 1_000_000
+#: How wide its columns are, in letters; others have 16.
+_WIDTHS: Final = {"row_id": 24, "task_id": 28, "image_url": 50, "message": 60, "request_id": 34}
 #: Excel takes a CSV file for UTF-8 only when it begins so.
 BYTE_ORDER_MARK = "\ufeff"
 #: With one of these a formula begins.
@@ -52,6 +54,7 @@ def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
         from openpyxl import Workbook  # noqa: PLC0415 - an extra, and slow to load
         from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
         from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # noqa: PLC0415
+        from openpyxl.utils import get_column_letter  # noqa: PLC0415
     except ImportError:
         raise InputError(
             gettext(
@@ -65,6 +68,8 @@ def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
     rows = 0
 
     def cell_of(value: str | int) -> object:
+        if value == "":
+            return None
         cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", value) if isinstance(value, str) else value)
         if isinstance(value, str):
             # Text whatever it begins with: no formula, and no id that becomes a number.
@@ -75,6 +80,8 @@ def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
         if rows % SHEET_ROWS == 0:
             sheet = book.create_sheet("results" if not rows else f"results {rows // SHEET_ROWS + 1}")
             sheet.freeze_panes = "A2"
+            for number, name in enumerate(COLUMNS, 1):
+                sheet.column_dimensions[get_column_letter(number)].width = _WIDTHS.get(name, 16)
             sheet.append(COLUMNS)
         sheet.append([cell_of(value) for value in _for_people(outcome)])
         rows += 1
@@ -114,6 +121,15 @@ class _Lines:
 
     def __init__(self, written: list[str]) -> None:
         self.write = written.append
+
+
+def survives_excel(cell: str) -> bool:
+    """Whether a spreadsheet that opens a CSV file leaves an id as it is: it takes digits for a number, and keeps 15.
+
+    >>> survives_excel("SP-1"), survives_excel("690123456789012345"), survives_excel("00123")
+    (True, False, False)
+    """
+    return not (cell.isdecimal() and (len(cell) > 15 or cell[0] == "0"))
 
 
 def harmless(cell: str | int) -> str | int:

@@ -7,21 +7,30 @@ which the workbook that was read needed too.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
+from unicodedata import east_asian_width
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell, WriteOnlyCell
 from openpyxl.cell.cell import ERROR_CODES, ILLEGAL_CHARACTERS_RE
-from openpyxl.styles import Font, PatternFill
+from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 
-from couponpress.catalog.rows import PROBLEM, MarkedText, SheetCell
+from couponpress.catalog.rows import LINE, PROBLEM, MarkedText, SheetCell
 from couponpress.catalog.template import LAST_ROW_WITH_CHOICES, choices_of
 
-_REASON_WIDTH: Final = 60
+#: How wide columns are, in letters, so that dates and headers are seen whole; reasons go on in further lines.
+_WIDTH: Final = 16
+_WIDTHS: Final = {LINE: 8, PROBLEM: 60, "_message": 60, "_image_url": 50}
+_REASONS: Final = frozenset({PROBLEM, "_message"})
+_WRAPPED: Final = Alignment(wrap_text=True, vertical="top")
+_TOP: Final = Alignment(vertical="top")
+_LINE_POINTS: Final = 18
+#: What a line of a reason holds surely, of narrow letters; a wide one counts twice.
+_IN_LINE: Final = 56
 _STRUCK_OUT: Final = Font(strike=True)
 _BAD: Final = PatternFill("solid", start_color="FFFFC7CE", end_color="FFFFC7CE")
 #: What Excel allows in no sheet's name, and how long a name may be.
@@ -39,17 +48,30 @@ class ErrorWorkbook:
         self._sheet.freeze_panes = "A2"
         for number, name in enumerate(header, 1):
             letter = get_column_letter(number)
-            if name.strip() == PROBLEM:
-                self._sheet.column_dimensions[letter].width = _REASON_WIDTH
+            self._sheet.column_dimensions[letter].width = _WIDTHS.get(name.strip(), _WIDTH)
             if choices := choices_of(name):
                 validation = DataValidation("list", formula1=f'"{",".join(choices)}"', allow_blank=True)
                 validation.add(f"{letter}2:{letter}{LAST_ROW_WITH_CHOICES}")
                 self._sheet.data_validations.append(validation)
-        self.append(SheetCell(name or None, "@") for name in header)
+        self._reasons = {at for at, name in enumerate(header) if name.strip() in _REASONS}
+        self._row = 0
+        self.append([SheetCell(name or None, "@") for name in header])
 
-    def append(self, cells: Iterable[SheetCell], bad: Collection[int] = ()) -> None:
+    def append(self, cells: Sequence[SheetCell], bad: Collection[int] = ()) -> None:
         """Add a row; `bad` are the cells to colour, from 0."""
-        self._sheet.append([self._made(cell, bad=at in bad) for at, cell in enumerate(cells)])
+        made = [self._made(cell, bad=at in bad) for at, cell in enumerate(cells)]
+        self._row += 1
+        lines = max((_lines_of(cells[at].value) for at in self._reasons), default=1)
+        if lines == 1:
+            self._sheet.append(made)
+            return
+        for at, cell in enumerate(made):
+            if cell is not None:
+                cell.alignment = _WRAPPED if at in self._reasons else _TOP
+        # Not every program makes rows as high as their texts when it opens a workbook.
+        self._sheet.row_dimensions[self._row].height = lines * _LINE_POINTS
+        self._sheet.append(made)
+        del self._sheet.row_dimensions[self._row]  # it is written; none is kept for each row
 
     def close(self) -> None:
         """Write the workbook."""
@@ -60,7 +82,7 @@ class ErrorWorkbook:
         self._sheet.close()
 
     def _made(self, cell: SheetCell, *, bad: bool) -> Cell | None:
-        value = cell.value
+        value = None if cell.value == "" else cell.value
         if value is None and not bad:
             return None
         if cell.is_error:
@@ -78,3 +100,8 @@ class ErrorWorkbook:
         if bad:
             made.fill = _BAD
         return made
+
+
+def _lines_of(reason: object) -> int:
+    """Return over how many lines a reason goes in its column."""
+    return max(1, -(-sum(1 + (east_asian_width(one) in "WF") for one in f"{reason or ''}") // _IN_LINE))

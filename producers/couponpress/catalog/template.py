@@ -132,7 +132,7 @@ def _write_workbook(path: Path) -> None:
         sheet.append([cell or None for cell in line])
     for number, column in enumerate(COLUMNS, 1):
         letter = get_column_letter(number)
-        sheet.column_dimensions[letter].width = 16
+        sheet.column_dimensions[letter].width = 50 if column.header == "商品图" else 16
         # As text nothing that is typed is changed: no long id, no 5-1 that becomes a date.
         sheet.column_dimensions[letter].number_format = "@"
         for row in sheet.iter_rows(min_col=number, max_col=number):

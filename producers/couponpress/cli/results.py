@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
@@ -15,11 +15,11 @@ from couponpress.cli.console import DONE, ENDED_BADLY, open_output, stderr, unwr
 from couponpress.cli.counters import picture_counter
 from couponpress.client import Client
 from couponpress.errors import InputError
-from couponpress.language import gettext, gettext_noop, ngettext
+from couponpress.language import argument, gettext, gettext_noop, ngettext
 from couponpress.outcome import Outcome, RunStatus
 from couponpress.partner_option import PartnerOption
 from couponpress.plurals import counted
-from couponpress.results import BYTE_ORDER_MARK, ResultFormat, write_results, write_results_workbook
+from couponpress.results import BYTE_ORDER_MARK, ResultFormat, survives_excel, write_results, write_results_workbook
 from couponpress.settings import ProducerSettings
 from couponpress.uploads.joining import OutcomeTable, join_all
 
@@ -134,10 +134,25 @@ def _write(outcomes: Iterable[Outcome], output: Path, form: str) -> int:
             return write_results_workbook(outcomes, output)
         except OSError as error:
             raise unwritable(output, error) from None
+    changed = False
+
+    def seen() -> Iterator[Outcome]:
+        nonlocal changed
+        for outcome in outcomes:
+            changed = changed or not survives_excel(outcome.row_id) or not survives_excel(outcome.brand_id)
+            yield outcome
+
     with open_output(output) as stream:
-        if form == "csv":
-            stream.write(BYTE_ORDER_MARK)
-        return write_results(outcomes, stream, cast(ResultFormat, form))
+        if form != "csv":
+            return write_results(outcomes, stream, cast(ResultFormat, form))
+        stream.write(BYTE_ORDER_MARK)
+        written = write_results(seen(), stream, "csv")
+    if changed:
+        told = gettext(
+            "Excel and WPS change ids of %(output)s, long ones and leading zeros; -o %(workbook)s keeps them"
+        )
+        stderr().print(told % {"output": output, "workbook": argument(output.with_suffix(".xlsx"))})
+    return written
 
 
 def _download(client: Client, status: RunStatus, directory: Path) -> int:

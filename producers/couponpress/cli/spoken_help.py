@@ -6,6 +6,7 @@ Typer and click hold their own words in English. Here they are translated while 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -42,6 +43,7 @@ _VALUES: Final = {
     "HEADER=FIELD": gettext_noop("HEADER=FIELD"),
     "KIND=PERCENT": gettext_noop("KIND=PERCENT"),
 }
+_NARROWEST: Final = 30
 _VALUE: Final = re.compile(rf"(?<![\w=])(?:{'|'.join(map(re.escape, _VALUES))})(?![\w=])")
 #: What Typer puts behind the help of an option.
 _EXTRA: Final = re.compile(r"(?:^|  )\[([^\]]*)\]$")
@@ -49,6 +51,11 @@ _EXTRA: Final = re.compile(r"(?:^|  )\[([^\]]*)\]$")
 
 class SpokenFormatter(HelpFormatter):
     """Writes a help page in the current language; in English as click does."""
+
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
+        super().__init__(indent_increment, width, max_width)
+        if width is None and current() != "en":  # click takes no terminal for narrower than 52 columns
+            self.width = min(self.width, max(shutil.get_terminal_size().columns - 2, _NARROWEST))
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """Write the line that says how a command is called."""
@@ -79,7 +86,7 @@ class SpokenFormatter(HelpFormatter):
             super().write_dl(rows, col_max, col_spacing)
             return
         told = [(_places(name), _with_extra(text)) for name, text in rows]
-        first = min(max(columns(name) for name, _ in told), col_max)
+        first = min(max(columns(name) for name, _ in told), col_max, self.width // 2)
         margin = " " * self.current_indent
         beside = margin + " " * (first + col_spacing)
         for name, text in told:

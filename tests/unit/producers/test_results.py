@@ -9,7 +9,7 @@ import pytest
 
 from couponpress.outcome import Outcome
 from couponpress.results import COLUMNS, write_results, write_results_workbook
-from tests.workbooks import beyond_excel_2007
+from tests.workbooks import beyond_excel_2007, parts_of
 
 MADE = Outcome("row 1", "cut-out-000001", "120344", "succeeded", "https://wxpaylogo.qpic.cn/a.png", attempts=1)
 REFUSED = Outcome("行二", "cut-out-000002", "120344", "rejected", "", "PARAM_ERROR", '参数错误, "品牌"\n第二行', 2)
@@ -91,3 +91,6 @@ def test_outcomes_are_written_one_by_one():
 def test_a_workbook_of_results_opens_in_programs_that_know_excel_2007_alone(tmp_path):
     assert write_results_workbook([MADE, REFUSED, OPEN], tmp_path / "may.xlsx") == 3
     assert beyond_excel_2007(tmp_path / "may.xlsx") == []
+    sheet = parts_of((tmp_path / "may.xlsx").read_bytes())["xl/worksheets/sheet1.xml"].decode()
+    assert 'inlineStr"></c>' not in sheet
+    assert '<col width="50" customWidth="1" min="5" max="5"/>' in sheet

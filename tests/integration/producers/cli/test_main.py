@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from couponpress import Client
 from couponpress.catalog.source import Source
 from couponpress.errors import InputError
+from couponpress.language import argument
 from couponpress.ledger.dead_letters import note_message
 from couponpress.ledger.moves import Move
 from couponpress.ledger.outage import PlatformDown, tell_down
@@ -281,7 +282,7 @@ def test_a_column_is_named_as_it_is_whatever_it_means_as_markup(couponpress, ser
     ran = couponpress("submit", "may.csv", "--run", column)
     assert ran.code == 0
     assert f"not sent, columns of may.csv: {column}" in ran.err
-    assert f"run {column}: 1 enqueued. `couponpress watch {column}` shows its progress." in ran.err
+    assert f"run {column}: 1 enqueued. `couponpress watch {argument(column)}` shows its progress." in ran.err
 
 
 def write(path, content):
@@ -417,6 +418,14 @@ def test_results_in_a_workbook_are_one(couponpress, server, may, tmp_path):
     assert sheet.max_row == 4
     assert is_one_sentence(couponpress("results", "may", "--format", "xlsx"))
     assert is_one_sentence(couponpress("results", "may", "--format", "csv", "-o", "x.xlsx"))
+
+
+def test_results_in_a_csv_file_tell_of_ids_that_a_spreadsheet_changes(couponpress, server, tmp_path):
+    catalog(tmp_path / "may.csv", "690123456789012345,120344,,CUT_OUT,https://wxpaylogo.qpic.cn/a.png")
+    couponpress("submit", "may.csv")
+    cure = "-o may.results.xlsx keeps them"
+    assert cure in couponpress("results", "may", "-o", "may.results.csv").err
+    assert cure not in couponpress("results", "may", "-o", "may.results.xlsx").err
 
 
 def test_a_run_in_the_other_lane_is_told(couponpress, server, may):

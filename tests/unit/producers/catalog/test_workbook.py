@@ -19,6 +19,7 @@ from couponpress.catalog import cells as typed
 from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
 from couponpress.catalog.workbook_cells import text_of
 from couponpress.errors import CatalogError
+from tests.workbooks import beyond_excel_2007, parts_of
 
 A_DATE = dt.datetime.fromisoformat("2026-05-01")
 URL = "https://wxpaylogo.qpic.cn/wxpaylogo/example.jpg"
@@ -502,6 +503,23 @@ def test_the_bad_cell_is_coloured_and_drop_downs_stay(tmp_path):
     assert coloured == {names["品牌ID"], names["优惠范围"]}
     choices = {str(one.sqref).partition(":")[0]: one.formula1 for one in sheet.data_validations.dataValidation}
     assert choices[f"{get_column_letter(names['优惠范围'])}2"] == '"全场,单品,品类"'
+
+
+def test_a_long_reason_is_seen_whole_and_so_are_dates(tmp_path):
+    cells = {"优惠范围": "周边", "券类型": "代金券", "门槛(元)": "一百元整", "品牌ID": None}
+    book = workbook((*normal(**cells), A_DATE), (*normal(品牌ID=None), None), header=(*HEADER, "开始日期"))
+    path = tmp_path / "errors.xlsx"
+    sheet = errors_of(book, path).active
+    assert sheet["B2"].alignment.wrap_text
+    assert sheet["C2"].alignment.vertical == "top"
+    widths = {letter: one.width for letter, one in sheet.column_dimensions.items()}
+    letters = sum(2 if ord(one) > 255 else 1 for one in sheet["B2"].value)
+    assert sheet.row_dimensions[2].height * widths["B"] > 15 * letters
+    assert sheet.row_dimensions[3].height is None
+    assert widths["C"] == widths[get_column_letter(len(HEADER) + 3)] == 16
+    # A cell without a text is not there at all, and no program need tell what an empty one means.
+    assert b'inlineStr"></c>' not in parts_of(path.read_bytes())["xl/worksheets/sheet1.xml"]
+    assert beyond_excel_2007(path) == []
 
 
 def test_text_with_struck_out_letters_comes_back_struck_out_and_is_no_amount(tmp_path):

@@ -64,6 +64,16 @@ def test_a_page_holds_no_english_sentence_and_fits_a_terminal(chinese_pages):
             assert columns(line) <= 80, line
 
 
+def test_a_page_fits_a_narrow_terminal_but_for_long_names(chinese_pages, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    command, context = chinese_pages[0]
+    page = command.get_help(context)
+    assert max(map(columns, page.splitlines())) <= 40
+    submit, context = next(one for one in chinese_pages if one[1].info_name == "submit")
+    lines = submit.get_help(context).splitlines()
+    assert [line for line in lines[2:] if columns(line) > 40 and CHINESE.search(line)] == []
+
+
 def test_an_english_page_is_as_the_library_writes_it():
     root = whole()
     page = root.get_help(SpokenContext(root, info_name="couponpress"))
