@@ -108,6 +108,9 @@ const drawn = document.getElementById("chart");
 const chart = drawn && window.uPlot ? new Chart(drawn) : null;
 const parts = [...document.querySelectorAll("[data-live]")];
 if (parts.length) new Live(parts);
+// Whose own clock stands at another offset reads that of the page before its moments, not below them.
+const zone = document.getElementById("zone");
+if (Number(zone.dataset.offset) !== -60 * new Date().getTimezoneOffset()) document.getElementById("main").prepend(zone);
 for (const form of document.querySelectorAll("form[data-sure]")) {
   form.addEventListener("submit", (event) => { if (!confirm(form.dataset.sure)) event.preventDefault(); });
 }
