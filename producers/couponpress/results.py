@@ -54,7 +54,6 @@ def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
         from openpyxl import Workbook  # noqa: PLC0415 - an extra, and slow to load
         from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
         from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # noqa: PLC0415
-        from openpyxl.utils import get_column_letter  # noqa: PLC0415
     except ImportError:
         raise InputError(
             gettext(
@@ -76,24 +75,35 @@ def write_results_workbook(outcomes: Iterable[Outcome], path: Path) -> int:
             cell.data_type, cell.number_format = "s", "@"
         return cell
 
-    for outcome in outcomes:
-        if rows % SHEET_ROWS == 0:
-            sheet = book.create_sheet("results" if not rows else f"results {rows // SHEET_ROWS + 1}")
-            sheet.freeze_panes = "A2"
-            for number, name in enumerate(COLUMNS, 1):
-                sheet.column_dimensions[get_column_letter(number)].width = _WIDTHS.get(name, 16)
-            sheet.append(COLUMNS)
-        sheet.append([cell_of(value) for value in _for_people(outcome)])
-        rows += 1
-    if sheet is None:
-        book.create_sheet("results").append(COLUMNS)
     unfinished = path.with_name(f".{path.name}.part")
     try:
+        for outcome in outcomes:
+            if rows % SHEET_ROWS == 0:
+                sheet = _new_sheet(book, rows // SHEET_ROWS + 1)
+            sheet.append([cell_of(value) for value in _for_people(outcome)])
+            rows += 1
+        if sheet is None:
+            _new_sheet(book, 1)
         book.save(unfinished)
         unfinished.replace(path)
+    except BaseException:
+        for one in book.worksheets:
+            one.close()  # else openpyxl complains of it on standard error
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
     return rows
+
+
+def _new_sheet(book: Any, number: int) -> Any:  # noqa: ANN401 - openpyxl's
+    from openpyxl.utils import get_column_letter  # noqa: PLC0415
+
+    sheet = book.create_sheet("results" if number == 1 else f"results {number}")
+    sheet.freeze_panes = "A2"
+    for column, name in enumerate(COLUMNS, 1):
+        sheet.column_dimensions[get_column_letter(column)].width = _WIDTHS.get(name, 16)
+    sheet.append(COLUMNS)
+    return sheet
 
 
 def result_lines(outcomes: Iterable[Outcome], format_name: ResultFormat) -> Iterator[str]:

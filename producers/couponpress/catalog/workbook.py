@@ -22,7 +22,7 @@ from couponpress.catalog.xlsx_merged import Merged, Range, merged_ranges
 from couponpress.catalog.xlsx_package import Package, mentioned
 from couponpress.catalog.xlsx_rows import SheetParser
 from couponpress.errors import CatalogError
-from couponpress.language import gettext, quoted
+from couponpress.language import gettext, joined, quoted
 from couponpress.library_sentences import in_words as library_words
 
 #: Number in the sheet, cells, whether it is hidden.
@@ -102,7 +102,7 @@ class Sheet:
             raise CatalogError(gettext("%(name)s: every sheet is hidden; name one with --sheet.") % {"name": name})
         chosen = [one for one in book.sheets if one.name == wanted] if wanted is not None else seen[:1]
         if not chosen:
-            there = ", ".join(repr(one.name) for one in book.sheets)
+            there = joined(quoted(one.name) for one in book.sheets)
             raise CatalogError(
                 gettext("%(name)s has no sheet %(wanted)s; its sheets are %(there)s.")
                 % {"name": name, "wanted": quoted(wanted), "there": there}

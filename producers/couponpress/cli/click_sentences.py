@@ -16,6 +16,7 @@ _KNOWN: Final = (
     gettext_noop("No such command '%(name)s'."),
     gettext_noop("Missing command."),
     gettext_noop("Missing argument '%(name)s'."),
+    gettext_noop("FILE..."),
     gettext_noop("Missing option '%(name)s'."),
     gettext_noop("Option '%(name)s' requires an argument."),
     gettext_noop("Option '%(name)s' does not take a value."),

@@ -71,14 +71,22 @@ def confirmed(question: str) -> bool:
 
 @contextmanager
 def open_output(path: Path) -> Iterator[TextIO]:
-    """Open a text file for writing, with line ends as they are given.
+    """Open a text file for writing, with line ends as they are given; it has its name once it is whole.
 
     Raises:
         InputError: the file cannot be written.
     """
+    # What is no file, such as /dev/null, cannot be renamed to.
+    unfinished = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.part")
     try:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
+        try:
+            with unfinished.open("w", encoding="utf-8", newline="") as stream:
+                yield stream
+            if unfinished != path:
+                unfinished.replace(path)
+        finally:
+            if unfinished != path:
+                unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(path, error) from None
 

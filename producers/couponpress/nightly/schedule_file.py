@@ -193,7 +193,7 @@ class ScheduleFile:
             InputError: there is none.
         """
         if name not in self.schedules:
-            there = ", ".join(self.schedules)
+            there = joined(self.schedules)
             raise InputError(
                 gettext("%(path)s has no schedule %(name)s%(suggestion)s there are: %(there)s.")
                 % {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from couponpress.errors import InputError
-from couponpress.language import gettext, quoted
+from couponpress.language import gettext, joined, quoted
 from couponpress.notify.target import Target, Variable, target_of
 from couponpress.notify.target_table import TargetTable
 from couponpress.suggestion import did_you_mean
@@ -103,7 +103,7 @@ def chosen(targets: Sequence[Target], name: str | None) -> Sequence[Target]:
         names = [one.name for one in targets]
         raise InputError(
             gettext("there is no target %(name)s%(meant)s; there are: %(known)s.")
-            % {"name": quoted(name), "meant": did_you_mean(name, names), "known": ", ".join(names)}
+            % {"name": quoted(name), "meant": did_you_mean(name, names), "known": joined(names)}
         )
     return found
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from couponpress.language import LANGUAGES, Language, gettext, quoted
+from couponpress.language import LANGUAGES, Language, gettext, joined, quoted
 from couponpress.notify.kinds import ALIASES, EVENTS, KINDS
 from couponpress.suggestion import did_you_mean
 from couponpress.transport.web_address import LOOPBACK_HOSTS
@@ -34,7 +34,7 @@ def _kind(given: object) -> object:
     if not isinstance(given, str) or (name := ALIASES.get(given, given)) not in KINDS:
         raise ValueError(
             gettext("%(given)s is no kind of target%(meant)s; there are %(known)s")
-            % {"given": quoted(given), "meant": did_you_mean(given, known), "known": ", ".join(KINDS)}
+            % {"given": quoted(given), "meant": did_you_mean(given, known), "known": joined(KINDS)}
         )
     return name
 
@@ -42,12 +42,12 @@ def _kind(given: object) -> object:
 def _events(given: object) -> object:
     named = [given] if isinstance(given, str) else given
     if not isinstance(named, list) or not named:
-        raise ValueError(gettext("must be a list of events; there are %(known)s") % {"known": ", ".join(EVENTS)})
+        raise ValueError(gettext("must be a list of events; there are %(known)s") % {"known": joined(EVENTS)})
     for one in named:
         if one not in EVENTS:
             raise ValueError(
                 gettext("%(given)s is no event%(meant)s; there are %(known)s")
-                % {"given": quoted(one), "meant": did_you_mean(one, EVENTS), "known": ", ".join(EVENTS)}
+                % {"given": quoted(one), "meant": did_you_mean(one, EVENTS), "known": joined(EVENTS)}
             )
     return tuple(dict.fromkeys(named))
 
@@ -77,7 +77,7 @@ def _language(given: object) -> object:
     if given not in LANGUAGES:
         raise ValueError(
             gettext("%(given)s is no language; there are %(known)s")
-            % {"given": quoted(given), "known": ", ".join(LANGUAGES)}
+            % {"given": quoted(given), "known": joined(LANGUAGES)}
         )
     return given
 
@@ -129,7 +129,7 @@ class TargetTable(BaseModel):
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> Self | list[str]:
         """Return the table, or everything that is wrong in it, a sentence each."""
-        allowed = ", ".join(KEYS)
+        allowed = joined(KEYS)
         troubles = [
             gettext("%(key)s is not a key of a target%(meant)s; allowed are %(allowed)s")
             % {"key": quoted(key), "meant": did_you_mean(key, KEYS), "allowed": allowed}

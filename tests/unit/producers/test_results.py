@@ -1,8 +1,10 @@
 """Outcomes as CSV for a spreadsheet and JSON lines for a program."""
 
 import csv
+import gc
 import io
 import json
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -94,3 +96,18 @@ def test_a_workbook_of_results_opens_in_programs_that_know_excel_2007_alone(tmp_
     sheet = parts_of((tmp_path / "may.xlsx").read_bytes())["xl/worksheets/sheet1.xml"].decode()
     assert 'inlineStr"></c>' not in sheet
     assert '<col width="50" customWidth="1" min="5" max="5"/>' in sheet
+
+
+def test_an_interrupted_workbook_leaves_nothing_behind_and_says_nothing(tmp_path, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    def outcomes():
+        yield MADE
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_results_workbook(outcomes(), tmp_path / "may.xlsx")
+    gc.collect()
+    assert complaints == []
+    assert list(tmp_path.iterdir()) == []
