@@ -107,6 +107,8 @@ def main():
                 failed.append(f"{name}: {type(error).__name__}")
         machine = machine.at_the_end(seconds=time.monotonic() - began)
     Console(width=max(terminal.width, 150), highlight=False).print(report.table(lines))
+    for note in report.notes(lines):
+        terminal.print(note)
     if out is not None:
         report.write(out, lines, failed, machine, bench)
         terminal.print(f"written to {out}/")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +40,8 @@ GOAL_TIME = 1.05
 GOAL_GROWTH = 1.05
 #: A night in which nothing ends for so long has failed.
 STILL_SECONDS = 60.0
+#: Between two looks at the run; a tenth of it when so few specs are left.
+SLEEP_SECONDS, NEARLY = 0.5, 1000
 #: Between two looks at the memory of all processes.
 LOOK_SECONDS = 1.0
 #: These hold more with every row because they are the record itself: of all outcomes, and of all that was received.
@@ -132,8 +134,8 @@ def measure(bench: Bench) -> list[Line]:
             seconds = time.monotonic() - began
         cpu = {name: processes.cpu_seconds_of(pid) - before[name] for name, pid in services.items()}
         cpu |= {"`submit`": submit.cpu, "`results`": write.cpu}
-        beside, counted = str(others), one.sandbox.statistics()
-        surely = surely_in_any_second(one.sandbox.calls())
+        beside, counted, calls = str(others), one.sandbox.statistics(), one.sandbox.calls()
+        surely, moments = surely_in_any_second(calls), [us / 1e6 for us in calls["moments_us"]]
         told = one.redis.info("memory")
         _check(one, results, rows)
         forgotten = asyncio.run(_forgotten(one))
@@ -142,6 +144,7 @@ def measure(bench: Bench) -> list[Line]:
     least = rows / SLOTS_PER_SECOND + LATENCY_MS / 1000 + PICTURE_SECONDS
     span = min(60.0, (sent_until - sent_from) / 4)
     first, last = (sent_from, sent_from + span), (sent_until - span, sent_until)
+    sending, tail = moments[-1] - moments[0], sent_until - moments[-1]
     lines = [
         line(
             "from `submit` to the results file, by the least there can be",
@@ -152,8 +155,26 @@ def measure(bench: Bench) -> list[Line]:
             f"{SLOTS_PER_SECOND} s, {LATENCY_MS} ms for the answer and up to {PICTURE_SECONDS:g} s for the picture: "
             f"{least:.1f} s; {beside}",
         ),
-        line("of it `submit`", "s", [submit.seconds], note="until the first row may be sent"),
-        line("of it from there to the last URL", "s", [sent_until - sent_from]),
+        line(
+            "of it until the first request",
+            "s",
+            [moments[0] - began],
+            note=f"`submit` took {submit.seconds:.1f} s, and its last row was stored with all others",
+        ),
+        line(
+            "of it from the first request to the last",
+            "s",
+            [sending],
+            note=f"{sending - rows / SLOTS_PER_SECOND:.1f} s more than the least, for slots that nobody used in time; "
+            f"{len(moments)} requests, {len(moments) / sending:.1f} a second, in tenths of the time "
+            + ", ".join(f"{rate:.0f}" for rate in _rates(moments)),
+        ),
+        line(
+            "of it from the last request to the last URL",
+            "s",
+            [tail],
+            note=f"the least is {LATENCY_MS / 1000 + PICTURE_SECONDS:g} s",
+        ),
         line("of it `results`", "s", [write.seconds]),
         line(
             "surely in any window of 1 s",
@@ -189,6 +210,13 @@ def measure(bench: Bench) -> list[Line]:
     return lines + [line(f"CPU of {name} per row", "ms", [used / rows * 1000]) for name, used in cpu.items()]
 
 
+def _rates(moments: list[float], parts: int = 10) -> list[float]:
+    """Return how many requests came a second in each part of the time from the first one to the last."""
+    step = (moments[-1] - moments[0]) / parts
+    found = Counter(min(int((at - moments[0]) / step), parts - 1) for at in moments)
+    return [found[part] / step for part in range(parts)]
+
+
 def _couponpress(one: Stage, memory: Memory, *words: str) -> _Command:
     """Run a command to its end."""
     began = time.monotonic()
@@ -222,7 +250,7 @@ def _wait_for_the_last(one: Stage) -> None:
                 raise TimeoutError(
                     f"nothing ended for {STILL_SECONDS:g} s, {waiting} wait; logs are in {one.directory}"
                 )
-            time.sleep(0.5)
+            time.sleep(SLEEP_SECONDS if left > NEARLY else SLEEP_SECONDS / 10)
 
 
 def _check(one: Stage, results: Path, rows: int) -> None:

@@ -22,6 +22,11 @@ def table(lines: list[Line]) -> Table:
     return drawn
 
 
+def notes(lines: list[Line]) -> list[str]:
+    """Return what a reader must know to judge the lines, one sentence for each that has it."""
+    return [f"{line.name}: {line.note}." for line in lines if line.note]
+
+
 def write(directory: Path, lines: list[Line], failed: list[str], machine: Machine, bench: Bench) -> None:
     """Write `results.json`, `README.md` and, when there is something to draw, `rate.png`."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -66,7 +71,7 @@ def markdown(lines: list[Line], failed: list[str], machine: Machine, bench: Benc
         page += [f"## {figure}", "", *head]
         own = [line for line in lines if line.figure == figure]
         page += ["| " + " | ".join(_cells(line)[1:]) + " |" for line in own]
-        page += ["", *(f"- {line.name}: {line.note}." for line in own if line.note), ""]
+        page += ["", *(f"- {note}" for note in notes(own)), ""]
     if failed:
         page += ["## Not measured", "", *(f"- {one}" for one in failed), ""]
     if pictured:
