@@ -1,70 +1,90 @@
 """Whether a submission costs more while a million specs wait than while ten thousand do, in alternating pairs.
 
-Two fleets, each with a Redis and a sandbox of its own, take turns: a worker is started for one and, when it was
-measured, stopped before the other's is started. So whatever else the machine does meets both alike, and the figure is
-the ratio within each pair.
+Two fleets, each with a Redis, a sandbox and a worker of its own, take turns: one is paused while the other sends;
+small, large, large, small, and so on. Both workers are held to one core, and signatures are timed on it within the same
+seconds. So whatever else the machine does meets both alike, and the figure is the ratio within a pair.
 """
 
+import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
+from statistics import quantiles
 
-from tests.benchmarks import steady
+from tests.benchmarks import processes, steady
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.processes import Others
 from tests.benchmarks.stage import Stage, stage
 
 SMALL = 10_000
-PAIRS = 5
+PAIRS, QUICK_PAIRS = 10, 4
 GOAL = 1.05
-#: Until a worker that has begun to send sends at its rate.
-SETTLE_SECONDS = 3.0
+#: Until a worker that goes on sends at its rate.
+SETTLE_SECONDS = 1.5
+#: So many signatures are timed so often: few, so that the worker, which has the same core, is not late.
+SIGNATURES, SIGN_EVERY_SECONDS = 5, 0.25
+#: When nothing arrives for so long, a paused worker has nothing in flight.
+STILL_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class _Window:
+    """What one accepted submission took in one window, in seconds of CPU, and one signature on the worker's core."""
+
+    rate: float
+    worker: float
+    redis: float
+    signature: float
 
 
 def measure(bench: Bench) -> list[Line]:
-    """Measure five pairs; the first of a pair is the small fleet, then the large one, and so on in turns."""
-    few, many = [], []
+    """Measure the pairs; the small fleet is first in every other one."""
+    found: dict[str, list[_Window]] = {"small": [], "large": []}
     with stage(bench, "flat-small") as small, stage(bench, "flat-large") as large:
         began = time.monotonic()
         _fill(bench, large, bench.backlog)
         seconds = time.monotonic() - began
         _fill(bench, small, SMALL)
+        core = max(os.sched_getaffinity(0))
+        for one in (small, large):
+            _pause(one)
+            one.start_workers(core=core)
         others = Others()
-        for pair in range(PAIRS):
-            for one, found in ((small, few), (large, many))[:: 1 if pair % 2 == 0 else -1]:
-                found.append(_window(bench, one))
+        for pair in range(QUICK_PAIRS if bench.quick else PAIRS):
+            turns = (("small", small), ("large", large))
+            for name, one in turns if pair % 2 == 0 else reversed(turns):
+                found[name].append(_window(bench, one, core))
                 if one is small:
                     _fill(bench, small, SMALL)
         beside = str(others)
+    pairs = list(zip(found["small"], found["large"], strict=True))
+
+    def line(name: str, value: Callable[[_Window, _Window], float], goal: float | None = None) -> Line:
+        ratios = [value(few, many) for few, many in pairs]
+        lower, _, upper = quantiles(ratios, n=4)
+        note = f"quartiles {lower:.3f} and {upper:.3f} of {len(pairs)} pairs"
+        return Line("flat", name, "ratio", ratios, goal, note=note if goal is None else f"{note}; {beside}")
+
+    def cost(name: str) -> Line:
+        waiting = SMALL if name == "small" else bench.backlog
+        costs = [one.worker / one.signature for one in found[name]]
+        return Line("flat", f"CPU of the worker per submission, {waiting} queued", "signatures", costs)
+
     return [
-        Line(
-            "flat",
-            f"CPU of the worker per submission, {SMALL} queued",
-            "signatures",
-            [one.in_signatures for one in few],
-        ),
-        Line(
-            "flat",
-            f"CPU of the worker per submission, {bench.backlog} queued",
-            "signatures",
-            [one.in_signatures for one in many],
-        ),
-        Line(
-            "flat",
+        cost("small"),
+        cost("large"),
+        line(
             "the large by the small, in pairs",
-            "ratio",
-            [after.in_signatures / before.in_signatures for before, after in zip(few, many, strict=True)],
+            lambda few, many: many.worker / many.signature / (few.worker / few.signature),
             GOAL,
-            note=f"each with a Redis and a sandbox of its own, and a worker of its own for each window; {beside}",
         ),
-        Line(
-            "flat",
-            "CPU of Redis per submission, the large by the small",
-            "ratio",
-            [after.redis_cpu / before.redis_cpu for before, after in zip(few, many, strict=True)],
-        ),
-        Line(
-            "flat", "rate, the large by the small", "ratio", [b.rate / a.rate for a, b in zip(few, many, strict=True)]
-        ),
+        line("the same in seconds", lambda few, many: many.worker / few.worker),
+        line("a signature on the worker's core meanwhile", lambda few, many: many.signature / few.signature),
+        line("CPU of Redis per submission, the large by the small", lambda few, many: many.redis / few.redis),
+        Line("flat", "CPU of Redis per submission", "ms", [one.redis * 1000 for one in found["small"]]),
+        line("rate, the large by the small", lambda few, many: many.rate / few.rate),
         Line("flat", f"time to enqueue {bench.backlog}", "s", [seconds]),
     ]
 
@@ -73,19 +93,68 @@ _runs = count()
 
 
 def _fill(bench: Bench, one: Stage, waiting: int) -> None:
-    """Enqueue until so many specs wait; no worker runs."""
+    """Enqueue until so many specs wait; nothing is sent meanwhile."""
     with one.client() as client:
         missing = waiting - sum(run.waiting for run in client.runs())
         if missing > 0:
             client.enqueue_many(bench.specs(missing), run=f"flat-{next(_runs)}")
 
 
-def _window(bench: Bench, one: Stage) -> steady.Window:
-    """Let a new worker send, measure one window, and stop it."""
+def _window(bench: Bench, one: Stage, core: int) -> _Window:
+    """Let a fleet send, measure one window, and pause it; the bench has the worker's core meanwhile."""
+    signatures = steady.signatures_of(one)
+    with _sending(one), _on(core):
+        at, accepted, worker, redis = _look(one)
+        until = at + bench.window_seconds
+        while time.monotonic() < until:
+            time.sleep(SIGN_EVERY_SECONDS)
+            signatures.burst(SIGNATURES)
+        at_end, accepted_by_then, worker_by_then, redis_by_then = _look(one)
+    came = accepted_by_then - accepted
+    if not came:
+        raise RuntimeError("nothing was accepted within a window; the workers' logs say why")
+    return _Window(
+        rate=came / (at_end - at),
+        worker=(worker_by_then - worker) / came,
+        redis=(redis_by_then - redis) / came,
+        signature=signatures.take(),
+    )
+
+
+@contextmanager
+def _sending(one: Stage) -> Iterator[None]:
+    """Let a paused fleet send at its rate for the length of a block."""
     before = one.sandbox.statistics()["received"]
-    one.start_workers()
+    with one.client() as client:
+        client.resume()
     one.wait_until(lambda: one.sandbox.statistics()["received"] > before, "the first request")
     time.sleep(SETTLE_SECONDS)
-    (found,) = steady.windows(one, steady.signatures_of(one), count=1, seconds=bench.window_seconds)
-    one.stop_workers()
-    return found
+    yield
+    _pause(one)
+    came = -1
+    while (now := one.sandbox.statistics()["received"]) != came:
+        came = now
+        time.sleep(STILL_SECONDS)
+
+
+def _pause(one: Stage) -> None:
+    with one.client() as client:
+        client.pause()
+
+
+@contextmanager
+def _on(core: int) -> Iterator[None]:
+    """Keep this thread on a core for the length of a block."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def _look(one: Stage) -> tuple[float, int, float, float]:
+    """Return the time, what was accepted, and the CPU of the worker and of Redis."""
+    (worker,) = one.workers
+    cpu = [processes.exact_cpu_seconds_of(pid) for pid in (worker.pid, one.redis_process.pid)]
+    return time.monotonic(), one.sandbox.statistics()["accepted"], *cpu

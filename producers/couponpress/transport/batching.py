@@ -1,7 +1,7 @@
 """Writes that arrive together are made together, and each caller hears of its own only once it is made.
 
-A batch waits BATCH_SECONDS for more items and holds MOST_AT_ONCE at most. When a write fails, every caller of its batch
-gets the error.
+A batch waits a moment for more items, until there are enough, and holds MOST_AT_ONCE at most. When a write fails, every
+caller of its batch gets the error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Generic, TypeVar
+
+from couponpress.stopping import rest
 
 #: Long enough that those of a busy moment share their round trips, short beside the 5 s that the platform waits.
 BATCH_SECONDS = 0.01
@@ -23,8 +25,18 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Collects items for `write`, which gets a list of them and returns a result for each, in order."""
 
-    def __init__(self, write: Callable[[list[Item]], Awaitable[list[Result]]]) -> None:
+    def __init__(
+        self,
+        write: Callable[[list[Item]], Awaitable[list[Result]]],
+        *,
+        seconds: float = BATCH_SECONDS,
+        enough: int = MOST_AT_ONCE,
+    ) -> None:
+        """Take how long a batch waits for more items, and how many are not waited for any longer."""
         self._write = write
+        self._seconds = seconds
+        self._enough = enough
+        self._full = asyncio.Event()
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -35,6 +47,8 @@ class Batcher(Generic[Item, Result]):
         """
         written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
+        if len(self._waiting) >= self._enough:
+            self._full.set()
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all(), context=Context())
         return await written
@@ -42,8 +56,9 @@ class Batcher(Generic[Item, Result]):
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                if len(self._waiting) < MOST_AT_ONCE:
-                    await asyncio.sleep(BATCH_SECONDS)
+                if len(self._waiting) < self._enough:
+                    self._full.clear()
+                    await rest(self._full, self._seconds)
                 batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 await self._write_batch(batch)
         finally:

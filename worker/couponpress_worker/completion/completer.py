@@ -24,6 +24,10 @@ from couponpress_worker.wechatpay.judgement import Retry, read_task
 #: `unreadable`: it does not say how the task ended.
 Booked = Literal["done", "repeated", "unknown", "unreadable"]
 
+#: Completions wait so long for others, or until there are so many: at the limit those of one chunk then share a write.
+#: A platform that keeps 64 callbacks on the wire is not held up.
+GATHER_SECONDS, ENOUGH = 0.04, 32
+
 
 class Completer:
     """Writes completions to the ledger; those that arrive within a moment share their round trips."""
@@ -33,7 +37,9 @@ class Completer:
         self._queries = queries
         self._moves = moves
         self._tell = tell
-        self._batcher: Batcher[tuple[Mapping[str, Any], str], Booked] = Batcher(self._book)
+        self._batcher: Batcher[tuple[Mapping[str, Any], str], Booked] = Batcher(
+            self._book, seconds=GATHER_SECONDS, enough=ENOUGH
+        )
 
     async def complete(self, task: Mapping[str, Any], notice_id: str = "") -> Booked:
         """Book one task's state, and the id of the callback that told it.

@@ -50,6 +50,21 @@ def test_a_burst_is_written_in_pieces():
     assert results == [2 * number for number in range(MOST_AT_ONCE * 2 + 1)]
 
 
+def test_a_batch_waits_for_more_until_there_are_enough():
+    async def act():
+        written = Written()
+        batcher = Batcher(written.write, seconds=60, enough=3)
+        first = [asyncio.create_task(batcher.put(item)) for item in (1, 2)]
+        await asyncio.sleep(59)
+        assert not written.batches
+        assert await batcher.put(3) == 6
+        assert written.batches == [[1, 2, 3]]
+        assert [one.result() for one in first] == [2, 4]
+        assert await batcher.put(4) == 8  # after a minute: nobody came
+
+    run_fast(act())
+
+
 def test_trouble_is_told_to_all_that_went_together_and_to_no_other():
     results, _ = put(["bad", "x"], ["y"])
     assert [type(one) for one in results] == [ConnectionError, ConnectionError, str]
