@@ -168,19 +168,19 @@ def completer_over(client, keys=KEYS, tell=unheard):
 
 
 class FastLoop(asyncio.SelectorEventLoop):
-    """A loop on which waiting takes no time: its clock jumps to the next moment that anything waits for."""
+    """A loop on which waiting takes no time, and nothing else: its clock only jumps to what is waited for next."""
 
     def __init__(self):
         super().__init__()
-        self._jumped = 0.0
+        self._moment = 1000.0
 
     def time(self):
-        return super().time() + self._jumped
+        return self._moment
 
     def _run_once(self):
         awaited = [timer.when() for timer in self._scheduled if not timer.cancelled()]
         if awaited and not self._ready:
-            self._jumped += max(0.0, min(awaited) - self.time())
+            self._moment = max(self._moment, min(awaited))
         super()._run_once()
 
 

@@ -22,8 +22,11 @@ from couponpress_worker.sandbox import tls
 
 TESTS = Path(__file__).parent
 
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("usual", deadline=None)
+hypothesis.settings.load_profile("usual")
 # For `make test-quick`: a quarter of the usual examples, also of those that say a number by tests.examples.
-hypothesis.settings.register_profile("quick", max_examples=25)
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
 
 # Imports and collected tests are hardly ever garbage: see pytest_collection_finish.
 gc.disable()

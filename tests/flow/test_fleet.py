@@ -187,7 +187,7 @@ def test_ctrl_c_stops_the_demo_and_everything_it_started(tmp_path):
                 break
         assert len(processes_of(directory)) >= 4
         demo.send_signal(signal.SIGINT)
-        told, _ = demo.communicate(timeout=60)
+        told, _ = demo.communicate(timeout=180)
     finally:
         demo.kill()
         demo.wait()

@@ -50,7 +50,9 @@ def env(sandbox, redis_url, monkeypatch):
     """A set-up in which all is well."""
     sandbox.reset()
     sandbox.control(notify_url=CALLBACK_URL, certificates=0)
-    for name, value in {**sandbox.environment, "COUPONPRESS_REDIS_URL": redis_url}.items():
+    # A Redis on a busy machine may answer too late for the usual lateness.
+    own = {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_LATENESS_MS": "200"}
+    for name, value in {**sandbox.environment, **own}.items():
         monkeypatch.setenv(name, value)
     with redis.Redis.from_url(redis_url) as client:
         client.config_set("hash-max-listpack-entries", 512)
@@ -75,7 +77,7 @@ def test_a_good_set_up_is_found_good(env, client):
     assert {"redis eviction", "redis memory", "redis compactness", "submit limit", "query limit"} <= told.keys()
     assert {"signature", "clock", "platform key", "callback url", "platform certificates"} <= told.keys()
     assert told["callback url"].seen == CALLBACK_URL
-    assert "489.9 a second" in told["submit limit"].seen
+    assert "416.4 a second" in told["submit limit"].seen
     assert "none listed" in told["platform certificates"].seen
 
 
@@ -181,7 +183,7 @@ def test_a_rate_that_was_found_lower_is_told_and_one_set_by_hand_is_shown(env, c
     told = found()
     assert bad(told) == {"submit limit"}
     assert "10/second in force" in told["submit limit"].seen
-    assert "5/second set by hand: at most 4.9" in told["query limit"].seen
+    assert "5/second set by hand: at most 4.1" in told["query limit"].seen
 
 
 @pytest.mark.parametrize(("limit", "held"), [(484, 60), (10, -60)])

@@ -346,7 +346,7 @@ def published(url, *chunk_ids):
     """Publish hints in a process of its own; returns what it prints."""
     env = {f"COUPONPRESS_{name.upper()}": str(value) for name, value in fleet_values(redis_url=url).items()}
     command = [sys.executable, "-c", PUBLISHING, *chunk_ids]
-    done = subprocess.run(command, env=os.environ | env, check=True, timeout=60, capture_output=True, text=True)
+    done = subprocess.run(command, env=os.environ | env, check=True, timeout=180, capture_output=True, text=True)
     return done.stdout
 
 
