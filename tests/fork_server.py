@@ -39,7 +39,10 @@ INTEGER = struct.Struct("!i")
 #: What Celery and the servers import only when they start.
 LATE = (
     "celery.__main__",
+    "anyio._backends._asyncio",
     "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.events",
     "celery.app.log",
     "celery.apps.worker",
     "celery.bin.celery",
@@ -50,8 +53,10 @@ LATE = (
     "celery.worker.autoscale",
     "celery.worker.components",
     "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
     "celery.worker.control",
     "celery.worker.strategy",
+    "encodings.idna",
     "kombu.transport.redis",
     "openpyxl",
     "redis.asyncio",

@@ -1,10 +1,11 @@
 """Whole fleets run with a fifth of the real spans: leases, looks, timeouts; what a test waits for scales with them.
 
-A file that sets REAL_SPANS proves the product's own spans and takes as long as they do. It also starts its services as
-they are installed; those of the others are forked from a process that has imported everything.
+A file that sets REAL_SPANS proves the product's own spans and takes as long as they do.
+
+The services are forked from a process that has imported everything. `couponpress demo`, as test_fleet.py starts it, and
+the commands of a wheel are started as they are installed, with all that they start.
 """
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -22,12 +23,11 @@ HOOK_SECRET = b"a secret of some length"
 def spans(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let the services of a module's fleets run with a fifth of the spans, and start without the imports."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Services, "launch", staticmethod(processes.start))
         if getattr(request.module, "REAL_SPANS", False):  # a fleet that outlives its module may have set them
             patch.delenv("COUPONPRESS_TIMING_SCALE", raising=False)
-            patch.setattr(Services, "launch", subprocess.Popen)
         else:
             patch.setenv("COUPONPRESS_TIMING_SCALE", str(SCALE))
-            patch.setattr(Services, "launch", staticmethod(processes.start))
         yield
 
 

@@ -14,7 +14,7 @@ from tests.flow.test_fleet import client_of, surely_in_any_second, wait_until
 
 pytestmark = pytest.mark.flow
 
-RATE, ROWS = 200, 600
+RATE, ROWS = 100, 300
 
 
 @pytest.fixture(scope="module")
