@@ -21,8 +21,11 @@ def soon(condition, seconds=30):
     Raises:
         TimeoutError: it does not.
     """
-    deadline = time.monotonic() + seconds
+    asked = time.monotonic()
+    deadline = asked + seconds
     while not condition():
-        if time.monotonic() > deadline:
+        answered = time.monotonic()
+        if answered > deadline:
             raise TimeoutError
-        time.sleep(0.005)
+        time.sleep(max(0.005, 3 * (answered - asked)))  # what costs much to ask is asked seldom
+        asked = time.monotonic()

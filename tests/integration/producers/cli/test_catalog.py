@@ -14,6 +14,9 @@ import pytest
 from couponpress import Client
 from tests import processes
 from tests.builders import KEYS, MCHID, producer_settings
+from tests.unit.producers.catalog.test_workbook import workbook
+from tests.unit.producers.catalog.test_workbook_parts import changed_sheet
+from tests.waiting import soon
 
 HEADER = ["商品编号", "品牌ID", "优惠范围", "券类型", "门槛(元)", "减免(元)"]
 ROWS = [
@@ -123,17 +126,16 @@ def test_a_row_that_stands_twice_does_not_stop_the_others(submitted, client, tmp
 
 
 def test_ctrl_c_while_a_workbook_is_read_leaves_nothing_behind(redis_url, client, tmp_path):
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-    sheet.append(HEADER)
-    for number in range(20_000):
-        sheet.append([f"SP-{number}", *ROWS[0][1:]])
-    book.save(tmp_path / "may.xlsx")
+    cell = b'<c t="inlineStr"><is><t>%b</t></is></c>'
+    row = b"<row>%b</row>" % b"".join(cell % str(text).encode() for text in ROWS[0])
+    rows = b"".join(row.replace(b"SP-1", b"SP-%d" % number) for number in range(20_000))
+    content = changed_sheet(workbook(header=HEADER), b"</sheetData>", rows + b"</sheetData>")
+    (tmp_path / "may.xlsx").write_bytes(content)
     env = os.environ | {"COUPONPRESS_REDIS_URL": redis_url, "COUPONPRESS_MCHID": MCHID}
     command = [sys.executable, "-m", "couponpress", "submit", "may.xlsx"]
     with processes.start(command, stderr=subprocess.PIPE, env=env, cwd=tmp_path) as submitting:
-        while not client._redis.hget(KEYS.run("b1"), "uploading"):
-            assert submitting.poll() is None
+        soon(lambda: client._redis.hget(KEYS.run("b1"), "uploading") or submitting.poll() is not None)
+        assert submitting.poll() is None
         submitting.send_signal(signal.SIGINT)
         told = submitting.stderr.read()
     assert submitting.returncode == 130
