@@ -69,6 +69,15 @@ KNOWN: Final = (
     gettext_noop("Name or service not known"),
     gettext_noop("Temporary failure in name resolution"),
     gettext_noop("No such file or directory"),
+    # ssl
+    gettext_noop("[SSL: %(code)s] certificate verify failed: %(reason)s (%(where)s)"),
+    gettext_noop("self-signed certificate"),
+    gettext_noop("self-signed certificate in certificate chain"),
+    gettext_noop("unable to get local issuer certificate"),
+    gettext_noop("certificate has expired"),
+    gettext_noop("certificate is not yet valid"),
+    gettext_noop("Hostname mismatch, certificate is not valid for '%(host)s'."),
+    gettext_noop("IP address mismatch, certificate is not valid for '%(host)s'."),
     # json
     gettext_noop("Expecting value"),
     gettext_noop("Expecting property name enclosed in double quotes"),

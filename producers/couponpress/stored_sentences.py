@@ -104,6 +104,15 @@ KNOWN: Final = (
     gettext_noop("connection timeout: none within %(seconds)s s"),
     gettext_noop("Cannot connect to %(address)s (%(reason)s)"),
     gettext_noop("the far end closed the connection while it waited for its slot"),
+    gettext_noop("the connection broke before an answer came"),
+    gettext_noop("an answer of more than %(bytes)s bytes"),
+    gettext_noop("what came back is no HTTP answer (%(error)s)"),
+    gettext_noop("an answer whose body cannot be decoded (%(error)s)"),
+    gettext_noop("the client was closed"),
+    gettext_noop("the platform took the request but leaves the outcome open"),
+    gettext_noop("status %(status)s without a reason"),
+    gettext_noop("task_state is %(state)s, which is none of the known ones"),
+    gettext_noop("task_state is SUCCESS, but there is no image_url"),
     gettext_noop("the timestamp is not a number"),
     gettext_noop("the timestamp is 5 minutes or more from our clock"),
     gettext_noop("signed with a key that is not known here"),
@@ -152,6 +161,11 @@ KNOWN: Final = (
     gettext_noop("a parameter is not known to the platform"),
     # Why a chunk is a dead letter.
     gettext_noop("its record is not whole"),
+    gettext_noop("its stored bytes cannot be unpacked (%(error)s)"),
+    gettext_noop("it holds %(rows)s and %(states)s"),
+    gettext_noop("%(number)s rows"),
+    gettext_noop("1 row"),
+    gettext_noop("%(number)s states"),
     gettext_noop(
         "its record is lost, and with it up to 100 specs; submit the same catalog again under the same run name, which "
         "stores again what is missing"

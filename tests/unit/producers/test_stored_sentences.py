@@ -46,6 +46,18 @@ def test_each_is_a_sentence_of_the_code():
         ("`couponpress resume may` lets it go on", "执行 `couponpress resume may` 可恢复"),
         ("rejected PARAM_ERROR", "被拒绝 PARAM_ERROR"),
         ("3 tries, the last one: a value is too long", "已尝试 3 次，最后一次：有一个值太长"),
+        (
+            "its chunk is a dead letter: its stored bytes cannot be unpacked (cut)",
+            "所在分块成为死信：保存的内容无法解压（cut）",
+        ),
+        (
+            "Cannot connect to a:443 ([SSL: VERIFY] certificate verify failed: certificate has expired (_ssl.c:6))",
+            "无法连接 a:443（[SSL: VERIFY] 证书校验失败：证书已过期（_ssl.c:6））",
+        ),
+        (
+            "Cannot connect to a:443 ([Errno 111] Connect call failed ('127.0.0.1', 443))",
+            "无法连接 a:443（[Errno 111] 连接 ('127.0.0.1', 443) 失败）",
+        ),
         ("商户号不存在", "商户号不存在"),
         ("a sentence of somebody else", "a sentence of somebody else"),
         ("", ""),

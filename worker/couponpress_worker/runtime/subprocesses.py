@@ -134,6 +134,7 @@ class Services:
         try:
             process.wait(self._stop_seconds)
         except subprocess.TimeoutExpired:
-            sys.stderr.write(f"{name} did not stop within {self._stop_seconds:g} s and is killed\n")
+            told = gettext("the %(name)s did not stop within %(seconds)s s and is killed")
+            sys.stderr.write(told % {"name": name, "seconds": f"{self._stop_seconds:g}"} + "\n")
             process.kill()
             process.wait()
