@@ -63,7 +63,8 @@ def fleet(
         services.start("callback", "--port", str(callback_port), env=env)
         for _ in range(workers):
             services.start("worker", env=env)
-        services.wait_for(lambda: httpx.get(f"http://127.0.0.1:{callback_port}/", verify=NO_TLS), "callback receiver")
+        called = f"http://127.0.0.1:{callback_port}/"
+        services.wait_for(lambda: httpx.get(called, verify=NO_TLS), gettext("callback receiver"))
         yield services, env
     finally:
         services.stop()
