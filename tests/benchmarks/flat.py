@@ -36,6 +36,7 @@ class _Window:
     rate: float
     worker: float
     redis: float
+    commands: float
     signature: float
 
 
@@ -84,6 +85,10 @@ def measure(bench: Bench) -> list[Line]:
         line("a signature on the worker's core meanwhile", lambda few, many: many.signature / few.signature),
         line("CPU of Redis per submission, the large by the small", lambda few, many: many.redis / few.redis),
         Line("flat", "CPU of Redis per submission", "ms", [one.redis * 1000 for one in found["small"]]),
+        line(
+            "Redis commands per submission, those inside scripts too, the large by the small",
+            lambda few, many: many.commands / few.commands,
+        ),
         line("rate, the large by the small", lambda few, many: many.rate / few.rate),
         Line("flat", f"time to enqueue {bench.backlog}", "s", [seconds]),
     ]
@@ -104,21 +109,15 @@ def _window(bench: Bench, one: Stage, core: int) -> _Window:
     """Let a fleet send, measure one window, and pause it; the bench has the worker's core meanwhile."""
     signatures = steady.signatures_of(one)
     with _sending(one), _on(core):
-        at, accepted, worker, redis = _look(one)
-        until = at + bench.window_seconds
+        before = _look(one)
+        until = time.monotonic() + bench.window_seconds
         while time.monotonic() < until:
             time.sleep(SIGN_EVERY_SECONDS)
             signatures.burst(SIGNATURES)
-        at_end, accepted_by_then, worker_by_then, redis_by_then = _look(one)
-    came = accepted_by_then - accepted
+        seconds, came, worker, redis, commands = (now - then for now, then in zip(_look(one), before, strict=True))
     if not came:
         raise RuntimeError("nothing was accepted within a window; the workers' logs say why")
-    return _Window(
-        rate=came / (at_end - at),
-        worker=(worker_by_then - worker) / came,
-        redis=(redis_by_then - redis) / came,
-        signature=signatures.take(),
-    )
+    return _Window(came / seconds, worker / came, redis / came, commands / came, signatures.take())
 
 
 @contextmanager
@@ -153,8 +152,9 @@ def _on(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def _look(one: Stage) -> tuple[float, int, float, float]:
-    """Return the time, what was accepted, and the CPU of the worker and of Redis."""
+def _look(one: Stage) -> list[float]:
+    """Return the time, what was accepted, the CPU of the worker and of Redis, and what Redis was asked."""
     (worker,) = one.workers
     cpu = [processes.exact_cpu_seconds_of(pid) for pid in (worker.pid, one.redis_process.pid)]
-    return time.monotonic(), one.sandbox.statistics()["accepted"], *cpu
+    asked = one.redis.info("stats")["total_commands_processed"]
+    return [time.monotonic(), one.sandbox.statistics()["accepted"], *cpu, asked]

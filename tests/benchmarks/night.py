@@ -198,7 +198,10 @@ def measure(bench: Bench) -> list[Line]:
                 + ("; it is a record of every row" if name in RECORDS else ""),
             )
         )
-    lines += [line(f"memory of {name}, at most", "MB", [memory.most(name)]) for name in ("`submit`", "`results`")]
+    commands = [
+        name for name in ("`submit`", "`results`") if name in memory.looks
+    ]  # a short one may end between two looks
+    lines += [line(f"memory of {name}, at most", "MB", [memory.most(name)]) for name in commands]
     lines += [
         line(
             "Redis: memory when all rows wait", "MB", [(waiting - empty) / 1e6], note="used_memory above an empty one"
