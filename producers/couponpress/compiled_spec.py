@@ -169,7 +169,9 @@ class SpecChecker:
     def of_fields(self, raw: Mapping[str, Any], default_row_id: str) -> Checked | None:
         """Check and serialize the request that plain data holds; None when `TaskSpec.parse` must be asked."""
         try:
-            return self._serialized(msgspec.convert(raw, _Request), default_row_id)
+            request = msgspec.convert(raw, _Request)
+            (request.row_id or "").encode()  # msgspec takes half of a surrogate pair, which is no text
+            return self._serialized(request, default_row_id)
         except (ValueError, TypeError, RecursionError):  # TypeError: a text of a class of its own has no JSON here
             return None
 
