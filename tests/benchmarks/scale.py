@@ -12,6 +12,7 @@ import argparse
 import math
 import random
 import sys
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -83,10 +84,8 @@ def carried(partners: int, rate: float, costs: Costs, *, commands: int = 50_000,
 
 def most_carried(rate: float, costs: Costs) -> int:
     """Return how many partners one server carries at their full rate."""
-    most = 0
-    while carried(most + 1, rate, costs).keeps_slots(costs):
-        most += 1
-    return most
+    never = math.ceil(1000 / (rate * costs.redis_ms))  # these would take all of its time
+    return bisect_left(range(1, never), True, key=lambda few: not carried(few, rate, costs).keeps_slots(costs))
 
 
 @dataclass(frozen=True)
