@@ -32,6 +32,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -178,12 +179,15 @@ def show(command, environment):
         ctypes.memmove(first, written, len(written))
 
 
-def become(module, arguments, folder, environment, new_session, ignored):
+def become(module, arguments, folder, environment, new_session, ignored, strict):
     """Let this process be what `python -m MODULE ARGUMENTS` is before the module runs."""
     if new_session:
         os.setsid()
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
+    if strict:
+        sys.warnoptions.append("error")
+        warnings.simplefilter("error")
     os.chdir(folder)
     show([sys.executable, "-m", module, *arguments], environment)
     os.environ.clear()

@@ -32,6 +32,8 @@ OPTIONS = {
 HONOURED = {("PYTHONUTF8", "1"), ("PYTHONUNBUFFERED", "1")}
 #: An interpreter takes its encoding from the first of these that is set.
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
+#: Every warning is an error.
+STRICT = ["-W", "error"]
 #: What a shell lets its background commands ignore, and nohup.
 INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 #: Where the server listens that another process has started, when this one asks it.
@@ -65,7 +67,7 @@ def run(command, *, input=None, timeout=None, check=False, capture_output=False,
 def _module_of(command):
     """Return the module that a command runs and its arguments; None for the module of another command."""
     program, *words = map(str, command)
-    if words[:2] == ["-X", "utf8"]:  # the server and all that it forks speak UTF-8
+    if words[:2] in (["-X", "utf8"], STRICT):  # the server and all that it forks speak UTF-8
         words = words[2:]
     if program != sys.executable or words[:1] != ["-m"] or words[1] not in MODULES:
         return None, []
@@ -140,6 +142,7 @@ class Forked(subprocess.Popen):
             "folder": os.fspath(cwd or Path.cwd()),
             "environment": dict(os.environ if env is None else env),
             "new_session": start_new_session,
+            "strict": args[1:3] == STRICT,
             "ignored": [number for number in INTERRUPTS if signal.getsignal(number) == signal.SIG_IGN],
         }
         streams = [given if given != -1 else usual for usual, given in enumerate((p2cread, c2pwrite, errwrite))]

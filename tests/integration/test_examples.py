@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from couponpress.ledger.moves import Move
 from couponpress_worker.runtime.redis_server import free_port
+from tests import processes
 from tests.builders import KEYS, MCHID, PICTURE, chunk_ids, hints, moved
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -120,12 +120,14 @@ print(Coupon.objects.create(brand_id="120344", threshold=10000, discount_amount=
 
 
 @pytest.fixture
-def manage(tmp_path, server):
+def manage(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(processes, "MODULES", {"manage"})
+
     def run(*words, **env):
         env = os.environ | {"SHOP_DB": str(tmp_path / "shop.sqlite3")} | env
-        command = [sys.executable, "-W", "error", "manage.py", *words]
+        command = [sys.executable, "-W", "error", "-m", "manage", *words]
         home = EXAMPLES / "django_shop"
-        return subprocess.run(command, cwd=home, env=env, check=False, capture_output=True, text=True, timeout=60)
+        return processes.run(command, cwd=home, env=env, check=False, capture_output=True, text=True, timeout=60)
 
     assert run("migrate", "--run-syncdb").returncode == 0
     return run

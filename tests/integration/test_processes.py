@@ -14,7 +14,7 @@ from tests import processes
 from tests.processes import Forked, run, start
 
 FOUND = """
-import json, locale, os, random, signal, sys, tempfile, threading, time
+import json, locale, os, random, signal, sys, tempfile, threading, time, warnings
 from pathlib import Path
 
 streams = (sys.stdin, sys.stdout, sys.stderr)
@@ -29,7 +29,7 @@ print(json.dumps({
     "encoding": locale.getpreferredencoding(False).lower(), "threads": threading.active_count(),
     "handlers": [str(signal.getsignal(number)) for number in signal.valid_signals()],
     "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, [])), "leads": os.getsid(0) == os.getpid(),
-    "nice": os.nice(0), "read": sys.stdin.read(),
+    "nice": os.nice(0), "read": sys.stdin.read(), "strict": [sys.warnoptions, warnings.filters[0][0] == "error"],
 }))
 """
 ENDS = {
@@ -69,7 +69,9 @@ def both(command, folder, **options):
         yield process.returncode, out, err
 
 
-@pytest.mark.parametrize(("leads", "options", "unbuffered"), [(False, [], ""), (True, ["-X", "utf8"], "1")])
+@pytest.mark.parametrize(
+    ("leads", "options", "unbuffered"), [(False, [], ""), (True, ["-X", "utf8"], "1"), (False, ["-W", "error"], "")]
+)
 def test_a_forked_process_finds_what_a_started_one_finds(program, tmp_path, request, leads, options, unbuffered):
     request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
     if leads:
