@@ -1,6 +1,5 @@
 import hashlib
 import json
-from functools import cache
 
 import pytest
 
@@ -26,16 +25,11 @@ def credentials(tmp_path_factory):
     return Credentials.prepare(tmp_path_factory.mktemp("sandbox"))
 
 
-@cache
-def merchant_key(path):
-    return private_key_from(path.read_bytes(), "the partner's key")
-
-
 class Bench:
     """A platform whose clocks stand still until they are moved, and a partner that signs."""
 
     def __init__(self, credentials, *, strict=False, **behaviour):
-        key = merchant_key(credentials.directory / MERCHANT_KEY_FILE)
+        key = private_key_from((credentials.directory / MERCHANT_KEY_FILE).read_bytes(), "the partner's key")
         self.signer = Signer(credentials.mchid, credentials.serial_no, key)
         self.key_id = credentials.public_key_id
         self.now_us = 0
