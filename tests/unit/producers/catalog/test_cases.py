@@ -149,7 +149,7 @@ CASES = {
         refused is not GBK (GB18030) text (line 2 holds bytes that are no letter of it); mend
     """,
     "c46_discount_amount_yuan.csv": """
-        refused the amounts of a row are in two units: 'min_order_amount' is read in yuan,
+        refused the amounts of a row are in two units: 'min_order_amount' is read in yuan (元),
     """,
     "c54_unquoted_thousands.csv": """
         2 SP-1 120344 满5000元减500元
