@@ -20,6 +20,7 @@ from xdist.workermanage import WorkerController
 from couponpress_worker.runtime import redis_server
 from couponpress_worker.sandbox import tls
 from couponpress_worker.wechatpay import signing
+from tests import processes
 
 TESTS = Path(__file__).parent
 
@@ -127,6 +128,7 @@ def pytest_configure(config: pytest.Config) -> None:
         told = [one.partition("id=")[2] for one in config.getvalue("tx")]
         if sorted(told) != sorted(LANES):
             raise pytest.UsageError(f"each lane needs one process: --tx popen//id=NAME for {', '.join(LANES)}")
+        processes.share()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -5,11 +5,11 @@ forked here spends a few hundredths. What it runs is what `python -m MODULE` wou
 environment and standard streams, in a session of its own where asked, and with the exit status that an interpreter
 leaves. `tests/processes.py` speaks with it, and says which commands need an interpreter of their own all the same.
 
-Its caller gives it a socket, and one that listens, to which others connect. A byte on one of them comes with four
-descriptors: a connection for this one child, and the child's standard input, output and error. The child reads on that
-connection, as one line of JSON, what it is to run. Whoever asked reads on it the child's process id and later its wait
-status, as two integers of four bytes. The server ends when its caller's socket is closed; children that run then go on,
-as any process does whose parent ends.
+Its caller gives it a socket, and one that listens, to which others connect: the lanes of `make test` share a server. A
+byte on one of them, the child's nice value, comes with four descriptors: a connection for this one child, and its
+standard input, output and error. The child reads on that connection, as one line of JSON, what it is to run. Whoever
+asked reads on it the child's process id and later its wait status, as two integers of four bytes. The server ends when
+its caller's socket is closed; children that run then go on, as any process does whose parent ends.
 
 A child asks the server in its turn for the services that it starts, and its command line and environment stand in
 /proc.
@@ -37,6 +37,8 @@ from contextlib import suppress
 from pathlib import Path
 
 INTEGER = struct.Struct("!i")
+#: Nice values begin so far below zero.
+LEAST_NICE = 20
 #: What Celery and the servers import only when they start.
 LATE = (
     "celery.__main__",
@@ -105,7 +107,7 @@ class Server:
                 self._asking.append(self._listener.accept()[0])
             for one in set(ready) & set(self._asking):
                 asked, descriptors, _, _ = socket.recv_fds(one, 1, 4)
-                if asked and (connection := self._fork(*descriptors)) is not None:
+                if asked and (connection := self._fork(asked[0] - LEAST_NICE, *descriptors)) is not None:
                     return connection
                 if not asked and one is self._control:
                     return None
@@ -113,7 +115,7 @@ class Server:
                     self._asking.remove(one)
                     one.close()
 
-    def _fork(self, descriptor, *streams):
+    def _fork(self, niceness, descriptor, *streams):
         connection = socket.socket(fileno=descriptor)
         if not (pid := os.fork()):
             self._leave()
@@ -124,6 +126,7 @@ class Server:
         for stream in streams:
             os.close(stream)
         self._connections[pid] = connection
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
         connection.sendall(INTEGER.pack(pid))
         return None
 

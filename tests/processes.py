@@ -20,7 +20,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from tests.fork_server import INTEGER
+from tests.fork_server import INTEGER, LEAST_NICE
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"couponpress", "couponpress_worker.sandbox", "celery"}
@@ -36,8 +36,9 @@ LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
 STRICT = ["-W", "error"]
 #: What a shell lets its background commands ignore, and nohup.
 INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-#: Where the server listens that another process has started, when this one asks it.
-ADDRESS = None
+#: Names where the server listens that another process has started, when this one asks it.
+SHARED = "TESTS_FORK_SERVER"
+ADDRESS = "\0" + os.environ[SHARED] if SHARED in os.environ else None
 
 
 def start(command, **options):
@@ -95,12 +96,18 @@ def _locale(env):
     return next((env[name] for name in LOCALE if env.get(name)), "")
 
 
+def share():
+    """Start the server now, for the processes that this one starts as well."""
+    _server()
+    os.environ[SHARED] = _listener().getsockname()[1:].decode()
+
+
 def write_command(path, module):
     """Write a program to a path that does what `python -m MODULE` does, as `be` does it."""
     _server()
     path.write_text(
         f"#!{sys.executable} -ISE\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        f"from tests import processes\nprocesses.be({module!r}, {_listener().getsockname()!r})\n"
+        f"from tests import processes\nprocesses.be({module!r}, {ADDRESS or _listener().getsockname()!r})\n"
     )
     path.chmod(0o755)
 
@@ -184,7 +191,7 @@ def _asked_for(asked, streams):
     """Ask the server for a child; returns the connection on which it tells of it."""
     ours, theirs = socket.socketpair()
     with theirs:
-        socket.send_fds(_server(), [b"."], [theirs.fileno(), *streams])
+        socket.send_fds(_server(), [bytes([os.nice(0) + LEAST_NICE])], [theirs.fileno(), *streams])
     ours.sendall(json.dumps(asked).encode() + b"\n")
     return ours
 
