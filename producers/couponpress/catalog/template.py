@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from couponpress.catalog.vocabulary import meaning_of
 from couponpress.errors import CatalogError, system_error
 from couponpress.language import gettext, joined
 
@@ -69,8 +70,9 @@ LAST_ROW_WITH_CHOICES: Final = 10_000
 
 
 def choices_of(header: str) -> tuple[str, ...]:
-    """Return the words that a column of this name takes in the template; none for other columns."""
-    return next((column.choices for column in COLUMNS if column.header == header.strip()), ())
+    """Return the words that a column with this Chinese header takes, by any of its names; none for other columns."""
+    meaning = None if header.isascii() else meaning_of(header)
+    return next((column.choices for column in COLUMNS if meaning and meaning_of(column.header) is meaning), ())
 
 
 def write_template(path: Path) -> None:

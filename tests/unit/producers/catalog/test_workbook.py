@@ -17,6 +17,7 @@ from openpyxl.utils.cell import get_column_letter
 from couponpress import catalog
 from couponpress.catalog import cells as typed
 from couponpress.catalog.rows import NOT_CALCULATED, SheetCell
+from couponpress.catalog.template import choices_of
 from couponpress.catalog.workbook_cells import text_of
 from couponpress.errors import CatalogError
 from tests.workbooks import beyond_excel_2007, parts_of
@@ -503,6 +504,8 @@ def test_the_bad_cell_is_coloured_and_drop_downs_stay(tmp_path):
     assert coloured == {names["品牌ID"], names["优惠范围"]}
     choices = {str(one.sqref).partition(":")[0]: one.formula1 for one in sheet.data_validations.dataValidation}
     assert choices[f"{get_column_letter(names['优惠范围'])}2"] == '"全场,单品,品类"'
+    assert choices_of("优惠券类型 ") == choices_of("券类型") == ("满减券", "折扣券", "兑换券")
+    assert choices_of("type") == choices_of("商品名称") == choices_of("品牌ID") == ()
 
 
 def test_a_long_reason_is_seen_whole_and_so_are_dates(tmp_path):
