@@ -32,12 +32,14 @@ class Tally:
         sent: submissions that left.
         unreached: submissions that were given up unsent, for the platform could not be reached.
         held_back: chunks that were taken up and of which nothing may be sent, for their run or brands are held.
+        empty: hints for which nothing was left to send.
     """
 
     def __init__(self, events: Events) -> None:
         self.sent = 0
         self.unreached = 0
         self.held_back = 0
+        self.empty = 0
         events.listen(Sent, self._note_sent)
         events.listen(Answered, self._note_answered)
         events.listen(ChunkLeft, self._note_chunk)
@@ -50,6 +52,7 @@ class Tally:
 
     def _note_chunk(self, event: ChunkLeft) -> None:
         self.held_back += event.note in {"held", "kept back", "capped"}
+        self.empty += event.note in {"nothing", "closed", "dead letter"}
 
 
 class SelfCheck:
@@ -96,7 +99,13 @@ class SelfCheck:
             with suppress(redis.exceptions.RedisError, OSError):  # people are told by the log as well
                 await tell_down(self._client, self._keys, down)
         tally = self._tally
-        seen = Sight(tally.sent, work_waits=False, held_back=tally.held_back, unreached=tally.unreached)
+        seen = Sight(
+            tally.sent,
+            work_waits=False,
+            held_back=tally.held_back,
+            unreached=tally.unreached,
+            empty=tally.empty,
+        )
         if excuse := self.excuse():
             return replace(seen, excuse=excuse)
         try:

@@ -25,6 +25,7 @@ class Sight:
         slot_open: whether the bucket had a slot that nobody took; None when it was not asked.
         held_back: how many chunks the process took up of which nothing may be sent, for their run or brands are held.
         unreached: how many requests it gave up unsent, for the platform could not be reached.
+        empty: how many hints it took out of the queues for which nothing was left to send.
     """
 
     sent: int
@@ -33,6 +34,7 @@ class Sight:
     slot_open: bool | None = None
     held_back: int = 0
     unreached: int = 0
+    empty: int = 0
 
 
 class Progress:
@@ -73,4 +75,5 @@ def _gets_on(before: Sight, sight: Sight) -> str:
         return "held"
     if sight.unreached != before.unreached:  # while it is on trial, too few fail for the breaker to open soon
         return "platform unreached"
-    return "" if sight.work_waits else "idle"
+    # A cancelled run leaves thousands of hints with nothing behind them.
+    return "idle" if sight.empty != before.empty or not sight.work_waits else ""

@@ -18,9 +18,9 @@ def test_submissions_are_counted_and_nothing_else():
     assert (tally.sent, tally.unreached) == (2, 1)
 
 
-def test_chunks_of_which_nothing_may_be_sent_are_counted():
+def test_chunks_of_which_nothing_may_be_sent_and_hints_with_nothing_behind_them_are_counted():
     events = Events(Failures())
     tally = Tally(events)
-    for note in ("closed", "held", "kept back", "handed on", "taken", "nothing"):
+    for note in ("closed", "held", "kept back", "handed on", "taken", "nothing", "dead letter"):
         events.tell(ChunkLeft("b1.1", note))
-    assert tally.held_back == 2
+    assert (tally.held_back, tally.empty) == (2, 3)

@@ -43,6 +43,7 @@ def test_the_bucket_is_asked_at_the_last_looks_only():
         (Sight(7, work_waits=True, excuse="held"), "held"),
         (Sight(7, work_waits=True, held_back=1), "held"),
         (Sight(7, work_waits=True, unreached=1), "platform unreached"),
+        (Sight(7, work_waits=True, empty=1), "idle"),
         (Sight(7, work_waits=False, excuse="platform down"), "platform down"),
         (Sight(7, work_waits=False, excuse="Redis away"), "Redis away"),
     ],
@@ -68,4 +69,12 @@ def test_a_worker_that_goes_through_chunks_of_held_runs_or_brands_is_not_stuck_a
     assert set(states) == {"held"}
     for _ in range(STUCK_LOOKS):
         progress.look(Sight(7, work_waits=True, held_back=999))
+    assert progress.stuck
+
+
+def test_a_worker_that_goes_through_the_hints_of_a_cancelled_run_is_not_stuck_and_one_that_stopped_to_is():
+    progress, states = looked(*(Sight(7, work_waits=True, empty=hints) for hints in range(1, 1000)))
+    assert set(states) == {"idle"}
+    for _ in range(STUCK_LOOKS):
+        progress.look(Sight(7, work_waits=True, empty=999))
     assert progress.stuck
