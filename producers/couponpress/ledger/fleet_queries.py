@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from redis.asyncio import Redis
@@ -20,8 +19,7 @@ from couponpress.ledger.lost_records import digests_by_index
 from couponpress.plurals import counted
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a spec is: its chunk and its position there."""
 
     chunk_id: str

@@ -51,7 +51,7 @@ def log_and_trace(settings: Settings, role: str, events: Events) -> Callable[[],
 
 
 def _answered(sparse: SparseLog, event: Answered[Any]) -> None:
-    if event.kind != "submit" or not (event.error or event.status >= 400):  # whoever makes other calls tells of them
+    if event.kind != "submit" or 0 < event.status < 400:  # whoever makes other calls tells of them
         return
     if isinstance(event.answer, Answer):
         message = " ".join(event.answer.message.split())[:200]

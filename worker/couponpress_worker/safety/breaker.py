@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Literal
 
 from couponpress_worker.timings import REAL, Timings
@@ -31,11 +30,10 @@ GROWTH = 2
 Change = Literal["opened", "closed"]
 
 
-@dataclass(frozen=True, slots=True)
 class Pass:
-    """The right to make one call; given to `tell` with what became of it."""
+    """The right to make one call, the same for all calls of a period; given to `tell` with what became of the call."""
 
-    period: int
+    __slots__ = ()
 
 
 class Breaker:
@@ -48,7 +46,7 @@ class Breaker:
     def __init__(self, timings: Timings = REAL) -> None:
         self._timings = timings
         self.is_open = False
-        self._period = 0
+        self._pass = Pass()
         self._answers: deque[tuple[float, bool]] = deque()
         self._failed = 0
         self._failing_since: float | None = None
@@ -67,16 +65,16 @@ class Breaker:
                 self._probe_at = now + self._timings.breaker_probe
             else:
                 return self._probe_at - now
-        return Pass(self._period)
+        return self._pass
 
     def unused(self, given: Pass) -> None:
         """Take a pass back whose call was not made."""
-        if self.is_open and given.period == self._period:
+        if self.is_open and given is self._pass:
             self._passes += 1
 
     def tell(self, given: Pass, spec: Hashable, *, failed: bool, now: float) -> Change | None:
         """Hear what became of a call; returns what that changed."""
-        if given.period != self._period:
+        if given is not self._pass:
             return None
         return self._told_open(failed=failed) if self.is_open else self._told_closed(spec, failed=failed, now=now)
 
@@ -105,7 +103,7 @@ class Breaker:
         if len(self._failing_specs) < FEWEST_SPECS or now - self._failing_since < self._timings.breaker_failing:
             return None
         self.is_open = True
-        self._period += 1
+        self._pass = Pass()
         self._opened_at = now
         self._probe_at = now + self._timings.breaker_probe
         self._good = self._bad = self._passes = 0
@@ -123,7 +121,7 @@ class Breaker:
         if self._good < GOOD_ANSWERS:
             return None
         self.is_open = False
-        self._period += 1
+        self._pass = Pass()
         self._begin_anew()
         return "closed"
 

@@ -84,8 +84,7 @@ class Trial:
         run, brand = run_scope(run_number), brand_scope(brand_id)
         match judgement:
             case Accepted() | QueryFirst():
-                if run not in self._proven or brand not in self._proven or PARTNER_SCOPE not in self._proven:
-                    self._proven |= {PARTNER_SCOPE, run, brand}
+                self._proven.update((PARTNER_SCOPE, run, brand))
             case Rejected():
                 self._proven.add(PARTNER_SCOPE)  # the signature was good, and the row was read
                 for scope in {run, brand} - self._proven:

@@ -58,7 +58,7 @@ class ChunkInHand:
         signing: the task that signs the next few of them, if one does.
         ready: signed requests that wait for a slot, with their positions.
         in_flight: how many requests have a slot and no answer yet.
-        changed: set whenever a request in flight ended.
+        changed: set when a request in flight ended after which there is more to send, or none is in flight any more.
         sent: how many requests were answered, or given up as unanswered.
         throttled: how many answers said "too fast".
         judgements: how often each judgement was made.

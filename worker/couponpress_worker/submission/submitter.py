@@ -273,17 +273,12 @@ class Submitter:
     async def _attempt(self, chunk: ChunkInHand, position: int, request: SignedRequest, slot: Slot) -> None:
         """Send one request inside its slot and act on the answer; a task of its own, with log fields of its own."""
         _TASK_ID.set(chunk.task_ids[position])
-
-        def refusal() -> Reason | None:
-            if (reason := self._stops(chunk, position)) is not None:
-                return reason
-            return "in doubt" if self._in_doubt(chunk) else None
-
         given = self._outage.pass_now()
         try:
             if given is None:
                 given, slot = await self._turn(chunk, position)
-            exchange, place = partial(self._platform.submit, request), Place(chunk.chunk_id, position)
+            exchange, refusal = partial(self._platform.submit, request), partial(self._refusal, chunk, position)
+            place = Place(chunk.chunk_id, position)
             answered = await self._call.once(exchange, slot, refusal=refusal, urgent=chunk.urgent, place=place)
         except NotSent as told:
             self._outage.unused(given)
@@ -295,7 +290,8 @@ class Submitter:
             await self._hear(chunk, position, given, answered)
         finally:
             chunk.in_flight -= 1
-            chunk.changed.set()
+            if chunk.to_sign or chunk.ready or not chunk.in_flight:
+                chunk.changed.set()
 
     async def _hear(self, chunk: ChunkInHand, position: int, given: Pass, answered: Answered[Judgement]) -> None:
         """Tell an answer to everything that learns from it, and act on it."""
@@ -373,6 +369,12 @@ class Submitter:
         if chunk.lost:
             return "in doubt"
         return "stopping" if self._halt.stops(chunk.run_number) else None
+
+    def _refusal(self, chunk: ChunkInHand, position: int) -> Reason | None:
+        """Return what keeps a spec from being sent at this moment; asked last before its bytes leave."""
+        if (reason := self._stops(chunk, position)) is not None:
+            return reason
+        return "in doubt" if self._in_doubt(chunk) else None
 
     def _in_doubt(self, chunk: ChunkInHand) -> bool:
         return chunk.sure_since != self._watch.returns

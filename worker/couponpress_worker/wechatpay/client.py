@@ -12,7 +12,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final, Literal, TypeAlias
 
@@ -120,7 +120,7 @@ class WeChatPay:
         """Return the request that submits a spec's stored body bytes, under a fresh timestamp and nonce."""
         return self._signed("POST", self._submit_target, self._account.sent(body))
 
-    async def submit(self, request: SignedRequest, gate: Gate | None = None) -> Answer | NoAnswer:
+    def submit(self, request: SignedRequest, gate: Gate | None = None) -> Awaitable[Answer | NoAnswer]:
         """Send a signed submit when the gate lets it pass.
 
         The gate is awaited with a connection in hand and nothing written; its return puts the bytes on the wire in
@@ -129,7 +129,7 @@ class WeChatPay:
         Raises:
             NotSent: the gate's own; nothing was sent, and the connection is kept.
         """
-        return await self._exchange(request, gate, self._answer_seconds)
+        return self._exchange(request, gate, self._answer_seconds)
 
     async def query(
         self, task_id: str, brand_id: str, image_generation_type: str, gate: Gate | None = None

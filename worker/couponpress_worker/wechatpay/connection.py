@@ -62,9 +62,12 @@ class Connection(asyncio.Protocol):
             httpx.ReadError: the connection broke.
             httpx.RemoteProtocolError: what came back is no HTTP response, is too long, or cannot be decoded.
             httpx.TransportError: what `close` was told.
+
+        Raises:
+            httpx.ConnectError: the far end has closed the connection; nothing was sent.
         """
         if self._transport is None or not self.usable:
-            raise RuntimeError("a request may only be sent on a usable connection")
+            raise httpx.ConnectError("the far end closed the connection while it waited for its slot")
         self._waiter = self._loop.create_future()
         self._size = 0
         self.last_sent = self._loop.time()

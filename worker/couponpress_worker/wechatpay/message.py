@@ -52,9 +52,9 @@ class SignedRequest:
         self.method = method
         self.target = target
         self.authorization = authorization
-        for value in (target, authorization, content_type):
-            if "\n" in value or "\r" in value:
-                raise httpx.LocalProtocolError(_BREAKS)
+        values = target + authorization + content_type
+        if "\n" in values or "\r" in values:
+            raise httpx.LocalProtocolError(_BREAKS)
         self._before_host = f"{method} {target} HTTP/1.1\r\nHost: ".encode("ascii")
         end = b"\r\n\r\n"
         if body is not None:

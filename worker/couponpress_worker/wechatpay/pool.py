@@ -52,6 +52,7 @@ class Pool:
         self._next_hop = Addresses(proxy.host, proxy.port) if proxy else Addresses(host, port)
         self._connect_seconds = connect_seconds
         self._keep_alive_seconds = keep_alive_seconds
+        self._loop = asyncio.get_running_loop()
         self._places = _Places(most)
         self._sweep: asyncio.TimerHandle | None = None
         self.idle: deque[Connection] = deque()
@@ -71,9 +72,17 @@ class Pool:
             httpx.PoolTimeout: all connections stayed in use.
             httpx.ProxyError: the proxy opens no connection to the host.
         """
-        connection = self._take_idle() if (placed := self._places.take_now()) else None
-        if connection is None:
+        if (connection := self.take_now()) is None:
+            placed = self._places.take_now()
             connection = await self._connected(self._connect_seconds if seconds is None else seconds, placed=placed)
+            self.in_hand.add(connection)
+        return connection
+
+    def take_now(self) -> Connection | None:
+        """Return an idle connection, as `take` does, or None when that would have to wait."""
+        if not self._places.free or (connection := self._take_idle()) is None:
+            return None
+        self._places.free -= 1
         self.in_hand.add(connection)
         return connection
 
@@ -84,7 +93,7 @@ class Pool:
         if connection.usable:
             self.idle.append(connection)
             if self._sweep is None:
-                self._sweep = asyncio.get_running_loop().call_later(self._keep_alive_seconds, self._close_rested)
+                self._sweep = self._loop.call_later(self._keep_alive_seconds, self._close_rested)
         else:
             connection.close()
 
@@ -98,7 +107,7 @@ class Pool:
 
     async def _connected(self, seconds: float, *, placed: bool) -> Connection:
         """Return a connection within so many seconds, for whoever has a place or must wait for one."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        deadline = self._loop.time() + seconds
         if not placed:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -124,7 +133,7 @@ class Pool:
         return None
 
     def _rested(self, connection: Connection) -> bool:
-        return asyncio.get_running_loop().time() - connection.last_sent >= self._keep_alive_seconds
+        return self._loop.time() - connection.last_sent >= self._keep_alive_seconds
 
     def _close_rested(self) -> None:
         """Close what was idle for long, and look again when the next one is due."""
@@ -134,7 +143,7 @@ class Pool:
         self._sweep = None
         if self.idle:
             due = min(one.last_sent for one in self.idle) + self._keep_alive_seconds
-            self._sweep = asyncio.get_running_loop().call_at(due, self._close_rested)
+            self._sweep = self._loop.call_at(due, self._close_rested)
 
     async def _opened(self, deadline: float, seconds: float) -> Connection:
         """Open a connection, through the proxy if there is one.
@@ -150,7 +159,7 @@ class Pool:
             if self._proxy is not None:
                 return await self._through(self._proxy, opened, deadline, seconds)
             async with asyncio.timeout_at(deadline):
-                _, connection = await asyncio.get_running_loop().create_connection(
+                _, connection = await self._loop.create_connection(
                     Connection,
                     sock=opened,
                     ssl=self._ssl_context,
@@ -172,7 +181,7 @@ class Pool:
 
     async def _through(self, proxy: Proxy, opened: socket.socket, deadline: float, seconds: float) -> Connection:
         """Ask the proxy for a tunnel to the host, and open TLS with the host inside it."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         _, tunnel = await loop.create_connection(lambda: Tunnel(proxy, self._host, self._port), sock=opened)
         try:
             inner = await tunnel.opened(deadline, seconds)
@@ -192,17 +201,21 @@ class Pool:
 
 
 class _Places:
-    """How many connections may still be in hand. Whoever waits for a place gets one in turn."""
+    """How many connections may still be in hand. Whoever waits for a place gets one in turn.
+
+    Attributes:
+        free: how many; it may be counted down.
+    """
 
     def __init__(self, free: int) -> None:
-        self._free = free
+        self.free = free
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def take_now(self) -> bool:
         """Take a place if one is free."""
-        if not self._free:
+        if not self.free:
             return False
-        self._free -= 1
+        self.free -= 1
         return True
 
     async def take(self) -> None:
@@ -222,4 +235,4 @@ class _Places:
             if not (waiter := self._waiting.popleft()).done():
                 waiter.set_result(None)
                 return
-        self._free += 1
+        self.free += 1

@@ -129,13 +129,11 @@ class PlatformTransport(httpx.AsyncBaseTransport):
             httpx.LocalProtocolError: the request cannot be written down.
             httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError: it was sent, and there is no whole answer.
         """
-        pool, host, connection = await self._taken(connect_seconds)
+        pool, host, connection = self._taken_now() or await self._taken(connect_seconds)
         try:
             wire = request.wire(host)
             if gate is not None:
                 await gate()
-            if not connection.usable:
-                raise httpx.ConnectError("the far end closed the connection while it waited for its slot")
             answer = connection.send(wire)
             self._patience.begin(connection, answer_seconds or self._answer_seconds)
             try:
@@ -184,6 +182,12 @@ class PlatformTransport(httpx.AsyncBaseTransport):
             raise httpx.UnsupportedProtocol(f"{url.host} is not the platform's host ({self._urls[0].host}).")
         if request.method in ("HEAD", "CONNECT"):
             raise httpx.UnsupportedProtocol(f"{request.method} is not used with the platform.")
+
+    def _taken_now(self) -> tuple[Pool, bytes, Connection] | None:
+        """Return an idle connection to the first host; None when there is none, or another host is in use."""
+        if self._used or not self.pools or (connection := self.pools[0].take_now()) is None:
+            return None
+        return self.pools[0], self._hosts[0], connection
 
     async def _taken(self, seconds: float | None) -> tuple[Pool, bytes, Connection]:
         """Return a connection to the host in use or, if that cannot be reached, to the next one that can."""
