@@ -48,16 +48,20 @@ class Durations:
 
     def __init__(self) -> None:
         self._changes: Counter[str] = Counter()
+        self._noted: list[tuple[Operation, int, str, float]] = []
 
     def note(self, operation: Operation, status: int, error: str, seconds: float) -> None:
         """Count one call; `status` is 0 when no answer came, and `error` then says why."""
-        fields = _fields(operation, status if not status or status in STATUSES else -1, "" if status else error)
-        self._changes[fields[bisect_left(BOUNDS_SECONDS, seconds)]] += 1
-        self._changes[fields[-1]] += max(round(seconds * 1e6), 0)
+        self._noted.append((operation, status, error, seconds))  # added up all at once, with warm caches
 
     def take(self) -> Counter[str]:
         """Return what changed since the last time, by the fields of the stored hash, and begin anew."""
         taken, self._changes = self._changes, Counter()
+        for operation, status, error, seconds in self._noted:
+            fields = _fields(operation, status if not status or status in STATUSES else -1, "" if status else error)
+            taken[fields[bisect_left(BOUNDS_SECONDS, seconds)]] += 1
+            taken[fields[-1]] += max(round(seconds * 1e6), 0)
+        self._noted.clear()
         return taken
 
     def put_back(self, changes: Counter[str]) -> None:
