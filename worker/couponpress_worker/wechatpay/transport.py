@@ -199,9 +199,7 @@ class PlatformTransport(httpx.AsyncBaseTransport):
             return pools[began], self._hosts[began], await pools[began].take(seconds)
         except _UNREACHED as error:
             failures: list[httpx.TransportError] = [error]
-        for index, pool in enumerate(pools):
-            if index == began:
-                continue
+        for index, pool in [one for one in enumerate(pools) if one[0] != began]:
             try:
                 connection = await pool.take(seconds)
             except _UNREACHED as error:
