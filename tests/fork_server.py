@@ -6,10 +6,11 @@ environment and standard streams, in a session of its own where asked, and with 
 leaves. `tests/processes.py` speaks with it, and says which commands need an interpreter of their own all the same.
 
 Its caller gives it a socket, and one that listens, to which others connect: the lanes of `make test` share a server. A
-byte on one of them, the child's nice value, comes with four descriptors: a connection for this one child, and its
-standard input, output and error. The child reads on that connection, as one line of JSON, what it is to run. Whoever
-asked reads on it the child's process id and later its wait status, as two integers of four bytes. The server ends when
-its caller's socket is closed; children that run then go on, as any process does whose parent ends.
+byte on one of them comes with four descriptors: a connection for this one child, and the child's standard input, output
+and error. The child reads on that connection, as one line of JSON, what it is to run. Whoever asked reads on it the
+child's process id, the same again from the child once it has its session and priority, and later its wait status:
+integers of four bytes. The server ends when its caller's socket is closed; children that run then go on, as any process
+does whose parent ends.
 
 A child asks the server in its turn for the services that it starts, and its command line and environment stand in
 /proc.
@@ -37,8 +38,6 @@ from contextlib import suppress
 from pathlib import Path
 
 INTEGER = struct.Struct("!i")
-#: Nice values begin so far below zero.
-LEAST_NICE = 20
 #: What Celery and the servers import only when they start.
 LATE = (
     "celery.__main__",
@@ -107,7 +106,7 @@ class Server:
                 self._asking.append(self._listener.accept()[0])
             for one in set(ready) & set(self._asking):
                 asked, descriptors, _, _ = socket.recv_fds(one, 1, 4)
-                if asked and (connection := self._fork(asked[0] - LEAST_NICE, *descriptors)) is not None:
+                if asked and (connection := self._fork(*descriptors)) is not None:
                     return connection
                 if not asked and one is self._control:
                     return None
@@ -115,7 +114,7 @@ class Server:
                     self._asking.remove(one)
                     one.close()
 
-    def _fork(self, niceness, descriptor, *streams):
+    def _fork(self, descriptor, *streams):
         connection = socket.socket(fileno=descriptor)
         if not (pid := os.fork()):
             self._leave()
@@ -126,7 +125,6 @@ class Server:
         for stream in streams:
             os.close(stream)
         self._connections[pid] = connection
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
         connection.sendall(INTEGER.pack(pid))
         return None
 
@@ -182,10 +180,11 @@ def show(command, environment):
         ctypes.memmove(first, written, len(written))
 
 
-def become(module, arguments, folder, environment, new_session, ignored, strict):
+def become(module, arguments, folder, environment, new_session, niceness, ignored, strict):
     """Let this process be what `python -m MODULE ARGUMENTS` is before the module runs."""
     if new_session:
         os.setsid()
+    os.setpriority(os.PRIO_PROCESS, 0, niceness)
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     if strict:
@@ -217,7 +216,8 @@ def main():
     if (connection := Server(control, listener).serve()) is not None:
         with connection, connection.makefile("rb") as told:
             asked = json.loads(told.readline())
-        become(**asked)
+            become(**asked)
+            connection.sendall(INTEGER.pack(os.getpid()))
         run(asked["module"])
 
 

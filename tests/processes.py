@@ -20,7 +20,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from tests.fork_server import INTEGER, LEAST_NICE
+from tests.fork_server import INTEGER
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"couponpress", "couponpress_worker.sandbox", "celery"}
@@ -149,13 +149,15 @@ class Forked(subprocess.Popen):
             "folder": os.fspath(cwd or Path.cwd()),
             "environment": dict(os.environ if env is None else env),
             "new_session": start_new_session,
+            "niceness": os.nice(0),
             "strict": args[1:3] == STRICT,
             "ignored": [number for number in INTERRUPTS if signal.getsignal(number) == signal.SIG_IGN],
         }
         streams = [given if given != -1 else usual for usual, given in enumerate((p2cread, c2pwrite, errwrite))]
         try:
             self._connection = _asked_for(asked, streams)
-            self.pid = INTEGER.unpack(self._connection.recv(INTEGER.size, socket.MSG_WAITALL))[0]
+            (self.pid,), (begun,) = INTEGER.iter_unpack(self._connection.recv(2 * INTEGER.size, socket.MSG_WAITALL))
+            assert begun == self.pid, "the child has ended before it was what it should be"
             self._child_created = True
         finally:
             self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
@@ -191,7 +193,7 @@ def _asked_for(asked, streams):
     """Ask the server for a child; returns the connection on which it tells of it."""
     ours, theirs = socket.socketpair()
     with theirs:
-        socket.send_fds(_server(), [bytes([os.nice(0) + LEAST_NICE])], [theirs.fileno(), *streams])
+        socket.send_fds(_server(), [b"."], [theirs.fileno(), *streams])
     ours.sendall(json.dumps(asked).encode() + b"\n")
     return ours
 

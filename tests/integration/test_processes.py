@@ -116,8 +116,9 @@ def test_an_output_that_cannot_be_written_at_the_end_has_its_own_code(program, t
 
 def test_a_signal_reaches_a_forked_process_and_waiting_has_an_end(program, tmp_path):
     text = "import time; print('up', flush=True); time.sleep(60)"
-    with start(program(text), cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    with start(program(text), cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert isinstance(process, Forked)
+        assert os.getsid(process.pid) == process.pid
         assert process.stdout.readline() == "up\n"
         assert process.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
