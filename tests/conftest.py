@@ -87,9 +87,10 @@ def lane_of(path: Path) -> str:
     return "unit"
 
 
-def rooms_of(lane: str) -> set[str]:
-    """Return the folders of tests that a lane has files in."""
-    return {"integration"} if lane in {"producers", "worker"} else {"flow"} if lane in FLOWS else {"unit"}
+def lanes_of(folder: str) -> tuple[str, ...]:
+    """Return the lanes that a folder of tests may have files of."""
+    told = {"flow": tuple(FLOWS), "integration": ("producers", "worker")}
+    return told.get(folder, ("unit", *QUICK_LANES))
 
 
 class Lanes(EachScheduling):
@@ -136,7 +137,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not lane:
         return None
     if collection_path.parent == TESTS and collection_path.is_dir():  # its conftest.py imports what its tests need
-        return True if collection_path.name not in rooms_of(lane) else None
+        return True if lane not in lanes_of(collection_path.name) else None
     return True if collection_path.match("test_*.py") and not is_of(lane, collection_path) else None
 
 
