@@ -399,7 +399,10 @@ MAY_BE_LONG = {
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_a_long_module_says_why(name):
     docstring = ast.get_docstring(tree_of(SOURCES[name]))
-    assert docstring, "a module says what it decides"
+    assert docstring, "a module says what it does"
+    assert not re.search(r"\n\nDecides |Refuses\s+to\s+know", docstring), (
+        "sentences, no formula: what it does, how it fails"
+    )
     if len(SOURCES[name].read_text(encoding="utf-8").splitlines()) > LONGEST:
         assert name in MAY_BE_LONG, f"over {LONGEST} lines: shorten or split it, or give its reason in MAY_BE_LONG"
     else:

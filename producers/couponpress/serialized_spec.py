@@ -1,8 +1,8 @@
 """A serialized spec: its ids, and its body in two halves around the place of the task_id.
 
-Decides nothing about the body: the halves are what `TaskSpec.body` writes, cut in two. They exist because the
-task_id is known only when the run is, while the rest of the body is known, and often the same, long before. Refuses
-to know catalogs and Redis: a catalog gives specs in this form, and the ledger takes them.
+The halves are what `TaskSpec.body` writes, cut in two. The task_id is known only when the run is known; the rest of the
+body is known long before, and is often the same for many rows. A catalog gives specs in this form, and the ledger takes
+them.
 """
 
 from __future__ import annotations

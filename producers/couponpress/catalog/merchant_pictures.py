@@ -1,7 +1,7 @@
 """Cells that name a picture of the merchant's own: a file, or a URL that is not the platform's.
 
-Decides what such a cell counts as while a catalog is read: found for the first time, gathered, or settled. Refuses to
-know how a picture gets to the platform.
+While a catalog is read, each such cell is found for the first time, gathered, or settled. `uploads.picture_upload`
+sends the pictures to the platform.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a submission would do, without doing it: the first bodies, how many specs, and how long they would take.
 
-Decides what of a submission is shown. Refuses to enqueue anything, and to know where the rate comes from.
+Nothing is enqueued. The caller says where the rate in force is asked for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Follows one run: yields each outcome once, soon after it is known, without reading the whole run each time.
 
-Decides what a look costs: one small read while nothing new has ended; else the states, 100 bytes a chunk, of chunks
-that are still open, from the oldest on and only as far as the run's own counts say that something new is to be found;
-and rows and records of nothing but chunks with news. Nothing here changes anything.
+While nothing new has ended, a look costs one small read. Otherwise it reads the states of open chunks, 100 bytes for
+each, from the oldest on, and stops when it has found as much as the run's counts say is new. It reads rows and records
+only of chunks with news. Nothing here changes anything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Celery's beat under redbeat's lock: of all schedulers one ticks, and when it is gone another does within seconds.
+"""Celery's beat under redbeat's lock: one of all schedulers ticks, and when it is gone another one does within seconds.
 
-Decides how beat lives in a service: in a thread, begun anew after every trouble. What is due is not beat's to decide:
-each tick is a look, and what the look starts is claimed in the ledger, so two that tick at once would do no harm.
+Beat runs in a thread of the service, and is started again after every error. It does not know which night is due: each
+tick looks at the schedules, and a night that the look starts is claimed in the ledger. So two that tick at once do no
+harm.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How a process that was told to stop ends in any case: in order within its deadline, else hard.
+"""Ends a process that was told to stop: in order within its deadline, else at once.
 
-Decides when patience is over. A second TERM or INT, or the deadline, ends the process at once: requests in flight
-then lose their answers and are sent again by others, with the same bytes.
+A second TERM or INT, or the deadline, ends the process at once. Requests in flight then lose their answers, and other
+processes send them again with the same bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the platform accepted: every task once, by its serial, and how it stands at a moment. Pure.
 
-Decides what the same serial means a second time: the same bytes are the same task, other bytes are a conflict.
+When a serial comes a second time, the same bytes are the same task, and other bytes are a conflict.
 """
 
 from __future__ import annotations

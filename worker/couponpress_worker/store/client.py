@@ -1,8 +1,8 @@
 """The fleet's Redis client: its writes go through on a full server as well, so that the fleet drains what is stored.
 
-Decides which writes may exceed `maxmemory`: all of the fleet's, none of a producer's. An outcome takes some 140 bytes
-more than a waiting spec, so a server that is full of waiting specs grows beyond its `maxmemory` while they end.
-Needs Redis 7 or Valkey, for older ones know no flags of scripts.
+All writes of the fleet may exceed `maxmemory`, and none of a producer's. An outcome takes some 140 bytes more than a
+waiting spec, so a server that is full of waiting specs grows beyond its `maxmemory` while they end. This needs Redis 7
+or Valkey: older servers know no flags of scripts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Celery's consumer of hints, made patient: it comes back within a second of Redis, and says little meanwhile.
+"""Celery's consumer of hints, which waits for Redis: it is back within a second of Redis, and logs little meanwhile.
 
-Decides how Celery waits for Redis. Celery's own consumer waits up to 30 s between two tries, gives up after a hundred,
-ends when a full Redis refuses what it takes for granted, and says each of it at length. Hints that are lost on the way
-are nobody's concern here: the ledger knows what waits.
+Celery's own consumer waits up to 30 s between two tries, gives up after a hundred, and ends when a full Redis refuses a
+write. It logs each of these at length. Hints may be lost on the way: the ledger knows what waits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The state of one chunk between lease and giving back, and the summary that is left of it.
+"""The state of one chunk between its lease and its return, and the summary that is left of it.
 
-Decides nothing; `submission` does.
+It only holds values; `submitter` acts on them.
 """
 
 from __future__ import annotations

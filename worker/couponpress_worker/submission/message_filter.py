@@ -2,11 +2,11 @@
 
 Celery reads a message's envelope before it looks for a task. An element of a queue that is not JSON, or lacks what the
 envelope must have, ends the whole worker, and one that was noted as unacknowledged comes back and ends the next one.
-So every element is compared with what a hint looks like, and only hints pass. Decides what a hint is; strictness costs
-nothing, for the chunk of a hint that did not pass is found by recovery. Other queues than ours pass unseen.
+So every element is compared with what a hint looks like, and only hints pass. Strictness costs nothing: recovery finds
+the chunk of a hint that did not pass. Other queues than ours pass unseen.
 
-Its channel is patient with Redis as well: a hint that cannot be acknowledged comes again, and its chunk's record knows
-what is left to do. So that is a line of log, where kombu writes a page of traces for each.
+Its channel waits for Redis as well. A hint that cannot be acknowledged comes again, and its record knows what is left
+to do. So each costs a line in the log; kombu would write a page of traces.
 """
 
 from __future__ import annotations
