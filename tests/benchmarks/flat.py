@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import islice
 from statistics import quantiles
 
 from tests.benchmarks import processes, steady
 from tests.benchmarks.bench import Bench, Line
 from tests.benchmarks.processes import Others
-from tests.benchmarks.stage import Stage, stage
+from tests.benchmarks.stage import RUN, Stage, stage
 
 SMALL = 10_000
 PAIRS, QUICK_PAIRS = 10, 4
+#: More rows than the small fleet sends.
+MOST = 100_000
 GOAL = 1.05
 #: Until a worker that goes on sends at its rate.
 SETTLE_SECONDS = 1.5
@@ -44,10 +46,11 @@ def measure(bench: Bench) -> list[Line]:
     """Measure the pairs; the small fleet is first in every other one."""
     found: dict[str, list[_Window]] = {"small": [], "large": []}
     with stage(bench, "flat-small") as small, stage(bench, "flat-large") as large:
+        few, many = _Backlog(bench, small, MOST, SMALL), _Backlog(bench, large, bench.backlog, bench.backlog)
         began = time.monotonic()
-        _fill(bench, large, bench.backlog)
+        many.fill()
         seconds = time.monotonic() - began
-        _fill(bench, small, SMALL)
+        few.fill()
         core = max(os.sched_getaffinity(0))
         for one in (small, large):
             _pause(one)
@@ -58,7 +61,7 @@ def measure(bench: Bench) -> list[Line]:
             for name, one in turns if pair % 2 == 0 else reversed(turns):
                 found[name].append(_window(bench, one, core))
                 if one is small:
-                    _fill(bench, small, SMALL)
+                    few.fill()
         beside = str(others)
     pairs = list(zip(found["small"], found["large"], strict=True))
 
@@ -94,15 +97,23 @@ def measure(bench: Bench) -> list[Line]:
     ]
 
 
-_runs = count()
+class _Backlog:
+    """The rows of one fleet, all of one run: a new run would begin with a few requests.
 
+    Args:
+        rows: how many there are in all.
+        waiting: how many are to wait.
+    """
 
-def _fill(bench: Bench, one: Stage, waiting: int) -> None:
-    """Enqueue until so many specs wait; nothing is sent meanwhile."""
-    with one.client() as client:
-        missing = waiting - sum(run.waiting for run in client.runs())
-        if missing > 0:
-            client.enqueue_many(bench.specs(missing), run=f"flat-{next(_runs)}")
+    def __init__(self, bench: Bench, one: Stage, rows: int, waiting: int) -> None:
+        self._one, self._waiting = one, waiting
+        self._specs = iter(bench.specs(rows))
+
+    def fill(self) -> None:
+        """Enqueue until so many wait again; nothing is sent meanwhile."""
+        with self._one.client() as client:
+            missing = self._waiting - sum(run.waiting for run in client.runs())
+            client.enqueue_many(islice(self._specs, missing), run=RUN)
 
 
 def _window(bench: Bench, one: Stage, core: int) -> _Window:
