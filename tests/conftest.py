@@ -59,8 +59,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 #: What flows run in which lane; the first lane of flows has all others, and so those that share `plain_fleet`.
 FLOWS = {
     "flows-1": (),
-    "flows-2": ("chaos", "console", "fleet", "limit", "nightly", "pages", "stuck", "traces"),
-    "flows-3": ("holds", "outage", "poison", "redis", "shutdown", "up"),
+    "flows-2": ("chaos", "console", "fleet", "limit", "nightly", "pages", "poison", "stuck", "traces", "up"),
+    "flows-3": ("holds", "redis", "shutdown"),
 }
 LANES = ("unit", "producers", "worker", *FLOWS)
 #: `make test-quick` has two. Each is a process of its own, which collects its own files alone and reports to nobody.
