@@ -13,7 +13,7 @@ from tests.flow.spans import SCALE
 pytestmark = pytest.mark.flow
 
 ROWS = 300
-STORM = {"faults": {"errors": 40, "html": 5, "resets_before": 5, "resets_after": 5}}
+STORM = {"faults": {"errors": 40, "html": 5, "resets_before": 5, "resets_after": 15}}
 
 
 def test_nothing_is_lost_and_nothing_doubled_that_need_not_be(tmp_path):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -32,6 +33,8 @@ OPTIONS = {
     "save": "",
     "bind": "127.0.0.1",
 }
+#: Below those that systems give to whoever asks for any port (IANA: from 49152 on; Linux: from 32768 on).
+UNASSIGNED_PORTS = range(20_000, 32_000)
 
 
 def find_server() -> str:
@@ -97,10 +100,12 @@ def prepare(directory: Path, port: int) -> list[str]:
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that was free a moment ago; one that the system gives to nobody else by itself."""
+    for port in random.SystemRandom().sample(UNASSIGNED_PORTS, 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ServiceError(gettext("no port of this machine is free; end what listens on so many."))
 
 
 def start(directory: Path, port: int, *options: str) -> subprocess.Popen[bytes]:

@@ -75,6 +75,7 @@ class Watchdog:
     async def run(self, stopped: asyncio.Event) -> None:
         """Look until the process is stopped. May be called again after it failed: the thread goes on meanwhile."""
         if self._thread is None:
+            self._beat()  # whoever is told that the process runs, and looks for it, finds it
             self._thread = threading.Thread(
                 target=self._watch, args=[asyncio.get_running_loop()], name="couponpress-watchdog", daemon=True
             )
