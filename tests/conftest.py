@@ -64,6 +64,8 @@ FLOWS = {
     "flows-3": ("holds", "redis", "shutdown"),
 }
 LANES = ("unit", "producers", "worker", *FLOWS)
+#: How far lanes without fleets stand back. That of the worker waits for much, so it needs the most time.
+NICENESS = {"unit": 10, "producers": 6, "worker": 3}
 #: `make test-quick` has two. Each is a process of its own, which collects its own files alone and reports to nobody.
 QUICK_LANES = ("quick-producers", "quick-worker")
 
@@ -123,21 +125,21 @@ def own_lane(config: pytest.Config) -> str | None:
     return name if name in (*LANES, *QUICK_LANES) else None
 
 
-def stand_back_from_fleets(*, alone: bool) -> None:
+def stand_back_from_fleets(niceness: int, *, alone: bool) -> None:
     """Let fleets, which are judged by their rates, go first; `alone`: nobody's Ctrl-C is for this process.
 
     Linux may share cores among sessions before it looks at processes (sched(7), autogroup), so both are told.
     """
-    os.nice(10)
+    os.nice(niceness)
     if alone:
         with suppress(OSError):  # not everywhere
             os.setsid()
-            Path("/proc/self/autogroup").write_text("10", "ascii")
+            Path("/proc/self/autogroup").write_text(str(niceness), "ascii")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if own_lane(config) in {"unit", "producers", "worker"}:
-        stand_back_from_fleets(alone=hasattr(config, "workerinput"))
+    if niceness := NICENESS.get(own_lane(config) or ""):
+        stand_back_from_fleets(niceness, alone=hasattr(config, "workerinput"))
     if config.getvalue("dist") == "each":
         told = [one.partition("id=")[2] for one in config.getvalue("tx")]
         if sorted(told) != sorted(LANES):

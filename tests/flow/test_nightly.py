@@ -123,6 +123,6 @@ def test_the_second_night_sends_only_what_changed(fleet_by_day, tmp_path):
     assert "151 rows, 4 changed, 1 s at " in ran.stdout
     assert summary.startswith("151 rows, 147 unchanged, 4 sent, 4 succeeded")
     assert seen["accepted"] == 154
-    log = services._log_of("scheduler").read_text()
-    assert f"night {first.run} is over: 150 rows, 0 unchanged, 150 sent, 150 succeeded" in log
-    assert f"night {second} is over: {summary}" in log
+    log = services._log_of("scheduler")
+    wait_until(lambda: f"night {second} is over: {summary}" in log.read_text(), 30, "the second night in the log")
+    assert f"night {first.run} is over: 150 rows, 0 unchanged, 150 sent, 150 succeeded" in log.read_text()

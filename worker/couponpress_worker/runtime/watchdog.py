@@ -100,10 +100,7 @@ class Watchdog:
             self._ended.wait(self._every_seconds)
             still = 0 if self._turned else still + 1
             if self._turned:  # else the last sign of life grows old, and a probe sees it
-                try:
-                    self._beat()
-                except Exception as error:  # noqa: BLE001 - a sign of life is not worth the watch
-                    self._failures.note("heartbeat", error)
+                self._beat()
             if still >= STUCK_LOOKS:
                 self._end("its event loop hangs")
             elif self._progress.stuck:
@@ -112,7 +109,10 @@ class Watchdog:
     def _beat(self) -> None:
         failed = dict(self._failures.counts)
         beat = Beat(self._role, os.getpid(), self._state, self._sent, self._in_hand(), time.time(), failed)
-        self._heartbeat.write(beat)
+        try:
+            self._heartbeat.write(beat)
+        except Exception as error:  # noqa: BLE001 - a sign of life is not worth the watch
+            self._failures.note("heartbeat", error)
 
     def _turn(self) -> None:
         self._turned = True

@@ -1,10 +1,8 @@
 """One connection to Redis on which the commands of many callers are under way at once.
 
-redis-py takes a connection out of a pool for each command, waits with a timer for the write and another for the read,
-and counts all of it: half a millisecond of CPU, a hundred times a second. So redis-py opens the connection (its login,
-TLS and Sentinels stay redis-py's), and this module takes its socket over. Commands go out as they come, hiredis packs
-them and reads the replies, and Redis answers in their order.
-
+redis-py takes a connection out of a pool for each command, waits with one timer for the write and one for the read,
+and counts all of it: half a millisecond of CPU, a hundred times a second. So redis-py opens the connection (login, TLS,
+Sentinels), and this module takes its socket over. hiredis packs commands and reads the replies, which come in order.
 A line that breaks ends every command under way with redis-py's `ConnectionError`; whether Redis executed one of them is
 not known then. `SharedLine` opens the next line when it is wanted.
 """
@@ -101,6 +99,8 @@ class Line(asyncio.Protocol):
             redis.ConnectionError: the line broke.
             redis.TimeoutError: Redis did not answer in time. The line is closed.
         """
+        if self._stream.transport.is_closing():  # since the caller was given this line
+            raise RedisConnectionError("the connection was closed")
         asked = _Asked(replies, self._loop.create_future(), self._loop.time())
         self._waiting.append(asked)
         self._stream.transport.write(command)
@@ -216,7 +216,7 @@ class SharedLine:
             await asyncio.wait([self._opening])
         if self._line is not None:
             self._line.close()
-            await self._line.closed
+            await asyncio.wait([self._line.closed], timeout=1)  # a line that was opened dead hears of no end
 
     async def _usable(self) -> Line:
         line = self._line

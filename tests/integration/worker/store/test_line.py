@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from couponpress.transport.redis_address import RedisAddress
 from couponpress_worker.store.client import FleetRedis, fleet_redis, limiter_redis
-from couponpress_worker.store.line import packed, takeable
+from couponpress_worker.store.line import SharedLine, packed, takeable
 
 BOTH = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 
@@ -60,6 +60,28 @@ def test_many_callers_share_one_connection_and_each_gets_its_own_reply(redis_url
         assert await fleet.hgetall("none") == {}
         assert await fleet.zrange("none", 0, -1, withscores=True) == []
         assert await fleet.set("one:1", 1, nx=True) is None
+
+    on(redis_url, act, run=run)
+
+
+@BOTH
+def test_a_line_that_broke_before_it_is_first_used_is_opened_anew(redis_url, client, monkeypatch, run):
+    """The server goes away in the moment between the opening of a line and its first command."""
+    real, opened = SharedLine._usable, []
+
+    async def broken_first(self):
+        line = await real(self)
+        opened.append(line)
+        if len(opened) == 1:
+            line._stream.transport.abort()
+            await line.closed
+        return line
+
+    monkeypatch.setattr(SharedLine, "_usable", broken_first)
+
+    async def act(fleet):
+        assert await fleet.set("one", 1)
+        assert len(opened) == 2
 
     on(redis_url, act, run=run)
 
