@@ -63,6 +63,13 @@ FLOWS = {
     "flows-2": ("chaos", "console", "fleet", "limit", "nightly", "pages", "poison", "stuck", "traces", "up"),
     "flows-3": ("holds", "redis", "shutdown"),
 }
+#: Rooms of integration tests that run after the flows of a lane.
+AFTER_FLOWS = {
+    "producers/gateway": "flows-3",
+    "worker/doctor": "flows-1",
+    "worker/pictures": "flows-1",
+    "worker/rate": "flows-2",
+}
 LANES = ("unit", "producers", "worker", *FLOWS)
 #: How far lanes without fleets stand back. That of the worker waits for much, so it needs the most time.
 NICENESS = {"unit": 10, "producers": 6, "worker": 3}
@@ -82,17 +89,17 @@ def is_of(lane: str, path: Path) -> bool:
 
 def lane_of(path: Path) -> str:
     """Return the lane of a file of tests in `make test`."""
-    room, name = path.relative_to(TESTS).parts[0], path.stem.removeprefix("test_")
-    if room == "flow":
+    name, (kind, *rooms) = path.stem.removeprefix("test_"), path.relative_to(TESTS).parts[:-1] or ("",)
+    if kind == "flow":
         return next((lane for lane, names in FLOWS.items() if name in names), "flows-1")
-    if room == "integration":
-        return "producers" if path.is_relative_to(TESTS / "integration" / "producers") else "worker"
+    if kind == "integration":
+        return AFTER_FLOWS.get("/".join(rooms[:2])) or ("producers" if rooms[:1] == ["producers"] else "worker")
     return "unit"
 
 
 def lanes_of(folder: str) -> tuple[str, ...]:
     """Return the lanes that a folder of tests may have files of."""
-    told = {"flow": tuple(FLOWS), "integration": ("producers", "worker")}
+    told = {"flow": tuple(FLOWS), "integration": ("producers", "worker", *AFTER_FLOWS.values())}
     return told.get(folder, ("unit", *QUICK_LANES))
 
 
