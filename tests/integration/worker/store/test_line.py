@@ -166,11 +166,11 @@ def test_only_a_client_that_may_repeat_sends_a_command_again_when_its_line_broke
 def test_silence_ends_in_time_and_closes_the_line(redis_url, client):
     def impatient(address):
         retry = Retry(NoBackoff(), 0)
-        return address.async_client(FleetRedis, takeable, socket_timeout=0.2, socket_connect_timeout=1, retry=retry)
+        return address.async_client(FleetRedis, takeable, socket_timeout=0.8, socket_connect_timeout=5, retry=retry)
 
     async def act(fleet):
         await fleet.set("one", 1)
-        client.client_pause(1000, all=True)
+        client.client_pause(2000, all=True)
         told = await asyncio.gather(*(fleet.get("one") for _ in range(3)), return_exceptions=True)
         assert any(isinstance(one, RedisTimeoutError) for one in told)
         assert all(isinstance(one, RedisTimeoutError | RedisConnectionError) for one in told)
