@@ -64,17 +64,10 @@ def test_a_limit_that_others_use_up_is_no_fault_of_this_process():
     assert progress.asks_for_slot
 
 
-def test_a_worker_that_goes_through_chunks_of_held_runs_or_brands_is_not_stuck_and_one_that_stopped_to_is():
-    progress, states = looked(*(Sight(7, work_waits=True, held_back=chunks) for chunks in range(1, 1000)))
-    assert set(states) == {"held"}
+@pytest.mark.parametrize(("what", "state"), [("held_back", "held"), ("empty", "idle")])
+def test_a_worker_that_goes_through_what_is_held_or_cancelled_is_not_stuck_and_one_that_stopped_to_is(what, state):
+    progress, states = looked(*(Sight(7, work_waits=True, **{what: chunks}) for chunks in range(1, 1000)))
+    assert set(states) == {state}
     for _ in range(STUCK_LOOKS):
-        progress.look(Sight(7, work_waits=True, held_back=999))
-    assert progress.stuck
-
-
-def test_a_worker_that_goes_through_the_hints_of_a_cancelled_run_is_not_stuck_and_one_that_stopped_to_is():
-    progress, states = looked(*(Sight(7, work_waits=True, empty=hints) for hints in range(1, 1000)))
-    assert set(states) == {"idle"}
-    for _ in range(STUCK_LOOKS):
-        progress.look(Sight(7, work_waits=True, empty=999))
+        progress.look(Sight(7, work_waits=True, **{what: 999}))
     assert progress.stuck
