@@ -36,9 +36,9 @@ LANES := unit producers worker flows-1 flows-2 flows-3
 test: $(STAMP) ## all tests, on a real Redis-compatible server that they start themselves
 	@$(BIN)/python -m pytest --dist each --max-worker-restart 0 $(addprefix --tx popen//id=,$(LANES)) $(PYTEST)
 
-QUICK_LANES := quick-producers quick-rate quick-worker
+QUICK_LANES := quick-producers quick-worker
 test-quick: $(STAMP) ## the unit tests alone, with fewer examples of what is generated
-	@$(MAKE) --no-print-directory --output-sync=target -j3 $(QUICK_LANES)
+	@$(MAKE) --no-print-directory --output-sync=target -j2 $(QUICK_LANES)
 
 .PHONY: $(QUICK_LANES)
 $(QUICK_LANES): $(STAMP)

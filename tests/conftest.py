@@ -73,8 +73,8 @@ AFTER_FLOWS = {
 LANES = ("unit", "producers", "worker", *FLOWS)
 #: How far lanes without fleets stand back. That of the worker waits for much, so it needs the most time.
 NICENESS = {"unit": 10, "producers": 6, "worker": 3}
-#: `make test-quick` has three. Each is a process of its own, which collects its own files alone and reports to nobody.
-QUICK_LANES = ("quick-producers", "quick-rate", "quick-worker")
+#: `make test-quick` has two. Each is a process of its own, which collects its own files alone and reports to nobody.
+QUICK_LANES = ("quick-producers", "quick-worker")
 
 
 def is_of(lane: str, path: Path) -> bool:
@@ -83,9 +83,7 @@ def is_of(lane: str, path: Path) -> bool:
         return lane_of(path) == lane
     if path.is_relative_to(TESTS / "unit" / "producers"):
         return lane == "quick-producers"
-    if path.is_relative_to(TESTS / "unit" / "worker" / "rate") or path.stem == "test_layout":
-        return lane == "quick-rate"
-    quick = path.is_relative_to(TESTS / "unit") or path.stem == "test_translated_pages"
+    quick = path.is_relative_to(TESTS / "unit") or path.stem in {"test_layout", "test_translated_pages"}
     return quick and lane == "quick-worker"
 
 
