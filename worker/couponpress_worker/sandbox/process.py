@@ -36,7 +36,7 @@ from couponpress_worker.sandbox.credentials import ENV_FILE, read_env
 from couponpress_worker.sandbox.options import Behaviour, SandboxOptions
 from couponpress_worker.sandbox.routes import Kind
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOG_FILE = "sandbox.log"
 
